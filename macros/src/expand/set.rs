@@ -1,0 +1,161 @@
+//! The struct `Repos`, which owns every repo, and its match on the region string.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::region::grouped;
+use crate::check::Declaration;
+use crate::parse::Repo;
+
+pub(super) fn expand(declaration: &Declaration) -> TokenStream {
+    let fields: Vec<_> = declaration.repos().map(|repo| repo.code.field()).collect();
+    let names: Vec<_> = declaration.repos().map(|repo| repo.code.repo()).collect();
+    let field_docs = declaration.repos().map(|repo| format!(" The repo of {}.", repo.title()));
+    let primary = declaration.primary.code.field();
+    let replica_in = replica_in(declaration);
+    let repo_set = repo_set(declaration);
+
+    quote! {
+        /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+        #[derive(Debug)]
+        pub struct Repos {
+            region: ::std::string::String,
+            #(#fields: #names,)*
+        }
+
+        #[allow(dead_code, reason = "no program needs every repo")]
+        impl Repos {
+            /// What was declared of every region, the primary first.
+            pub const REGIONS: &'static [::archipelago::RegionInfo] = &[#(*#names::INFO),*];
+
+            /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
+            /// The other regions are connected to when they are first asked. A database that is down does not fail this.
+            ///
+            /// # Errors
+            /// When the settings were made for other regions.
+            pub async fn connect(
+                settings: &::archipelago::Settings,
+            ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+                let repos = Self {
+                    region: ::std::string::String::from(settings.region()),
+                    #(#fields: #names { pool: ::archipelago::Pool::new(#names::INFO, settings)? },)*
+                };
+                ::archipelago::RepoSet::warm_up(&repos).await;
+                ::core::result::Result::Ok(repos)
+            }
+
+            /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+            pub async fn shutdown(&self) {
+                ::archipelago::RepoSet::shut_down(self).await;
+            }
+
+            /// Where this instance runs; empty when nobody said.
+            #[must_use]
+            pub fn region(&self) -> &str {
+                &self.region
+            }
+
+            /// Writes.
+            #[must_use]
+            pub fn primary(&self) -> ::archipelago::Primary<'_> {
+                self.#primary.writes()
+            }
+
+            /// Reads, from the database of this instance's region, or the nearest replica.
+            #[must_use]
+            pub fn replica(&self) -> ::archipelago::Replica<'_> {
+                self.replica_in(&self.region)
+            }
+
+            #replica_in
+
+            #(
+                #[doc = #field_docs]
+                #[must_use]
+                pub fn #fields(&self) -> &#names {
+                    &self.#fields
+                }
+            )*
+        }
+
+        #repo_set
+    }
+}
+
+/// A region with a database gets it, a place gets the replica nearest to it, anything else the primary.
+fn replica_in(declaration: &Declaration) -> TokenStream {
+    let replica = |repo: &Repo, reason: TokenStream| {
+        let field = repo.code.field();
+        quote!(::archipelago::Replica::new(&self.#field.pool, ::archipelago::Reason::#reason))
+    };
+    let local = declaration.repos().map(|repo| {
+        let (code, replica) = (&repo.code.text, replica(repo, quote!(Local)));
+        quote! { #code => #replica, }
+    });
+    let elsewhere =
+        declaration.nearest.iter().filter(|nearest| declaration.repos().all(|repo| repo.code.text != nearest.place.text));
+    let nearest = grouped(elsewhere, |order| order.first().map(|code| code.text.clone())).filter_map(|(places, order)| {
+        let repo = declaration.replicas.iter().find(|repo| order.first().is_some_and(|first| first.text == repo.code.text))?;
+        let replica = replica(repo, quote!(Nearest));
+        Some(quote! { #(#places)|* => #replica, })
+    });
+    let otherwise = replica(&declaration.primary, quote!(Primary));
+    quote! {
+        /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
+        /// empty string, gets the primary.
+        #[must_use]
+        pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+            match region {
+                #(#local)*
+                #(#nearest)*
+                _ => #otherwise,
+            }
+        }
+    }
+}
+
+fn repo_set(declaration: &Declaration) -> TokenStream {
+    let fields = declaration.repos().map(|repo| repo.code.field());
+    let places = declaration.nearest.iter().map(|nearest| &nearest.place.text);
+    let pool_size = declaration.pool_size.as_ref().map(|size| quote! { const POOL_SIZE: u32 = #size; });
+    let max_lag = declaration.max_lag_ms.as_ref().map(|lag| {
+        quote! { const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_millis(#lag); }
+    });
+    let writes = declaration.writes.as_ref().map(|mode| {
+        let mode = if mode == "direct" { quote!(Direct) } else { quote!(Replay) };
+        quote! { const WRITES: ::archipelago::Writes = ::archipelago::Writes::#mode; }
+    });
+    quote! {
+        impl ::archipelago::RepoSet for Repos {
+            const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
+            const PLACES: &'static [&'static str] = &[#(#places),*];
+            #pool_size
+            #max_lag
+            #writes
+
+            fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
+                Region::nearest_to(place).iter().map(|region| region.as_str())
+            }
+
+            fn region(&self) -> &str {
+                self.region()
+            }
+
+            fn primary(&self) -> ::archipelago::Primary<'_> {
+                self.primary()
+            }
+
+            fn replica(&self) -> ::archipelago::Replica<'_> {
+                self.replica()
+            }
+
+            fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+                self.replica_in(region)
+            }
+
+            fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+                [#(&self.#fields.pool),*].into_iter()
+            }
+        }
+    }
+}

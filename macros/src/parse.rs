@@ -1,0 +1,123 @@
+//! The grammar of `repos! { … }`: statements between semicolons. The other writer of it is `regions/src/render.rs`.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Ident, LitInt, LitStr, Result, Token, braced};
+
+/// The call as it was written, one entry for each statement.
+pub(crate) struct Statements(pub(crate) Vec<Statement>);
+
+pub(crate) enum Statement {
+    /// `source "regions.toml"`: the file that the lines are of.
+    Source(LitStr),
+    Primary(Repo),
+    Replica(Repo),
+    Nearest(Nearest),
+    PoolSize(LitInt),
+    MaxLag(LitInt),
+    Writes(Ident),
+}
+
+/// `ord { line: 2, place: "Chicago", url_env: "ORD_URL" }`
+pub(crate) struct Repo {
+    pub(crate) code: Code,
+    pub(crate) line: Option<LitInt>,
+    pub(crate) place: Option<LitStr>,
+    pub(crate) url_env: Option<LitStr>,
+}
+
+/// `nearest fra: ams, ord`: the replicas by nearness to a place.
+pub(crate) struct Nearest {
+    pub(crate) place: Code,
+    pub(crate) order: Vec<Code>,
+}
+
+/// A region's or a place's code, and where it stands.
+#[derive(Clone)]
+pub(crate) struct Code {
+    pub(crate) text: String,
+    pub(crate) span: Span,
+}
+
+impl Parse for Statements {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let statements = Punctuated::<Statement, Token![;]>::parse_terminated(input)?;
+        Ok(Self(statements.into_iter().collect()))
+    }
+}
+
+impl Parse for Statement {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let keyword = input.call(Ident::parse_any)?;
+        Ok(match keyword.to_string().as_str() {
+            "source" => Self::Source(input.parse()?),
+            "primary" => Self::Primary(input.parse()?),
+            "replica" => Self::Replica(input.parse()?),
+            "nearest" => Self::Nearest(input.parse()?),
+            "pool_size" => Self::PoolSize(input.parse()?),
+            "max_lag_ms" => Self::MaxLag(input.parse()?),
+            "writes" => Self::Writes(input.parse()?),
+            other => {
+                return Err(Error::new(
+                    keyword.span(),
+                    format!("`{other}` starts no statement; write `primary CODE;` or `replica CODE;`"),
+                ));
+            }
+        })
+    }
+}
+
+impl Parse for Repo {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let mut repo = Self { code: input.parse()?, line: None, place: None, url_env: None };
+        if !input.peek(syn::token::Brace) {
+            return Ok(repo);
+        }
+        let options;
+        braced!(options in input);
+        while !options.is_empty() {
+            let option: Ident = options.parse()?;
+            options.parse::<Token![:]>()?;
+            match option.to_string().as_str() {
+                "line" => repo.line = Some(options.parse()?),
+                "place" => repo.place = Some(options.parse()?),
+                "url_env" => repo.url_env = Some(options.parse()?),
+                other => {
+                    return Err(Error::new(
+                        option.span(),
+                        format!("a region has no `{other}`; it may have `line`, `place` and `url_env`"),
+                    ));
+                }
+            }
+            if !options.is_empty() {
+                options.parse::<Token![,]>()?;
+            }
+        }
+        Ok(repo)
+    }
+}
+
+impl Parse for Nearest {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let place = input.parse()?;
+        input.parse::<Token![:]>()?;
+        let order = Punctuated::<Code, Token![,]>::parse_separated_nonempty(input)?;
+        Ok(Self { place, order: order.into_iter().collect() })
+    }
+}
+
+impl Parse for Code {
+    fn parse(input: ParseStream) -> Result<Self> {
+        if input.peek(LitStr) {
+            let literal: LitStr = input.parse()?;
+            return Ok(Self { text: literal.value(), span: literal.span() });
+        }
+        if !input.peek(Ident::peek_any) {
+            return Err(input.error("a region's code is expected here, such as `ord` or \"us-east-1\""));
+        }
+        let ident = input.call(Ident::parse_any)?;
+        Ok(Self { text: ident.unraw().to_string(), span: ident.span() })
+    }
+}

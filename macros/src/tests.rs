@@ -1,0 +1,104 @@
+//! What the macro makes of a call: each snapshot shows the input above the formatted output.
+//!
+//! The snapshots are whole Rust files. `repo/tests/generated.rs` compiles them, so that clippy reads the generated code too.
+//! After a wanted change: `UPDATE_EXPECT=1 cargo test -p archipelago-macros`.
+
+use expect_test::{ExpectFile, expect, expect_file};
+
+#[track_caller]
+fn check(input: &str, expected: &ExpectFile) {
+    let tokens = input.parse().expect("the input is made of tokens");
+    let file = syn::parse2(crate::expand_or_explain(tokens)).expect("the output is Rust");
+    let input: String = input.trim().lines().map(|line| format!("//! {line}").trim_end().to_owned() + "\n").collect();
+    let output = prettyplease::unparse(&file);
+    expected.assert_eq(&format!("//! ```text\n{input}//! ```\n\n{output}"));
+}
+
+#[track_caller]
+fn refuse(input: &str, expected: &expect_test::Expect) {
+    let tokens = input.parse().expect("the input is made of tokens");
+    let error = syn::parse2(tokens).and_then(crate::check::check).err().expect("the input is refused");
+    let messages: Vec<String> =
+        error.into_iter().map(|error| format!("{}:{} {error}", error.span().start().line, error.span().start().column)).collect();
+    expected.assert_eq(&messages.join("\n"));
+}
+
+#[test]
+fn mock_regions() {
+    check("primary home; replica near; replica far", &expect_file!["../tests/expanded/mock_regions.rs"]);
+}
+
+#[test]
+fn from_a_file() {
+    check(
+        r#"
+source "regions.toml";
+primary nrt { line: 1, place: "Tokyo, Japan" };
+replica ord { line: 2, place: "Chicago, Illinois (US)" };
+replica ams { line: 2, place: "Amsterdam, Netherlands" };
+replica "us-east-1" { line: 3, url_env: "VIRGINIA_URL" };
+nearest ams: ams, "us-east-1", ord;
+nearest cdg: ams, "us-east-1", ord;
+nearest nrt: ord, "us-east-1", ams;
+nearest ord: ord, "us-east-1", ams;
+nearest sjc: ord, "us-east-1", ams;
+nearest "us-east-1": "us-east-1", ord, ams;
+pool_size 8;
+max_lag_ms 5000;
+writes direct;
+"#,
+        &expect_file!["../tests/expanded/from_a_file.rs"],
+    );
+}
+
+#[test]
+fn names_that_are_rusts_own() {
+    check(
+        "primary type; replica box; replica ok; replica none; replica string; replica s",
+        &expect_file!["../tests/expanded/rusts_own_names.rs"],
+    );
+}
+
+#[test]
+fn a_primary_alone() {
+    check("primary home", &expect_file!["../tests/expanded/primary_alone.rs"]);
+}
+
+#[test]
+fn every_mistake_at_once() {
+    refuse(
+        "primary home;\nprimary other;\nreplica near;\nreplica near;\nreplica home;\nreplica Far;\nreplica self;\n\
+         replica \"a-b\"; replica a_b;\nnearest near: near, mars;\nnearest near: near;\nwrites sideways;\npool_size 5000000000",
+        &expect![[r#"
+            2:8 a second `primary`; there can be only one
+            12:10 number too large to fit in target type
+            11:7 writes are `replay` or `direct`
+            4:8 region `near` is here twice
+            5:8 region `home` is here twice
+            6:8 `Far` cannot be a region's code; write lower-case letters and digits, as in `ord` or "us-east-1"
+            7:8 a region called `self` would be the Rust keyword `Self`; give it another code
+            8:23 regions `a-b` and `a_b` would both be `RepoAB`; rename one
+            9:20 `mars` is no replica of this call
+            10:8 a second order for `near`"#]],
+    );
+}
+
+#[test]
+fn no_primary() {
+    refuse("replica near", &expect!["1:0 there is no primary; write `primary CODE;`"]);
+}
+
+#[test]
+fn an_unknown_statement() {
+    refuse("primary home; replicas near", &expect!["1:14 `replicas` starts no statement; write `primary CODE;` or `replica CODE;`"]);
+}
+
+#[test]
+fn an_unknown_option() {
+    refuse("primary home { city: \"Rome\" }", &expect!["1:15 a region has no `city`; it may have `line`, `place` and `url_env`"]);
+}
+
+#[test]
+fn no_code() {
+    refuse("primary 5", &expect![[r#"1:8 a region's code is expected here, such as `ord` or "us-east-1""#]]);
+}

@@ -1,0 +1,316 @@
+//! ```text
+//! source "regions.toml";
+//! primary nrt { line: 1, place: "Tokyo, Japan" };
+//! replica ord { line: 2, place: "Chicago, Illinois (US)" };
+//! replica ams { line: 2, place: "Amsterdam, Netherlands" };
+//! replica "us-east-1" { line: 3, url_env: "VIRGINIA_URL" };
+//! nearest ams: ams, "us-east-1", ord;
+//! nearest cdg: ams, "us-east-1", ord;
+//! nearest nrt: ord, "us-east-1", ams;
+//! nearest ord: ord, "us-east-1", ams;
+//! nearest sjc: ord, "us-east-1", ams;
+//! nearest "us-east-1": "us-east-1", ord, ams;
+//! pool_size 8;
+//! max_lag_ms 5000;
+//! writes direct;
+//! ```
+
+/// A region with a database of its own.
+#[allow(dead_code, reason = "no program needs to name every region")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// `nrt` (Tokyo, Japan).
+    Nrt,
+    /// `ord` (Chicago, Illinois (US)).
+    Ord,
+    /// `ams` (Amsterdam, Netherlands).
+    Ams,
+    /// `us-east-1`.
+    UsEast1,
+}
+#[allow(dead_code, reason = "no program needs to name every region")]
+impl Region {
+    /// Every region, the primary's first.
+    pub const ALL: &'static [Self] = &[Self::Nrt, Self::Ord, Self::Ams, Self::UsEast1];
+    /// The region's code, as `FLY_REGION` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nrt => "nrt",
+            Self::Ord => "ord",
+            Self::Ams => "ams",
+            Self::UsEast1 => "us-east-1",
+        }
+    }
+    /// The replicas by nearness to a place, the nearest first; empty for a place that the list of places does not know.
+    #[must_use]
+    pub fn nearest_to(place: &str) -> &'static [Self] {
+        match place {
+            "ams" | "cdg" => &[Self::Ams, Self::UsEast1, Self::Ord],
+            "nrt" | "ord" | "sjc" => &[Self::Ord, Self::UsEast1, Self::Ams],
+            "us-east-1" => &[Self::UsEast1, Self::Ord, Self::Ams],
+            _ => &[],
+        }
+    }
+}
+impl ::core::fmt::Display for Region {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl ::core::str::FromStr for Region {
+    type Err = ::archipelago::UnknownRegion;
+    fn from_str(code: &str) -> ::core::result::Result<Self, Self::Err> {
+        match code {
+            "nrt" => ::core::result::Result::Ok(Self::Nrt),
+            "ord" => ::core::result::Result::Ok(Self::Ord),
+            "ams" => ::core::result::Result::Ok(Self::Ams),
+            "us-east-1" => ::core::result::Result::Ok(Self::UsEast1),
+            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
+                given: ::std::string::String::from(code),
+                known: ::std::vec!["nrt", "ord", "ams", "us-east-1"],
+            }),
+        }
+    }
+}
+/// The primary, `nrt` (Tokyo, Japan): reads and writes.
+///
+/// From regions.toml, line 1.
+#[derive(Debug)]
+pub struct RepoNrt {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoNrt {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Nrt;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "nrt",
+        repo: "RepoNrt",
+        role: ::archipelago::Role::Primary,
+        place: ::core::option::Option::Some("Tokyo, Japan"),
+        line: ::core::option::Option::Some(1),
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoNrt {
+    /// Writes to this database.
+    #[must_use]
+    pub fn writes(&self) -> ::archipelago::Primary<'_> {
+        ::archipelago::Primary::new(&self.pool)
+    }
+}
+/// The replica in `ord` (Chicago, Illinois (US)): reads only.
+///
+/// From regions.toml, line 2.
+#[derive(Debug)]
+pub struct RepoOrd {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoOrd {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Ord;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "ord",
+        repo: "RepoOrd",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::Some("Chicago, Illinois (US)"),
+        line: ::core::option::Option::Some(2),
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// The replica in `ams` (Amsterdam, Netherlands): reads only.
+///
+/// From regions.toml, line 2.
+#[derive(Debug)]
+pub struct RepoAms {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoAms {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Ams;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "ams",
+        repo: "RepoAms",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::Some("Amsterdam, Netherlands"),
+        line: ::core::option::Option::Some(2),
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// The replica in `us-east-1`: reads only.
+///
+/// From regions.toml, line 3.
+#[derive(Debug)]
+pub struct RepoUsEast1 {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoUsEast1 {
+    /// The region of this repo.
+    pub const REGION: Region = Region::UsEast1;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "us-east-1",
+        repo: "RepoUsEast1",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::Some(3),
+        url_env: ::core::option::Option::Some("VIRGINIA_URL"),
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub struct Repos {
+    region: ::std::string::String,
+    repo_nrt: RepoNrt,
+    repo_ord: RepoOrd,
+    repo_ams: RepoAms,
+    repo_us_east_1: RepoUsEast1,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl Repos {
+    /// What was declared of every region, the primary first.
+    pub const REGIONS: &'static [::archipelago::RegionInfo] =
+        &[*RepoNrt::INFO, *RepoOrd::INFO, *RepoAms::INFO, *RepoUsEast1::INFO];
+    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
+    /// The other regions are connected to when they are first asked. A database that is down does not fail this.
+    ///
+    /// # Errors
+    /// When the settings were made for other regions.
+    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let repos = Self {
+            region: ::std::string::String::from(settings.region()),
+            repo_nrt: RepoNrt { pool: ::archipelago::Pool::new(RepoNrt::INFO, settings)? },
+            repo_ord: RepoOrd { pool: ::archipelago::Pool::new(RepoOrd::INFO, settings)? },
+            repo_ams: RepoAms { pool: ::archipelago::Pool::new(RepoAms::INFO, settings)? },
+            repo_us_east_1: RepoUsEast1 { pool: ::archipelago::Pool::new(RepoUsEast1::INFO, settings)? },
+        };
+        ::archipelago::RepoSet::warm_up(&repos).await;
+        ::core::result::Result::Ok(repos)
+    }
+    /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+    pub async fn shutdown(&self) {
+        ::archipelago::RepoSet::shut_down(self).await;
+    }
+    /// Where this instance runs; empty when nobody said.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+    /// Writes.
+    #[must_use]
+    pub fn primary(&self) -> ::archipelago::Primary<'_> {
+        self.repo_nrt.writes()
+    }
+    /// Reads, from the database of this instance's region, or the nearest replica.
+    #[must_use]
+    pub fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica_in(&self.region)
+    }
+    /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
+    /// empty string, gets the primary.
+    #[must_use]
+    pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        match region {
+            "nrt" => ::archipelago::Replica::new(&self.repo_nrt.pool, ::archipelago::Reason::Local),
+            "ord" => ::archipelago::Replica::new(&self.repo_ord.pool, ::archipelago::Reason::Local),
+            "ams" => ::archipelago::Replica::new(&self.repo_ams.pool, ::archipelago::Reason::Local),
+            "us-east-1" => ::archipelago::Replica::new(&self.repo_us_east_1.pool, ::archipelago::Reason::Local),
+            "cdg" => ::archipelago::Replica::new(&self.repo_ams.pool, ::archipelago::Reason::Nearest),
+            "sjc" => ::archipelago::Replica::new(&self.repo_ord.pool, ::archipelago::Reason::Nearest),
+            _ => ::archipelago::Replica::new(&self.repo_nrt.pool, ::archipelago::Reason::Primary),
+        }
+    }
+    /// The repo of `nrt` (Tokyo, Japan).
+    #[must_use]
+    pub fn repo_nrt(&self) -> &RepoNrt {
+        &self.repo_nrt
+    }
+    /// The repo of `ord` (Chicago, Illinois (US)).
+    #[must_use]
+    pub fn repo_ord(&self) -> &RepoOrd {
+        &self.repo_ord
+    }
+    /// The repo of `ams` (Amsterdam, Netherlands).
+    #[must_use]
+    pub fn repo_ams(&self) -> &RepoAms {
+        &self.repo_ams
+    }
+    /// The repo of `us-east-1`.
+    #[must_use]
+    pub fn repo_us_east_1(&self) -> &RepoUsEast1 {
+        &self.repo_us_east_1
+    }
+}
+impl ::archipelago::RepoSet for Repos {
+    const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
+    const PLACES: &'static [&'static str] = &["ams", "cdg", "nrt", "ord", "sjc", "us-east-1"];
+    const POOL_SIZE: u32 = 8;
+    const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_millis(5000);
+    const WRITES: ::archipelago::Writes = ::archipelago::Writes::Direct;
+    fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
+        Region::nearest_to(place).iter().map(|region| region.as_str())
+    }
+    fn region(&self) -> &str {
+        self.region()
+    }
+    fn primary(&self) -> ::archipelago::Primary<'_> {
+        self.primary()
+    }
+    fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica()
+    }
+    fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        self.replica_in(region)
+    }
+    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+        [&self.repo_nrt.pool, &self.repo_ord.pool, &self.repo_ams.pool, &self.repo_us_east_1.pool].into_iter()
+    }
+}

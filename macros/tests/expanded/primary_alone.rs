@@ -1,0 +1,161 @@
+//! ```text
+//! primary home
+//! ```
+
+/// A region with a database of its own.
+#[allow(dead_code, reason = "no program needs to name every region")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// `home`.
+    Home,
+}
+#[allow(dead_code, reason = "no program needs to name every region")]
+impl Region {
+    /// Every region, the primary's first.
+    pub const ALL: &'static [Self] = &[Self::Home];
+    /// The region's code, as `FLY_REGION` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+        }
+    }
+    /// The replicas by nearness to a place, the nearest first; empty for a place that the list of places does not know.
+    #[must_use]
+    pub fn nearest_to(_place: &str) -> &'static [Self] {
+        &[]
+    }
+}
+impl ::core::fmt::Display for Region {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl ::core::str::FromStr for Region {
+    type Err = ::archipelago::UnknownRegion;
+    fn from_str(code: &str) -> ::core::result::Result<Self, Self::Err> {
+        match code {
+            "home" => ::core::result::Result::Ok(Self::Home),
+            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
+                given: ::std::string::String::from(code),
+                known: ::std::vec!["home"],
+            }),
+        }
+    }
+}
+/// The primary, `home`: reads and writes.
+#[derive(Debug)]
+pub struct RepoHome {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoHome {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Home;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "home",
+        repo: "RepoHome",
+        role: ::archipelago::Role::Primary,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoHome {
+    /// Writes to this database.
+    #[must_use]
+    pub fn writes(&self) -> ::archipelago::Primary<'_> {
+        ::archipelago::Primary::new(&self.pool)
+    }
+}
+/// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub struct Repos {
+    region: ::std::string::String,
+    repo_home: RepoHome,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl Repos {
+    /// What was declared of every region, the primary first.
+    pub const REGIONS: &'static [::archipelago::RegionInfo] = &[*RepoHome::INFO];
+    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
+    /// The other regions are connected to when they are first asked. A database that is down does not fail this.
+    ///
+    /// # Errors
+    /// When the settings were made for other regions.
+    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let repos = Self {
+            region: ::std::string::String::from(settings.region()),
+            repo_home: RepoHome { pool: ::archipelago::Pool::new(RepoHome::INFO, settings)? },
+        };
+        ::archipelago::RepoSet::warm_up(&repos).await;
+        ::core::result::Result::Ok(repos)
+    }
+    /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+    pub async fn shutdown(&self) {
+        ::archipelago::RepoSet::shut_down(self).await;
+    }
+    /// Where this instance runs; empty when nobody said.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+    /// Writes.
+    #[must_use]
+    pub fn primary(&self) -> ::archipelago::Primary<'_> {
+        self.repo_home.writes()
+    }
+    /// Reads, from the database of this instance's region, or the nearest replica.
+    #[must_use]
+    pub fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica_in(&self.region)
+    }
+    /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
+    /// empty string, gets the primary.
+    #[must_use]
+    pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        match region {
+            "home" => ::archipelago::Replica::new(&self.repo_home.pool, ::archipelago::Reason::Local),
+            _ => ::archipelago::Replica::new(&self.repo_home.pool, ::archipelago::Reason::Primary),
+        }
+    }
+    /// The repo of `home`.
+    #[must_use]
+    pub fn repo_home(&self) -> &RepoHome {
+        &self.repo_home
+    }
+}
+impl ::archipelago::RepoSet for Repos {
+    const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
+    const PLACES: &'static [&'static str] = &[];
+    fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
+        Region::nearest_to(place).iter().map(|region| region.as_str())
+    }
+    fn region(&self) -> &str {
+        self.region()
+    }
+    fn primary(&self) -> ::archipelago::Primary<'_> {
+        self.primary()
+    }
+    fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica()
+    }
+    fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        self.replica_in(region)
+    }
+    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+        [&self.repo_home.pool].into_iter()
+    }
+}

@@ -1,0 +1,375 @@
+//! ```text
+//! primary type; replica box; replica ok; replica none; replica string; replica s
+//! ```
+
+/// A region with a database of its own.
+#[allow(dead_code, reason = "no program needs to name every region")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// `type`.
+    Type,
+    /// `box`.
+    Box,
+    /// `ok`.
+    Ok,
+    /// `none`.
+    None,
+    /// `string`.
+    String,
+    /// `s`.
+    S,
+}
+#[allow(dead_code, reason = "no program needs to name every region")]
+impl Region {
+    /// Every region, the primary's first.
+    pub const ALL: &'static [Self] = &[Self::Type, Self::Box, Self::Ok, Self::None, Self::String, Self::S];
+    /// The region's code, as `FLY_REGION` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Box => "box",
+            Self::Ok => "ok",
+            Self::None => "none",
+            Self::String => "string",
+            Self::S => "s",
+        }
+    }
+    /// The replicas by nearness to a place, the nearest first; empty for a place that the list of places does not know.
+    #[must_use]
+    pub fn nearest_to(_place: &str) -> &'static [Self] {
+        &[]
+    }
+}
+impl ::core::fmt::Display for Region {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl ::core::str::FromStr for Region {
+    type Err = ::archipelago::UnknownRegion;
+    fn from_str(code: &str) -> ::core::result::Result<Self, Self::Err> {
+        match code {
+            "type" => ::core::result::Result::Ok(Self::Type),
+            "box" => ::core::result::Result::Ok(Self::Box),
+            "ok" => ::core::result::Result::Ok(Self::Ok),
+            "none" => ::core::result::Result::Ok(Self::None),
+            "string" => ::core::result::Result::Ok(Self::String),
+            "s" => ::core::result::Result::Ok(Self::S),
+            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
+                given: ::std::string::String::from(code),
+                known: ::std::vec!["type", "box", "ok", "none", "string", "s"],
+            }),
+        }
+    }
+}
+/// The primary, `type`: reads and writes.
+#[derive(Debug)]
+pub struct RepoType {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoType {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Type;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "type",
+        repo: "RepoType",
+        role: ::archipelago::Role::Primary,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoType {
+    /// Writes to this database.
+    #[must_use]
+    pub fn writes(&self) -> ::archipelago::Primary<'_> {
+        ::archipelago::Primary::new(&self.pool)
+    }
+}
+/// The replica in `box`: reads only.
+#[derive(Debug)]
+pub struct RepoBox {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoBox {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Box;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "box",
+        repo: "RepoBox",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// The replica in `ok`: reads only.
+#[derive(Debug)]
+pub struct RepoOk {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoOk {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Ok;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "ok",
+        repo: "RepoOk",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// The replica in `none`: reads only.
+#[derive(Debug)]
+pub struct RepoNone {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoNone {
+    /// The region of this repo.
+    pub const REGION: Region = Region::None;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "none",
+        repo: "RepoNone",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// The replica in `string`: reads only.
+#[derive(Debug)]
+pub struct RepoString {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoString {
+    /// The region of this repo.
+    pub const REGION: Region = Region::String;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "string",
+        repo: "RepoString",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// The replica in `s`: reads only.
+#[derive(Debug)]
+pub struct RepoS {
+    pool: ::archipelago::Pool,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoS {
+    /// The region of this repo.
+    pub const REGION: Region = Region::S;
+    /// What was declared of it.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
+        code: "s",
+        repo: "RepoS",
+        role: ::archipelago::Role::Replica,
+        place: ::core::option::Option::None,
+        line: ::core::option::Option::None,
+        url_env: ::core::option::Option::None,
+    };
+    /// Reads from this database, wherever this instance runs.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+    }
+    /// The connections to this database.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        &self.pool
+    }
+}
+/// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub struct Repos {
+    region: ::std::string::String,
+    repo_type: RepoType,
+    repo_box: RepoBox,
+    repo_ok: RepoOk,
+    repo_none: RepoNone,
+    repo_string: RepoString,
+    repo_s: RepoS,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl Repos {
+    /// What was declared of every region, the primary first.
+    pub const REGIONS: &'static [::archipelago::RegionInfo] =
+        &[*RepoType::INFO, *RepoBox::INFO, *RepoOk::INFO, *RepoNone::INFO, *RepoString::INFO, *RepoS::INFO];
+    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
+    /// The other regions are connected to when they are first asked. A database that is down does not fail this.
+    ///
+    /// # Errors
+    /// When the settings were made for other regions.
+    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let repos = Self {
+            region: ::std::string::String::from(settings.region()),
+            repo_type: RepoType { pool: ::archipelago::Pool::new(RepoType::INFO, settings)? },
+            repo_box: RepoBox { pool: ::archipelago::Pool::new(RepoBox::INFO, settings)? },
+            repo_ok: RepoOk { pool: ::archipelago::Pool::new(RepoOk::INFO, settings)? },
+            repo_none: RepoNone { pool: ::archipelago::Pool::new(RepoNone::INFO, settings)? },
+            repo_string: RepoString { pool: ::archipelago::Pool::new(RepoString::INFO, settings)? },
+            repo_s: RepoS { pool: ::archipelago::Pool::new(RepoS::INFO, settings)? },
+        };
+        ::archipelago::RepoSet::warm_up(&repos).await;
+        ::core::result::Result::Ok(repos)
+    }
+    /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+    pub async fn shutdown(&self) {
+        ::archipelago::RepoSet::shut_down(self).await;
+    }
+    /// Where this instance runs; empty when nobody said.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+    /// Writes.
+    #[must_use]
+    pub fn primary(&self) -> ::archipelago::Primary<'_> {
+        self.repo_type.writes()
+    }
+    /// Reads, from the database of this instance's region, or the nearest replica.
+    #[must_use]
+    pub fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica_in(&self.region)
+    }
+    /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
+    /// empty string, gets the primary.
+    #[must_use]
+    pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        match region {
+            "type" => ::archipelago::Replica::new(&self.repo_type.pool, ::archipelago::Reason::Local),
+            "box" => ::archipelago::Replica::new(&self.repo_box.pool, ::archipelago::Reason::Local),
+            "ok" => ::archipelago::Replica::new(&self.repo_ok.pool, ::archipelago::Reason::Local),
+            "none" => ::archipelago::Replica::new(&self.repo_none.pool, ::archipelago::Reason::Local),
+            "string" => ::archipelago::Replica::new(&self.repo_string.pool, ::archipelago::Reason::Local),
+            "s" => ::archipelago::Replica::new(&self.repo_s.pool, ::archipelago::Reason::Local),
+            _ => ::archipelago::Replica::new(&self.repo_type.pool, ::archipelago::Reason::Primary),
+        }
+    }
+    /// The repo of `type`.
+    #[must_use]
+    pub fn repo_type(&self) -> &RepoType {
+        &self.repo_type
+    }
+    /// The repo of `box`.
+    #[must_use]
+    pub fn repo_box(&self) -> &RepoBox {
+        &self.repo_box
+    }
+    /// The repo of `ok`.
+    #[must_use]
+    pub fn repo_ok(&self) -> &RepoOk {
+        &self.repo_ok
+    }
+    /// The repo of `none`.
+    #[must_use]
+    pub fn repo_none(&self) -> &RepoNone {
+        &self.repo_none
+    }
+    /// The repo of `string`.
+    #[must_use]
+    pub fn repo_string(&self) -> &RepoString {
+        &self.repo_string
+    }
+    /// The repo of `s`.
+    #[must_use]
+    pub fn repo_s(&self) -> &RepoS {
+        &self.repo_s
+    }
+}
+impl ::archipelago::RepoSet for Repos {
+    const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
+    const PLACES: &'static [&'static str] = &[];
+    fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
+        Region::nearest_to(place).iter().map(|region| region.as_str())
+    }
+    fn region(&self) -> &str {
+        self.region()
+    }
+    fn primary(&self) -> ::archipelago::Primary<'_> {
+        self.primary()
+    }
+    fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica()
+    }
+    fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        self.replica_in(region)
+    }
+    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+        [
+            &self.repo_type.pool,
+            &self.repo_box.pool,
+            &self.repo_ok.pool,
+            &self.repo_none.pool,
+            &self.repo_string.pool,
+            &self.repo_s.pool,
+        ]
+        .into_iter()
+    }
+}
