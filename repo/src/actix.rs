@@ -1,0 +1,55 @@
+//! Archipelago in Actix: `Reader` and `Writer` as arguments of handlers, and what an answer says of who served it.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use actix_web::middleware::from_fn;
+//! use actix_web::{App, HttpResponse, web};
+//! use archipelago::actix::{self, Key};
+//! use diesel::prelude::*;
+//!
+//! archipelago::repos! { primary home; replica near }
+//!
+//! diesel::table! {
+//!     users (id) { id -> BigInt, name -> Text }
+//! }
+//!
+//! type Reader = actix::Reader<Repos>;
+//!
+//! async fn names(reader: Reader) -> Result<HttpResponse, Box<dyn std::error::Error>> {
+//!     let reader = &reader;
+//!     let names: Vec<String> = reader.load(users::table.select(users::name)).await?;
+//!     Ok(HttpResponse::Ok().body(names.join("\n")))
+//! }
+//!
+//! fn configure(repos: Arc<Repos>, key: Key) {
+//!     let app = App::new()
+//!         .configure(actix::configure(repos, key))
+//!         .wrap(from_fn(actix::answer_for))
+//!         .route("/names", web::get().to(names));
+//! }
+//! ```
+
+mod cookie;
+mod reader;
+mod trace;
+mod writer;
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, ServiceConfig};
+
+pub use actix_web::cookie::Key;
+
+pub use self::reader::Reader;
+pub use self::trace::{Trace, answer_for};
+pub use self::writer::Writer;
+
+use crate::RepoSet;
+
+/// Registers the repos, and the key that signs the position cookie. For [`App::configure`](actix_web::App::configure).
+pub fn configure<R: RepoSet>(repos: Arc<R>, key: Key) -> impl FnOnce(&mut ServiceConfig) {
+    move |app| {
+        app.app_data(Data::from(repos)).app_data(Data::new(key));
+    }
+}

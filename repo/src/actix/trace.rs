@@ -1,0 +1,87 @@
+//! What one request asked of the databases, and the headers and the cookie that tell its visitor.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::cookie;
+use crate::{Position, ServedBy};
+
+/// Which databases a request was served by so far. The extractors of one request share it.
+#[derive(Clone, Debug, Default)]
+pub struct Trace(Rc<RefCell<Asked>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    served_by: Option<ServedBy>,
+    elapsed: Duration,
+    position: Option<Position>,
+}
+
+impl Trace {
+    /// The trace of `request`.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        let mut extensions = request.extensions_mut();
+        if let Some(trace) = extensions.get::<Self>() {
+            return trace.clone();
+        }
+        let trace = Self::default();
+        extensions.insert(trace.clone());
+        trace
+    }
+
+    /// Who served the last query and how long all of them took, checkout included. None before the first.
+    #[must_use]
+    pub fn served(&self) -> Option<(ServedBy, Duration)> {
+        let asked = self.0.borrow();
+        asked.served_by.map(|served_by| (served_by, asked.elapsed))
+    }
+
+    /// Runs a query and counts it.
+    pub(super) async fn count<T>(&self, served_by: ServedBy, query: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let answer = query.await;
+        let mut asked = self.0.borrow_mut();
+        asked.served_by = Some(served_by);
+        asked.elapsed += start.elapsed();
+        answer
+    }
+
+    pub(super) fn committed_at(&self, position: Position) {
+        let mut asked = self.0.borrow_mut();
+        asked.position = asked.position.max(Some(position));
+    }
+}
+
+/// Middleware: `x-served-by` and `server-timing` on every answer that asked a database, and the position cookie on every answer
+/// that wrote. For [`from_fn`](actix_web::middleware::from_fn).
+///
+/// # Errors
+/// What the handler's are.
+pub async fn answer_for(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let trace = Trace::of(request.request());
+    let mut response = next.call(request).await?;
+    let asked = *trace.0.borrow();
+    if let Some(served_by) = asked.served_by {
+        let timing = format!("db;dur={:.1}", asked.elapsed.as_secs_f64() * 1000.0);
+        for (name, value) in [("x-served-by", served_by.to_string()), ("server-timing", timing)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+    if let Some(position) = asked.position {
+        cookie::give(&mut response, position);
+    }
+    Ok(response)
+}

@@ -1,0 +1,82 @@
+//! `Writer`: a handler's way to the primary.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use diesel_async::AsyncPgConnection;
+use diesel_async::methods::{ExecuteDsl, LoadQuery};
+
+use super::Trace;
+use super::reader::registered;
+use crate::{Committed, Error, RepoSet};
+
+/// Writes for one request. After a write the answer carries the commit's position to the visitor, in a signed cookie, so that
+/// their next read shows it in any region.
+///
+/// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Writer`.
+pub struct Writer<R: RepoSet> {
+    repos: Data<R>,
+    trace: Trace,
+}
+
+impl<R: RepoSet> Writer<R> {
+    /// As [`Primary::execute`](crate::Primary::execute).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn execute(&self, statement: impl ExecuteDsl<AsyncPgConnection> + Send) -> Result<usize, Error> {
+        self.count(self.repos.primary().execute(statement)).await
+    }
+
+    /// As [`Primary::get_result`](crate::Primary::get_result).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_result<'query, U: Send>(
+        &self,
+        statement: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
+    ) -> Result<U, Error> {
+        self.count(self.repos.primary().get_result(statement)).await
+    }
+
+    /// As [`Primary::optional`](crate::Primary::optional).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn optional<'query, U: Send>(
+        &self,
+        statement: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
+    ) -> Result<Option<U>, Error> {
+        self.count(self.repos.primary().optional(statement)).await
+    }
+
+    /// As [`Primary::transaction`](crate::Primary::transaction).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn transaction<T, E: From<Error> + From<diesel::result::Error>>(
+        &self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.count(self.repos.primary().transaction(work)).await
+    }
+
+    async fn count<T, E>(&self, write: impl Future<Output = Result<Committed<T>, E>>) -> Result<T, E> {
+        let Committed { value, position } = self.trace.count(self.repos.primary().served_by(), write).await?;
+        if let Some(position) = position {
+            self.trace.committed_at(position);
+        }
+        Ok(value)
+    }
+}
+
+impl<R: RepoSet> FromRequest for Writer<R> {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(registered(request).map(|repos| Self { repos, trace: Trace::of(request) }))
+    }
+}

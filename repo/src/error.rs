@@ -1,0 +1,49 @@
+//! What can go wrong between a caller and a database.
+
+use std::time::Duration;
+
+/// Why a query has no result. No variant holds a URL or a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection could be opened.
+    #[error("the database of region `{region}` cannot be reached: {reason}")]
+    Unreachable {
+        /// The region.
+        region: &'static str,
+        /// What the operating system, the TLS library or the server said.
+        reason: String,
+    },
+    /// Every connection of the pool was in use, or being opened, for as long as a caller may wait.
+    #[error("no connection to the database of region `{region}` came free within {waited:?}")]
+    Busy {
+        /// The region.
+        region: &'static str,
+        /// [`Timeouts::checkout`](crate::Timeouts::checkout).
+        waited: Duration,
+    },
+    /// The statement was sent, and no answer came in time. A write may or may not have happened.
+    #[error("the database of region `{region}` did not answer within {waited:?}")]
+    Timeout {
+        /// The region.
+        region: &'static str,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The repos were shut down.
+    #[error("the pool of region `{region}` was shut down")]
+    ShutDown {
+        /// The region.
+        region: &'static str,
+    },
+    /// The database answered with an error, or with no row where one was asked for.
+    #[error(transparent)]
+    Query(#[from] diesel::result::Error),
+}
+
+impl Error {
+    /// Whether the query ran and found no row.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Query(diesel::result::Error::NotFound))
+    }
+}

@@ -1,0 +1,74 @@
+//! Positions in the primary's log: what a write returns, and what a replica must have replayed to show it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use diesel::sql_types::{Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tokio_postgres::types::PgLsn as Lsn;
+
+/// A place in the primary's write-ahead log (an LSN). Prints as `PostgreSQL` does: `0/16B3748`.
+///
+/// Positions order the writes of one primary. They say nothing across a promotion: after one, a position of the old
+/// primary's may lie behind a new one's without its write being there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(Lsn);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The text is no log position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is no log position; it looks like 0/16B3748")]
+pub struct NoPosition;
+
+impl FromStr for Position {
+    type Err = NoPosition;
+
+    fn from_str(text: &str) -> Result<Self, NoPosition> {
+        text.parse().map(Self).map_err(|_| NoPosition)
+    }
+}
+
+/// What a write gave, and where its commit stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed<T> {
+    /// What the statement or the transaction returned.
+    pub value: T,
+    /// A position that has the commit behind it. None when the write is certain and only the question for its position failed.
+    pub position: Option<Position>,
+}
+
+/// Asks for the position, on the connection that has just committed.
+///
+/// The *insert* position, since with `synchronous_commit=off` the written one may lie before the commit. A transaction that
+/// is not over has no position: called inside one this would be too early.
+pub(crate) async fn after_commit(connection: &mut AsyncPgConnection) -> diesel::QueryResult<Position> {
+    let lsn = diesel::select(pg_current_wal_insert_lsn()).get_result::<diesel::pg::data_types::PgLsn>(connection).await?;
+    Ok(Position(lsn.0.into()))
+}
+
+/// Whether a server shows everything up to `position`: a standby that replayed it, or a server that is no standby.
+pub(crate) async fn is_replayed(connection: &mut AsyncPgConnection, position: Position) -> diesel::QueryResult<bool> {
+    #[derive(diesel::QueryableByName)]
+    struct Verdict {
+        #[diesel(sql_type = Bool)]
+        replayed: bool,
+    }
+    // In one row: the replayed position freezes at a promotion.
+    let verdict: Verdict = diesel::sql_query(
+        "SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false) AS replayed",
+    )
+    .bind::<Text, _>(position.to_string())
+    .get_result(connection)
+    .await?;
+    Ok(verdict.replayed)
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn pg_current_wal_insert_lsn() -> diesel::sql_types::PgLsn;
+}

@@ -1,0 +1,61 @@
+//! What every generated `Repos` is to code that knows no region's name: extractors, settings, status pages.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::{Pool, Primary, RegionInfo, Replica, Writes};
+
+/// A set of repos made by [`repos!`](crate::repos). The generated methods of the same names say more.
+pub trait RepoSet: Send + Sync + Sized + 'static {
+    /// Every region, the primary first.
+    const REGIONS: &'static [RegionInfo];
+    /// Every place that [`nearest_to`](Self::nearest_to) knows.
+    const PLACES: &'static [&'static str];
+    /// Connections to each region where `POOL_SIZE` says nothing.
+    const POOL_SIZE: u32 = 10;
+    /// How far a replica may be behind: `[routing] max_lag`. Carried for the router; nothing measures lag yet.
+    const MAX_LAG: Duration = Duration::from_secs(10);
+    /// Where a write from afar is run: `[routing] writes`. Carried for the writer; every write is direct yet.
+    const WRITES: Writes = Writes::Replay;
+
+    /// The replicas by nearness to a place, the nearest first; empty for a place that nobody knows.
+    fn nearest_to(place: &str) -> impl Iterator<Item = &'static str>;
+
+    /// Where this instance runs; empty when nobody said.
+    fn region(&self) -> &str;
+
+    /// Writes.
+    fn primary(&self) -> Primary<'_>;
+
+    /// Reads, near this instance.
+    fn replica(&self) -> Replica<'_>;
+
+    /// Reads, near `region`.
+    fn replica_in(&self, region: &str) -> Replica<'_>;
+
+    /// Every region's pool, in the order of [`REGIONS`](Self::REGIONS).
+    fn pools(&self) -> impl Iterator<Item = &Pool> + Send;
+
+    /// Opens a connection to the primary and to whoever serves this instance's reads, so that the first visitor need not wait.
+    /// A database that is down is reported in the log and tried again by the first query.
+    fn warm_up(&self) -> impl Future<Output = ()> + Send {
+        async {
+            let own = self.replica().served_by().region;
+            for pool in self.pools().filter(|pool| pool.info().role == crate::Role::Primary || pool.info().code == own) {
+                if let Err(error) = pool.ping().await {
+                    tracing::warn!(%error, url = %pool.url(), "starting without a database; it will be tried again");
+                }
+            }
+        }
+    }
+
+    /// Closes every pool: no new queries, and those in flight may end, at most [`Timeouts::shutdown`](crate::Timeouts::shutdown)
+    /// for each pool.
+    fn shut_down(&self) -> impl Future<Output = ()> + Send {
+        async {
+            for pool in self.pools() {
+                pool.shut_down().await;
+            }
+        }
+    }
+}

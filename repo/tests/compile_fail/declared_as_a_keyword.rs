@@ -1,0 +1,3 @@
+archipelago::repos! { primary home; replica self }
+
+fn main() {}

@@ -1,0 +1,3 @@
+archipelago::repos! { primary NRT }
+
+fn main() {}

@@ -1,0 +1,3 @@
+archipelago::repos! { primary home; replica near; replica near; replica home }
+
+fn main() {}

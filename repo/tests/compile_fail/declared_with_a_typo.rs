@@ -1,0 +1,3 @@
+archipelago::repos! { primary home; replicas near }
+
+fn main() {}

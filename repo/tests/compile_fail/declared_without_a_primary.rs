@@ -1,0 +1,3 @@
+archipelago::repos! { replica near }
+
+fn main() {}

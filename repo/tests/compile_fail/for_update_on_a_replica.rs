@@ -1,0 +1,13 @@
+use diesel::prelude::*;
+
+archipelago::repos! { primary home; replica near }
+
+diesel::table! {
+    users (id) { id -> BigInt, name -> Text }
+}
+
+async fn page(repos: Repos) {
+    let _: Vec<(i64, String)> = repos.replica().load(users::table.for_update()).await.unwrap();
+}
+
+fn main() {}

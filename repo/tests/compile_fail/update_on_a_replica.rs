@@ -1,0 +1,13 @@
+use diesel::prelude::*;
+
+archipelago::repos! { primary home; replica near }
+
+diesel::table! {
+    users (id) { id -> BigInt, name -> Text }
+}
+
+async fn page(repos: Repos) {
+    let _: Vec<(i64, String)> = repos.replica().load(diesel::update(users::table).set(users::name.eq("Ada"))).await.unwrap();
+}
+
+fn main() {}

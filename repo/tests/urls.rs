@@ -1,0 +1,114 @@
+//! From `DATABASE_URL` to the URL of one region: a table.
+
+use archipelago::DatabaseUrl;
+
+/// What `DATABASE_URL` is, and what it becomes for the region `ord`.
+const TABLE: &[(&str, &str, &str)] = &[
+    ("Fly's own host", "postgres://u:p@db.internal:5432/app", "postgres://u:p@ord.db.internal:5433/app"),
+    ("no port", "postgres://u:p@db.internal/app", "postgres://u:p@ord.db.internal:5433/app"),
+    ("another port", "postgres://u:p@db.internal:6000/app", "postgres://u:p@ord.db.internal:5433/app"),
+    ("the other scheme", "postgresql://u:p@db.internal/app", "postgresql://u:p@ord.db.internal:5433/app"),
+    ("any host of two labels", "postgres://u:p@example.com/app", "postgres://u:p@ord.example.com:5433/app"),
+    ("the nearest member", "postgres://u:p@top1.nearest.of.db.internal/app", "postgres://u:p@ord.db.internal:5433/app"),
+    ("the two nearest", "postgres://u:p@top2.nearest.of.db.internal:5432/app", "postgres://u:p@ord.db.internal:5433/app"),
+    (
+        "the parameters",
+        "postgres://u:p@db.internal/app?sslmode=disable&application_name=x",
+        "postgres://u:p@ord.db.internal:5433/app?sslmode=disable&application_name=x",
+    ),
+    ("escapes in the password", "postgres://u:p%40%2F%3A@db.internal/app", "postgres://u:p%40%2F%3A@ord.db.internal:5433/app"),
+    (
+        "escapes in a parameter",
+        "postgres://u@db.internal/app?options=-c%20search_path%3Dx",
+        "postgres://u@ord.db.internal:5433/app?options=-c%20search_path%3Dx",
+    ),
+    ("no password", "postgres://u@db.internal/app", "postgres://u@ord.db.internal:5433/app"),
+    ("no user", "postgres://db.internal/app", "postgres://ord.db.internal:5433/app"),
+    ("no database", "postgres://u:p@db.internal", "postgres://u:p@ord.db.internal:5433"),
+    ("an app called like a region", "postgres://u:p@ord.internal/app", "postgres://u:p@ord.ord.internal:5433/app"),
+    ("capitals", "postgres://u:p@DB.Internal/app", "postgres://u:p@ord.DB.Internal:5433/app"),
+    ("flycast", "postgres://u:p@db.flycast:5432/app", "postgres://u:p@db.flycast:5432/app"),
+    ("prefixed with this region", "postgres://u:p@ord.db.internal:5433/app", "postgres://u:p@ord.db.internal:5433/app"),
+    ("prefixed with another region", "postgres://u:p@nrt.db.internal:5433/app", "postgres://u:p@nrt.db.internal:5433/app"),
+    ("prefixed with a known place", "postgres://u:p@fra.db.internal/app", "postgres://u:p@fra.db.internal/app"),
+    ("one machine", "postgres://u:p@148e4d.vm.db.internal/app", "postgres://u:p@148e4d.vm.db.internal/app"),
+    ("a process group", "postgres://u:p@web.process.db.internal/app", "postgres://u:p@web.process.db.internal/app"),
+    ("localhost", "postgres://u:p@localhost:5432/app", "postgres://u:p@localhost:5432/app"),
+    ("a name under localhost", "postgres://u:p@pg.localhost/app", "postgres://u:p@pg.localhost/app"),
+    ("IPv4", "postgres://u:p@10.0.0.7:5432/app", "postgres://u:p@10.0.0.7:5432/app"),
+    ("IPv6", "postgres://u:p@[fdaa::3]:5432/app", "postgres://u:p@[fdaa::3]:5432/app"),
+    ("a container's name", "postgres://u:p@postgres:5432/app", "postgres://u:p@postgres:5432/app"),
+    ("a socket", "postgres://u@%2Fvar%2Frun%2Fpostgresql/app", "postgres://u@%2Fvar%2Frun%2Fpostgresql/app"),
+    ("a socket as a parameter", "postgres:///app?host=/var/run/postgresql", "postgres:///app?host=/var/run/postgresql"),
+    (
+        "an address as a parameter",
+        "postgres://u@db.internal/app?hostaddr=10.0.0.7",
+        "postgres://u@db.internal/app?hostaddr=10.0.0.7",
+    ),
+];
+
+#[test]
+fn of_a_region() {
+    for (what, given, expected) in TABLE {
+        let url: DatabaseUrl = given.parse().unwrap_or_else(|error| panic!("{what}: {error}"));
+        let region = url.of_region("ord", |label| ["nrt", "ord", "fra"].contains(&label)).unwrap();
+        assert_eq!(region.expose(), *expected, "{what}");
+    }
+}
+
+#[test]
+fn host_and_port_as_resolved() {
+    let url: DatabaseUrl = "postgres://u:p@top1.nearest.of.db.internal/app".parse().unwrap();
+    let ord = url.of_region("ord", |_| false).unwrap();
+    assert_eq!((ord.host().as_str(), ord.port()), ("ord.db.internal", 5433));
+    assert_eq!((url.host().as_str(), url.port()), ("top1.nearest.of.db.internal", 5432), "the primary's stays");
+    let ipv6: DatabaseUrl = "postgres://u:p@[fdaa::3]/app".parse().unwrap();
+    assert_eq!(ipv6.to_string(), "postgres://u@[fdaa::3]:5432/app");
+}
+
+#[test]
+fn the_password_is_not_shown() {
+    let url: DatabaseUrl = "postgres://ada:hunter2@db.internal/app".parse().unwrap();
+    assert_eq!(url.to_string(), "postgres://ada@db.internal:5432/app");
+    assert_eq!(format!("{url:?}"), "DatabaseUrl(postgres://ada@db.internal:5432/app)");
+}
+
+#[test]
+fn sslmode_in_libpqs_words() {
+    let mode = |query: &str| format!("postgres://u@db/app{query}").parse::<DatabaseUrl>().unwrap().sslmode().to_string();
+    assert_eq!(mode(""), "prefer");
+    assert_eq!(mode("?sslmode=disable"), "disable");
+    assert_eq!(mode("?sslmode=allow"), "prefer");
+    assert_eq!(mode("?sslmode=require"), "require");
+}
+
+/// A wrong URL, and what its error says. None of them repeats the URL, which holds a password.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "db.internal/app",
+        "is not a URL (relative URL without a base); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+    ),
+    (
+        "postgres://u:p@db.internal:port/app",
+        "is not a URL (invalid port number); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+    ),
+    ("mysql://u:p@db.internal/app", "starts with `mysql://`; write postgres://… or postgresql://…"),
+    ("postgres:///app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
+    ("postgres://u:p@db.internal/app?pgbouncer=true", "cannot be used: invalid connection string: unknown option `pgbouncer`"),
+    (
+        "postgres://u:p@db.internal/app?sslmode=always",
+        "has sslmode=always; write disable, prefer, require, verify-ca or verify-full",
+    ),
+    (
+        "postgres://u:p@db.internal/app?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",
+        "has sslrootcert=/nowhere/ca.pem, which cannot be used (I/O error: No such file or directory (os error 2)); name a PEM file of certificates, or write `system`",
+    ),
+];
+
+#[test]
+fn wrong_urls_are_explained() {
+    for (given, expected) in WRONG {
+        let error = given.parse::<DatabaseUrl>().expect_err(given);
+        assert_eq!(error.to_string(), *expected, "{given}");
+    }
+}
