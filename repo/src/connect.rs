@@ -12,6 +12,18 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{DatabaseUrl, Timeouts};
 
+impl DatabaseUrl {
+    /// One connection outside any pool, to read and write without a limit on a statement's time: for migrations.
+    ///
+    /// # Errors
+    /// What the operating system, the TLS library or the server said.
+    pub async fn connect(&self) -> Result<AsyncPgConnection, ConnectError> {
+        let mut connection = open(self.clone(), false, Timeouts::default()).await?;
+        connection.batch_execute("SET statement_timeout = 0").await.map_err(|error| ConnectError(error.to_string()))?;
+        Ok(connection)
+    }
+}
+
 /// Opens the connections of one pool.
 pub(crate) struct Connector {
     pub(crate) url: DatabaseUrl,
@@ -37,7 +49,7 @@ pub(crate) struct Connection {
 /// Why a connection could not be opened, or not be used again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct ConnectError(String);
+pub struct ConnectError(String);
 
 impl ManageConnection for Connector {
     type Connection = Connection;

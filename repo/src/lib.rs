@@ -48,6 +48,7 @@ pub mod actix;
 
 pub use archipelago_macros::repos;
 
+pub use crate::connect::ConnectError;
 pub use crate::error::Error;
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, Position};

@@ -46,9 +46,14 @@ pub enum SettingError {
         /// What it should hold.
         advice: String,
     },
-    /// A variable is no text.
-    #[error("{0} is not valid UTF-8; write it as text")]
-    NotText(String),
+    /// A variable holds something that cannot be shown: it is no text, or it is a secret.
+    #[error("{name} cannot be used; {advice}")]
+    Unusable {
+        /// The variable.
+        name: String,
+        /// What it should hold.
+        advice: String,
+    },
     /// A URL cannot be used.
     #[error("{name} {problem}")]
     Url {
@@ -184,7 +189,8 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
             Ok(value) => Some(value).filter(|value| !value.is_empty()),
             Err(VarError::NotPresent) => None,
             Err(VarError::NotUnicode(_)) => {
-                self.errors.push(SettingError::NotText(name.to_owned()));
+                let advice = "it is not valid UTF-8: write it as text".to_owned();
+                self.errors.push(SettingError::Unusable { name: name.to_owned(), advice });
                 None
             }
         }

@@ -132,5 +132,5 @@ fn not_text() {
         _ => Err(VarError::NotPresent),
     })
     .unwrap_err();
-    assert_eq!(errors[0].to_string(), "FLY_REGION is not valid UTF-8; write it as text");
+    assert_eq!(errors[0].to_string(), "FLY_REGION cannot be used; it is not valid UTF-8: write it as text");
 }

@@ -1,0 +1,74 @@
+//! What Prometheus reads on the second port, which is not public.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use archipelago::actix::Trace;
+use archipelago::{RepoSet, ServedBy};
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+use crate::repos::Repos;
+
+/// The recorder of this process: there can be only one.
+static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Begins to record.
+///
+/// # Errors
+/// When something else in this process records already.
+pub fn record() -> Result<(), BuildError> {
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    let _ = RECORDER.set(handle);
+    metrics::describe_histogram!("http_request_seconds", metrics::Unit::Seconds, "From the first byte to the answer's head");
+    metrics::describe_counter!("archipelago_requests_total", "Requests that asked a database, by the one that served and why");
+    metrics::describe_histogram!(
+        "archipelago_database_seconds",
+        metrics::Unit::Seconds,
+        "A request's time in queries, checkout included"
+    );
+    metrics::describe_gauge!("archipelago_pool_connections", "Open connections of this instance to a region");
+    metrics::describe_gauge!("archipelago_pool_idle_connections", "Open connections that nobody uses");
+    metrics::describe_gauge!("archipelago_pool_size", "The most connections that a pool may open");
+    Ok(())
+}
+
+/// GET `/metrics`
+pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
+    for pool in repos.pools() {
+        let (state, region) = (pool.state(), pool.info().code);
+        gauge!("archipelago_pool_connections", "region" => region).set(state.connections);
+        gauge!("archipelago_pool_idle_connections", "region" => region).set(state.idle);
+        gauge!("archipelago_pool_size", "region" => region).set(state.size);
+    }
+    let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
+}
+
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn).
+///
+/// # Errors
+/// What the handler's are.
+pub async fn count_requests(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let start = Instant::now();
+    let response = next.call(request).await?;
+    // The pattern and not the path: one series for all users.
+    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let status = response.status().as_str().to_owned();
+    let method = response.request().method().as_str().to_owned();
+    histogram!("http_request_seconds", "method" => method, "route" => route, "status" => status).record(start.elapsed());
+    if let Some((ServedBy { region, role, reason }, elapsed)) = Trace::of(response.request()).served() {
+        let labels = [("region", region), ("role", role.as_str()), ("reason", reason.as_str())];
+        counter!("archipelago_requests_total", &labels).increment(1);
+        histogram!("archipelago_database_seconds", "region" => region).record(elapsed);
+    }
+    Ok(response)
+}

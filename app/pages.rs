@@ -1,0 +1,74 @@
+//! The handlers: one file for each subject. They read with `reads`, write with `writes`, and show with `views`.
+
+pub mod failure;
+pub mod health;
+pub mod home;
+pub mod regions;
+pub mod style;
+pub mod users;
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CacheControl, CacheDirective, ContentType};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use archipelago::ServedBy;
+use archipelago::actix::Trace;
+use askama::Template;
+
+use crate::failure::Failure;
+use crate::notice::Notice;
+use crate::repos::Repos;
+use crate::views::{Frame, Served};
+
+/// What the frame of a page tells its visitor, collected from the request.
+pub struct Visit {
+    repos: Option<Data<Repos>>,
+    notice: Option<Notice>,
+    trace: Trace,
+}
+
+impl Visit {
+    /// Of `request`.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        Self { repos: request.app_data::<Data<Repos>>().cloned(), notice: Notice::of(request), trace: Trace::of(request) }
+    }
+
+    /// The frame, as of now: who served the queries that were made.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        let served = self.trace.served().map(|(ServedBy { region, role, reason }, elapsed)| Served {
+            region,
+            role: role.as_str(),
+            reason: reason.as_str(),
+            milliseconds: elapsed.as_secs_f64() * 1000.0,
+        });
+        Frame { flash: self.notice.map(Notice::text), served, instance: self.repos.as_ref().map_or("", |repos| repos.region()) }
+    }
+
+    /// A page, not to be kept by a cache: it is of this moment and for this visitor. The notice is shown, and so is over.
+    ///
+    /// # Errors
+    /// When the page cannot be rendered.
+    pub fn page(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse, Failure> {
+        let mut response = HttpResponse::build(status);
+        response.content_type(ContentType::html()).insert_header(CacheControl(vec![CacheDirective::NoStore]));
+        if self.notice.is_some() {
+            response.cookie(Notice::removal());
+        }
+        Ok(response.body(page.render()?))
+    }
+}
+
+impl FromRequest for Visit {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(request)))
+    }
+}

@@ -1,0 +1,27 @@
+//! For the load balancer: is the process alive, and can it serve reads?
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use archipelago::RepoSet;
+
+use crate::repos::Repos;
+
+/// GET `/healthz`: the process answers. Asks no database: a restart would not mend one.
+pub(crate) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().body("alive\n")
+}
+
+/// GET `/readyz`: this instance's reads have a database that answers.
+pub(crate) async fn ready(repos: Data<Repos>) -> HttpResponse {
+    let own = repos.replica().served_by().region;
+    let Some(pool) = repos.pools().find(|pool| pool.info().code == own) else {
+        return HttpResponse::ServiceUnavailable().body("not ready\n");
+    };
+    match pool.ping().await {
+        Ok(()) => HttpResponse::Ok().body("ready\n"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            HttpResponse::ServiceUnavailable().body(format!("not ready: the database of {own} does not answer\n"))
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The first page: what this is.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use archipelago::Role;
+
+use super::Visit;
+use crate::failure::Failure;
+use crate::repos::Repos;
+use crate::views::HomePage;
+
+/// GET `/`
+pub(crate) async fn home(visit: Visit) -> Result<HttpResponse, Failure> {
+    let codes = |role| Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code);
+    let primary = codes(Role::Primary).next().unwrap_or_default();
+    let replicas: Vec<_> = codes(Role::Replica).collect();
+    visit.page(StatusCode::OK, &HomePage { frame: visit.frame(), primary, replicas: &replicas })
+}

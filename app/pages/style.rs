@@ -1,0 +1,21 @@
+//! The stylesheet and the icon, embedded in the program.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CacheControl, CacheDirective};
+
+/// GET `/static/style.css`
+pub(crate) async fn stylesheet() -> HttpResponse {
+    embedded("text/css; charset=utf-8", include_str!("../static/style.css"))
+}
+
+/// GET `/static/favicon.svg`
+pub(crate) async fn icon() -> HttpResponse {
+    embedded("image/svg+xml", include_str!("../static/favicon.svg"))
+}
+
+fn embedded(content_type: &'static str, body: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(300)]))
+        .body(body)
+}

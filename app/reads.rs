@@ -1,0 +1,31 @@
+//! Every read of the app. A `Reader` has no method that writes.
+
+use archipelago::Error;
+use diesel::prelude::*;
+
+use crate::paging::{Cursor, PAGE_SIZE, Page};
+use crate::repos::Reader;
+use crate::schema::users;
+use crate::users::User;
+
+/// A page of the list. One query on the primary key, however long the table is.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn page(reader: &Reader, cursor: Cursor) -> Result<Page<User>, Error> {
+    let mut query = users::table.select(User::as_select()).limit(PAGE_SIZE as i64 + 1).into_boxed();
+    query = match cursor {
+        Cursor { before: Some(id), .. } => query.filter(users::id.lt(id)).order(users::id.desc()),
+        Cursor { after: Some(id), .. } => query.filter(users::id.gt(id)).order(users::id.asc()),
+        Cursor { .. } => query.order(users::id.asc()),
+    };
+    Ok(Page::new(cursor, reader.load(query).await?, |user| user.id))
+}
+
+/// One user, or none.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn user(reader: &Reader, id: i64) -> Result<Option<User>, Error> {
+    reader.optional(users::table.find(id).select(User::as_select())).await
+}

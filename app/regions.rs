@@ -1,0 +1,59 @@
+//! What `archipelago regions` prints: the compiled regions, where the environment puts them, and the order of nearness.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use archipelago::RepoSet;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+use crate::repos::Repos;
+
+/// Every region with its repo, role, place, and the host and port that `settings` resolve; without settings, a dash.
+#[must_use]
+pub fn table(settings: Option<&archipelago::Settings>) -> String {
+    let mut table = plain_table(["REGION", "REPO", "ROLE", "PLACE", "HOST", "PORT"]);
+    for info in Repos::REGIONS {
+        let url = settings.and_then(|settings| settings.url(info.code).ok());
+        let (host, port) = url.map_or(("-".to_owned(), "-".to_owned()), |url| (url.host(), url.port().to_string()));
+        table.add_row([info.code, info.repo, info.role.as_str(), info.place.unwrap_or("-"), &host, &port]);
+    }
+    trimmed(&table)
+}
+
+/// The replicas by nearness, from every place that the list of places knows; places that agree share a line.
+#[must_use]
+pub fn orders() -> String {
+    let mut places: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
+    for place in <Repos as RepoSet>::PLACES {
+        places.entry(<Repos as RepoSet>::nearest_to(place).collect()).or_default().push(place);
+    }
+    let mut table = plain_table(["FROM", "NEAREST FIRST"]);
+    for (order, places) in places {
+        table.add_row([places.join(" "), order.join(" ")]);
+    }
+    trimmed(&table)
+}
+
+/// What regions.toml says beside the regions.
+#[must_use]
+pub fn rules() -> String {
+    let mut rules = String::new();
+    let _ = writeln!(rules, "pool size  {}", <Repos as RepoSet>::POOL_SIZE);
+    let _ = writeln!(rules, "max lag    {:?}", <Repos as RepoSet>::MAX_LAG);
+    let _ = writeln!(rules, "writes     {}", <Repos as RepoSet>::WRITES);
+    rules
+}
+
+fn plain_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}

@@ -1,0 +1,58 @@
+//! Every URL, in one table.
+
+use actix_web::guard::{Any, Get, Head};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{Route, guard::Guard};
+
+use crate::pages::{health, home, regions, style, users};
+use crate::paging::Cursor;
+
+/// The list of users.
+pub const USERS: &str = "/users";
+
+/// The table. A method that is not in it is answered with 405, a URL with 404.
+pub fn routes(app: &mut ServiceConfig) {
+    app.service(web::resource("/").route(get().to(home::home)))
+        .service(web::resource(USERS).route(get().to(users::index)).route(web::post().to(users::create)))
+        .service(web::resource("/users/new").route(get().to(users::new)))
+        .service(
+            web::resource("/users/{id}")
+                .route(get().to(users::show))
+                .route(web::put().to(users::update))
+                .route(web::patch().to(users::update))
+                .route(web::delete().to(users::delete))
+                .route(web::post().to(users::by_method)),
+        )
+        .service(web::resource("/users/{id}/edit").route(get().to(users::edit)))
+        .service(web::resource("/regions").route(get().to(regions::page)))
+        .service(web::resource("/regions.json").route(get().to(regions::json)))
+        .service(web::resource("/healthz").route(get().to(health::alive)))
+        .service(web::resource("/readyz").route(get().to(health::ready)))
+        .service(web::resource("/static/style.css").route(get().to(style::stylesheet)))
+        .service(web::resource("/static/favicon.svg").route(get().to(style::icon)));
+}
+
+/// The page of one user.
+#[must_use]
+pub fn user(id: i64) -> String {
+    format!("{USERS}/{id}")
+}
+
+/// One page of the list.
+#[must_use]
+pub fn users_page(cursor: Cursor) -> String {
+    match cursor {
+        Cursor { after: Some(id), .. } => format!("{USERS}?after={id}"),
+        Cursor { before: Some(id), .. } => format!("{USERS}?before={id}"),
+        Cursor { .. } => USERS.to_owned(),
+    }
+}
+
+/// A page answers HEAD as it does GET, without the body.
+fn get() -> Route {
+    web::route().guard(is_get())
+}
+
+fn is_get() -> impl Guard {
+    Any(Get()).or(Head())
+}

@@ -1,0 +1,13 @@
+//! The tables, as the migrations leave them; a test compares the two.
+
+diesel::table! {
+    /// The users.
+    users (id) {
+        /// Given by the database.
+        id -> BigInt,
+        /// 1 to 100 characters.
+        name -> Text,
+        /// In years, 0 to 150.
+        age -> Integer,
+    }
+}

@@ -1,0 +1,43 @@
+//! A user, as the database has it and as it may be written.
+
+use diesel::prelude::*;
+
+use crate::schema::users;
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
+pub struct User {
+    /// Given by the database.
+    pub id: i64,
+    /// 1 to [`MAX_NAME`] characters.
+    pub name: String,
+    /// In years, 0 to [`MAX_AGE`].
+    pub age: i32,
+}
+
+/// A user who is not in the database yet.
+#[derive(Clone, Debug, PartialEq, Eq, Insertable)]
+#[diesel(table_name = users)]
+pub struct NewUser {
+    /// 1 to [`MAX_NAME`] characters.
+    pub name: String,
+    /// In years, 0 to [`MAX_AGE`].
+    pub age: i32,
+}
+
+/// What an update changes; at least one of them.
+#[derive(Clone, Debug, PartialEq, Eq, AsChangeset)]
+#[diesel(table_name = users)]
+pub struct Changes {
+    /// The new name; none keeps the old one.
+    pub name: Option<String>,
+    /// The new age; none keeps the old one.
+    pub age: Option<i32>,
+}
+
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 100;
+
+/// The oldest age, in years.
+pub const MAX_AGE: i32 = 150;

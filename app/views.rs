@@ -1,0 +1,205 @@
+//! The pages: what each one shows, and the template that lays it out. Plain data; who fetched it is not their business.
+
+use askama::Template;
+
+use crate::users::User;
+
+#[cfg(test)]
+mod tests;
+
+/// `/`: what this is, in one paragraph.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(path = "home.html")]
+pub struct HomePage<'a> {
+    /// The frame around it.
+    pub frame: Frame<'a>,
+    /// The primary's region.
+    pub primary: &'a str,
+    /// The regions with a replica.
+    pub replicas: &'a [&'a str],
+}
+
+/// `/users`: one page of the list.
+#[derive(Clone, Debug, Template)]
+#[template(path = "index.html")]
+pub struct IndexPage<'a> {
+    /// The frame around it.
+    pub frame: Frame<'a>,
+    /// The users of this page, in order.
+    pub users: &'a [User],
+    /// Where the page before this one is, if there is one.
+    pub previous: Option<String>,
+    /// Where the page after this one is, if there is one.
+    pub next: Option<String>,
+}
+
+impl IndexPage<'_> {
+    /// Whether this is the whole list.
+    fn is_alone(&self) -> bool {
+        self.previous.is_none() && self.next.is_none()
+    }
+}
+
+/// `/users/{id}`: one user.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(path = "show.html")]
+pub struct ShowPage<'a> {
+    /// The frame around it.
+    pub frame: Frame<'a>,
+    /// The user.
+    pub user: &'a User,
+}
+
+/// `/users/new`, `/users/{id}/edit`, and either again where what was sent could not be saved.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(path = "form.html")]
+pub struct FormPage<'a> {
+    /// The frame around it.
+    pub frame: Frame<'a>,
+    /// Whom the form saves.
+    pub target: FormTarget,
+    /// The name as it was typed.
+    pub name: &'a str,
+    /// The age as it was typed. A browser shows an empty field where this is no number.
+    pub age: &'a str,
+    /// What is wrong with the name, a whole sentence.
+    pub name_error: Option<&'a str>,
+    /// What is wrong with the age, a whole sentence.
+    pub age_error: Option<&'a str>,
+    /// Why nothing was saved although the fields are right: the primary cannot be reached, for one.
+    pub problem: Option<&'a str>,
+}
+
+impl FormPage<'_> {
+    fn failed(&self) -> bool {
+        self.name_error.is_some() || self.age_error.is_some() || self.problem.is_some()
+    }
+}
+
+/// `/regions`: every database, as this instance sees it.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(path = "regions.html")]
+pub struct RegionsPage<'a> {
+    /// The frame around it.
+    pub frame: Frame<'a>,
+    /// The databases, in the order to show them.
+    pub rows: &'a [RegionRow<'a>],
+}
+
+/// What went wrong, and what to do now.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage<'a> {
+    /// The frame around it.
+    pub frame: Frame<'a>,
+    /// The HTTP status.
+    pub status: u16,
+    /// The heading and the page's title, such as "There is no such user".
+    pub title: &'a str,
+    /// What happened, a whole sentence.
+    pub message: &'a str,
+    /// What the visitor can do about it, a whole sentence.
+    pub advice: &'a str,
+}
+
+/// What every page's frame shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Frame<'a> {
+    /// What the visitor's last click did, such as "User created."
+    pub flash: Option<&'a str>,
+    /// Who served the page; `None` where no database was asked.
+    pub served: Option<Served<'a>>,
+    /// The region that this instance runs in; empty where it runs in none.
+    pub instance: &'a str,
+}
+
+/// Which database served a page, and why that one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Served<'a> {
+    /// The database's region.
+    pub region: &'a str,
+    /// `primary` or `replica`.
+    pub role: &'a str,
+    /// `local`, `nearest`, `fresher`, `failover` or `primary`, as in the header `x-served-by`.
+    pub reason: &'a str,
+    /// How long the page waited for it.
+    pub milliseconds: f64,
+}
+
+impl Served<'_> {
+    /// The reason as a sentence; empty for a reason that is not known here.
+    fn explanation(&self) -> &'static str {
+        match self.reason {
+            "local" => "This region's own database answered.",
+            "nearest" => "The nearest replica answered.",
+            "fresher" => "A nearer replica had not caught up with your last write.",
+            "failover" => "A nearer database could not be reached.",
+            "primary" => "The primary answered.",
+            _ => "",
+        }
+    }
+}
+
+/// Whom the form saves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormTarget {
+    /// A user who is not there yet.
+    New,
+    /// The user with this key.
+    Edit {
+        /// The key.
+        id: i64,
+    },
+}
+
+impl FormTarget {
+    fn heading(self) -> String {
+        match self {
+            Self::New => "New user".to_owned(),
+            Self::Edit { id } => format!("Edit user {id}"),
+        }
+    }
+
+    fn button(self) -> &'static str {
+        match self {
+            Self::New => "Create user",
+            Self::Edit { .. } => "Save changes",
+        }
+    }
+
+    /// Where the form is posted to.
+    fn action(self) -> String {
+        match self {
+            Self::New => "/users".to_owned(),
+            Self::Edit { id } => format!("/users/{id}"),
+        }
+    }
+
+    /// Where Cancel leads: the page that the form was opened from. By the shape of the URLs that is where it is posted to.
+    fn back(self) -> String {
+        self.action()
+    }
+}
+
+/// A database, as `/regions` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionRow<'a> {
+    /// The region's code.
+    pub region: &'a str,
+    /// Where that is, such as "Tokyo, Japan".
+    pub place: &'a str,
+    /// The generated type, such as `RepoNrt`.
+    pub repo: &'a str,
+    /// `primary` or `replica`.
+    pub role: &'a str,
+    /// How it is, such as "reachable in 1.2 ms" or "cannot be reached".
+    pub state: &'a str,
+    /// Whether that state is a good one.
+    pub ok: bool,
+    /// How many connections this instance holds open to it.
+    pub connections: u32,
+    /// How many connections it may hold at most.
+    pub size: u32,
+    /// Whether this instance's reads go to it first.
+    pub serves_reads_here: bool,
+}

@@ -1,0 +1,205 @@
+//! What a visitor's browser, keyboard or screen reader relies on in the rendered pages.
+
+use super::*;
+
+const EVIL: &str = r#""><script>alert('hello')</script>"#;
+const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
+const ORD: Served<'_> = Served { region: "ord", role: "replica", reason: "local", milliseconds: 1.234 };
+const NRT: RegionRow<'_> = RegionRow {
+    region: "nrt",
+    place: "Tokyo, Japan",
+    repo: "RepoNrt",
+    role: "primary",
+    state: "cannot be reached",
+    ok: false,
+    connections: 2,
+    size: 10,
+    serves_reads_here: true,
+};
+
+fn frame() -> Frame<'static> {
+    Frame { flash: None, served: Some(ORD), instance: "ord" }
+}
+
+fn user(name: &str) -> User {
+    User { id: 7, name: name.to_owned(), age: 36 }
+}
+
+fn index(users: &[User]) -> IndexPage<'_> {
+    IndexPage { frame: frame(), users, previous: None, next: None }
+}
+
+fn form(target: FormTarget) -> FormPage<'static> {
+    FormPage { frame: frame(), target, name: "Ada", age: "36", name_error: None, age_error: None, problem: None }
+}
+
+#[track_caller]
+fn html(page: &impl Template) -> String {
+    page.render().expect("a page of plain data renders")
+}
+
+/// Asserts that `parts` are in `html`, one behind the other.
+#[track_caller]
+fn assert_reads(html: &str, parts: &[&str]) {
+    let mut rest = html;
+    for part in parts {
+        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is not in what is left:\n{rest}"));
+        rest = after;
+    }
+}
+
+#[test]
+fn a_name_is_text_wherever_it_stands() {
+    let evil = user(EVIL);
+    let typed = FormPage { name: EVIL, age: EVIL, name_error: Some(EVIL), problem: Some(EVIL), ..form(FormTarget::New) };
+    let flashed = Frame { flash: Some(EVIL), ..frame() };
+    let link = IndexPage { previous: Some(EVIL.to_owned()), ..index(&[]) };
+    let list = html(&index(std::slice::from_ref(&evil)));
+    let shown = html(&ShowPage { frame: flashed, user: &evil });
+    let typed = html(&typed);
+    let pager = html(&link);
+    let error = html(&ErrorPage { frame: frame(), status: 404, title: EVIL, message: EVIL, advice: EVIL });
+    for page in [&list, &shown, &typed, &pager, &error] {
+        assert!(!page.contains("<script"), "{page}");
+        assert!(page.contains(ESCAPED), "{page}");
+    }
+    assert_reads(&typed, &[&format!(r#"type="text" value="{ESCAPED}""#), &format!(r#"type="number" value="{ESCAPED}""#)]);
+    assert_reads(&pager, &[&format!(r#"href="{ESCAPED}""#)]);
+}
+
+#[test]
+fn no_page_asks_for_what_the_content_security_policy_forbids() {
+    let ada = user("Ada");
+    for html in [
+        html(&HomePage { frame: frame(), primary: "nrt", replicas: &["ord", "ams", "syd"] }),
+        html(&index(std::slice::from_ref(&ada))),
+        html(&ShowPage { frame: frame(), user: &ada }),
+        html(&form(FormTarget::Edit { id: 7 })),
+        html(&RegionsPage { frame: frame(), rows: &[NRT] }),
+        html(&ErrorPage { frame: frame(), status: 404, title: "t", message: "m", advice: "a" }),
+    ] {
+        assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
+        for forbidden in ["<script", "<style", " style=", " on", "javascript:", "http://", "https://"] {
+            let tags = html.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| format!("<{tag}"));
+            for tag in tags {
+                assert!(!tag.contains(forbidden), "{tag}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_foot_says_who_served_the_page_and_why() {
+    let mut page = HomePage { frame: frame(), primary: "nrt", replicas: &["ord"] };
+    assert_reads(
+        &html(&page),
+        &["<footer>", "Served by ord · replica · local · 1.2 ms", "own database", "This instance runs in ord."],
+    );
+
+    page.frame = Frame::default();
+    let html = html(&page);
+    assert_reads(&html, &["<footer>", "This instance runs in no region."]);
+    assert!(!html.contains("Served by"), "{html}");
+}
+
+#[test]
+fn the_list_offers_show_edit_and_delete_for_each_user() {
+    let ada = user("Ada");
+    assert_reads(
+        &html(&index(std::slice::from_ref(&ada))),
+        &[
+            "Listing users",
+            r#"href="/users/new""#,
+            "<bdi>Ada</bdi>",
+            "36",
+            r#"<a href="/users/7">Show"#,
+            r#"<a href="/users/7/edit">Edit"#,
+            r#"popovertarget="delete-7""#,
+        ],
+    );
+}
+
+#[test]
+fn an_empty_list_says_so_and_an_empty_page_leads_back() {
+    assert_reads(&html(&index(&[])), &["There are no users yet."]);
+    let page = IndexPage { previous: Some("/users?before=8".to_owned()), ..index(&[]) };
+    assert_reads(&html(&page), &["There are no users on this page.", r#"<nav class="pages" aria-label="Pages">"#, "Previous"]);
+}
+
+#[test]
+fn deleting_asks_first_and_posts_a_delete() {
+    let ada = user("Ada");
+    assert_reads(
+        &html(&ShowPage { frame: frame(), user: &ada }),
+        &[
+            r#"popovertarget="delete-7""#,
+            r#"id="delete-7" popover role="alertdialog""#,
+            "Delete <bdi>Ada</bdi>?",
+            r#"method="post" action="/users/7""#,
+            r#"name="_method" value="delete""#,
+            "Cancel",
+        ],
+    );
+}
+
+#[test]
+fn a_new_user_is_posted_and_an_edited_one_is_put() {
+    let new = html(&form(FormTarget::New));
+    assert_reads(&new, &["<title>New user · Archipelago</title>", r#"method="post" action="/users""#]);
+    assert!(!new.contains("_method"), "{new}");
+    assert!(!new.contains("aria-invalid") && !new.contains("role=\"alert\""), "{new}");
+
+    let edit = html(&form(FormTarget::Edit { id: 7 }));
+    assert_reads(
+        &edit,
+        &["Edit user 7", r#"action="/users/7""#, r#"name="_method" value="put""#, r#"value="Ada""#, r#"value="36""#],
+    );
+}
+
+#[test]
+fn an_error_stands_beside_its_field_and_the_summary_links_to_it() {
+    let page = FormPage {
+        name: "",
+        age: "151",
+        name_error: Some("Write a name."),
+        age_error: Some("Too old."),
+        ..form(FormTarget::New)
+    };
+    assert_reads(
+        &html(&page),
+        &[
+            "<title>Error: New user",
+            r#"role="alert" tabindex="-1" autofocus"#,
+            r##"<a href="#user_name">Name: Write a name.</a>"##,
+            r##"<a href="#user_age">Age: Too old.</a>"##,
+            r#"id="user_name_error">Write a name."#,
+            r#"aria-invalid="true" aria-describedby="user_name_error""#,
+            r#"value="151""#,
+            r#"aria-invalid="true" aria-describedby="user_age_hint user_age_error""#,
+        ],
+    );
+}
+
+#[test]
+fn a_problem_keeps_what_was_typed() {
+    let html = html(&FormPage { problem: Some("The primary cannot be reached."), ..form(FormTarget::New) });
+    assert_reads(&html, &["role=\"alert\"", "The primary cannot be reached.", r#"value="Ada""#, r#"value="36""#]);
+    assert!(!html.contains("aria-invalid"), "{html}");
+}
+
+#[test]
+fn the_regions_come_again_by_themselves_and_tell_their_state_in_words() {
+    assert_reads(
+        &html(&RegionsPage { frame: frame(), rows: &[NRT] }),
+        &[
+            r#"<meta http-equiv="refresh" content="5">"#,
+            r#"<a href="/regions" aria-current="page">"#,
+            "nrt <span class=\"badge\">serves reads here",
+            "Tokyo, Japan",
+            "RepoNrt",
+            "primary",
+            r#"<span class="bad">cannot be reached"#,
+            "2 of 10",
+        ],
+    );
+}
