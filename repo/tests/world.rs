@@ -1,0 +1,8 @@
+//! Reads, writes, pools and TLS against a real primary and real streaming replicas.
+
+mod world {
+    pub mod pools;
+    pub mod reading_and_writing;
+    pub mod shared;
+    pub mod tls;
+}

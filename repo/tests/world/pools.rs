@@ -1,0 +1,130 @@
+//! Pools open late, come back by themselves, never keep a caller long, and close when told.
+
+use std::time::{Duration, Instant};
+
+use archipelago::{Error, Settings, Timeouts};
+use diesel::sql_types::Integer;
+use tokio::net::TcpListener;
+
+use super::shared::{DEADLINE, Repos, database, eventually, new_world, shared_world, users};
+
+#[tokio::test]
+async fn only_the_primary_and_the_own_region_are_opened_at_once() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "lazy").await.in_region("near")).await.unwrap();
+    let connections =
+        || [repos.repo_home().pool(), repos.repo_near().pool(), repos.repo_far().pool()].map(|pool| pool.state().connections);
+    assert_eq!(connections(), [1, 1, 0]);
+    repos.replica_in("far").get_result::<i64>(diesel::QueryDsl::count(users::table)).await.unwrap();
+    assert_eq!(connections(), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_pool_comes_back_when_its_server_does() {
+    let world = new_world().await;
+    let repos = Repos::connect(&database(&world, "back").await.in_region("near")).await.unwrap();
+    let one = || repos.replica().get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>("1")));
+    assert_eq!(one().await.unwrap(), 1);
+
+    let near = world.server("near").unwrap();
+    near.stop().await.unwrap();
+    let down = one().await.unwrap_err();
+    assert!(matches!(down, Error::Unreachable { region: "near", .. } | Error::Query(_)), "{down}");
+    let down = one().await.unwrap_err();
+    assert!(down.to_string().contains("Connection refused"), "{down}");
+
+    near.start().await.unwrap();
+    eventually("the same pool serves again", async || one().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_dead_database_answers_every_caller_at_once() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let timeouts = Timeouts { checkout: DEADLINE, ..Timeouts::default() };
+    let settings = Settings::single_database::<Repos>(&format!("postgres://app@{closed}/app")).unwrap().with_timeouts(timeouts);
+    let repos = Repos::connect(&settings).await.unwrap();
+    let start = Instant::now();
+    for _ in 0..100 {
+        let error = repos.repo_near().pool().ping().await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { region: "near", .. }), "{error}");
+    }
+    assert!(start.elapsed() < DEADLINE, "nobody waited for a timeout");
+}
+
+#[tokio::test]
+async fn a_database_that_accepts_and_is_silent_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let timeouts = Timeouts { checkout: Duration::from_millis(200), ..Timeouts::default() };
+    let url = format!("postgres://app@{}/app", silent.local_addr().unwrap());
+    let settings = Settings::single_database::<Repos>(&url).unwrap().with_timeouts(timeouts);
+    let repos = Repos::connect(&settings).await.unwrap();
+    let error = repos.repo_near().pool().ping().await.unwrap_err();
+    assert_eq!(error.to_string(), "the database of region `near` cannot be reached: no answer within 200ms");
+}
+
+#[tokio::test]
+async fn a_busy_pool_says_that_it_is_busy() {
+    let world = shared_world().await;
+    let timeouts = Timeouts { checkout: Duration::from_secs(1), ..Timeouts::default() };
+    let settings = database(world, "busy").await.with_pool_size(1).with_timeouts(timeouts);
+    let repos = Repos::connect(&settings).await.unwrap();
+    let near = repos.replica_in("near");
+    near.snapshot(async |snapshot| {
+        snapshot.get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>("1"))).await?;
+        let error = repos.repo_near().pool().ping().await.unwrap_err();
+        assert!(matches!(error, Error::Busy { region: "near", .. }), "{error}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    repos.repo_near().pool().ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
+    let world = shared_world().await;
+    let timeouts = Timeouts { statement: Duration::from_millis(100), ..Timeouts::default() };
+    let repos = Repos::connect(&database(world, "slow").await.with_timeouts(timeouts)).await.unwrap();
+    let slow = diesel::sql_query("SELECT 1 FROM pg_sleep(600)");
+    let error = repos.primary().execute(slow).await.unwrap_err();
+    assert!(error.to_string().contains("statement timeout"), "{error}");
+    repos.repo_home().pool().ping().await.unwrap();
+}
+
+/// The visitor went away in the middle of a query: what is left of it must not be answered to the next one.
+#[tokio::test]
+async fn a_query_that_was_dropped_takes_its_connection_along() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "dropped").await.with_pool_size(1)).await.unwrap();
+    let backend = || repos.replica_in("near").get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>("pg_backend_pid()")));
+    let before = backend().await.unwrap();
+    let slow = repos
+        .replica_in("near")
+        .load_unchecked::<i32>(diesel::select(diesel::dsl::sql::<Integer>("(SELECT 1 FROM pg_sleep(600))")));
+    assert!(tokio::time::timeout(Duration::from_millis(100), slow).await.is_err());
+    assert_ne!(backend().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_queries_in_flight_and_refuses_new_ones() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "shutdown").await).await.unwrap();
+    let admin = Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap()).await.unwrap();
+    let sessions = async || {
+        let count = "(SELECT count(*)::int FROM pg_stat_activity WHERE datname = 'shutdown')";
+        admin.replica_in("home").get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>(count))).await.unwrap()
+    };
+    assert_eq!(sessions().await, 1);
+    let in_flight = repos.replica_in("home").snapshot(async |snapshot| {
+        let one = || diesel::select(diesel::dsl::sql::<Integer>("1"));
+        snapshot.get_result::<i32>(one()).await?;
+        let is_closed = async || matches!(repos.repo_home().pool().ping().await, Err(Error::ShutDown { .. }));
+        eventually("the pool is closed while this still runs", is_closed).await;
+        snapshot.get_result::<i32>(one()).await
+    });
+    let (answer, ()) = tokio::join!(in_flight, repos.shutdown());
+    assert_eq!(answer.unwrap(), 1, "the query in flight was finished");
+    let refused = repos.repo_home().pool().ping().await.unwrap_err();
+    assert_eq!(refused.to_string(), "the pool of region `home` was shut down");
+    eventually("the server has no session of ours", async || sessions().await == 0).await;
+}

@@ -1,0 +1,177 @@
+//! Reads come from the replica, writes go to the primary, and nothing written through a replica's session arrives.
+
+use archipelago::{Error, Position, Replica};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::RunQueryDsl;
+
+use super::shared::{DEADLINE, Repos, catch_up, database, new_world, shared_world, users};
+
+type User = (i64, String, i32);
+
+async fn insert(repos: &Repos, name: &str) -> Position {
+    let insert = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
+    repos.primary().execute(insert).await.unwrap().position.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_primary_commits_a_replica_shows() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "commits").await.in_region("near")).await.unwrap();
+    let position = insert(&repos, "Ada").await;
+    world.server("near").unwrap().wait_until_replayed(position.to_string().parse().unwrap(), DEADLINE).await.unwrap();
+
+    assert!(repos.replica().has_replayed(position).await.unwrap());
+    let users: Vec<User> = repos.replica().load(users::table.order(users::id)).await.unwrap();
+    assert_eq!(users, [(1, "Ada".to_owned(), 36)]);
+    assert_eq!(repos.replica().served_by().to_string(), "near; role=replica; reason=local");
+}
+
+#[tokio::test]
+async fn the_reading_methods() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "reading_methods").await).await.unwrap();
+    insert(&repos, "Ada").await;
+    insert(&repos, "Grace").await;
+    catch_up(world).await;
+    let far: Replica = repos.replica_in("far");
+
+    let first: User = far.first(users::table.order(users::id.desc())).await.unwrap();
+    assert_eq!(first.1, "Grace");
+    assert_eq!(far.get_result::<i64>(users::table.count()).await.unwrap(), 2);
+    assert_eq!(far.optional::<User>(users::table.find(99)).await.unwrap(), None);
+    assert!(far.get_result::<User>(users::table.find(99)).await.unwrap_err().is_not_found());
+    let boxed = users::table.filter(users::name.like("A%")).into_boxed();
+    assert_eq!(far.load::<User>(boxed).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn raw_sql_and_unions_have_a_door_of_their_own() {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        standby: bool,
+    }
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "raw").await).await.unwrap();
+    let raw = diesel::sql_query("SELECT pg_is_in_recovery() AS standby");
+    let rows: Vec<Row> = repos.replica_in("near").load_unchecked(raw.clone()).await.unwrap();
+    assert!(rows[0].standby, "the replica's repo talks to a standby");
+    let rows: Vec<Row> = repos.replica_in("home").load_unchecked(raw).await.unwrap();
+    assert!(!rows[0].standby);
+    let names = users::table.select(users::name);
+    let union: Vec<String> = repos.replica_in("near").load_unchecked(names.union(names)).await.unwrap();
+    assert!(union.is_empty());
+}
+
+/// Around the types, by the raw door, on a database that could well be written: one ordinary one that plays every region.
+#[tokio::test]
+async fn behind_a_replica_the_session_is_read_only() {
+    let world = shared_world().await;
+    database(world, "one_database").await;
+    let url = world.primary().url_of("one_database");
+    let settings = archipelago::Settings::single_database::<Repos>(&url).unwrap().in_region("near");
+    let repos = Repos::connect(&settings).await.unwrap();
+
+    let write = diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
+    let refused = repos.replica().load_unchecked::<User>(write).await.unwrap_err();
+    assert!(is_read_only(&refused), "{refused}");
+    // A SELECT to the types, and a write to the server.
+    let hidden = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("nextval('users_id_seq')"));
+    let refused = repos.replica().get_result::<i64>(hidden).await.unwrap_err();
+    assert!(is_read_only(&refused), "{refused}");
+    assert_eq!(repos.primary().reads(archipelago::Reason::Primary).get_result::<i64>(users::table.count()).await.unwrap(), 0);
+}
+
+fn is_read_only(error: &Error) -> bool {
+    matches!(error, Error::Query(DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)))
+}
+
+#[tokio::test]
+async fn the_writing_methods() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "writing_methods").await).await.unwrap();
+    let insert = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+    let ada = repos.primary().get_result::<User>(insert.returning(users::all_columns)).await.unwrap();
+    let rename = |id| diesel::update(users::table.find(id)).set(users::name.eq("Countess")).returning(users::name);
+    let renamed = repos.primary().optional::<String>(rename(ada.value.0)).await.unwrap();
+    assert_eq!(renamed.value.as_deref(), Some("Countess"));
+    assert!(renamed.position > ada.position, "positions follow the order of commits");
+    assert_eq!(repos.primary().optional::<String>(rename(99)).await.unwrap().value, None);
+    assert_eq!(repos.primary().execute(diesel::delete(users::table)).await.unwrap().value, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_is_all_or_nothing() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "transactions").await).await.unwrap();
+    let insert = |name: &'static str| diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(1)));
+    let both = repos
+        .primary()
+        .transaction(async |connection| {
+            insert("Ada").execute(connection).await?;
+            insert("Grace").execute(connection).await?;
+            Ok::<_, Error>("both")
+        })
+        .await
+        .unwrap();
+    assert_eq!(both.value, "both");
+    let neither = repos
+        .primary()
+        .transaction(async |connection| {
+            insert("Alan").execute(connection).await?;
+            Err::<(), Error>(DieselError::RollbackTransaction.into())
+        })
+        .await;
+    assert!(neither.is_err());
+    catch_up(world).await;
+    assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn the_reads_of_a_snapshot_see_one_state() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "snapshots").await).await.unwrap();
+    insert(&repos, "Ada").await;
+    catch_up(world).await;
+    let (before, after) = repos
+        .replica_in("near")
+        .snapshot(async |snapshot| {
+            let before: i64 = snapshot.get_result(users::table.count()).await?;
+            insert(&repos, "Grace").await;
+            catch_up(world).await;
+            Ok((before, snapshot.get_result::<i64>(users::table.count()).await?))
+        })
+        .await
+        .unwrap();
+    assert_eq!((before, after), (1, 1));
+    assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_lagging_replica_says_so() {
+    let world = new_world().await;
+    let repos = Repos::connect(&database(&world, "lag").await).await.unwrap();
+    let near = world.server("near").unwrap();
+    near.pause_replay().await.unwrap();
+    let position = insert(&repos, "Ada").await;
+    assert!(!repos.replica_in("near").has_replayed(position).await.unwrap());
+    assert!(repos.replica_in("home").has_replayed(position).await.unwrap(), "the primary shows everything");
+    near.resume_replay().await.unwrap();
+    near.wait_until_replayed(position.to_string().parse().unwrap(), DEADLINE).await.unwrap();
+    assert!(repos.replica_in("near").has_replayed(position).await.unwrap());
+}
+
+/// The futures can be spawned on a multi-threaded runtime.
+#[tokio::test]
+async fn futures_are_send() {
+    fn spawnable<T: Send>(future: T) -> T {
+        future
+    }
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "send").await).await.unwrap();
+    let read = spawnable(repos.replica_in("near").load::<User>(users::table.order(users::id)));
+    assert!(read.await.unwrap().is_empty());
+    spawnable(repos.primary().execute(diesel::delete(users::table))).await.unwrap();
+    spawnable(repos.shutdown()).await;
+}
