@@ -1,0 +1,75 @@
+//! A real Postgres primary and one real streaming replica per region, on one machine, for
+//! development and tests.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use archipelago_lab::World;
+//!
+//! let world = World::builder().primary("nrt").replicas(["ord", "ams"]).start().await?;
+//! println!("write here: {}", world.primary().url());
+//! for replica in world.replicas() {
+//!     println!("read in {}: {}", replica.region(), replica.url());
+//! }
+//!
+//! // Read on a replica what was written on the primary.
+//! let written = world.primary().position().await?;
+//! if let Some(ord) = world.server("ord") {
+//!     ord.wait_until_replayed(written, Duration::from_secs(5)).await?;
+//! }
+//! world.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What outlives what
+//!
+//! Nothing outlives the process that holds the [`World`]: no server, and without
+//! [`Builder::folder`] no file either. That holds after `drop`, a panic, Ctrl-C and `kill -9`: each
+//! server runs under a small `sh` whose standard input is a pipe held by this process, and a
+//! process that is gone, however it went, has closed its pipes. So a world may live in a `static`,
+//! shared by all tests of a file.
+//!
+//! # What is shared
+//!
+//! Everything in one world: servers, roles, passwords. [`World::create_database`] gives a test a
+//! database of its own. Pausing or stopping a server is felt by everybody who uses that world.
+//!
+//! # Finding PostgreSQL
+//!
+//! See [`Search`].
+
+/// The examples of the README are compiled like those of the code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(not(unix))]
+compile_error!("archipelago-lab needs a Unix: it runs PostgreSQL under `sh`");
+
+mod account;
+mod builder;
+mod cluster;
+mod error;
+mod place;
+mod port;
+mod postgres;
+mod process;
+mod region;
+mod secrets;
+mod server;
+mod session;
+mod settings;
+mod site;
+mod stale;
+mod sweep;
+mod sweeper;
+mod world;
+
+pub use builder::Builder;
+pub use error::LabError;
+pub use postgres::{NotFound, Postgres, Search};
+pub use server::{Role, Server};
+pub use tokio_postgres::types::PgLsn;
+pub use world::World;

@@ -1,0 +1,178 @@
+//! Where a world's files lie: the folder that was asked for, or another where its servers' user
+//! cannot enter that one.
+//!
+//! ```text
+//! lock                 held while a process uses the folder
+//! passwords            of the roles, for this process's user only
+//! primary/             data of the primary, whatever its region
+//! replica-<region>/    data of a replica
+//! log/<region>.log     what each server said since the last start
+//! elsewhere            only where all but the lock lies in another folder: its path
+//! owner                only in that other folder: the path of this one
+//! ```
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use crate::LabError;
+use crate::account::Account;
+use crate::sweeper::Sweeper;
+
+/// How the names of our folders among other people's begin.
+pub(crate) const PREFIX: &str = "archipelago-lab-";
+/// Keeps files across restarts, and every user may enter it.
+pub(crate) const OPEN_TO_ALL: &str = "/var/tmp";
+
+pub(crate) const LOCK: &str = "lock";
+pub(crate) const ELSEWHERE: &str = "elsewhere";
+pub(crate) const OWNER: &str = "owner";
+
+/// A folder of this process alone, and the user that runs servers in it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// What a person knows: the folder that was asked for.
+    pub(crate) folder: PathBuf,
+    /// Where the data is.
+    pub(crate) home: PathBuf,
+    pub(crate) account: Account,
+    /// Only a temporary folder has one.
+    pub(crate) sweeper: Option<Sweeper>,
+    _locks: Vec<File>,
+}
+
+impl Place {
+    /// A folder that stays.
+    pub(crate) fn persistent(folder: &Path) -> Result<Self, LabError> {
+        fs::create_dir_all(folder).map_err(LabError::file("make the folder", folder))?;
+        let folder = folder.canonicalize().map_err(LabError::file("find", folder))?;
+        check_owner(&folder, &folder.join(LOCK))?;
+        let mut locks = vec![lock(&folder)?];
+        let mut home = elsewhere(&folder).unwrap_or_else(|| folder.clone());
+        let data = home.join("primary");
+        let account = Account::choose(&data);
+        if account.is_other() && !account.can_enter(&home) {
+            if data.exists() {
+                return Err(LabError::Unreachable { folder, user: account.name().to_owned() });
+            }
+            home = open_folder(Path::new(OPEN_TO_ALL), &account)?;
+            let pointer = folder.join(ELSEWHERE);
+            fs::write(&pointer, home.as_os_str().as_encoded_bytes()).map_err(LabError::file("write", &pointer))?;
+        }
+        if home != folder {
+            locks.push(lock(&home)?);
+            let note = home.join(OWNER);
+            fs::write(&note, folder.as_os_str().as_encoded_bytes()).map_err(LabError::file("write", &note))?;
+        }
+        check_owner(&folder, &data)?;
+        Ok(Self { folder, home, account, sweeper: None, _locks: locks })
+    }
+
+    /// A folder that goes with this process.
+    pub(crate) fn temporary() -> Result<Self, LabError> {
+        let account = Account::choose(Path::new(""));
+        let usual = std::env::temp_dir();
+        let home = match open_folder(&usual, &account) {
+            Err(LabError::Unreachable { .. }) => open_folder(Path::new(OPEN_TO_ALL), &account)?,
+            other => other?,
+        };
+        let sweeper = Some(Sweeper::spawn(&home).map_err(|source| LabError::Run { program: "/bin/sh".into(), source })?);
+        let locks = vec![lock(&home)?];
+        Ok(Self { folder: home.clone(), home, account, sweeper, _locks: locks })
+    }
+
+    /// The data of the primary, whatever its region.
+    pub(crate) fn primary(&self) -> PathBuf {
+        self.home.join("primary")
+    }
+
+    /// The data of a region's replica.
+    pub(crate) fn replica(&self, region: &str) -> PathBuf {
+        self.home.join(format!("replica-{region}"))
+    }
+
+    /// The log of a region's server.
+    pub(crate) fn log(&self, region: &str) -> PathBuf {
+        self.home.join("log").join(format!("{region}.log"))
+    }
+
+    /// In a folder that belongs to the servers' user, what root makes does too: that user may start
+    /// a world there later, without root.
+    pub(crate) fn share(&self, path: &Path) -> io::Result<()> {
+        let owner = self.home.metadata()?.uid();
+        if self.account.ids().is_some_and(|(uid, _)| uid == owner) {
+            self.account.own(path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file for the servers' user alone, whole or not at all.
+    pub(crate) fn write_private(&self, path: &Path, content: &str) -> Result<(), LabError> {
+        let unfinished = path.with_added_extension("new");
+        let write = || {
+            let _ = fs::remove_file(&unfinished);
+            // `create_new` follows no symbolic link that somebody else may have put there.
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+            file.write_all(content.as_bytes())?;
+            if let Some((uid, gid)) = self.account.ids() {
+                fchown(&file, Some(uid), Some(gid))?;
+            }
+            fs::rename(&unfinished, path)
+        };
+        write().map_err(LabError::file("write", path))
+    }
+}
+
+/// Root may use what an ordinary user made, not the other way round.
+fn check_owner(folder: &Path, made: &Path) -> Result<(), LabError> {
+    let user = Uid::effective();
+    match made.symlink_metadata() {
+        Ok(found) if !user.is_root() && found.uid() != user.as_raw() => {
+            Err(LabError::Owner { made: made.to_owned(), folder: folder.to_owned(), owner: found.uid(), user: user.as_raw() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A new folder with a name that nobody can guess, which the account can enter.
+fn open_folder(parent: &Path, account: &Account) -> Result<PathBuf, LabError> {
+    let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(LabError::file("make a folder in", parent))?;
+    if account.is_other() {
+        // Others may pass through, not look around: each data folder in it is its user's alone,
+        // and the folder itself stays root's, so that no other user can plant files for root.
+        fs::set_permissions(made.path(), Permissions::from_mode(0o711)).map_err(LabError::file("open", made.path()))?;
+        if !account.can_enter(made.path()) {
+            let user = account.name().to_owned();
+            return Err(LabError::Unreachable { folder: parent.to_owned(), user });
+        }
+    }
+    let path = made.keep();
+    path.canonicalize().map_err(LabError::file("find", &path))
+}
+
+/// The folder that `elsewhere` names, if it is still there and ours.
+fn elsewhere(folder: &Path) -> Option<PathBuf> {
+    let home = PathBuf::from(fs::read_to_string(folder.join(ELSEWHERE)).ok()?);
+    let found = home.symlink_metadata().ok()?;
+    (found.is_dir() && found.uid() == Uid::effective().as_raw()).then_some(home)
+}
+
+/// Takes the folder for this process; the system lets it go when the process ends in any way.
+fn lock(folder: &Path) -> Result<File, LabError> {
+    let path = folder.join(LOCK);
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(LabError::file("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).ok().filter(|pid| !pid.is_empty());
+            return Err(LabError::InUse { folder: folder.to_owned(), holder });
+        }
+        Err(TryLockError::Error(source)) => return Err(LabError::file("lock", &path)(source)),
+    }
+    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(LabError::file("write", &path))?;
+    Ok(file)
+}

@@ -1,0 +1,23 @@
+//! Ports of the loopback interface that nobody uses.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::LabError;
+
+/// Below the range from which systems take ports for outgoing connections (Linux: 32768 and up,
+/// macOS: 49152 and up), so that a stopped server finds its port free when it starts again.
+const RANGE: std::ops::Range<u16> = 20_000..32_000;
+
+/// Holds a free port until the listener is dropped. Between that and the start of a server
+/// somebody else may take it: the caller tries again with another.
+pub(crate) fn reserve() -> Result<TcpListener, LabError> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..100 {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, rand::random_range(RANGE))) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(LabError::NoPort { source: last })
+}

@@ -1,0 +1,57 @@
+//! Which names a region may have: they become names of folders and of servers.
+
+use std::collections::HashSet;
+
+use crate::LabError;
+
+/// At most what `cluster_name` and a file's name take, with room to spare.
+const LONGEST: usize = 40;
+
+/// Every name is usable, and none is there twice.
+pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> {
+    let mut seen = HashSet::new();
+    for name in std::iter::once(primary).chain(replicas.iter().map(String::as_str)) {
+        if !is_name(name) {
+            return Err(LabError::RegionName { name: name.to_owned() });
+        }
+        if !seen.insert(name) {
+            return Err(LabError::RegionTwice { name: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= LONGEST
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    fn checked(primary: &str, replicas: &[&str]) -> Result<(), String> {
+        let replicas: Vec<String> = replicas.iter().map(ToString::to_string).collect();
+        check(primary, &replicas).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn good_names() {
+        assert_eq!(checked("nrt", &["ord", "eu-west_1", "self"]), Ok(()));
+    }
+
+    #[test]
+    fn names_that_would_leave_the_folder_are_refused() {
+        for name in ["", "../up", "Nrt", "1st", "a b", "a/b", "-x", &"x".repeat(41)] {
+            assert!(checked(name, &[]).is_err(), "{name:?} passed");
+            assert!(checked("nrt", &[name]).is_err(), "{name:?} passed as a replica");
+        }
+    }
+
+    #[test]
+    fn a_region_twice() {
+        assert!(checked("nrt", &["ord", "ord"]).unwrap_err().contains("`ord` is listed twice"));
+        assert!(checked("nrt", &["nrt"]).unwrap_err().contains("`nrt` is listed twice"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Positions in the log: where a server is, and waiting for, or holding back, its replay.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::types::PgLsn;
+
+use crate::LabError;
+use crate::process::POLL;
+use crate::server::Server;
+use crate::server::position::end_of_record;
+
+/// On a primary the end of what was written, also of what no commit has flushed yet.
+const POSITION: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+                        ELSE pg_current_wal_insert_lsn() END, \
+                        CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END";
+
+/// An idle replica looks at the request to pause when it is woken, which the request does.
+const PAUSE: Duration = Duration::from_secs(10);
+
+impl Server {
+    /// How far this server is: the end of the log on a primary, what was replayed on a replica.
+    /// Taken on the primary after a commit, it is a position that contains this commit.
+    ///
+    /// # Errors
+    /// When the server is stopped or does not answer.
+    pub async fn position(&self) -> Result<PgLsn, LabError> {
+        let doing = "tell its position";
+        let session = self.session(doing).await?;
+        let row = session.query_one(POSITION, &[]).await.map_err(self.failed_to(doing))?;
+        Ok(end_of_record(row.get::<_, Option<PgLsn>>(0).unwrap_or(PgLsn::from(0))))
+    }
+
+    /// Waits until everything up to this position can be read here, at most this long.
+    ///
+    /// # Errors
+    /// [`LabError::NotReplayed`], which says how far it got, when the time is over.
+    pub async fn wait_until_replayed(&self, position: PgLsn, deadline: Duration) -> Result<(), LabError> {
+        let until = Instant::now() + deadline;
+        let position = end_of_record(position);
+        let (mut reached, mut paused) = (None, false);
+        // The deadline holds for a server that accepts a connection and says nothing, too.
+        let waited = timeout_at(until, async {
+            let doing = "tell its position";
+            let session = self.session(doing).await?;
+            loop {
+                let row = session.query_one(POSITION, &[]).await.map_err(self.failed_to(doing))?;
+                reached = row.get::<_, Option<PgLsn>>(0);
+                paused = row.get(1);
+                if reached.is_some_and(|lsn| lsn >= position) {
+                    return Ok(());
+                }
+                sleep(POLL).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| {
+            let region = self.region.clone();
+            Err(LabError::NotReplayed { region, wanted: position, reached, paused, waited: deadline })
+        })
+    }
+
+    /// Stops replay exactly here: the replica still receives, and still answers, but shows nothing
+    /// newer until [`resume_replay`](Self::resume_replay) or a restart.
+    ///
+    /// # Errors
+    /// When this is no replica, or it does not answer, or does not pause within ten seconds.
+    pub async fn pause_replay(&self) -> Result<(), LabError> {
+        let doing = "pause its replay";
+        let session = self.session(doing).await?;
+        let failed = self.failed_to(doing);
+        session.execute("SELECT pg_wal_replay_pause()", &[]).await.map_err(&failed)?;
+        let until = Instant::now() + PAUSE;
+        while Instant::now() < until {
+            let row = session.query_one("SELECT pg_get_wal_replay_pause_state()", &[]).await;
+            if row.map_err(&failed)?.get::<_, String>(0) == "paused" {
+                return Ok(());
+            }
+            sleep(POLL).await;
+        }
+        Err(LabError::NotPaused { region: self.region.clone(), waited: PAUSE })
+    }
+
+    /// Goes on replaying after [`pause_replay`](Self::pause_replay).
+    ///
+    /// # Errors
+    /// When this is no replica, or it does not answer.
+    pub async fn resume_replay(&self) -> Result<(), LabError> {
+        let doing = "resume its replay";
+        let session = self.session(doing).await?;
+        let resumed = session.execute("SELECT pg_wal_replay_resume()", &[]).await;
+        resumed.map(drop).map_err(self.failed_to(doing))
+    }
+}

@@ -1,0 +1,72 @@
+//! The configuration of a server. It is written anew at every start, whole: ports change.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::LabError;
+use crate::secrets::REPLICATOR;
+use crate::site::Site;
+
+/// The same for all servers. A replica refuses to run with fewer connections, senders or workers
+/// than its primary has, or had: so these numbers do not depend on the number of regions.
+const COMMON: &str = "\
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+password_encryption = 'scram-sha-256'
+
+max_connections = 200
+max_wal_senders = 100
+shared_buffers = '16MB'
+max_wal_size = '256MB'
+jit = off
+
+wal_level = replica
+wal_keep_size = '256MB'
+hot_standby = on
+hot_standby_feedback = on
+wal_receiver_status_interval = '1s'
+wal_retrieve_retry_interval = '100ms'
+
+timezone = 'UTC'
+lc_messages = 'C'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] '
+";
+
+/// A temporary world is never read after a crash.
+const TEMPORARY: &str = "
+fsync = off
+full_page_writes = off
+";
+
+/// Passwords for everybody, and nobody from outside this machine.
+const ACCESS: &str = "\
+# TYPE  DATABASE     USER        ADDRESS       METHOD
+host    all          all         127.0.0.1/32  scram-sha-256
+host    replication  replicator  127.0.0.1/32  scram-sha-256
+";
+
+/// Writes all that a server reads at its start; with the port of a primary it is a replica.
+pub(crate) fn write(site: &Site, data: &Path, region: &str, upstream: Option<u16>) -> Result<(), LabError> {
+    let place = &site.place;
+    let mut settings = COMMON.to_owned();
+    if place.sweeper.is_some() {
+        settings.push_str(TEMPORARY);
+    }
+    // Shown by `ps`, and by pg_stat_replication as the application's name.
+    let _ = writeln!(settings, "\ncluster_name = '{region}'");
+    if let Some(port) = upstream {
+        let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(site, port));
+        place.write_private(&data.join("standby.signal"), "")?;
+    }
+    place.write_private(&data.join("postgresql.conf"), &settings)?;
+    place.write_private(&data.join("pg_hba.conf"), ACCESS)
+}
+
+fn conninfo(site: &Site, port: u16) -> String {
+    let password = &site.secrets.replicator;
+    format!(
+        "host=127.0.0.1 port={port} user={REPLICATOR} password={password} sslmode=disable \
+         gssencmode=disable"
+    )
+}

@@ -1,0 +1,31 @@
+# Runs one program of PostgreSQL, and stops it when the process that holds our standard input is gone.
+#   sh -c "$script" watchdog LAST program arguments…
+# Each line of standard input is the name of a signal to send. At its end (the other process closed it,
+# or died in whatever way) the program gets the signal LAST until it is gone.
+trap "" INT TERM HUP
+last=$1
+shift
+exec 3<&0
+# Standard output may be a pipe that tells the sweeper that we are still here: not for the program.
+"$@" </dev/null >&2 3<&- &
+program=$!
+{
+    while read -r signal; do
+        kill -"$signal" "$program"
+    done
+    tries=0
+    # Again and again: a signal that comes before the program listens is lost.
+    while kill -"$last" "$program"; do
+        sleep 1
+        tries=$((tries + 1))
+        if [ "$tries" -ge 15 ]; then last=QUIT; fi
+        if [ "$tries" -ge 20 ]; then last=KILL; fi
+    done
+} <&3 >/dev/null 2>&1 &
+listener=$!
+exec 3<&- </dev/null
+wait "$program"
+status=$?
+kill -KILL "$listener" 2>/dev/null
+wait "$listener" 2>/dev/null
+exit "$status"

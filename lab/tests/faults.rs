@@ -1,0 +1,105 @@
+//! Replay that is held back, servers that stop and start: each test has a world of its own.
+
+mod eventually;
+mod sql;
+
+use std::time::Duration;
+
+use archipelago_lab::{LabError, World};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn world() -> World {
+    World::builder().primary("home").replicas(["near", "far"]).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_paused_replica_shows_the_past_and_says_how_far_it_got() {
+    let world = world().await;
+    let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
+    sql::write(&world.primary().url(), "before").await;
+    let before = world.primary().position().await.unwrap();
+    near.wait_until_replayed(before, SOON).await.unwrap();
+
+    near.pause_replay().await.unwrap();
+    sql::write(&world.primary().url(), "after").await;
+    let after = world.primary().position().await.unwrap();
+
+    far.wait_until_replayed(after, SOON).await.unwrap();
+    let error = near.wait_until_replayed(after, Duration::from_secs(2)).await.unwrap_err();
+    let LabError::NotReplayed { reached, wanted, paused: true, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((*wanted, reached.unwrap() >= before, reached.unwrap() < after), (after, true, true));
+    assert!(error.to_string().contains("its replay is paused: call `resume_replay()`"), "{error}");
+    assert_eq!(sql::notes(&near.url()).await, ["before"]);
+
+    near.resume_replay().await.unwrap();
+    near.wait_until_replayed(after, SOON).await.unwrap();
+    assert_eq!(sql::notes(&near.url()).await, ["after", "before"]);
+    world.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_that_was_stopped_catches_up() {
+    let world = world().await;
+    let near = world.server("near").unwrap();
+    let port = near.port();
+
+    near.stop().await.unwrap();
+    assert!(!near.is_running());
+    assert!(matches!(near.position().await, Err(LabError::NotRunning { .. })));
+    sql::write(&world.primary().url(), "missed").await;
+    world.create_database("meanwhile").await.unwrap();
+
+    near.start().await.unwrap();
+    assert!(near.is_running());
+    assert_eq!(near.port(), port);
+    assert_eq!(sql::notes(&near.url()).await, ["missed"]);
+    near.start().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_primary_stops_and_comes_back_and_its_replicas_follow() {
+    let world = world().await;
+    sql::write(&world.primary().url(), "before").await;
+
+    world.primary().stop().await.unwrap();
+    for replica in world.replicas() {
+        assert_eq!(sql::notes(&replica.url()).await, ["before"], "reads go on");
+    }
+    // A replica starts without its primary, too.
+    world.replicas()[0].stop().await.unwrap();
+    world.replicas()[0].start().await.unwrap();
+    world.primary().start().await.unwrap();
+
+    sql::write(&world.primary().url(), "after").await;
+    let after = world.primary().position().await.unwrap();
+    for replica in world.replicas() {
+        replica.wait_until_replayed(after, SOON).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_dies_by_itself_is_noticed() {
+    let world = world().await;
+    let near = world.server("near").unwrap();
+    let admin = sql::connect(&near.admin_url()).await;
+    let file = "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int";
+    let pid: i32 = admin.query_one(file, &[]).await.unwrap().get(0);
+
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually::eventually("the server is known to be gone", || !near.is_running());
+
+    near.start().await.unwrap();
+    assert!(near.is_running());
+}
+
+#[tokio::test]
+async fn names_that_will_not_do_are_refused() {
+    let refused = World::builder().primary("Nrt").start().await.unwrap_err();
+    assert!(refused.to_string().starts_with("`Nrt` cannot name a region"), "{refused}");
+    let twice = World::builder().primary("nrt").replicas(["ord", "nrt"]).start().await.unwrap_err();
+    assert!(matches!(twice, LabError::RegionTwice { .. }), "{twice}");
+}

@@ -1,0 +1,107 @@
+//! A folder that stays: data survives, regions come and go.
+
+mod sql;
+
+use std::path::{Path, PathBuf};
+
+use archipelago_lab::{LabError, World};
+
+/// A folder like a clone's, with a `.lab` to come in it.
+fn clone() -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let clone = tempfile::tempdir().unwrap();
+    // As a clone usually is: others may look.
+    std::fs::set_permissions(clone.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = clone.path().join(".lab");
+    (clone, folder)
+}
+
+async fn start(folder: &Path, primary: &str, replicas: &[&str]) -> World {
+    let replicas = replicas.iter().copied();
+    World::builder().primary(primary).replicas(replicas).folder(folder).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn data_survives_while_regions_come_and_go() {
+    let (_clone, folder) = clone();
+
+    let world = start(&folder, "nrt", &["ord"]).await;
+    assert!(world.created());
+    sql::write(&world.primary().url(), "kept").await;
+    let password = world.primary().url();
+    world.shutdown().await.unwrap();
+
+    // A region more.
+    let world = start(&folder, "nrt", &["ord", "syd"]).await;
+    assert!(!world.created());
+    assert_eq!(sql::notes(&world.server("syd").unwrap().url()).await, ["kept"]);
+    assert_eq!(password.split('@').next(), world.primary().url().split('@').next());
+    drop(world);
+
+    // A region less.
+    let world = start(&folder, "nrt", &["syd"]).await;
+    assert!(!folder.join("replica-ord").exists());
+    assert_eq!(sql::notes(&world.replicas()[0].url()).await, ["kept"]);
+    drop(world);
+
+    // The primary and a replica change places.
+    let world = start(&folder, "syd", &["nrt"]).await;
+    assert!(!world.created());
+    assert_eq!(sql::notes(&world.primary().url()).await, ["kept"]);
+    assert_eq!(sql::notes(&world.server("nrt").unwrap().url()).await, ["kept"]);
+    assert!(!folder.join("replica-syd").exists());
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let (_clone, folder) = clone();
+    let _first = start(&folder, "nrt", &[]).await;
+
+    let second = World::builder().primary("nrt").folder(&folder).start().await.unwrap_err();
+
+    assert!(matches!(second, LabError::InUse { .. }), "{second}");
+    let expected = format!(
+        "the folder {} is in use by another process ({}): stop that one, or use another folder",
+        folder.canonicalize().unwrap().display(),
+        std::process::id()
+    );
+    assert_eq!(second.to_string(), expected);
+}
+
+#[tokio::test]
+async fn passwords_are_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_clone, folder) = clone();
+    let world = start(&folder, "nrt", &["ord"]).await;
+    for file in ["passwords", "replica-ord/postgresql.conf"] {
+        let mode = folder.join(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    drop(world);
+
+    std::fs::remove_file(folder.join("passwords")).unwrap();
+    let error = World::builder().primary("nrt").folder(&folder).start().await.unwrap_err();
+    assert!(matches!(error, LabError::PasswordsGone { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn data_of_another_version_is_not_touched() {
+    let (_clone, folder) = clone();
+    drop(start(&folder, "nrt", &[]).await);
+    // As if PostgreSQL had been changed for another: the one installed never made version 14 or 18.
+    let version = folder.join("primary/PG_VERSION");
+    let made_with = std::fs::read_to_string(&version).unwrap();
+    let other = if made_with.trim() == "14" { "18" } else { "14" };
+    std::fs::write(&version, other).unwrap();
+    let mut search = archipelago_lab::Search::from_env();
+    search.archive_url = Some("http://127.0.0.1:1".to_owned());
+    search.cache = Some(folder.with_file_name("cache"));
+
+    let start = World::builder().primary("nrt").folder(&folder).search(search).start();
+    let error = start.await.unwrap_err().to_string();
+
+    assert!(error.starts_with(&format!("PostgreSQL {other}, which made the data")), "{error}");
+    assert!(error.contains(&format!("`apt-get install postgresql-{other}`")), "{error}");
+    assert!(error.contains("delete the data"), "{error}");
+    assert!(folder.join("primary/PG_VERSION").exists());
+}

@@ -1,0 +1,133 @@
+//! Another process that holds a world: the test's own binary, running its test `holder`.
+#![allow(dead_code, reason = "each file of tests uses its part")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use archipelago_lab::World;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+const FOLDER: &str = "LAB_TEST_FOLDER";
+
+/// What the ignored test `holder` of a file runs: a world in the folder that the environment names,
+/// or a temporary one where that is empty.
+pub async fn hold() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let mut builder = World::builder().primary("nrt").replicas(["ord"]);
+    if !folder.is_empty() {
+        builder = builder.folder(folder);
+    }
+    match builder.start().await {
+        Ok(world) => {
+            for server in world.servers() {
+                println!("@log {}", server.log().display());
+            }
+            println!("@ready");
+            assert!(std::env::var_os("LAB_TEST_PANIC").is_none(), "as the test asked");
+            std::future::pending::<()>().await;
+        }
+        Err(error) => {
+            println!("@error {error}\n@end");
+            std::process::exit(1);
+        }
+    }
+}
+
+pub struct Holder {
+    process: Child,
+    /// Open as long as the process may print.
+    _words: BufReader<ChildStdout>,
+    /// The folder of the world.
+    pub home: PathBuf,
+    /// The servers' main processes.
+    pub servers: Vec<Pid>,
+}
+
+impl Holder {
+    /// Returns when the world of the other process runs; its words where it does not.
+    pub fn start(folder: Option<&Path>, environment: &[(&str, &str)]) -> Result<Self, String> {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "holder", "--ignored", "--nocapture"])
+            .env(FOLDER, folder.unwrap_or(Path::new("")))
+            .env("RUST_BACKTRACE", "0")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut logs = Vec::new();
+        let mut error = String::new();
+        let mut words = BufReader::new(process.stdout.take().unwrap());
+        for line in words.by_ref().lines() {
+            let line = line.unwrap();
+            if let Some((_, log)) = line.split_once("@log ") {
+                logs.push(PathBuf::from(log));
+            } else if line == "@ready" {
+                break;
+            } else if let Some((_, first)) = line.split_once("@error ") {
+                error.push_str(first);
+            } else if !error.is_empty() && line != "@end" {
+                error = format!("{error}\n{line}");
+            }
+        }
+        if logs.is_empty() {
+            process.wait().unwrap();
+            return Err(error);
+        }
+        let home = logs[0].parent().and_then(Path::parent).unwrap().to_owned();
+        let servers = ["primary", "replica-ord"].map(|data| server_on(&home.join(data))).to_vec();
+        Ok(Self { process, _words: words, home, servers })
+    }
+
+    /// Sends a signal to the process, as `kill` does.
+    pub fn kill(&mut self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Sends a signal to its whole process group, as a terminal does for Ctrl-C.
+    pub fn interrupt(&mut self) {
+        killpg(self.pid(), Signal::SIGINT).unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Waits for its own end.
+    pub fn wait(&mut self) {
+        self.process.wait().unwrap();
+    }
+
+    pub fn servers_are_gone(&self) -> bool {
+        self.servers.iter().all(|pid| is_gone(*pid))
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.id().cast_signed())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        // The test's folders go next.
+        let since = Instant::now();
+        while !self.servers_are_gone() && since.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// The main process of the server that runs on this data.
+pub fn server_on(data: &Path) -> Pid {
+    let file = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
+    Pid::from_raw(file.lines().next().unwrap().trim().parse().unwrap())
+}
+
+pub fn is_gone(pid: Pid) -> bool {
+    kill(pid, None) == Err(Errno::ESRCH)
+}

@@ -1,0 +1,113 @@
+//! A primary and four replicas, shared by the tests of this file: none of them harms a server.
+
+mod sql;
+
+use std::time::Duration;
+
+use archipelago_lab::{Role, World};
+use tokio::sync::OnceCell;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Stops when the process of the tests ends, like everything in a `static`, without a `drop`.
+async fn world() -> &'static World {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    WORLD
+        .get_or_init(async || {
+            let regions = ["ord", "ams", "syd", "gru"];
+            World::builder().primary("nrt").replicas(regions).start().await.unwrap()
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_the_primary_writes_every_replica_reads() {
+    let world = world().await;
+    world.create_database("reads").await.unwrap();
+
+    sql::write(&world.primary().url_of("reads"), "hello").await;
+    let written = world.primary().position().await.unwrap();
+
+    assert_eq!(world.replicas().len(), 4);
+    for replica in world.replicas() {
+        replica.wait_until_replayed(written, SOON).await.unwrap();
+        assert_eq!(sql::notes(&replica.url_of("reads")).await, ["hello"], "{}", replica.region());
+    }
+}
+
+#[tokio::test]
+async fn regions_have_servers_with_roles_and_ports() {
+    let world = world().await;
+
+    assert!(world.created());
+    assert_eq!(world.primary().region(), "nrt");
+    assert_eq!(world.server("ams").unwrap().role(), Role::Replica);
+    assert_eq!(world.server("nrt").unwrap().role(), Role::Primary);
+    assert!(world.server("lhr").is_none());
+    let mut ports: Vec<u16> = world.servers().map(archipelago_lab::Server::port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 5);
+    assert!((14..=18).contains(&world.postgres().major()));
+}
+
+#[tokio::test]
+async fn replicas_stream_and_take_no_writes() {
+    let world = world().await;
+
+    let admin = sql::connect(&world.primary().admin_url()).await;
+    let rows =
+        admin.query("SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1", &[]).await.unwrap();
+    let streaming: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(streaming, ["ams", "gru", "ord", "syd"]);
+
+    let replica = sql::connect(&world.replicas()[0].url()).await;
+    let refused = replica.batch_execute("CREATE TABLE refused ()").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "25006");
+}
+
+#[tokio::test]
+async fn the_role_app_is_ordinary_and_owns_its_databases() {
+    let world = world().await;
+    world.create_database("Odd \"name\" / 1").await.unwrap();
+
+    let client = sql::connect(&world.primary().url_of("Odd \"name\" / 1")).await;
+    let row = client
+        .query_one(
+            "SELECT current_user::text, current_setting('is_superuser'), current_database()::text, \
+             pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database()",
+            &[],
+        )
+        .await
+        .unwrap();
+    let answers: [String; 4] = std::array::from_fn(|column| row.get(column));
+    assert_eq!(answers, ["app", "off", "Odd \"name\" / 1", "app"]);
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_password() {
+    let world = world().await;
+    let wrong = world.primary().url().replace("app:", "app:x");
+    let refused = tokio_postgres::connect(&wrong, tokio_postgres::NoTls).await.map(drop);
+    assert_eq!(refused.unwrap_err().code().unwrap().code(), "28P01");
+}
+
+#[tokio::test]
+async fn many_small_commits_are_waited_for_exactly() {
+    let world = world().await;
+    world.create_database("commits").await.unwrap();
+    let replica = world.server("syd").unwrap();
+    let primary = sql::connect(&world.primary().url_of("commits")).await;
+    primary.batch_execute("CREATE TABLE notes (note text)").await.unwrap();
+    let admin = sql::connect(&world.primary().admin_url()).await;
+    // Wherever a commit ends in a page of the log, or a segment, its position can be waited for.
+    for number in 0..20 {
+        primary.execute("INSERT INTO notes VALUES ($1)", &[&"x".repeat(number * 8)]).await.unwrap();
+        if number % 5 == 0 {
+            admin.query("SELECT pg_switch_wal()", &[]).await.unwrap();
+        }
+        let row = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await.unwrap();
+        replica.wait_until_replayed(row.get(0), SOON).await.unwrap();
+    }
+    assert_eq!(sql::notes(&replica.url_of("commits")).await.len(), 20);
+}
