@@ -61,7 +61,8 @@ impl Cli {
             Command::Serve => start_and_serve().await,
             Command::Migrate => {
                 let settings = database_settings(&env)?;
-                report(&migrations::run(settings.url(primary())?).await?)
+                let ran = migrations::run(settings.url(primary())?).await?;
+                if ran.is_empty() { say("nothing to migrate\n") } else { report(&ran) }
             }
             Command::Regions => {
                 let settings = database_settings(&env);

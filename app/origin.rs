@@ -4,25 +4,26 @@
 //! `Sec-Fetch-Site`, which every current browser sends and no page can set, else `Origin`. A request with neither is no
 //! browser's, and carries nobody's cookies unawares.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, ORIGIN};
 use actix_web::middleware::Next;
 
 use crate::failure::Failure;
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn).
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn): such a write ends as [`Failure::CrossSite`].
 ///
 /// # Errors
-/// [`Failure::CrossSite`] for a write from another site; else what the handler's are.
+/// What the handler's are.
 pub async fn same_site_writes(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    if !request.method().is_safe() && is_cross_site(request.headers(), request.connection_info().host()) {
-        return Err(Failure::CrossSite.into());
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let refused = !request.method().is_safe() && is_cross_site(request.headers(), request.connection_info().host());
+    if refused {
+        return Ok(request.error_response(Failure::CrossSite));
     }
-    next.call(request).await
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
 
 fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {

@@ -104,6 +104,8 @@ impl<R: RepoSet> FromRequest for Reader<R> {
 
 pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Data<R>, actix_web::Error> {
     request.app_data::<Data<R>>().cloned().ok_or_else(|| {
-        actix_web::error::ErrorInternalServerError("no repos are registered; configure the app with archipelago::actix::configure")
+        actix_web::error::ErrorInternalServerError(
+            "no repos are registered; configure the app with archipelago::actix::configure",
+        )
     })
 }

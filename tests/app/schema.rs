@@ -1,0 +1,45 @@
+//! `app/schema.rs` says what the migrations make.
+
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use expect_test::expect;
+
+use super::site::{environment, primary, settings, shared_world};
+
+/// The table as the database has it, in the words of `diesel::table!`, must be in the file as it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn schema_rs_is_what_the_migrations_make() {
+    #[derive(QueryableByName)]
+    struct Column {
+        #[diesel(sql_type = Text)]
+        table_name: String,
+        #[diesel(sql_type = Text)]
+        column: String,
+    }
+    let vars = environment(shared_world().await, "schema").await;
+    let mut connection = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
+    let columns: Vec<Column> = diesel::sql_query(
+        "SELECT table_name::text, column_name || ' -> ' || CASE is_nullable WHEN 'YES' THEN 'Nullable<' ELSE '' END
+             || CASE data_type WHEN 'bigint' THEN 'BigInt' WHEN 'integer' THEN 'Integer' WHEN 'text' THEN 'Text' ELSE data_type END
+             || CASE is_nullable WHEN 'YES' THEN '>' ELSE '' END AS column
+         FROM information_schema.columns
+         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%' ORDER BY table_name, ordinal_position",
+    )
+    .load(&mut connection)
+    .await
+    .unwrap();
+    let database: Vec<_> = columns.iter().map(|column| format!("{}.{}", column.table_name, column.column)).collect();
+
+    let mut table = String::new();
+    let mut declared = Vec::new();
+    for line in include_str!("../../app/schema.rs").lines().map(str::trim) {
+        if let Some((name, _)) = line.split_once(" (id) {") {
+            name.clone_into(&mut table);
+        } else if line.contains(" -> ") {
+            declared.push(format!("{table}.{}", line.trim_end_matches(',')));
+        }
+    }
+    assert_eq!(declared, database, "app/schema.rs on the left, the database on the right");
+    expect![[r#"users.id -> BigInt, users.name -> Text, users.age -> Integer"#]].assert_eq(&database.join(", "));
+}

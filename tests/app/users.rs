@@ -1,0 +1,116 @@
+//! The life of a user, as a browser goes through it.
+
+use reqwest::StatusCode;
+
+use super::site::{Page, Site, first_replica, primary, visitor};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_show_edit_update_delete() {
+    let site = Site::new("lifecycle").await;
+    let shown = site.create("Ada Lovelace", "36").await;
+
+    let page = site.get(&shown).await;
+    assert_eq!(page.status, StatusCode::OK);
+    page.assert_shows("<bdi>Ada Lovelace</bdi>");
+    page.assert_shows("User created successfully.");
+    site.get(&shown).await.assert_hides("User created successfully.");
+
+    let form = site.get(&format!("{shown}/edit")).await;
+    form.assert_shows(r#"value="Ada Lovelace""#);
+    form.assert_shows(r#"value="36""#);
+    let update = [("_method", "put"), ("user[name]", "Countess of Lovelace"), ("user[age]", "37")];
+    let page = site.post(&shown, &update).await;
+    assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, Some(shown.clone())));
+    let page = site.get(&shown).await;
+    page.assert_shows("Countess of Lovelace");
+    page.assert_shows("User updated successfully.");
+
+    let page = site.post(&shown, &[("_method", "delete")]).await;
+    assert_eq!((page.status, page.header("location").as_deref()), (StatusCode::SEE_OTHER, Some("/users")));
+    let page = site.get("/users").await;
+    page.assert_shows("User deleted successfully.");
+    page.assert_hides("Lovelace");
+    assert_eq!(site.get(&shown).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_says_who_served_it() {
+    let site = Site::new("served_by").await;
+    let local = format!("{}; role=replica; reason=local", first_replica());
+    let written = format!("{}; role=primary; reason=primary", primary());
+
+    let list = site.get("/users").await;
+    assert_eq!(list.served_by(), local);
+    assert!(list.header("server-timing").unwrap().starts_with("db;dur="));
+    list.assert_shows(&format!("Served by {} · replica · local", first_replica()));
+
+    let created = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
+    assert_eq!(created.served_by(), written);
+    let form = site.get("/users/new").await;
+    assert_eq!(form.served_by(), "", "a page that asked no database");
+    let in_vain = Page::of(visitor().get(site.url("/users/99"))).await;
+    assert_eq!(in_vain.served_by(), local, "a page that asked in vain");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_comes_back_with_its_values_and_what_is_wrong() {
+    let site = Site::new("bad_input").await;
+    let page = site.post("/users", &[("user[name]", "   "), ("user[age]", "1000")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    page.assert_shows("Write a name.");
+    page.assert_shows("Write an age from 0 to 150.");
+    page.assert_shows(r#"value="1000""#);
+    assert_eq!(page.served_by(), "", "nothing was sent to a database");
+
+    let long = "x".repeat(101);
+    let page = site.post("/users", &[("user[name]", &long), ("user[age]", "3")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    page.assert_shows(&long);
+    page.assert_shows("Write at most 100 characters.");
+
+    let shown = site.create("Ada", "36").await;
+    let page = site.post(&shown, &[("_method", "put"), ("user[name]", "Ada"), ("user[age]", "old")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    page.assert_shows("Write the age as a whole number.");
+    page.assert_shows(r#"value="put""#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bounds_of_the_form_are_those_of_the_table() {
+    let site = Site::new("bounds").await;
+    for (name, age) in [("é".repeat(100), "0"), ("x".to_owned(), "150")] {
+        let shown = site.create(&name, age).await;
+        site.get(&shown).await.assert_shows(&name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_visitors_write_is_escaped() {
+    let site = Site::new("escaped").await;
+    let shown = site.create(r#"<script>alert("1")</script>"#, "1").await;
+    for path in [shown.as_str(), "/users", &format!("{shown}/edit")] {
+        let page = site.get(path).await;
+        page.assert_hides("<script>");
+        page.assert_shows("&#60;script&#62;");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_use_the_methods_themselves() {
+    let site = Site::new("methods").await;
+    let shown = site.create("Ada", "36").await;
+    let put = site.browser.put(site.url(&shown)).form(&[("user[name]", "Grace"), ("user[age]", "85")]);
+    assert_eq!(Page::of(put).await.status, StatusCode::SEE_OTHER);
+    let patch = site.browser.patch(site.url(&shown)).form(&[("user[age]", "86")]);
+    assert_eq!(Page::of(patch).await.status, StatusCode::SEE_OTHER);
+    let page = site.get(&shown).await;
+    page.assert_shows("Grace");
+    page.assert_shows("86");
+    let delete = || site.browser.delete(site.url(&shown));
+    assert_eq!(Page::of(delete()).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(Page::of(delete()).await.status, StatusCode::NOT_FOUND, "it is gone");
+
+    let head = site.browser.head(site.url("/users"));
+    let head = Page::of(head).await;
+    assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""));
+}
