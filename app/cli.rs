@@ -48,7 +48,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Several wrong settings, one a line.
 #[derive(Debug, thiserror::Error)]
-#[error("the settings are wrong:{}", .0.iter().map(|error| format!("\n  {error}")).collect::<String>())]
+#[error("the settings are wrong:\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
 struct WrongSettings(Vec<SettingError>);
 
 impl Cli {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Rows on a page.
-pub const PAGE_SIZE: usize = 50;
+pub const PAGE_SIZE: u8 = 50;
 
 /// `?after=50` or `?before=51`: where a page begins. Neither is the first page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -28,8 +28,8 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A page out of what was found at `cursor`: up to one row more than fits, nearest to the cursor first.
     pub fn new(cursor: Cursor, mut rows: Vec<T>, id: impl Fn(&T) -> i64) -> Self {
-        let is_more = rows.len() > PAGE_SIZE;
-        rows.truncate(PAGE_SIZE);
+        let is_more = rows.len() > usize::from(PAGE_SIZE);
+        rows.truncate(PAGE_SIZE.into());
         let backwards = cursor.before.is_some();
         if backwards {
             rows.reverse();

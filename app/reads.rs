@@ -13,7 +13,7 @@ use crate::users::User;
 /// # Errors
 /// When the database cannot answer.
 pub async fn page(reader: &Reader, cursor: Cursor) -> Result<Page<User>, Error> {
-    let mut query = users::table.select(User::as_select()).limit(PAGE_SIZE as i64 + 1).into_boxed();
+    let mut query = users::table.select(User::as_select()).limit(i64::from(PAGE_SIZE) + 1).into_boxed();
     query = match cursor {
         Cursor { before: Some(id), .. } => query.filter(users::id.lt(id)).order(users::id.desc()),
         Cursor { after: Some(id), .. } => query.filter(users::id.gt(id)).order(users::id.asc()),

@@ -1,4 +1,4 @@
-//! The typed repos. Generated: regions.toml → build.rs → regions/src/render.rs → OUT_DIR/repos.rs → macros/ → here.
+//! The typed repos. Generated: regions.toml → build.rs → regions/src/render.rs → `OUT_DIR/repos.rs` → macros/ → here.
 
 include!(concat!(env!("OUT_DIR"), "/repos.rs"));
 

@@ -16,8 +16,8 @@ pub(crate) struct Declaration {
     pub(crate) primary: Repo,
     pub(crate) replicas: Vec<Repo>,
     pub(crate) nearest: Vec<Nearest>,
-    pub(crate) pool_size: Option<LitInt>,
-    pub(crate) max_lag_ms: Option<LitInt>,
+    pub(crate) pool_size: Option<u32>,
+    pub(crate) max_lag_ms: Option<u32>,
     pub(crate) writes: Option<Ident>,
 }
 
@@ -36,11 +36,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
             Statement::Nearest(order) => nearest.push(order),
         }
     }
-    for number in [&pool_size, &max_lag_ms].into_iter().flatten() {
-        if let Err(error) = number.base10_parse::<u32>() {
-            mistakes.add(number.span(), error);
-        }
-    }
+    let [pool_size, max_lag_ms] = [pool_size, max_lag_ms].map(|number| mistakes.number(number.as_ref()));
     if let Some(mode) = writes.as_ref().filter(|mode| *mode != "replay" && *mode != "direct") {
         mistakes.add(mode.span(), "writes are `replay` or `direct`");
     }
@@ -97,6 +93,10 @@ impl Mistakes {
         } else {
             *slot = Some(value);
         }
+    }
+
+    fn number(&mut self, literal: Option<&LitInt>) -> Option<u32> {
+        literal?.base10_parse().map_err(|error| self.0.push(error)).ok()
     }
 
     fn names<'a>(&mut self, codes: impl Iterator<Item = &'a Code>) {

@@ -90,7 +90,10 @@ fn no_primary() {
 
 #[test]
 fn an_unknown_statement() {
-    refuse("primary home; replicas near", &expect!["1:14 `replicas` starts no statement; write `primary CODE;` or `replica CODE;`"]);
+    refuse(
+        "primary home; replicas near",
+        &expect!["1:14 `replicas` starts no statement; write `primary CODE;` or `replica CODE;`"],
+    );
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! The generated code compiles as it stands in the macro's snapshots, where clippy reads it, and keeps what its docs promise.
 
+#[rustfmt::skip]
 #[path = "../../macros/tests/expanded/from_a_file.rs"]
 mod from_a_file;
+#[rustfmt::skip]
 #[path = "../../macros/tests/expanded/mock_regions.rs"]
 mod mock_regions;
+#[rustfmt::skip]
 #[path = "../../macros/tests/expanded/primary_alone.rs"]
 mod primary_alone;
+#[rustfmt::skip]
 #[path = "../../macros/tests/expanded/rusts_own_names.rs"]
 mod rusts_own_names;
 

@@ -89,9 +89,12 @@ fn an_empty_variable_counts_as_unset() {
 
 #[test]
 fn nothing_set() {
-    refused(&[], &expect![[r#"
+    refused(
+        &[],
+        &expect![[r#"
         DATABASE_URL is not set; set it to the URL of the primary; the replicas' URLs are made from it
-        DEPOT_DATABASE_URL is not set; set it to the URL of the replica in region `depot`"#]]);
+        DEPOT_DATABASE_URL is not set; set it to the URL of the replica in region `depot`"#]],
+    );
 }
 
 #[test]
@@ -115,13 +118,22 @@ fn everything_wrong_at_once() {
 
 #[test]
 fn pool_size_has_bounds() {
-    refused(&[("DATABASE_URL", "postgres://localhost/app"), ("POOL_SIZE", "0")], &expect!["POOL_SIZE is `0`; write a number of connections from 1 to 1000"]);
-    refused(&[("DATABASE_URL", "postgres://localhost/app"), ("POOL_SIZE", "1001")], &expect!["POOL_SIZE is `1001`; write a number of connections from 1 to 1000"]);
+    refused(
+        &[("DATABASE_URL", "postgres://localhost/app"), ("POOL_SIZE", "0")],
+        &expect!["POOL_SIZE is `0`; write a number of connections from 1 to 1000"],
+    );
+    refused(
+        &[("DATABASE_URL", "postgres://localhost/app"), ("POOL_SIZE", "1001")],
+        &expect!["POOL_SIZE is `1001`; write a number of connections from 1 to 1000"],
+    );
 }
 
 #[test]
 fn a_place_with_its_own_url_needs_it() {
-    refused(&[("DATABASE_URL", "postgres://db.internal/app")], &expect!["DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"]);
+    refused(
+        &[("DATABASE_URL", "postgres://db.internal/app")],
+        &expect!["DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"],
+    );
 }
 
 #[test]

@@ -114,12 +114,25 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
     }
 }
 
+/// In the largest unit that it is a whole number of, as a person would write it.
+fn duration(milliseconds: u32) -> TokenStream {
+    let (unit, length) = [("hours", 3_600_000), ("mins", 60_000), ("secs", 1000), ("millis", 1)]
+        .into_iter()
+        .find(|(_, length)| milliseconds.is_multiple_of(*length))
+        .unwrap_or(("millis", 1));
+    let constructor = quote::format_ident!("from_{unit}");
+    let number = proc_macro2::Literal::u32_unsuffixed(milliseconds / length);
+    quote!(::core::time::Duration::#constructor(#number))
+}
+
 fn repo_set(declaration: &Declaration) -> TokenStream {
     let fields = declaration.repos().map(|repo| repo.code.field());
     let places = declaration.nearest.iter().map(|nearest| &nearest.place.text);
-    let pool_size = declaration.pool_size.as_ref().map(|size| quote! { const POOL_SIZE: u32 = #size; });
+    let pool_size =
+        declaration.pool_size.map(proc_macro2::Literal::u32_unsuffixed).map(|size| quote! { const POOL_SIZE: u32 = #size; });
     let max_lag = declaration.max_lag_ms.as_ref().map(|lag| {
-        quote! { const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_millis(#lag); }
+        let lag = duration(*lag);
+        quote! { const MAX_LAG: ::core::time::Duration = #lag; }
     });
     let writes = declaration.writes.as_ref().map(|mode| {
         let mode = if mode == "direct" { quote!(Direct) } else { quote!(Replay) };

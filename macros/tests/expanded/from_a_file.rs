@@ -66,10 +66,12 @@ impl ::core::str::FromStr for Region {
             "ord" => ::core::result::Result::Ok(Self::Ord),
             "ams" => ::core::result::Result::Ok(Self::Ams),
             "us-east-1" => ::core::result::Result::Ok(Self::UsEast1),
-            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
-                given: ::std::string::String::from(code),
-                known: ::std::vec!["nrt", "ord", "ams", "us-east-1"],
-            }),
+            _ => {
+                ::core::result::Result::Err(::archipelago::UnknownRegion {
+                    given: ::std::string::String::from(code),
+                    known: ::std::vec!["nrt", "ord", "ams", "us-east-1"],
+                })
+            }
         }
     }
 }
@@ -217,20 +219,34 @@ pub struct Repos {
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// What was declared of every region, the primary first.
-    pub const REGIONS: &'static [::archipelago::RegionInfo] =
-        &[*RepoNrt::INFO, *RepoOrd::INFO, *RepoAms::INFO, *RepoUsEast1::INFO];
+    pub const REGIONS: &'static [::archipelago::RegionInfo] = &[
+        *RepoNrt::INFO,
+        *RepoOrd::INFO,
+        *RepoAms::INFO,
+        *RepoUsEast1::INFO,
+    ];
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
     /// The other regions are connected to when they are first asked. A database that is down does not fail this.
     ///
     /// # Errors
     /// When the settings were made for other regions.
-    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    pub async fn connect(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_nrt: RepoNrt { pool: ::archipelago::Pool::new(RepoNrt::INFO, settings)? },
-            repo_ord: RepoOrd { pool: ::archipelago::Pool::new(RepoOrd::INFO, settings)? },
-            repo_ams: RepoAms { pool: ::archipelago::Pool::new(RepoAms::INFO, settings)? },
-            repo_us_east_1: RepoUsEast1 { pool: ::archipelago::Pool::new(RepoUsEast1::INFO, settings)? },
+            repo_nrt: RepoNrt {
+                pool: ::archipelago::Pool::new(RepoNrt::INFO, settings)?,
+            },
+            repo_ord: RepoOrd {
+                pool: ::archipelago::Pool::new(RepoOrd::INFO, settings)?,
+            },
+            repo_ams: RepoAms {
+                pool: ::archipelago::Pool::new(RepoAms::INFO, settings)?,
+            },
+            repo_us_east_1: RepoUsEast1 {
+                pool: ::archipelago::Pool::new(RepoUsEast1::INFO, settings)?,
+            },
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -259,13 +275,48 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "nrt" => ::archipelago::Replica::new(&self.repo_nrt.pool, ::archipelago::Reason::Local),
-            "ord" => ::archipelago::Replica::new(&self.repo_ord.pool, ::archipelago::Reason::Local),
-            "ams" => ::archipelago::Replica::new(&self.repo_ams.pool, ::archipelago::Reason::Local),
-            "us-east-1" => ::archipelago::Replica::new(&self.repo_us_east_1.pool, ::archipelago::Reason::Local),
-            "cdg" => ::archipelago::Replica::new(&self.repo_ams.pool, ::archipelago::Reason::Nearest),
-            "sjc" => ::archipelago::Replica::new(&self.repo_ord.pool, ::archipelago::Reason::Nearest),
-            _ => ::archipelago::Replica::new(&self.repo_nrt.pool, ::archipelago::Reason::Primary),
+            "nrt" => {
+                ::archipelago::Replica::new(
+                    &self.repo_nrt.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "ord" => {
+                ::archipelago::Replica::new(
+                    &self.repo_ord.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "ams" => {
+                ::archipelago::Replica::new(
+                    &self.repo_ams.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "us-east-1" => {
+                ::archipelago::Replica::new(
+                    &self.repo_us_east_1.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "cdg" => {
+                ::archipelago::Replica::new(
+                    &self.repo_ams.pool,
+                    ::archipelago::Reason::Nearest,
+                )
+            }
+            "sjc" => {
+                ::archipelago::Replica::new(
+                    &self.repo_ord.pool,
+                    ::archipelago::Reason::Nearest,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::new(
+                    &self.repo_nrt.pool,
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `nrt` (Tokyo, Japan).
@@ -291,9 +342,16 @@ impl Repos {
 }
 impl ::archipelago::RepoSet for Repos {
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
-    const PLACES: &'static [&'static str] = &["ams", "cdg", "nrt", "ord", "sjc", "us-east-1"];
+    const PLACES: &'static [&'static str] = &[
+        "ams",
+        "cdg",
+        "nrt",
+        "ord",
+        "sjc",
+        "us-east-1",
+    ];
     const POOL_SIZE: u32 = 8;
-    const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_millis(5000);
+    const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_secs(5);
     const WRITES: ::archipelago::Writes = ::archipelago::Writes::Direct;
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
@@ -310,7 +368,17 @@ impl ::archipelago::RepoSet for Repos {
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
     }
-    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
-        [&self.repo_nrt.pool, &self.repo_ord.pool, &self.repo_ams.pool, &self.repo_us_east_1.pool].into_iter()
+    fn pools(
+        &self,
+    ) -> impl ::core::iter::Iterator<
+        Item = &::archipelago::Pool,
+    > + ::core::marker::Send {
+        [
+            &self.repo_nrt.pool,
+            &self.repo_ord.pool,
+            &self.repo_ams.pool,
+            &self.repo_us_east_1.pool,
+        ]
+            .into_iter()
     }
 }

@@ -44,10 +44,12 @@ impl ::core::str::FromStr for Region {
             "home" => ::core::result::Result::Ok(Self::Home),
             "near" => ::core::result::Result::Ok(Self::Near),
             "far" => ::core::result::Result::Ok(Self::Far),
-            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
-                given: ::std::string::String::from(code),
-                known: ::std::vec!["home", "near", "far"],
-            }),
+            _ => {
+                ::core::result::Result::Err(::archipelago::UnknownRegion {
+                    given: ::std::string::String::from(code),
+                    known: ::std::vec!["home", "near", "far"],
+                })
+            }
         }
     }
 }
@@ -157,18 +159,30 @@ pub struct Repos {
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// What was declared of every region, the primary first.
-    pub const REGIONS: &'static [::archipelago::RegionInfo] = &[*RepoHome::INFO, *RepoNear::INFO, *RepoFar::INFO];
+    pub const REGIONS: &'static [::archipelago::RegionInfo] = &[
+        *RepoHome::INFO,
+        *RepoNear::INFO,
+        *RepoFar::INFO,
+    ];
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
     /// The other regions are connected to when they are first asked. A database that is down does not fail this.
     ///
     /// # Errors
     /// When the settings were made for other regions.
-    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    pub async fn connect(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_home: RepoHome { pool: ::archipelago::Pool::new(RepoHome::INFO, settings)? },
-            repo_near: RepoNear { pool: ::archipelago::Pool::new(RepoNear::INFO, settings)? },
-            repo_far: RepoFar { pool: ::archipelago::Pool::new(RepoFar::INFO, settings)? },
+            repo_home: RepoHome {
+                pool: ::archipelago::Pool::new(RepoHome::INFO, settings)?,
+            },
+            repo_near: RepoNear {
+                pool: ::archipelago::Pool::new(RepoNear::INFO, settings)?,
+            },
+            repo_far: RepoFar {
+                pool: ::archipelago::Pool::new(RepoFar::INFO, settings)?,
+            },
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -197,10 +211,30 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => ::archipelago::Replica::new(&self.repo_home.pool, ::archipelago::Reason::Local),
-            "near" => ::archipelago::Replica::new(&self.repo_near.pool, ::archipelago::Reason::Local),
-            "far" => ::archipelago::Replica::new(&self.repo_far.pool, ::archipelago::Reason::Local),
-            _ => ::archipelago::Replica::new(&self.repo_home.pool, ::archipelago::Reason::Primary),
+            "home" => {
+                ::archipelago::Replica::new(
+                    &self.repo_home.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "near" => {
+                ::archipelago::Replica::new(
+                    &self.repo_near.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "far" => {
+                ::archipelago::Replica::new(
+                    &self.repo_far.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::new(
+                    &self.repo_home.pool,
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `home`.
@@ -237,7 +271,11 @@ impl ::archipelago::RepoSet for Repos {
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
     }
-    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+    fn pools(
+        &self,
+    ) -> impl ::core::iter::Iterator<
+        Item = &::archipelago::Pool,
+    > + ::core::marker::Send {
         [&self.repo_home.pool, &self.repo_near.pool, &self.repo_far.pool].into_iter()
     }
 }

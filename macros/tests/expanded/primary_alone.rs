@@ -36,10 +36,12 @@ impl ::core::str::FromStr for Region {
     fn from_str(code: &str) -> ::core::result::Result<Self, Self::Err> {
         match code {
             "home" => ::core::result::Result::Ok(Self::Home),
-            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
-                given: ::std::string::String::from(code),
-                known: ::std::vec!["home"],
-            }),
+            _ => {
+                ::core::result::Result::Err(::archipelago::UnknownRegion {
+                    given: ::std::string::String::from(code),
+                    known: ::std::vec!["home"],
+                })
+            }
         }
     }
 }
@@ -95,10 +97,14 @@ impl Repos {
     ///
     /// # Errors
     /// When the settings were made for other regions.
-    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    pub async fn connect(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_home: RepoHome { pool: ::archipelago::Pool::new(RepoHome::INFO, settings)? },
+            repo_home: RepoHome {
+                pool: ::archipelago::Pool::new(RepoHome::INFO, settings)?,
+            },
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -127,8 +133,18 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => ::archipelago::Replica::new(&self.repo_home.pool, ::archipelago::Reason::Local),
-            _ => ::archipelago::Replica::new(&self.repo_home.pool, ::archipelago::Reason::Primary),
+            "home" => {
+                ::archipelago::Replica::new(
+                    &self.repo_home.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::new(
+                    &self.repo_home.pool,
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `home`.
@@ -155,7 +171,11 @@ impl ::archipelago::RepoSet for Repos {
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
     }
-    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+    fn pools(
+        &self,
+    ) -> impl ::core::iter::Iterator<
+        Item = &::archipelago::Pool,
+    > + ::core::marker::Send {
         [&self.repo_home.pool].into_iter()
     }
 }

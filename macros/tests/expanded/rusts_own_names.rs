@@ -22,7 +22,14 @@ pub enum Region {
 #[allow(dead_code, reason = "no program needs to name every region")]
 impl Region {
     /// Every region, the primary's first.
-    pub const ALL: &'static [Self] = &[Self::Type, Self::Box, Self::Ok, Self::None, Self::String, Self::S];
+    pub const ALL: &'static [Self] = &[
+        Self::Type,
+        Self::Box,
+        Self::Ok,
+        Self::None,
+        Self::String,
+        Self::S,
+    ];
     /// The region's code, as `FLY_REGION` has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -56,10 +63,12 @@ impl ::core::str::FromStr for Region {
             "none" => ::core::result::Result::Ok(Self::None),
             "string" => ::core::result::Result::Ok(Self::String),
             "s" => ::core::result::Result::Ok(Self::S),
-            _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
-                given: ::std::string::String::from(code),
-                known: ::std::vec!["type", "box", "ok", "none", "string", "s"],
-            }),
+            _ => {
+                ::core::result::Result::Err(::archipelago::UnknownRegion {
+                    given: ::std::string::String::from(code),
+                    known: ::std::vec!["type", "box", "ok", "none", "string", "s"],
+                })
+            }
         }
     }
 }
@@ -259,22 +268,42 @@ pub struct Repos {
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// What was declared of every region, the primary first.
-    pub const REGIONS: &'static [::archipelago::RegionInfo] =
-        &[*RepoType::INFO, *RepoBox::INFO, *RepoOk::INFO, *RepoNone::INFO, *RepoString::INFO, *RepoS::INFO];
+    pub const REGIONS: &'static [::archipelago::RegionInfo] = &[
+        *RepoType::INFO,
+        *RepoBox::INFO,
+        *RepoOk::INFO,
+        *RepoNone::INFO,
+        *RepoString::INFO,
+        *RepoS::INFO,
+    ];
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
     /// The other regions are connected to when they are first asked. A database that is down does not fail this.
     ///
     /// # Errors
     /// When the settings were made for other regions.
-    pub async fn connect(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    pub async fn connect(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_type: RepoType { pool: ::archipelago::Pool::new(RepoType::INFO, settings)? },
-            repo_box: RepoBox { pool: ::archipelago::Pool::new(RepoBox::INFO, settings)? },
-            repo_ok: RepoOk { pool: ::archipelago::Pool::new(RepoOk::INFO, settings)? },
-            repo_none: RepoNone { pool: ::archipelago::Pool::new(RepoNone::INFO, settings)? },
-            repo_string: RepoString { pool: ::archipelago::Pool::new(RepoString::INFO, settings)? },
-            repo_s: RepoS { pool: ::archipelago::Pool::new(RepoS::INFO, settings)? },
+            repo_type: RepoType {
+                pool: ::archipelago::Pool::new(RepoType::INFO, settings)?,
+            },
+            repo_box: RepoBox {
+                pool: ::archipelago::Pool::new(RepoBox::INFO, settings)?,
+            },
+            repo_ok: RepoOk {
+                pool: ::archipelago::Pool::new(RepoOk::INFO, settings)?,
+            },
+            repo_none: RepoNone {
+                pool: ::archipelago::Pool::new(RepoNone::INFO, settings)?,
+            },
+            repo_string: RepoString {
+                pool: ::archipelago::Pool::new(RepoString::INFO, settings)?,
+            },
+            repo_s: RepoS {
+                pool: ::archipelago::Pool::new(RepoS::INFO, settings)?,
+            },
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -303,13 +332,48 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "type" => ::archipelago::Replica::new(&self.repo_type.pool, ::archipelago::Reason::Local),
-            "box" => ::archipelago::Replica::new(&self.repo_box.pool, ::archipelago::Reason::Local),
-            "ok" => ::archipelago::Replica::new(&self.repo_ok.pool, ::archipelago::Reason::Local),
-            "none" => ::archipelago::Replica::new(&self.repo_none.pool, ::archipelago::Reason::Local),
-            "string" => ::archipelago::Replica::new(&self.repo_string.pool, ::archipelago::Reason::Local),
-            "s" => ::archipelago::Replica::new(&self.repo_s.pool, ::archipelago::Reason::Local),
-            _ => ::archipelago::Replica::new(&self.repo_type.pool, ::archipelago::Reason::Primary),
+            "type" => {
+                ::archipelago::Replica::new(
+                    &self.repo_type.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "box" => {
+                ::archipelago::Replica::new(
+                    &self.repo_box.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "ok" => {
+                ::archipelago::Replica::new(
+                    &self.repo_ok.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "none" => {
+                ::archipelago::Replica::new(
+                    &self.repo_none.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "string" => {
+                ::archipelago::Replica::new(
+                    &self.repo_string.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "s" => {
+                ::archipelago::Replica::new(
+                    &self.repo_s.pool,
+                    ::archipelago::Reason::Local,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::new(
+                    &self.repo_type.pool,
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `type`.
@@ -361,7 +425,11 @@ impl ::archipelago::RepoSet for Repos {
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
     }
-    fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
+    fn pools(
+        &self,
+    ) -> impl ::core::iter::Iterator<
+        Item = &::archipelago::Pool,
+    > + ::core::marker::Send {
         [
             &self.repo_type.pool,
             &self.repo_box.pool,
@@ -370,6 +438,6 @@ impl ::archipelago::RepoSet for Repos {
             &self.repo_string.pool,
             &self.repo_s.pool,
         ]
-        .into_iter()
+            .into_iter()
     }
 }

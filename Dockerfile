@@ -1,0 +1,17 @@
+# The program alone: no lab, no libpq, certificate authorities for sslmode=verify-full.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package archipelago-app --no-default-features \
+    && cp target/release/archipelago /usr/local/bin/archipelago
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /usr/local/bin/archipelago /usr/local/bin/archipelago
+USER nobody
+EXPOSE 8080 9091
+# Fly's release_command is an argument: `archipelago migrate`.
+ENTRYPOINT ["archipelago"]
