@@ -10,6 +10,11 @@ use std::ops::Range;
 pub(super) fn read(report: &mut Report<'_>, code: &str, value: &Value<'_>) -> Option<(String, Range<usize>)> {
     let example = variable(&format!("{code}_DATABASE_URL")).unwrap_or_else(|| "DEPOT_DATABASE_URL".to_owned());
     let name = value::string(report, "url_env", value, &format!("the name of a variable, such as `url_env = \"{example}\"`"))?;
+    if is_taken(name) {
+        let wrong = format!("{name} has a meaning of its own");
+        report.add(value.span(), wrong, format!("write another name, such as \"{example}\""));
+        return None;
+    }
     if is_variable(name) {
         return Some((name.to_owned(), value.span()));
     }
@@ -46,6 +51,11 @@ pub(super) fn tell_apart(report: &mut Report<'_>, given: &mut [Given]) {
             firsts.insert(name, (&given.code, report.line(span.start)));
         }
     }
+}
+
+/// The variables that archipelago reads itself (`repo/src/settings.rs`).
+fn is_taken(name: &str) -> bool {
+    name.starts_with("DATABASE_URL_") || ["DATABASE_URL", "FLY_REGION", "PRIMARY_REGION", "POOL_SIZE"].contains(&name)
 }
 
 /// `[A-Z_][A-Z0-9_]*`.
