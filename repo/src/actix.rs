@@ -16,8 +16,11 @@
 //!
 //! type Reader = actix::Reader<Repos>;
 //!
-//! async fn names(reader: Reader) -> Result<HttpResponse, Box<dyn std::error::Error>> {
-//!     let reader = &reader;
+//! async fn show(reader: Reader, id: web::Path<i64>) -> Result<String, archipelago::Error> {
+//!     reader.get_result(users::table.find(*id).select(users::name)).await
+//! }
+//!
+//! async fn names(reader: Reader) -> Result<HttpResponse, archipelago::Error> {
 //!     let names: Vec<String> = reader.load(users::table.select(users::name)).await?;
 //!     Ok(HttpResponse::Ok().body(names.join("\n")))
 //! }
@@ -26,11 +29,13 @@
 //!     let app = App::new()
 //!         .configure(actix::configure(repos, key))
 //!         .wrap(from_fn(actix::answer_for))
-//!         .route("/names", web::get().to(names));
+//!         .route("/names", web::get().to(names))
+//!         .route("/users/{id}", web::get().to(show));
 //! }
 //! ```
 
 mod cookie;
+mod failure;
 mod reader;
 mod trace;
 mod writer;

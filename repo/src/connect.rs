@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::{DatabaseUrl, Timeouts};
+use crate::{Access, DatabaseUrl, Timeouts};
 
 impl DatabaseUrl {
     /// One connection outside any pool, to read and write without a limit on a statement's time: for migrations.
@@ -18,7 +18,7 @@ impl DatabaseUrl {
     /// # Errors
     /// What the operating system, the TLS library or the server said.
     pub async fn connect(&self) -> Result<AsyncPgConnection, ConnectError> {
-        let mut connection = open(self.clone(), false, Timeouts::default()).await?;
+        let mut connection = open(self.clone(), Access::Write, Timeouts::default()).await?;
         connection.batch_execute("SET statement_timeout = 0").await.map_err(|error| ConnectError(error.to_string()))?;
         Ok(connection)
     }
@@ -27,7 +27,7 @@ impl DatabaseUrl {
 /// Opens the connections of one pool.
 pub(crate) struct Connector {
     pub(crate) url: DatabaseUrl,
-    pub(crate) read_only: bool,
+    pub(crate) access: Access,
     pub(crate) timeouts: Timeouts,
     /// Drives the sockets. It outlives an Actix worker, whose own runtime ends while its neighbours still finish requests.
     pub(crate) runtime: Handle,
@@ -56,7 +56,7 @@ impl ManageConnection for Connector {
     type Error = ConnectError;
 
     async fn connect(&self) -> Result<Connection, ConnectError> {
-        let open = open(self.url.clone(), self.read_only, self.timeouts);
+        let open = open(self.url.clone(), self.access, self.timeouts);
         let outcome = match self.runtime.spawn(open).await {
             Ok(outcome) => outcome,
             Err(stopped) => Err(ConnectError(stopped.to_string())),
@@ -80,7 +80,7 @@ impl ManageConnection for Connector {
     }
 }
 
-async fn open(url: DatabaseUrl, read_only: bool, timeouts: Timeouts) -> Result<AsyncPgConnection, ConnectError> {
+async fn open(url: DatabaseUrl, access: Access, timeouts: Timeouts) -> Result<AsyncPgConnection, ConnectError> {
     let connecting = async {
         let mut config = url.config().clone();
         if config.get_connect_timeout().is_none() {
@@ -90,20 +90,26 @@ async fn open(url: DatabaseUrl, read_only: bool, timeouts: Timeouts) -> Result<A
             config.application_name("archipelago");
         }
         // A line that was cut shows as silence: the kernel is to give up before a visitor does.
-        config.tcp_user_timeout(timeouts.statement).keepalives_idle(Duration::from_secs(15));
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(timeouts.statement);
+        }
+        if !url.has_parameter("keepalives_idle") {
+            config.keepalives_idle(Duration::from_secs(15));
+        }
         let (client, connection) = config.connect(url.tls().connector()).await.map_err(|error| explain(&error))?;
         let mut connection = AsyncPgConnection::try_from_client_and_connection(client, connection)
             .await
             .map_err(|error| ConnectError(error.to_string()))?;
-        // With SET and not as a startup parameter, which PgBouncer refuses.
-        let statement_timeout = timeouts.statement.as_millis();
-        let read_only = if read_only { "on" } else { "off" };
-        connection
-            .batch_execute(&format!(
-                "SET statement_timeout = {statement_timeout}; SET default_transaction_read_only = {read_only}"
-            ))
-            .await
-            .map_err(|error| ConnectError(error.to_string()))?;
+        // With SET and not as startup parameters, which PgBouncer refuses.
+        let mut session = Vec::new();
+        if !config.get_options().is_some_and(|options| options.contains("statement_timeout")) {
+            session.push(format!("SET statement_timeout = {}", timeouts.statement.as_millis()));
+        }
+        // Never off: an operator may have made the whole database read-only.
+        if access == Access::Read {
+            session.push("SET default_transaction_read_only = on".to_owned());
+        }
+        connection.batch_execute(&session.join("; ")).await.map_err(|error| ConnectError(error.to_string()))?;
         Ok(connection)
     };
     match tokio::time::timeout(timeouts.checkout, connecting).await {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -37,13 +39,45 @@ pub enum Error {
     },
     /// The database answered with an error, or with no row where one was asked for.
     #[error(transparent)]
-    Query(#[from] diesel::result::Error),
+    Query(#[from] DieselError),
 }
 
 impl Error {
     /// Whether the query ran and found no row.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Query(diesel::result::Error::NotFound))
+        matches!(self, Self::Query(DieselError::NotFound))
+    }
+
+    /// Whether the same query may succeed a little later: the database is down, slow, read-only, or went away in between.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Timeout { .. } | Self::ShutDown { .. } => true,
+            Self::Query(DieselError::DatabaseError(kind, message)) => match kind {
+                DatabaseErrorKind::ReadOnlyTransaction
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ClosedConnection => true,
+                // Diesel keeps no SQLSTATE of 57014, 57P01 and 57P03, only the server's words. A server that speaks another
+                // language than English is taken at its worst.
+                _ => ["terminating connection", "canceling statement", "connection closed", "the database system is"]
+                    .iter()
+                    .any(|words| message.message().contains(words)),
+            },
+            Self::Query(_) => false,
+        }
+    }
+
+    /// Whether a write that failed so may have happened all the same: it was sent, and what came of it is not known.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Query(DieselError::DatabaseError(kind, _)) => {
+                !matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) && self.is_passing()
+            }
+            _ => false,
+        }
     }
 }

@@ -50,7 +50,7 @@ pub use archipelago_macros::repos;
 
 pub use crate::connect::ConnectError;
 pub use crate::error::Error;
-pub use crate::pool::{Pool, PoolState};
+pub use crate::pool::{Access, Pool, PoolState};
 pub use crate::position::{Committed, Position};
 pub use crate::primary::Primary;
 pub use crate::region::{Reason, RegionInfo, Role, ServedBy, UnknownRegion, Writes};

@@ -7,20 +7,21 @@ use bb8::{PooledConnection, RunError};
 use diesel_async::AsyncPgConnection;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::error::Elapsed;
 use tokio_util::task::TaskTracker;
 
 use crate::connect::Connector;
 use crate::settings::SettingError;
-use crate::{DatabaseUrl, Error, RegionInfo, Role, Settings, Timeouts};
+use crate::{DatabaseUrl, Error, RegionInfo, Settings, Timeouts};
 
-/// The pool of one region's repo.
+/// One pool of a region's repo. A replica's repo has one, for reading; the primary's has another for writing.
 ///
 /// Nothing is opened before the first query. A connection that broke is not handed out again, and the next caller opens a new
-/// one: a server that comes back is used again without a restart. The session of a replica's connection is read-only.
+/// one: a server that comes back is used again without a restart. The session of a pool for reading is
+/// read-only, at the primary too: what a replica would refuse fails on a single database as well.
 #[derive(Debug)]
 pub struct Pool {
     info: &'static RegionInfo,
+    access: Access,
     url: DatabaseUrl,
     size: u32,
     timeouts: Timeouts,
@@ -28,6 +29,26 @@ pub struct Pool {
     stage: RwLock<Stage>,
     open: TaskTracker,
     failure: watch::Sender<String>,
+}
+
+/// What the sessions of a pool may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+impl Access {
+    /// The word for it, as metrics have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// A pool's life. It only moves downwards.
@@ -50,16 +71,17 @@ pub struct PoolState {
 }
 
 impl Pool {
-    /// The pool of a region, as `settings` say. Opens no connection.
+    /// A pool to a region's database, as `settings` say. Opens no connection.
     ///
     /// # Errors
     /// When the settings were made for other regions and have no URL for this one.
     ///
     /// # Panics
     /// Outside a Tokio runtime: that runtime drives the connections, and must outlive whoever uses them.
-    pub fn new(info: &'static RegionInfo, settings: &Settings) -> Result<Self, SettingError> {
+    pub fn new(info: &'static RegionInfo, access: Access, settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             info,
+            access,
             url: settings.url(info.code)?.clone(),
             size: settings.pool_size(),
             timeouts: settings.timeouts(),
@@ -74,6 +96,12 @@ impl Pool {
     #[must_use]
     pub fn info(&self) -> &'static RegionInfo {
         self.info
+    }
+
+    /// What its sessions may do.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// Where its connections lead.
@@ -100,20 +128,23 @@ impl Pool {
         use diesel_async::RunQueryDsl;
 
         let mut lease = self.checkout().await?;
-        let answer = lease.within_limit(async |connection| diesel::sql_query("SELECT 1").execute(connection).await).await;
-        answer.map(drop)
+        lease.statement(async |connection| Ok(diesel::sql_query("SELECT 1").execute(connection).await.map(drop)?)).await
     }
 
-    /// Lets nobody check out any more, waits until every connection has come back and is closed, at most
-    /// [`Timeouts::shutdown`].
-    pub(crate) async fn shut_down(&self) {
-        let before = std::mem::replace(&mut *self.stage.write().unwrap_or_else(PoisonError::into_inner), Stage::ShutDown);
+    /// Lets nobody check out any more, and closes the connections that nobody uses. The others close as they come back.
+    pub(crate) fn close(&self) {
         // The last lease to end drops the last handle to the pool, and with it every connection.
-        drop(before);
+        *self.stage.write().unwrap_or_else(PoisonError::into_inner) = Stage::ShutDown;
         self.open.close();
-        if tokio::time::timeout(self.timeouts.shutdown, self.open.wait()).await.is_err() {
-            tracing::warn!(region = self.info.code, connections = self.open.len(), "queries still run; leaving them");
-        }
+    }
+
+    /// Waits until every connection of a pool that was [closed](Self::close) is gone.
+    pub(crate) async fn closed(&self) {
+        self.open.wait().await;
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     pub(crate) async fn checkout(&self) -> Result<Lease, Error> {
@@ -126,12 +157,7 @@ impl Pool {
             reason = hopeless(&pool, &mut failure) => return Err(unreachable(reason)),
         };
         match checkout {
-            Ok(connection) => Ok(Lease {
-                connection,
-                region: self.info.code,
-                // The server ends a statement by itself; this is for a server that is silent.
-                limit: self.timeouts.statement + Duration::from_secs(1),
-            }),
+            Ok(connection) => Ok(Lease { connection, region: self.info.code, timeouts: self.timeouts }),
             Err(RunError::TimedOut) if pool.state().connections == 0 => {
                 Err(unreachable(format!("no answer within {:?}", self.timeouts.checkout)))
             }
@@ -161,7 +187,7 @@ impl Pool {
     fn build(&self) -> bb8::Pool<Connector> {
         let connector = Connector {
             url: self.url.clone(),
-            read_only: self.info.role == Role::Replica,
+            access: self.access,
             timeouts: self.timeouts,
             runtime: self.runtime.clone(),
             open: self.open.clone(),
@@ -194,32 +220,35 @@ async fn hopeless(pool: &bb8::Pool<Connector>, failure: &mut watch::Receiver<Str
 pub(crate) struct Lease {
     connection: PooledConnection<'static, Connector>,
     region: &'static str,
-    limit: Duration,
+    timeouts: Timeouts,
 }
 
 impl Lease {
-    /// Runs statements that together take no longer than one statement may.
-    pub(crate) async fn within_limit<T>(
+    /// Runs statements that together take no longer than one statement may. The server ends a statement by itself, and the
+    /// second more is for a server that is silent.
+    pub(crate) async fn statement<T>(
         &mut self,
-        statement: impl AsyncFnOnce(&mut AsyncPgConnection) -> diesel::QueryResult<T>,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (limit, region) = (self.limit, self.region);
-        let answer: Result<_, Elapsed> =
-            self.guarded(async |connection| tokio::time::timeout(limit, statement(connection)).await).await;
-        match answer {
-            Ok(answer) => Ok(answer?),
-            Err(_) => {
-                self.connection.in_flight = true;
-                Err(Error::Timeout { region, waited: limit })
-            }
-        }
+        self.within(self.timeouts.statement + Duration::from_secs(1), work).await
     }
 
-    /// Runs whatever the caller does with the connection, as long as it takes; the server still bounds each statement.
-    pub(crate) async fn guarded<T>(&mut self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> T) -> T {
+    /// Runs a transaction from its BEGIN to its end.
+    pub(crate) async fn transaction<T, E: From<Error>>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.within(self.timeouts.transaction, work).await
+    }
+
+    async fn within<T, E: From<Error>>(
+        &mut self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.connection.in_flight = true;
-        let outcome = work(&mut self.connection.inner).await;
-        self.connection.in_flight = false;
-        outcome
+        let answer = tokio::time::timeout(limit, work(&mut self.connection.inner)).await;
+        self.connection.in_flight = answer.is_err();
+        answer.unwrap_or_else(|_| Err(Error::Timeout { region: self.region, waited: limit }.into()))
     }
 }

@@ -15,13 +15,14 @@ use crate::{Committed, Error, Pool, Position, Reason, Replica, ServedBy, positio
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     pool: &'a Pool,
+    reads: &'a Pool,
 }
 
 impl<'a> Primary<'a> {
-    /// A handle to `pool`, which leads to the primary. For generated code.
+    /// A handle to the primary's two pools. For generated code.
     #[must_use]
-    pub fn new(pool: &'a Pool) -> Self {
-        Self { pool }
+    pub fn new(pool: &'a Pool, reads: &'a Pool) -> Self {
+        Self { pool, reads }
     }
 
     /// Who serves the writes of this handle.
@@ -30,10 +31,10 @@ impl<'a> Primary<'a> {
         self.reads(Reason::Primary).served_by()
     }
 
-    /// Reads from the primary, which always shows the newest state.
+    /// Reads from the primary, which always shows the newest state, in a session that may not write.
     #[must_use]
     pub fn reads(self, reason: Reason) -> Replica<'a> {
-        Replica::new(self.pool, reason)
+        Replica::new(self.reads, reason)
     }
 
     /// Runs a statement and counts the rows it touched.
@@ -43,7 +44,7 @@ impl<'a> Primary<'a> {
     /// [`Error::Timeout`] or a lost connection the write may have happened.
     pub async fn execute(self, statement: impl ExecuteDsl<AsyncPgConnection> + Send) -> Result<Committed<usize>, Error> {
         let mut lease = self.pool.checkout().await?;
-        let value = lease.within_limit(async |connection| ExecuteDsl::execute(statement, connection).await).await?;
+        let value = lease.statement(async |connection| Ok(ExecuteDsl::execute(statement, connection).await?)).await?;
         Ok(committed(&mut lease, value).await)
     }
 
@@ -59,7 +60,7 @@ impl<'a> Primary<'a> {
         U: Send,
     {
         let mut lease = self.pool.checkout().await?;
-        let value = lease.within_limit(async |connection| statement.get_result(connection).await).await?;
+        let value = lease.statement(async |connection| Ok(statement.get_result(connection).await?)).await?;
         Ok(committed(&mut lease, value).await)
     }
 
@@ -75,7 +76,7 @@ impl<'a> Primary<'a> {
         U: Send,
     {
         let mut lease = self.pool.checkout().await?;
-        let value = found(lease.within_limit(async |connection| statement.get_result(connection).await).await)?;
+        let value = found(lease.statement(async |connection| Ok(statement.get_result(connection).await?)).await)?;
         Ok(committed(&mut lease, value).await)
     }
 
@@ -93,14 +94,15 @@ impl<'a> Primary<'a> {
         E: From<Error> + From<diesel::result::Error>,
     {
         let mut lease = self.pool.checkout().await?;
-        let value = lease.guarded(async |connection| in_transaction(connection, "BEGIN", work).await).await?;
+        let value = lease.transaction(async |connection| in_transaction(connection, "BEGIN", work).await).await?;
         Ok(committed(&mut lease, value).await)
     }
 }
 
 /// The write is certain now, so a failing question for its position does not fail it.
 async fn committed<T>(lease: &mut Lease, value: T) -> Committed<T> {
-    let position: Result<Position, Error> = lease.within_limit(async |connection| position::after_commit(connection).await).await;
+    let position: Result<Position, Error> =
+        lease.statement(async |connection| Ok(position::after_commit(connection).await?)).await;
     if let Err(error) = &position {
         tracing::warn!(%error, "committed, but the position of the commit is unknown");
     }

@@ -56,7 +56,7 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        self.lease().await?.within_limit(async |connection| query.load(connection).await).await
+        self.lease().await?.statement(async |connection| Ok(query.load(connection).await?)).await
     }
 
     /// The one row of `query`.
@@ -70,7 +70,7 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        self.lease().await?.within_limit(async |connection| query.get_result(connection).await).await
+        self.lease().await?.statement(async |connection| Ok(query.get_result(connection).await?)).await
     }
 
     /// The first row of `query`, which is asked with `LIMIT 1`.
@@ -84,7 +84,7 @@ impl<'a> Replica<'a> {
         Limit<Q>: LoadQuery<'query, AsyncPgConnection, U> + Send + 'query,
     {
         let query = query.limit(1);
-        self.lease().await?.within_limit(async |connection| query.get_result(connection).await).await
+        self.lease().await?.statement(async |connection| Ok(query.get_result(connection).await?)).await
     }
 
     /// The one row of `query`, or none.
@@ -103,8 +103,7 @@ impl<'a> Replica<'a> {
 
     /// The rows of a query that the compiler cannot see to be a read: raw SQL, or a UNION.
     ///
-    /// Only the session stands guard here. It is read-only on every replica; where this handle leads to the primary
-    /// ([`served_by`](Self::served_by)), nothing stops a query that writes.
+    /// Only the session stands guard here; it is read-only, also where this handle leads to the primary.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`DatabaseErrorKind::ReadOnlyTransaction`](diesel::result::DatabaseErrorKind) for a write.
@@ -115,7 +114,7 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        self.lease().await?.within_limit(async |connection| query.load(connection).await).await
+        self.lease().await?.statement(async |connection| Ok(query.load(connection).await?)).await
     }
 
     /// Several reads that see one state of the database: a read-only transaction, `REPEATABLE READ`.
@@ -129,7 +128,7 @@ impl<'a> Replica<'a> {
         let mut lease = self.lease().await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let reads = async |connection: &mut AsyncPgConnection| reads(&mut Snapshot::new(connection)).await;
-        lease.guarded(async |connection| in_transaction(connection, begin, reads).await).await
+        lease.transaction(async |connection| in_transaction(connection, begin, reads).await).await
     }
 
     /// Whether reads of this handle show everything up to `position`. One round trip.
@@ -137,7 +136,7 @@ impl<'a> Replica<'a> {
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn has_replayed(self, position: Position) -> Result<bool, Error> {
-        self.lease().await?.within_limit(async |connection| position::is_replayed(connection, position).await).await
+        self.lease().await?.statement(async |connection| Ok(position::is_replayed(connection, position).await?)).await
     }
 
     async fn lease(self) -> Result<Lease, Error> {

@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::{Pool, Primary, RegionInfo, Replica, Writes};
+use crate::{Access, Pool, Primary, RegionInfo, Replica, Writes};
 
 /// A set of repos made by [`repos!`](crate::repos). The generated methods of the same names say more.
 pub trait RepoSet: Send + Sync + Sized + 'static {
+    /// The primary's region.
+    const PRIMARY: &'static RegionInfo;
     /// Every region, the primary first.
     const REGIONS: &'static [RegionInfo];
     /// Every place that [`nearest_to`](Self::nearest_to) knows.
@@ -33,7 +35,7 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     /// Reads, near `region`.
     fn replica_in(&self, region: &str) -> Replica<'_>;
 
-    /// Every region's pool, in the order of [`REGIONS`](Self::REGIONS).
+    /// Every pool: the primary's for writing, then each region's for reading in the order of [`REGIONS`](Self::REGIONS).
     fn pools(&self) -> impl Iterator<Item = &Pool> + Send;
 
     /// Opens a connection to the primary and to whoever serves this instance's reads, so that the first visitor need not wait.
@@ -41,7 +43,7 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     fn warm_up(&self) -> impl Future<Output = ()> + Send {
         async {
             let own = self.replica().served_by().region;
-            for pool in self.pools().filter(|pool| pool.info().role == crate::Role::Primary || pool.info().code == own) {
+            for pool in self.pools().filter(|pool| pool.access() == Access::Write || pool.info().code == own) {
                 if let Err(error) = pool.ping().await {
                     tracing::warn!(%error, url = %pool.url(), "starting without a database; it will be tried again");
                 }
@@ -49,12 +51,18 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
         }
     }
 
-    /// Closes every pool: no new queries, and those in flight may end, at most [`Timeouts::shutdown`](crate::Timeouts::shutdown)
-    /// for each pool.
+    /// Closes every pool: no new queries, and those in flight may end, at most [`Timeouts::shutdown`](crate::Timeouts::shutdown).
     fn shut_down(&self) -> impl Future<Output = ()> + Send {
         async {
-            for pool in self.pools() {
-                pool.shut_down().await;
+            self.pools().for_each(Pool::close);
+            let limit = self.pools().next().map_or(Duration::ZERO, |pool| pool.timeouts().shutdown);
+            let drained = async {
+                for pool in self.pools() {
+                    pool.closed().await;
+                }
+            };
+            if tokio::time::timeout(limit, drained).await.is_err() {
+                tracing::warn!("queries still run; leaving them");
             }
         }
     }

@@ -6,7 +6,7 @@ use diesel::query_builder::{BoxedSelectStatement, SelectQuery, SelectStatement};
 ///
 /// This is a bound, not something to implement. It rests on Diesel's [`SelectQuery`], which only SELECT statements implement,
 /// and narrows it to those without `FOR UPDATE` and its kin, which a standby refuses. What the bound cannot see (a function
-/// that writes, an [`sql`](diesel::dsl::sql) fragment) meets the read-only session behind it. A UNION is a SELECT whose type
+/// that writes, an [`sql`](diesel::dsl::sql) fragment, a lock inside a subselect) meets the read-only session behind it. A UNION is a SELECT whose type
 /// Diesel keeps to itself: it takes [`Replica::load_unchecked`](crate::Replica::load_unchecked).
 #[diagnostic::on_unimplemented(
     message = "a replica only reads, and this query is not a plain SELECT",

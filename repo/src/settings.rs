@@ -63,8 +63,8 @@ pub enum SettingError {
         problem: UrlError,
     },
     /// The settings were made by hand, or for another set of repos, and leave a region out.
-    #[error("the settings have no URL for region `{0}`; give it one with `Settings::with_url`")]
-    NoUrl(&'static str),
+    #[error("the settings have no region `{0}`; make them for the same repos that they are used with")]
+    NoRegion(String),
 }
 
 impl Settings {
@@ -118,14 +118,13 @@ impl Settings {
     /// The same, with `region`'s database at `url`.
     ///
     /// # Errors
-    /// When `url` cannot be used.
-    pub fn with_url(mut self, region: &str, url: &str) -> Result<Self, UrlError> {
-        let url: DatabaseUrl = url.parse()?;
-        for (code, known) in &mut self.urls {
-            if *code == region {
-                known.clone_from(&url);
-            }
-        }
+    /// When `url` cannot be used, or there is no such region.
+    pub fn with_url(mut self, region: &str, url: &str) -> Result<Self, SettingError> {
+        let name = override_variable(region);
+        let url = url.parse().map_err(|problem| SettingError::Url { name, problem })?;
+        let known = self.urls.iter_mut().find(|(code, _)| *code == region);
+        let (_, known) = known.ok_or_else(|| SettingError::NoRegion(region.to_owned()))?;
+        *known = url;
         Ok(self)
     }
 
@@ -153,9 +152,9 @@ impl Settings {
     ///
     /// # Errors
     /// When the settings have no such region.
-    pub fn url(&self, region: &'static str) -> Result<&DatabaseUrl, SettingError> {
+    pub fn url(&self, region: &str) -> Result<&DatabaseUrl, SettingError> {
         let found = self.urls.iter().find(|(code, _)| *code == region);
-        found.map(|(_, url)| url).ok_or(SettingError::NoUrl(region))
+        found.map(|(_, url)| url).ok_or_else(|| SettingError::NoRegion(region.to_owned()))
     }
 
     /// The most connections to each region.
@@ -208,6 +207,14 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
         }
     }
 
+    /// The same for every region.
+    fn underivable(&mut self, problem: UrlError) {
+        let noted = |error: &SettingError| matches!(error, SettingError::Url { problem: UrlError::Underivable(_), .. });
+        if !self.errors.iter().any(noted) {
+            self.errors.push(SettingError::Url { name: "DATABASE_URL".to_owned(), problem });
+        }
+    }
+
     fn url(&mut self, name: &str) -> Option<Result<DatabaseUrl, ()>> {
         let text = self.text(name)?;
         Some(text.parse().map_err(|problem| self.errors.push(SettingError::Url { name: name.to_owned(), problem })))
@@ -223,7 +230,7 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
     }
 
     fn primary_region<R: RepoSet>(&mut self) {
-        let built = R::REGIONS.iter().find(|info| info.role == Role::Primary).map_or("", |info| info.code);
+        let built = R::PRIMARY.code;
         if let Some(given) = self.text("PRIMARY_REGION").filter(|given| given != built) {
             let advice = format!(
                 "this program was built with the primary in `{built}`: make `primary` in regions.toml and `primary_region` in \
@@ -255,21 +262,18 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
         if info.role == Role::Primary {
             return Some(base.clone());
         }
-        let is_region = |label: &str| R::PLACES.contains(&label) || R::REGIONS.iter().any(|info| info.code == label);
-        let replica = match base.of_region(info.code, is_region) {
-            Ok(url) => url,
-            Err(problem) => {
-                self.errors.push(SettingError::Url { name: "DATABASE_URL".to_owned(), problem });
-                return None;
-            }
-        };
         // A single database plays every region; otherwise the place has said that the host rule does not lead to it.
-        match info.url_env {
-            Some(name) if replica.host() != base.host() => {
-                self.missing(name, format!("regions.toml says that it holds the URL of region `{}`", info.code));
+        if let Some(name) = info.url_env.filter(|_| !base.is_one_database()) {
+            self.missing(name, format!("regions.toml says that it holds the URL of region `{}`", info.code));
+            return None;
+        }
+        let is_region = |label: &str| R::PLACES.contains(&label) || R::REGIONS.iter().any(|info| info.code == label);
+        match base.of_region(info.code, is_region) {
+            Ok(url) => Some(url),
+            Err(problem) => {
+                self.underivable(problem);
                 None
             }
-            _ => Some(replica),
         }
     }
 }

@@ -12,11 +12,13 @@ pub struct Timeouts {
     pub checkout: Duration,
     /// For one statement: 10 s. The server ends it by its own `statement_timeout`; a second later we stop waiting for that.
     pub statement: Duration,
+    /// For a transaction or a snapshot, from its BEGIN to its end: 30 s. Each of its statements has its own limit as well.
+    pub transaction: Duration,
     /// For a connection to sit unused before it is closed: 4 min, below the 300 s of Fly's `PgBouncer`.
     pub idle: Duration,
     /// For a connection to live: 9 min, below the 600 s of Fly's `PgBouncer`; it also follows a host whose addresses change.
     pub lifetime: Duration,
-    /// For queries in flight to end at a shutdown: 10 s.
+    /// For queries in flight to end at a shutdown, in all pools together: 10 s.
     pub shutdown: Duration,
 }
 
@@ -26,6 +28,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(2),
             checkout: Duration::from_secs(3),
             statement: Duration::from_secs(10),
+            transaction: Duration::from_secs(30),
             idle: Duration::from_mins(4),
             lifetime: Duration::from_mins(9),
             shutdown: Duration::from_secs(10),

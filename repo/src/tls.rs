@@ -55,6 +55,9 @@ pub enum TlsError {
     /// An `sslmode` that libpq does not know either.
     #[error("has sslmode={0}; write disable, prefer, require, verify-ca or verify-full")]
     Mode(String),
+    /// Everybody can get a certificate from the system's authorities.
+    #[error("has sslrootcert=system with sslmode={0}, which checks too little; write sslmode=verify-full")]
+    WeakSystem(String),
     /// The file of authorities cannot be used.
     #[error("has sslrootcert={path}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`")]
     RootCert {
@@ -83,6 +86,9 @@ pub(crate) struct Tls {
 impl Tls {
     pub(crate) fn new(mode: Option<&str>, root_cert: Option<&str>) -> Result<Self, TlsError> {
         let mode = match mode {
+            // libpq: with the system's authorities, which sign for anybody, nothing weaker than verify-full makes sense.
+            None | Some("verify-full") if root_cert == Some("system") => SslMode::VerifyFull,
+            Some(weak) if root_cert == Some("system") => return Err(TlsError::WeakSystem(weak.to_owned())),
             Some("disable") => SslMode::Disable,
             None | Some("allow" | "prefer") => SslMode::Prefer,
             // libpq: "if a root CA file is present, `require` behaves like `verify-ca`".

@@ -37,6 +37,9 @@ pub enum UrlError {
     /// tokio-postgres refuses a part or a parameter.
     #[error("cannot be used: {0}")]
     Parameter(String),
+    /// No region's URL can be made from it.
+    #[error("{0}, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>")]
+    Underivable(&'static str),
     /// The TLS parameters cannot be followed.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -73,17 +76,46 @@ impl DatabaseUrl {
     /// as told by `is_region`.
     ///
     /// # Errors
-    /// None for a region's code that can stand in a host.
+    /// When the URL names several hosts, or its host in a parameter: there is no one host to put a region before.
     pub fn of_region(&self, region: &str, is_region: impl Fn(&str) -> bool) -> Result<Self, UrlError> {
-        match self.url.host_str().and_then(|host| region_host(host, region, is_region)) {
-            Some(host) if !self.config.get_hosts().is_empty() && self.config.get_hostaddrs().is_empty() => {
-                let mut url = self.url.clone();
-                url.set_host(Some(&host))?;
-                url.set_port(Some(MEMBER_PORT)).map_err(|()| UrlError::NoHost)?;
-                Self::new(url)
-            }
-            _ => Ok(self.clone()),
+        if self.is_one_database() {
+            return Ok(self.clone());
         }
+        if self.config.get_hosts().len() > 1 {
+            return Err(UrlError::Underivable("names several hosts"));
+        }
+        if self.has_parameter("host") {
+            return Err(UrlError::Underivable("names its host in a parameter"));
+        }
+        let Some(host) = region_host(&self.host(), region, is_region) else { return Ok(self.clone()) };
+        let mut url = self.url.clone();
+        url.set_host(Some(&host))?;
+        url.set_port(Some(MEMBER_PORT)).map_err(|()| UrlError::NoHost)?;
+        let rest: Vec<_> = parameters(&url).filter(|pair| key(pair) != "port").map(str::to_owned).collect();
+        url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
+        Self::new(url)
+    }
+
+    /// Whether it leads to one database by its nature, which plays every region: a socket, an address, `localhost`, or a single
+    /// label such as a container's name.
+    #[must_use]
+    pub fn is_one_database(&self) -> bool {
+        if !self.config.get_hostaddrs().is_empty() {
+            return true;
+        }
+        self.config.get_hosts().iter().all(|host| match host {
+            Host::Tcp(host) => {
+                let host = host.trim_end_matches('.').to_ascii_lowercase();
+                host.parse::<IpAddr>().is_ok() || !host.contains('.') || host.ends_with(".localhost")
+            }
+            #[cfg(unix)]
+            Host::Unix(_) => true,
+        })
+    }
+
+    /// Whether the URL says something of `name` itself.
+    pub(crate) fn has_parameter(&self, name: &str) -> bool {
+        parameters(&self.url).any(|pair| key(pair) == name)
     }
 
     /// The host, or the folder of the socket.
@@ -143,15 +175,11 @@ impl fmt::Debug for DatabaseUrl {
 
 /// The host of a region's member, or none where the host leads to one place in any case.
 fn region_host(host: &str, region: &str, is_region: impl Fn(&str) -> bool) -> Option<String> {
-    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let host = without_nearest(host);
+    let lower = host.trim_end_matches('.').to_ascii_lowercase();
+    let host = without_nearest(&lower);
     let (first, rest) = host.split_once('.')?;
-    let is_socket = host.starts_with("%2F") || host.starts_with("%2f");
-    let is_fixed = is_address
-        || is_socket
-        || host.ends_with(".localhost")
-        || host.ends_with(".flycast")
-        || host.ends_with(".internal") && (rest.starts_with("vm.") || rest.starts_with("process."));
+    let is_fixed =
+        host.ends_with(".flycast") || host.ends_with(".internal") && (rest.starts_with("vm.") || rest.starts_with("process."));
     // `ord.internal` is an app called ord; `ord.app.internal` is the app's member in ord.
     let has_region = is_region(first) && rest.contains('.');
     (!is_fixed && !has_region).then(|| format!("{region}.{host}"))
@@ -164,6 +192,15 @@ fn without_nearest(host: &str) -> &str {
         .map_or(host, |(_, rest)| rest)
 }
 
+/// The parameters as they stand, not decoded: a `+` is no space here.
+fn parameters(url: &Url) -> impl Iterator<Item = &str> {
+    url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty())
+}
+
+fn key(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(key, _)| key)
+}
+
 struct TlsParameters {
     mode: Option<String>,
     root_cert: Option<String>,
@@ -173,9 +210,10 @@ struct TlsParameters {
 fn split_tls_parameters(url: &Url) -> (TlsParameters, Url) {
     let mut tls = TlsParameters { mode: None, root_cert: None };
     let mut rest = Vec::new();
-    for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let value = || url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned());
-        match pair.split_once('=').map_or(pair, |(key, _)| key) {
+    for pair in parameters(url) {
+        let value =
+            || url::form_urlencoded::parse(pair.replace('+', "%2B").as_bytes()).next().map(|(_, value)| value.into_owned());
+        match key(pair) {
             "sslmode" => tls.mode = value(),
             "sslrootcert" => tls.root_cert = value(),
             _ => rest.push(pair),

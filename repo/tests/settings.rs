@@ -136,6 +136,31 @@ fn a_place_with_its_own_url_needs_it() {
     );
 }
 
+/// Such a host leads to the primary whatever the region: it cannot stand in for the place's own.
+#[test]
+fn nor_does_a_fixed_host_stand_in_for_it() {
+    let expected = expect!["DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"];
+    refused(&[("DATABASE_URL", "postgres://db.flycast/app")], &expected);
+    refused(&[("DATABASE_URL", "postgres://nrt.db.internal/app")], &expected);
+}
+
+#[test]
+fn several_hosts_need_a_url_for_each_region() {
+    refused(
+        &[("DATABASE_URL", "postgres://a.internal,b.internal/app"), ("DEPOT_DATABASE_URL", "postgres://depot.example/app")],
+        &expect![
+            "DATABASE_URL names several hosts, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>"
+        ],
+    );
+}
+
+#[test]
+fn a_region_that_is_not_there_has_no_url() {
+    let settings = Settings::single_database::<Repos>("postgres://localhost/app").unwrap();
+    let error = settings.with_url("odr", "postgres://localhost/other").unwrap_err();
+    assert_eq!(error.to_string(), "the settings have no region `odr`; make them for the same repos that they are used with");
+}
+
 #[test]
 fn not_text() {
     let errors = Settings::from_vars::<Repos>(|name| match name {

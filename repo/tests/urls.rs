@@ -26,7 +26,14 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("no user", "postgres://db.internal/app", "postgres://ord.db.internal:5433/app"),
     ("no database", "postgres://u:p@db.internal", "postgres://u:p@ord.db.internal:5433"),
     ("an app called like a region", "postgres://u:p@ord.internal/app", "postgres://u:p@ord.ord.internal:5433/app"),
-    ("capitals", "postgres://u:p@DB.Internal/app", "postgres://u:p@ord.DB.Internal:5433/app"),
+    ("capitals", "postgres://u:p@DB.Internal/app", "postgres://u:p@ord.db.internal:5433/app"),
+    ("capitals before flycast", "postgres://u:p@DB.FLYCAST/app", "postgres://u:p@DB.FLYCAST/app"),
+    ("a dot at the end", "postgres://u:p@localhost./app", "postgres://u:p@localhost./app"),
+    (
+        "the port as a parameter",
+        "postgres://u:p@db.internal/app?port=5432&sslmode=disable",
+        "postgres://u:p@ord.db.internal:5433/app?sslmode=disable",
+    ),
     ("flycast", "postgres://u:p@db.flycast:5432/app", "postgres://u:p@db.flycast:5432/app"),
     ("prefixed with this region", "postgres://u:p@ord.db.internal:5433/app", "postgres://u:p@ord.db.internal:5433/app"),
     ("prefixed with another region", "postgres://u:p@nrt.db.internal:5433/app", "postgres://u:p@nrt.db.internal:5433/app"),
@@ -57,6 +64,17 @@ fn of_a_region() {
 }
 
 #[test]
+fn without_one_host_there_is_no_regions_host() {
+    for (given, expected) in [
+        ("postgres://u:p@a.internal,b.internal/app", "names several hosts"),
+        ("postgres:///app?host=db.internal", "names its host in a parameter"),
+    ] {
+        let error = given.parse::<DatabaseUrl>().unwrap().of_region("ord", |_| false).unwrap_err().to_string();
+        assert!(error.starts_with(expected) && error.contains("DATABASE_URL_<REGION>"), "{error}");
+    }
+}
+
+#[test]
 fn host_and_port_as_resolved() {
     let url: DatabaseUrl = "postgres://u:p@top1.nearest.of.db.internal/app".parse().unwrap();
     let ord = url.of_region("ord", |_| false).unwrap();
@@ -80,6 +98,7 @@ fn sslmode_in_libpqs_words() {
     assert_eq!(mode("?sslmode=disable"), "disable");
     assert_eq!(mode("?sslmode=allow"), "prefer");
     assert_eq!(mode("?sslmode=require"), "require");
+    assert_eq!(mode("?sslrootcert=system"), "verify-full", "anything less would let anybody in");
 }
 
 /// A wrong URL, and what its error says. None of them repeats the URL, which holds a password.
@@ -93,6 +112,10 @@ const WRONG: &[(&str, &str)] = &[
         "is not a URL (invalid port number); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
     ),
     ("mysql://u:p@db.internal/app", "starts with `mysql://`; write postgres://… or postgresql://…"),
+    (
+        "postgres://u:p@db.internal/app?sslmode=require&sslrootcert=system",
+        "has sslrootcert=system with sslmode=require, which checks too little; write sslmode=verify-full",
+    ),
     ("postgres:///app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
     ("postgres://u:p@db.internal/app?pgbouncer=true", "cannot be used: invalid connection string: unknown option `pgbouncer`"),
     (

@@ -9,7 +9,7 @@ use crate::parse::Repo;
 pub(super) fn expand_primary(declaration: &Declaration) -> TokenStream {
     let primary = &declaration.primary;
     let doc = format!(" The primary, {}: reads and writes.", primary.title());
-    let common = common(declaration, primary, &doc, "Primary");
+    let common = common(declaration, primary, &doc, "Primary", Some(&quote!(writing: ::archipelago::Pool,)));
     let name = primary.code.repo();
     quote! {
         #common
@@ -19,7 +19,7 @@ pub(super) fn expand_primary(declaration: &Declaration) -> TokenStream {
             /// Writes to this database.
             #[must_use]
             pub fn writes(&self) -> ::archipelago::Primary<'_> {
-                ::archipelago::Primary::new(&self.pool)
+                ::archipelago::Primary::new(&self.writing, &self.reading)
             }
         }
     }
@@ -27,10 +27,12 @@ pub(super) fn expand_primary(declaration: &Declaration) -> TokenStream {
 
 pub(super) fn expand_replica(declaration: &Declaration, replica: &Repo) -> TokenStream {
     let doc = format!(" The replica in {}: reads only.", replica.title());
-    common(declaration, replica, &doc, "Replica")
+    common(declaration, replica, &doc, "Replica", None)
 }
 
-fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> TokenStream {
+fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str, writing: Option<&TokenStream>) -> TokenStream {
+    let (new_pool, access) = (quote!(::archipelago::Pool::new), quote!(::archipelago::Access));
+    let open_writing = writing.map(|_| quote!(writing: #new_pool(Self::INFO, #access::Write, settings)?,));
     let origin = declaration.origin(repo).map(|origin| quote! { #[doc = ""] #[doc = #origin] });
     let (name, variant, code) = (repo.code.repo(), repo.code.camel(), &repo.code.text);
     let name_text = name.to_string();
@@ -43,7 +45,8 @@ fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
         #origin
         #[derive(Debug)]
         pub struct #name {
-            pool: ::archipelago::Pool,
+            #writing
+            reading: ::archipelago::Pool,
         }
 
         #[allow(dead_code, reason = "no program needs every repo")]
@@ -64,13 +67,24 @@ fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
             /// Reads from this database, wherever this instance runs.
             #[must_use]
             pub fn reads(&self) -> ::archipelago::Replica<'_> {
-                ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+                self.reads_because(::archipelago::Reason::Local)
             }
 
-            /// The connections to this database.
+            /// The connections that these reads use.
             #[must_use]
             pub fn pool(&self) -> &::archipelago::Pool {
-                &self.pool
+                &self.reading
+            }
+
+            fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+                ::core::result::Result::Ok(Self {
+                    #open_writing
+                    reading: #new_pool(Self::INFO, #access::Read, settings)?,
+                })
+            }
+
+            fn reads_because(&self, reason: ::archipelago::Reason) -> ::archipelago::Replica<'_> {
+                ::archipelago::Replica::new(&self.reading, reason)
             }
         }
     }

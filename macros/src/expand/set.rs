@@ -38,7 +38,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
                 let repos = Self {
                     region: ::std::string::String::from(settings.region()),
-                    #(#fields: #names { pool: ::archipelago::Pool::new(#names::INFO, settings)? },)*
+                    #(#fields: #names::new(settings)?,)*
                 };
                 ::archipelago::RepoSet::warm_up(&repos).await;
                 ::core::result::Result::Ok(repos)
@@ -86,7 +86,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
 fn replica_in(declaration: &Declaration) -> TokenStream {
     let replica = |repo: &Repo, reason: TokenStream| {
         let field = repo.code.field();
-        quote!(::archipelago::Replica::new(&self.#field.pool, ::archipelago::Reason::#reason))
+        quote!(self.#field.reads_because(::archipelago::Reason::#reason))
     };
     let local = declaration.repos().map(|repo| {
         let (code, replica) = (&repo.code.text, replica(repo, quote!(Local)));
@@ -127,6 +127,7 @@ fn duration(milliseconds: u32) -> TokenStream {
 
 fn repo_set(declaration: &Declaration) -> TokenStream {
     let fields = declaration.repos().map(|repo| repo.code.field());
+    let (primary, primary_repo) = (declaration.primary.code.field(), declaration.primary.code.repo());
     let places = declaration.nearest.iter().map(|nearest| &nearest.place.text);
     let pool_size =
         declaration.pool_size.map(proc_macro2::Literal::u32_unsuffixed).map(|size| quote! { const POOL_SIZE: u32 = #size; });
@@ -140,6 +141,7 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
     });
     quote! {
         impl ::archipelago::RepoSet for Repos {
+            const PRIMARY: &'static ::archipelago::RegionInfo = #primary_repo::INFO;
             const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
             const PLACES: &'static [&'static str] = &[#(#places),*];
             #pool_size
@@ -167,7 +169,7 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
             }
 
             fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
-                [#(&self.#fields.pool),*].into_iter()
+                [&self.#primary.writing, #(&self.#fields.reading),*].into_iter()
             }
         }
     }

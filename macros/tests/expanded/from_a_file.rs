@@ -80,7 +80,8 @@ impl ::core::str::FromStr for Region {
 /// From regions.toml, line 1.
 #[derive(Debug)]
 pub struct RepoNrt {
-    pool: ::archipelago::Pool,
+    writing: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoNrt {
@@ -98,12 +99,34 @@ impl RepoNrt {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            writing: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Write,
+                settings,
+            )?,
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 #[allow(dead_code, reason = "no program needs every repo")]
@@ -111,7 +134,7 @@ impl RepoNrt {
     /// Writes to this database.
     #[must_use]
     pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.pool)
+        ::archipelago::Primary::new(&self.writing, &self.reading)
     }
 }
 /// The replica in `ord` (Chicago, Illinois (US)): reads only.
@@ -119,7 +142,7 @@ impl RepoNrt {
 /// From regions.toml, line 2.
 #[derive(Debug)]
 pub struct RepoOrd {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoOrd {
@@ -137,12 +160,29 @@ impl RepoOrd {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `ams` (Amsterdam, Netherlands): reads only.
@@ -150,7 +190,7 @@ impl RepoOrd {
 /// From regions.toml, line 2.
 #[derive(Debug)]
 pub struct RepoAms {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoAms {
@@ -168,12 +208,29 @@ impl RepoAms {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `us-east-1`: reads only.
@@ -181,7 +238,7 @@ impl RepoAms {
 /// From regions.toml, line 3.
 #[derive(Debug)]
 pub struct RepoUsEast1 {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoUsEast1 {
@@ -199,12 +256,29 @@ impl RepoUsEast1 {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
@@ -235,18 +309,10 @@ impl Repos {
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_nrt: RepoNrt {
-                pool: ::archipelago::Pool::new(RepoNrt::INFO, settings)?,
-            },
-            repo_ord: RepoOrd {
-                pool: ::archipelago::Pool::new(RepoOrd::INFO, settings)?,
-            },
-            repo_ams: RepoAms {
-                pool: ::archipelago::Pool::new(RepoAms::INFO, settings)?,
-            },
-            repo_us_east_1: RepoUsEast1 {
-                pool: ::archipelago::Pool::new(RepoUsEast1::INFO, settings)?,
-            },
+            repo_nrt: RepoNrt::new(settings)?,
+            repo_ord: RepoOrd::new(settings)?,
+            repo_ams: RepoAms::new(settings)?,
+            repo_us_east_1: RepoUsEast1::new(settings)?,
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -275,48 +341,15 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "nrt" => {
-                ::archipelago::Replica::new(
-                    &self.repo_nrt.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "ord" => {
-                ::archipelago::Replica::new(
-                    &self.repo_ord.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "ams" => {
-                ::archipelago::Replica::new(
-                    &self.repo_ams.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
+            "nrt" => self.repo_nrt.reads_because(::archipelago::Reason::Local),
+            "ord" => self.repo_ord.reads_because(::archipelago::Reason::Local),
+            "ams" => self.repo_ams.reads_because(::archipelago::Reason::Local),
             "us-east-1" => {
-                ::archipelago::Replica::new(
-                    &self.repo_us_east_1.pool,
-                    ::archipelago::Reason::Local,
-                )
+                self.repo_us_east_1.reads_because(::archipelago::Reason::Local)
             }
-            "cdg" => {
-                ::archipelago::Replica::new(
-                    &self.repo_ams.pool,
-                    ::archipelago::Reason::Nearest,
-                )
-            }
-            "sjc" => {
-                ::archipelago::Replica::new(
-                    &self.repo_ord.pool,
-                    ::archipelago::Reason::Nearest,
-                )
-            }
-            _ => {
-                ::archipelago::Replica::new(
-                    &self.repo_nrt.pool,
-                    ::archipelago::Reason::Primary,
-                )
-            }
+            "cdg" => self.repo_ams.reads_because(::archipelago::Reason::Nearest),
+            "sjc" => self.repo_ord.reads_because(::archipelago::Reason::Nearest),
+            _ => self.repo_nrt.reads_because(::archipelago::Reason::Primary),
         }
     }
     /// The repo of `nrt` (Tokyo, Japan).
@@ -341,6 +374,7 @@ impl Repos {
     }
 }
 impl ::archipelago::RepoSet for Repos {
+    const PRIMARY: &'static ::archipelago::RegionInfo = RepoNrt::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[
         "ams",
@@ -374,10 +408,11 @@ impl ::archipelago::RepoSet for Repos {
         Item = &::archipelago::Pool,
     > + ::core::marker::Send {
         [
-            &self.repo_nrt.pool,
-            &self.repo_ord.pool,
-            &self.repo_ams.pool,
-            &self.repo_us_east_1.pool,
+            &self.repo_nrt.writing,
+            &self.repo_nrt.reading,
+            &self.repo_ord.reading,
+            &self.repo_ams.reading,
+            &self.repo_us_east_1.reading,
         ]
             .into_iter()
     }

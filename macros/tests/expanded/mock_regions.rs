@@ -56,7 +56,8 @@ impl ::core::str::FromStr for Region {
 /// The primary, `home`: reads and writes.
 #[derive(Debug)]
 pub struct RepoHome {
-    pool: ::archipelago::Pool,
+    writing: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoHome {
@@ -74,12 +75,34 @@ impl RepoHome {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            writing: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Write,
+                settings,
+            )?,
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 #[allow(dead_code, reason = "no program needs every repo")]
@@ -87,13 +110,13 @@ impl RepoHome {
     /// Writes to this database.
     #[must_use]
     pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.pool)
+        ::archipelago::Primary::new(&self.writing, &self.reading)
     }
 }
 /// The replica in `near`: reads only.
 #[derive(Debug)]
 pub struct RepoNear {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoNear {
@@ -111,18 +134,35 @@ impl RepoNear {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `far`: reads only.
 #[derive(Debug)]
 pub struct RepoFar {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoFar {
@@ -140,12 +180,29 @@ impl RepoFar {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
@@ -174,15 +231,9 @@ impl Repos {
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_home: RepoHome {
-                pool: ::archipelago::Pool::new(RepoHome::INFO, settings)?,
-            },
-            repo_near: RepoNear {
-                pool: ::archipelago::Pool::new(RepoNear::INFO, settings)?,
-            },
-            repo_far: RepoFar {
-                pool: ::archipelago::Pool::new(RepoFar::INFO, settings)?,
-            },
+            repo_home: RepoHome::new(settings)?,
+            repo_near: RepoNear::new(settings)?,
+            repo_far: RepoFar::new(settings)?,
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -211,30 +262,10 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => {
-                ::archipelago::Replica::new(
-                    &self.repo_home.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "near" => {
-                ::archipelago::Replica::new(
-                    &self.repo_near.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "far" => {
-                ::archipelago::Replica::new(
-                    &self.repo_far.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            _ => {
-                ::archipelago::Replica::new(
-                    &self.repo_home.pool,
-                    ::archipelago::Reason::Primary,
-                )
-            }
+            "home" => self.repo_home.reads_because(::archipelago::Reason::Local),
+            "near" => self.repo_near.reads_because(::archipelago::Reason::Local),
+            "far" => self.repo_far.reads_because(::archipelago::Reason::Local),
+            _ => self.repo_home.reads_because(::archipelago::Reason::Primary),
         }
     }
     /// The repo of `home`.
@@ -254,6 +285,7 @@ impl Repos {
     }
 }
 impl ::archipelago::RepoSet for Repos {
+    const PRIMARY: &'static ::archipelago::RegionInfo = RepoHome::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
@@ -276,6 +308,12 @@ impl ::archipelago::RepoSet for Repos {
     ) -> impl ::core::iter::Iterator<
         Item = &::archipelago::Pool,
     > + ::core::marker::Send {
-        [&self.repo_home.pool, &self.repo_near.pool, &self.repo_far.pool].into_iter()
+        [
+            &self.repo_home.writing,
+            &self.repo_home.reading,
+            &self.repo_near.reading,
+            &self.repo_far.reading,
+        ]
+            .into_iter()
     }
 }

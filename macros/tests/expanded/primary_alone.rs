@@ -48,7 +48,8 @@ impl ::core::str::FromStr for Region {
 /// The primary, `home`: reads and writes.
 #[derive(Debug)]
 pub struct RepoHome {
-    pool: ::archipelago::Pool,
+    writing: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoHome {
@@ -66,12 +67,34 @@ impl RepoHome {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            writing: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Write,
+                settings,
+            )?,
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 #[allow(dead_code, reason = "no program needs every repo")]
@@ -79,7 +102,7 @@ impl RepoHome {
     /// Writes to this database.
     #[must_use]
     pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.pool)
+        ::archipelago::Primary::new(&self.writing, &self.reading)
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
@@ -102,9 +125,7 @@ impl Repos {
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_home: RepoHome {
-                pool: ::archipelago::Pool::new(RepoHome::INFO, settings)?,
-            },
+            repo_home: RepoHome::new(settings)?,
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -133,18 +154,8 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => {
-                ::archipelago::Replica::new(
-                    &self.repo_home.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            _ => {
-                ::archipelago::Replica::new(
-                    &self.repo_home.pool,
-                    ::archipelago::Reason::Primary,
-                )
-            }
+            "home" => self.repo_home.reads_because(::archipelago::Reason::Local),
+            _ => self.repo_home.reads_because(::archipelago::Reason::Primary),
         }
     }
     /// The repo of `home`.
@@ -154,6 +165,7 @@ impl Repos {
     }
 }
 impl ::archipelago::RepoSet for Repos {
+    const PRIMARY: &'static ::archipelago::RegionInfo = RepoHome::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
@@ -176,6 +188,6 @@ impl ::archipelago::RepoSet for Repos {
     ) -> impl ::core::iter::Iterator<
         Item = &::archipelago::Pool,
     > + ::core::marker::Send {
-        [&self.repo_home.pool].into_iter()
+        [&self.repo_home.writing, &self.repo_home.reading].into_iter()
     }
 }

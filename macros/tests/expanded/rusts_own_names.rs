@@ -75,7 +75,8 @@ impl ::core::str::FromStr for Region {
 /// The primary, `type`: reads and writes.
 #[derive(Debug)]
 pub struct RepoType {
-    pool: ::archipelago::Pool,
+    writing: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoType {
@@ -93,12 +94,34 @@ impl RepoType {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            writing: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Write,
+                settings,
+            )?,
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 #[allow(dead_code, reason = "no program needs every repo")]
@@ -106,13 +129,13 @@ impl RepoType {
     /// Writes to this database.
     #[must_use]
     pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.pool)
+        ::archipelago::Primary::new(&self.writing, &self.reading)
     }
 }
 /// The replica in `box`: reads only.
 #[derive(Debug)]
 pub struct RepoBox {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoBox {
@@ -130,18 +153,35 @@ impl RepoBox {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `ok`: reads only.
 #[derive(Debug)]
 pub struct RepoOk {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoOk {
@@ -159,18 +199,35 @@ impl RepoOk {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `none`: reads only.
 #[derive(Debug)]
 pub struct RepoNone {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoNone {
@@ -188,18 +245,35 @@ impl RepoNone {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `string`: reads only.
 #[derive(Debug)]
 pub struct RepoString {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoString {
@@ -217,18 +291,35 @@ impl RepoString {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// The replica in `s`: reads only.
 #[derive(Debug)]
 pub struct RepoS {
-    pool: ::archipelago::Pool,
+    reading: ::archipelago::Pool,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoS {
@@ -246,12 +337,29 @@ impl RepoS {
     /// Reads from this database, wherever this instance runs.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.pool, ::archipelago::Reason::Local)
+        self.reads_because(::archipelago::Reason::Local)
     }
-    /// The connections to this database.
+    /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.pool
+        &self.reading
+    }
+    fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            reading: ::archipelago::Pool::new(
+                Self::INFO,
+                ::archipelago::Access::Read,
+                settings,
+            )?,
+        })
+    }
+    fn reads_because(
+        &self,
+        reason: ::archipelago::Reason,
+    ) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::new(&self.reading, reason)
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
@@ -286,24 +394,12 @@ impl Repos {
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
         let repos = Self {
             region: ::std::string::String::from(settings.region()),
-            repo_type: RepoType {
-                pool: ::archipelago::Pool::new(RepoType::INFO, settings)?,
-            },
-            repo_box: RepoBox {
-                pool: ::archipelago::Pool::new(RepoBox::INFO, settings)?,
-            },
-            repo_ok: RepoOk {
-                pool: ::archipelago::Pool::new(RepoOk::INFO, settings)?,
-            },
-            repo_none: RepoNone {
-                pool: ::archipelago::Pool::new(RepoNone::INFO, settings)?,
-            },
-            repo_string: RepoString {
-                pool: ::archipelago::Pool::new(RepoString::INFO, settings)?,
-            },
-            repo_s: RepoS {
-                pool: ::archipelago::Pool::new(RepoS::INFO, settings)?,
-            },
+            repo_type: RepoType::new(settings)?,
+            repo_box: RepoBox::new(settings)?,
+            repo_ok: RepoOk::new(settings)?,
+            repo_none: RepoNone::new(settings)?,
+            repo_string: RepoString::new(settings)?,
+            repo_s: RepoS::new(settings)?,
         };
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -332,48 +428,13 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "type" => {
-                ::archipelago::Replica::new(
-                    &self.repo_type.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "box" => {
-                ::archipelago::Replica::new(
-                    &self.repo_box.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "ok" => {
-                ::archipelago::Replica::new(
-                    &self.repo_ok.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "none" => {
-                ::archipelago::Replica::new(
-                    &self.repo_none.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "string" => {
-                ::archipelago::Replica::new(
-                    &self.repo_string.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            "s" => {
-                ::archipelago::Replica::new(
-                    &self.repo_s.pool,
-                    ::archipelago::Reason::Local,
-                )
-            }
-            _ => {
-                ::archipelago::Replica::new(
-                    &self.repo_type.pool,
-                    ::archipelago::Reason::Primary,
-                )
-            }
+            "type" => self.repo_type.reads_because(::archipelago::Reason::Local),
+            "box" => self.repo_box.reads_because(::archipelago::Reason::Local),
+            "ok" => self.repo_ok.reads_because(::archipelago::Reason::Local),
+            "none" => self.repo_none.reads_because(::archipelago::Reason::Local),
+            "string" => self.repo_string.reads_because(::archipelago::Reason::Local),
+            "s" => self.repo_s.reads_because(::archipelago::Reason::Local),
+            _ => self.repo_type.reads_because(::archipelago::Reason::Primary),
         }
     }
     /// The repo of `type`.
@@ -408,6 +469,7 @@ impl Repos {
     }
 }
 impl ::archipelago::RepoSet for Repos {
+    const PRIMARY: &'static ::archipelago::RegionInfo = RepoType::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
@@ -431,12 +493,13 @@ impl ::archipelago::RepoSet for Repos {
         Item = &::archipelago::Pool,
     > + ::core::marker::Send {
         [
-            &self.repo_type.pool,
-            &self.repo_box.pool,
-            &self.repo_ok.pool,
-            &self.repo_none.pool,
-            &self.repo_string.pool,
-            &self.repo_s.pool,
+            &self.repo_type.writing,
+            &self.repo_type.reading,
+            &self.repo_box.reading,
+            &self.repo_ok.reading,
+            &self.repo_none.reading,
+            &self.repo_string.reading,
+            &self.repo_s.reading,
         ]
             .into_iter()
     }

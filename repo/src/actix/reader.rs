@@ -6,7 +6,9 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use diesel::dsl::Limit;
 use diesel::query_builder::AsQuery;
+use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
 
@@ -61,6 +63,31 @@ impl<R: RepoSet> Reader<R> {
     ) -> Result<Option<U>, Error> {
         let replica = self.replica().await?;
         self.trace.count(replica.served_by(), replica.optional(query)).await
+    }
+
+    /// As [`Replica::first`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn first<'query, U: Send, Q>(&self, query: Q) -> Result<U, Error>
+    where
+        Q: AsQuery<Query: PlainSelect> + LimitDsl,
+        Limit<Q>: LoadQuery<'query, AsyncPgConnection, U> + Send + 'query,
+    {
+        let replica = self.replica().await?;
+        self.trace.count(replica.served_by(), replica.first(query)).await
+    }
+
+    /// As [`Replica::load_unchecked`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn load_unchecked<'query, U: Send>(
+        &self,
+        query: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
+    ) -> Result<Vec<U>, Error> {
+        let replica = self.replica().await?;
+        self.trace.count(replica.served_by(), replica.load_unchecked(query)).await
     }
 
     /// As [`Replica::snapshot`].

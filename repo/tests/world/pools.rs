@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use archipelago::{Error, Settings, Timeouts};
+use archipelago::{Error, RepoSet, Settings, Timeouts};
 use diesel::sql_types::Integer;
 use tokio::net::TcpListener;
 
@@ -12,11 +12,12 @@ use super::shared::{DEADLINE, Repos, database, eventually, new_world, shared_wor
 async fn only_the_primary_and_the_own_region_are_opened_at_once() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "lazy").await.in_region("near")).await.unwrap();
-    let connections =
-        || [repos.repo_home().pool(), repos.repo_near().pool(), repos.repo_far().pool()].map(|pool| pool.state().connections);
-    assert_eq!(connections(), [1, 1, 0]);
+    let open =
+        || -> Vec<_> { repos.pools().map(|pool| (pool.info().code, pool.access().as_str(), pool.state().connections)).collect() };
+    let far = |connections| [("home", "write", 1), ("home", "read", 0), ("near", "read", 1), ("far", "read", connections)];
+    assert_eq!(open(), far(0));
     repos.replica_in("far").get_result::<i64>(diesel::QueryDsl::count(users::table)).await.unwrap();
-    assert_eq!(connections(), [1, 1, 1]);
+    assert_eq!(open(), far(1));
 }
 
 #[tokio::test]
@@ -67,7 +68,7 @@ async fn a_busy_pool_says_that_it_is_busy() {
     let world = shared_world().await;
     let timeouts = Timeouts { checkout: Duration::from_secs(1), ..Timeouts::default() };
     let settings = database(world, "busy").await.with_pool_size(1).with_timeouts(timeouts);
-    let repos = Repos::connect(&settings).await.unwrap();
+    let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
     let near = repos.replica_in("near");
     near.snapshot(async |snapshot| {
         snapshot.get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>("1"))).await?;
@@ -106,6 +107,18 @@ async fn a_query_that_was_dropped_takes_its_connection_along() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_takes_too_long_is_given_up() {
+    let world = shared_world().await;
+    let timeouts = Timeouts { transaction: Duration::from_millis(200), ..Timeouts::default() };
+    let repos = Repos::connect(&database(world, "stuck").await.with_timeouts(timeouts)).await.unwrap();
+    let stuck = repos.primary().transaction(async |_| std::future::pending::<Result<(), Error>>().await);
+    let error = stuck.await.unwrap_err();
+    assert_eq!(error.to_string(), "the database of region `home` did not answer within 200ms");
+    assert!(error.is_uncertain());
+    repos.primary().execute(diesel::delete(users::table)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_shutdown_waits_for_queries_in_flight_and_refuses_new_ones() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "shutdown").await).await.unwrap();
@@ -114,7 +127,7 @@ async fn a_shutdown_waits_for_queries_in_flight_and_refuses_new_ones() {
         let count = "(SELECT count(*)::int FROM pg_stat_activity WHERE datname = 'shutdown')";
         admin.replica_in("home").get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>(count))).await.unwrap()
     };
-    assert_eq!(sessions().await, 1);
+    assert_eq!(sessions().await, 2, "one for writing, one for reading");
     let in_flight = repos.replica_in("home").snapshot(async |snapshot| {
         let one = || diesel::select(diesel::dsl::sql::<Integer>("1"));
         snapshot.get_result::<i32>(one()).await?;

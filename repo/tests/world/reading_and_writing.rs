@@ -80,7 +80,56 @@ async fn behind_a_replica_the_session_is_read_only() {
     let hidden = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("nextval('users_id_seq')"));
     let refused = repos.replica().get_result::<i64>(hidden).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
-    assert_eq!(repos.primary().reads(archipelago::Reason::Primary).get_result::<i64>(users::table.count()).await.unwrap(), 0);
+    // A lock inside a subselect, which the types do not see either.
+    diesel::table! {
+        pets (owner) { owner -> BigInt }
+    }
+    diesel::allow_tables_to_appear_in_same_query!(pets, users);
+    repos.primary().execute(diesel::sql_query("CREATE TABLE pets (owner bigint PRIMARY KEY)")).await.unwrap();
+    let locked = users::table.filter(users::id.eq_any(pets::table.select(pets::owner).for_update()));
+    let refused = repos.replica().load::<User>(locked).await.unwrap_err();
+    assert!(is_read_only(&refused), "{refused}");
+    assert_eq!(repos.replica_in("home").get_result::<i64>(users::table.count()).await.unwrap(), 0);
+}
+
+/// What fails in a far region fails at home too, and on a laptop.
+#[tokio::test]
+async fn reads_that_the_primary_serves_are_read_only_as_well() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "reads_at_home").await).await.unwrap();
+    assert_eq!(repos.replica().served_by().to_string(), "home; role=primary; reason=primary");
+    let write = diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
+    let refused = repos.replica().load_unchecked::<User>(write).await.unwrap_err();
+    assert!(is_read_only(&refused), "{refused}");
+}
+
+/// An operator may stop all writes; a pool for writing does not undo it.
+#[tokio::test]
+async fn a_database_that_was_made_read_only_stays_so() {
+    let world = shared_world().await;
+    let settings = database(world, "frozen").await;
+    let repos = Repos::connect(&settings).await.unwrap();
+    repos.primary().execute(diesel::sql_query("ALTER DATABASE frozen SET default_transaction_read_only = on")).await.unwrap();
+    let later = Repos::connect(&settings).await.unwrap();
+    let refused = later.primary().execute(diesel::delete(users::table)).await.unwrap_err();
+    assert!(is_read_only(&refused), "{refused}");
+    assert!(refused.is_passing() && !refused.is_uncertain());
+}
+
+/// What the URL says of a session comes before what we would have said.
+#[tokio::test]
+async fn the_urls_own_parameters_win() {
+    let world = shared_world().await;
+    database(world, "parameters").await;
+    let url = world.primary().url_of("parameters") + "?options=-c%20statement_timeout%3D1234&application_name=mine";
+    let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
+    let setting = async |name: &str| {
+        let setting = diesel::dsl::sql::<diesel::sql_types::Text>(&format!("current_setting('{name}')"));
+        repos.replica_in("near").get_result::<String>(diesel::select(setting)).await.unwrap()
+    };
+    assert_eq!(setting("statement_timeout").await, "1234ms");
+    assert_eq!(setting("application_name").await, "mine");
+    assert_eq!(setting("default_transaction_read_only").await, "on");
 }
 
 fn is_read_only(error: &Error) -> bool {

@@ -53,8 +53,10 @@ pub async fn catch_up(world: &World) {
 
 fn settings(world: &World, database: &str) -> Settings {
     let url = |region| world.server(region).unwrap().url_of(database);
-    Settings::single_database::<Repos>(&url("home"))
-        .and_then(|settings| settings.with_url("near", &url("near"))?.with_url("far", &url("far")))
+    let settings = Settings::single_database::<Repos>(&url("home")).unwrap();
+    settings
+        .with_url("near", &url("near"))
+        .and_then(|settings| settings.with_url("far", &url("far")))
         .unwrap()
         .with_timeouts(Timeouts { shutdown: DEADLINE, ..Timeouts::default() })
 }
@@ -62,8 +64,9 @@ fn settings(world: &World, database: &str) -> Settings {
 /// Waits until `happens` holds, and fails the test when it never does.
 pub async fn eventually(what: &str, mut happens: impl AsyncFnMut() -> bool) {
     let waiting = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
         while !happens().await {
-            tokio::task::yield_now().await;
+            looks.tick().await;
         }
     };
     tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("never happened: {what}"));
