@@ -3,7 +3,7 @@
 use std::env::VarError;
 use std::io::{self, IsTerminal, Write};
 
-use archipelago::{RepoSet, Role, SettingError};
+use archipelago::{RepoSet, SettingError};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -61,7 +61,7 @@ impl Cli {
             Command::Serve => start_and_serve().await,
             Command::Migrate => {
                 let settings = database_settings(&env)?;
-                let ran = migrations::run(settings.url(primary())?).await?;
+                let ran = migrations::run(settings.url(Repos::PRIMARY.code)?).await?;
                 if ran.is_empty() { say("nothing to migrate\n") } else { report(&ran) }
             }
             Command::Regions => {
@@ -76,19 +76,21 @@ impl Cli {
 
 #[cfg(feature = "lab")]
 async fn start_and_serve() -> Result<(), Failed> {
-    use crate::local::{Local, seed};
+    use crate::local::Local;
 
     if !Local::is_wanted(&env) {
-        return serve(&settings(&env)?).await;
+        let settings = settings(&env)?;
+        prepare(&settings).await?;
+        return serve(&settings).await;
     }
+    // What is wrong is said before anything is started.
+    let rehearsal = settings(&Local::rehearsal(env))?;
+    begin_log(&rehearsal)?;
     say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
     let local = Local::start().await?;
     let settings = settings(&local.vars(env))?;
-    let url = settings.databases.url(primary())?;
-    report(&migrations::run(url).await?)?;
-    if local.is_new() {
-        seed(url).await?;
-    }
+    migrate(&settings).await?;
+    local.settle(settings.databases.url(Repos::PRIMARY.code)?).await?;
     let served = serve(&settings).await;
     local.stop().await?;
     served
@@ -96,34 +98,50 @@ async fn start_and_serve() -> Result<(), Failed> {
 
 #[cfg(not(feature = "lab"))]
 async fn start_and_serve() -> Result<(), Failed> {
-    serve(&settings(&env)?).await
+    let settings = settings(&env)?;
+    prepare(&settings).await?;
+    serve(&settings).await
+}
+
+async fn prepare(settings: &Settings) -> Result<(), Failed> {
+    begin_log(settings)?;
+    if settings.is_key_made_up && !settings.host.is_loopback() {
+        tracing::warn!("SECRET_KEY is not set: a visitor's cookies will mean nothing to another instance, nor after a restart");
+    }
+    if settings.development { migrate(settings).await } else { Ok(()) }
+}
+
+fn begin_log(settings: &Settings) -> Result<(), Failed> {
+    let log = EnvFilter::try_new(&settings.log)?;
+    tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    Ok(())
+}
+
+async fn migrate(settings: &Settings) -> Result<(), Failed> {
+    report(&migrations::run(settings.databases.url(Repos::PRIMARY.code)?).await?)
 }
 
 /// Serves until a signal comes, and then finishes what is in flight.
 async fn serve(settings: &Settings) -> Result<(), Failed> {
-    let log = EnvFilter::try_new(&settings.log)?;
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
     metrics::record()?;
-    if settings.development {
-        report(&migrations::run(settings.databases.url(primary())?).await?)?;
-    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let running = server::start(settings).await?;
     let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
-    say(&format!(
+    // From here on it serves, whether or not anybody reads what it prints.
+    let _ = say(&format!(
         "{}\nThis instance plays {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",
         regions::table(Some(&settings.databases)),
         region.unwrap_or("no region"),
         running.reads_from(),
         running.address,
         running.metrics_address,
-    ))?;
+    ));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    say("\nFinishing the requests in flight …\n")?;
+    let _ = say("\nFinishing the requests in flight …\n");
     tokio::select! {
         () = running.stop() => Ok(()),
         _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C".into()),
@@ -136,10 +154,6 @@ fn settings(vars: &impl Vars) -> Result<Settings, Failed> {
 
 fn database_settings(vars: &impl Vars) -> Result<archipelago::Settings, Failed> {
     Ok(archipelago::Settings::from_vars::<Repos>(vars).map_err(WrongSettings)?)
-}
-
-fn primary() -> &'static str {
-    <Repos as RepoSet>::REGIONS.iter().find(|info| info.role == Role::Primary).map_or("", |info| info.code)
 }
 
 fn env(name: &str) -> Result<String, VarError> {

@@ -3,7 +3,6 @@
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use archipelago::Error;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 /// Why a request got no page of its own. `pages::failure` makes one of it.
 #[derive(Debug, thiserror::Error)]
@@ -31,27 +30,8 @@ impl ResponseError for Failure {
             Self::NoSuchUser => StatusCode::NOT_FOUND,
             Self::Nonsense(_) => StatusCode::BAD_REQUEST,
             Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::Database(error) if is_passing(error) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(_) | Self::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Database(error) => error.status_code(),
+            Self::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
-    }
-}
-
-/// Whether the same request may succeed a little later: the database is down, slow, read-only, or went away in between.
-#[must_use]
-pub fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::Unreachable { .. } | Error::Busy { .. } | Error::Timeout { .. } | Error::ShutDown { .. } => true,
-        Error::Query(DieselError::DatabaseError(kind, message)) => match kind {
-            DatabaseErrorKind::ReadOnlyTransaction
-            | DatabaseErrorKind::SerializationFailure
-            | DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::ClosedConnection => true,
-            // Diesel keeps no SQLSTATE of 57014, 57P01 and 57P03, only the server's words.
-            _ => ["terminating connection", "canceling statement", "connection closed", "the database system is"]
-                .iter()
-                .any(|words| message.message().contains(words)),
-        },
-        Error::Query(_) => false,
     }
 }

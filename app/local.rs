@@ -3,15 +3,24 @@
 use std::collections::HashMap;
 use std::env::VarError;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use archipelago::{DatabaseUrl, Role, override_variable};
+use archipelago::{DatabaseUrl, RepoSet, Role, override_variable};
 use archipelago_lab::{LabError, World};
 use diesel_async::RunQueryDsl;
 
 use crate::repos::Repos;
-use crate::schema::users;
 use crate::settings::Vars;
-use crate::users::NewUser;
+
+/// Only where the first id has not been given yet: deleted users do not come back.
+const SEED: &str = "
+    INSERT INTO users (name, age)
+    SELECT name, age FROM users_id_seq,
+        (VALUES ('Ada Lovelace', 36), ('Grace Hopper', 85), ('Michael Stonebraker', 82), ('Radia Perlman', 74)) AS people (name, age)
+    WHERE NOT is_called";
+
+/// For a replica to show the migrations: far more than they take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The servers, and the variables that lead to them.
 pub struct Local {
@@ -32,32 +41,38 @@ impl Local {
     /// # Errors
     /// When there is no `PostgreSQL`, or it does not start.
     pub async fn start() -> Result<Self, LabError> {
-        let codes = |role| Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code);
-        let mut builder = World::builder().replicas(codes(Role::Replica)).folder(folder());
-        for primary in codes(Role::Primary) {
-            builder = builder.primary(primary);
-        }
-        let world = builder.start().await?;
+        let replicas = || Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
+        let world = World::builder().primary(Repos::PRIMARY.code).replicas(replicas()).folder(folder()).start().await?;
         let mut vars: HashMap<_, _> = world.servers().map(|server| (override_variable(server.region()), server.url())).collect();
         // Reading from a replica is what a newcomer sees first.
-        if let Some(first) = codes(Role::Replica).next() {
+        if let Some(first) = replicas().next() {
             vars.insert("FLY_REGION".to_owned(), first.to_owned());
         }
         Ok(Self { world, vars })
     }
 
-    /// The environment, completed by what it does not say.
-    pub fn vars(&self, env: impl Vars) -> impl Vars {
-        move |name: &str| match env(name) {
-            Ok(value) if !value.is_empty() => Ok(value),
-            _ => self.vars.get(name).cloned().ok_or(VarError::NotPresent),
-        }
+    /// The environment as it will be once the servers run, to see whether the rest of it is right.
+    pub fn rehearsal(env: impl Vars) -> impl Vars {
+        completed(env, HashMap::from([("DATABASE_URL".to_owned(), "postgres://localhost".to_owned())]))
     }
 
-    /// Whether the databases were made just now, and are empty.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        self.world.created()
+    /// The environment, completed by what it does not say: where the databases are.
+    pub fn vars(&self, env: impl Vars) -> impl Vars {
+        completed(env, self.vars.clone())
+    }
+
+    /// A few users to look at, where there never was one; then waits until every replica shows what the primary has.
+    ///
+    /// # Errors
+    /// When a database refuses, or a replica does not catch up.
+    pub async fn settle(&self, primary: &DatabaseUrl) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut connection = primary.connect().await?;
+        diesel::sql_query(SEED).execute(&mut connection).await?;
+        let position = self.world.primary().position().await?;
+        for replica in self.world.replicas() {
+            replica.wait_until_replayed(position, PATIENCE).await?;
+        }
+        Ok(())
     }
 
     /// Stops every server.
@@ -69,16 +84,12 @@ impl Local {
     }
 }
 
-/// A few users to look at.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn seed(url: &DatabaseUrl) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let people = [("Ada Lovelace", 36), ("Grace Hopper", 85), ("Michael Stonebraker", 82), ("Radia Perlman", 74)];
-    let people: Vec<_> = people.map(|(name, age)| NewUser { name: name.to_owned(), age }).into();
-    let mut connection = url.connect().await?;
-    diesel::insert_into(users::table).values(&people).execute(&mut connection).await?;
-    Ok(())
+fn completed(env: impl Vars, more: HashMap<String, String>) -> impl Vars {
+    move |name: &str| match env(name) {
+        Err(VarError::NotPresent) => more.get(name).cloned().ok_or(VarError::NotPresent),
+        Ok(value) if value.is_empty() => more.get(name).cloned().ok_or(VarError::NotPresent),
+        said => said,
+    }
 }
 
 /// `.lab/` beside regions.toml, which is where `cargo run` says that the package is.

@@ -1,11 +1,12 @@
 //! What Prometheus reads on the second port, which is not public.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use archipelago::actix::Trace;
@@ -18,12 +19,27 @@ use crate::repos::Repos;
 /// The recorder of this process: there can be only one.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Begins to record.
+/// The buckets of every histogram: from a read at home to the longest statement.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// How often what was recorded is put into the buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Begins to record. Needs a Tokio runtime.
 ///
 /// # Errors
 /// When something else in this process records already.
 pub fn record() -> Result<(), BuildError> {
-    let handle = PrometheusBuilder::new().install_recorder()?;
+    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        // Without it, what nobody scrapes would grow for ever.
+        let mut interval = tokio::time::interval(UPKEEP);
+        loop {
+            interval.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
     let _ = RECORDER.set(handle);
     metrics::describe_histogram!("http_request_seconds", metrics::Unit::Seconds, "From the first byte to the answer's head");
     metrics::describe_counter!("archipelago_requests_total", "Requests that asked a database, by the one that served and why");
@@ -41,10 +57,10 @@ pub fn record() -> Result<(), BuildError> {
 /// GET `/metrics`
 pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
     for pool in repos.pools() {
-        let (state, region) = (pool.state(), pool.info().code);
-        gauge!("archipelago_pool_connections", "region" => region).set(state.connections);
-        gauge!("archipelago_pool_idle_connections", "region" => region).set(state.idle);
-        gauge!("archipelago_pool_size", "region" => region).set(state.size);
+        let (state, labels) = (pool.state(), [("region", pool.info().code), ("access", pool.access().as_str())]);
+        gauge!("archipelago_pool_connections", &labels).set(state.connections);
+        gauge!("archipelago_pool_idle_connections", &labels).set(state.idle);
+        gauge!("archipelago_pool_size", &labels).set(state.size);
     }
     let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
@@ -63,7 +79,7 @@ pub async fn count_requests(
     // The pattern and not the path: one series for all users.
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let status = response.status().as_str().to_owned();
-    let method = response.request().method().as_str().to_owned();
+    let method = known(response.request().method());
     histogram!("http_request_seconds", "method" => method, "route" => route, "status" => status).record(start.elapsed());
     if let Some((ServedBy { region, role, reason }, elapsed)) = Trace::of(response.request()).served() {
         let labels = [("region", region), ("role", role.as_str()), ("reason", reason.as_str())];
@@ -71,4 +87,10 @@ pub async fn count_requests(
         histogram!("archipelago_database_seconds", "region" => region).record(elapsed);
     }
     Ok(response)
+}
+
+/// A client may send any word as a method; each would be a series for ever.
+fn known(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
 }

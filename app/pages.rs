@@ -15,7 +15,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CacheControl, CacheDirective, ContentType};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use archipelago::ServedBy;
 use archipelago::actix::Trace;
 use askama::Template;
 
@@ -41,12 +40,7 @@ impl Visit {
     /// The frame, as of now: who served the queries that were made.
     #[must_use]
     pub fn frame(&self) -> Frame<'_> {
-        let served = self.trace.served().map(|(ServedBy { region, role, reason }, elapsed)| Served {
-            region,
-            role: role.as_str(),
-            reason: reason.as_str(),
-            milliseconds: elapsed.as_secs_f64() * 1000.0,
-        });
+        let served = self.trace.served().map(|(by, elapsed)| Served { by, milliseconds: elapsed.as_secs_f64() * 1000.0 });
         Frame { flash: self.notice.map(Notice::text), served, instance: self.repos.as_ref().map_or("", |repos| repos.region()) }
     }
 

@@ -1,6 +1,8 @@
 //! Every read of the app. A `Reader` has no method that writes.
 
 use archipelago::Error;
+use diesel::dsl::AsSelect;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 
 use crate::paging::{Cursor, PAGE_SIZE, Page};
@@ -13,14 +15,22 @@ use crate::users::User;
 /// # Errors
 /// When the database cannot answer.
 pub async fn page(reader: &Reader, cursor: Cursor) -> Result<Page<User>, Error> {
-    let mut query = users::table.select(User::as_select()).limit(i64::from(PAGE_SIZE) + 1).into_boxed();
-    query = match cursor {
+    Ok(Page::new(cursor, reader.load(page_query(cursor)).await?, |user| user.id))
+}
+
+/// A page's rows and one more, nearest to the cursor first.
+#[must_use]
+pub fn page_query(cursor: Cursor) -> PageQuery {
+    let query = users::table.select(User::as_select()).limit(i64::from(PAGE_SIZE) + 1).into_boxed();
+    match cursor {
         Cursor { before: Some(id), .. } => query.filter(users::id.lt(id)).order(users::id.desc()),
         Cursor { after: Some(id), .. } => query.filter(users::id.gt(id)).order(users::id.asc()),
         Cursor { .. } => query.order(users::id.asc()),
-    };
-    Ok(Page::new(cursor, reader.load(query).await?, |user| user.id))
+    }
 }
+
+/// A SELECT of users that is put together at run time.
+pub type PageQuery = users::BoxedQuery<'static, Pg, AsSelect<User, Pg>>;
 
 /// One user, or none.
 ///

@@ -7,14 +7,28 @@ use actix_web::{Route, guard::Guard};
 use crate::pages::{health, home, regions, style, users};
 use crate::paging::Cursor;
 
+/// The first page.
+pub const HOME: &str = "/";
 /// The list of users.
 pub const USERS: &str = "/users";
+/// The form of a new user.
+pub const NEW_USER: &str = "/users/new";
+/// The regions, for people.
+pub const REGIONS: &str = "/regions";
+/// Is the process alive?
+pub const HEALTHZ: &str = "/healthz";
+/// Can this instance serve reads?
+pub const READYZ: &str = "/readyz";
+/// The stylesheet.
+pub const STYLE: &str = "/static/style.css";
+/// The icon.
+pub const ICON: &str = "/static/favicon.svg";
 
 /// The table. A method that is not in it is answered with 405, a URL with 404.
 pub fn routes(app: &mut ServiceConfig) {
-    app.service(web::resource("/").route(get().to(home::home)))
+    app.service(web::resource(HOME).route(get().to(home::home)))
         .service(web::resource(USERS).route(get().to(users::index)).route(web::post().to(users::create)))
-        .service(web::resource("/users/new").route(get().to(users::new)))
+        .service(web::resource(NEW_USER).route(get().to(users::new)))
         .service(
             web::resource("/users/{id}")
                 .route(get().to(users::show))
@@ -24,18 +38,24 @@ pub fn routes(app: &mut ServiceConfig) {
                 .route(web::post().to(users::by_method)),
         )
         .service(web::resource("/users/{id}/edit").route(get().to(users::edit)))
-        .service(web::resource("/regions").route(get().to(regions::page)))
+        .service(web::resource(REGIONS).route(get().to(regions::page)))
         .service(web::resource("/regions.json").route(get().to(regions::json)))
-        .service(web::resource("/healthz").route(get().to(health::alive)))
-        .service(web::resource("/readyz").route(get().to(health::ready)))
-        .service(web::resource("/static/style.css").route(get().to(style::stylesheet)))
-        .service(web::resource("/static/favicon.svg").route(get().to(style::icon)));
+        .service(web::resource(HEALTHZ).route(get().to(health::alive)))
+        .service(web::resource(READYZ).route(get().to(health::ready)))
+        .service(web::resource(STYLE).route(get().to(style::stylesheet)))
+        .service(web::resource(ICON).route(get().to(style::icon)));
 }
 
 /// The page of one user.
 #[must_use]
 pub fn user(id: i64) -> String {
     format!("{USERS}/{id}")
+}
+
+/// The form of one user.
+#[must_use]
+pub fn edit_user(id: i64) -> String {
+    format!("{USERS}/{id}/edit")
 }
 
 /// One page of the list.

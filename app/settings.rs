@@ -34,6 +34,8 @@ pub struct Settings {
     pub metrics_port: u16,
     /// Signs the cookies.
     pub key: SigningKey,
+    /// Whether the key is this process's own, and forgotten with it.
+    pub is_key_made_up: bool,
     /// What is logged.
     pub log: String,
     /// Whether this is a developer's machine: `serve` migrates by itself there.
@@ -72,9 +74,12 @@ impl Settings {
             let advice = "write levels as tracing-subscriber has them, such as info or warn,archipelago=debug".to_owned();
             parsed.errors.push(SettingError::Invalid { name: "RUST_LOG".to_owned(), value: log.clone(), advice });
         }
-        let key = parsed.key(development);
+        let given = parsed.key(development);
+        let (is_key_made_up, key) = (given.is_none(), SigningKey(given.unwrap_or_else(Key::generate)));
         match databases {
-            Ok(databases) if parsed.errors.is_empty() => Ok(Self { host, port, metrics_port, key, log, development, databases }),
+            Ok(databases) if parsed.errors.is_empty() => {
+                Ok(Self { host, port, metrics_port, key, is_key_made_up, log, development, databases })
+            }
             _ => Err(parsed.errors),
         }
     }
@@ -110,21 +115,18 @@ impl<V: Vars> Parsed<'_, V> {
         })
     }
 
-    fn key(&mut self, development: bool) -> SigningKey {
-        let made_up = SigningKey(Key::generate());
+    /// None where one has to be made up, and where what is there is wrong, which has been noted.
+    fn key(&mut self, development: bool) -> Option<Key> {
         match self.text("SECRET_KEY").map(|text| hex::decode(text.trim())) {
-            Some(Ok(bytes)) if bytes.len() == 32 => SigningKey(Key::derive_from(&bytes)),
-            Some(_) => {
-                self.unusable("SECRET_KEY", "write 64 hex digits, as `openssl rand -hex 32` prints them");
-                made_up
-            }
-            None if development => made_up,
+            Some(Ok(bytes)) if bytes.len() == 32 => return Some(Key::derive_from(&bytes)),
+            Some(_) => self.unusable("SECRET_KEY", "write 64 hex digits, as `openssl rand -hex 32` prints them"),
+            None if development => {}
             None => {
                 let advice = "every instance must sign with the same key: fly secrets set SECRET_KEY=$(openssl rand -hex 32)";
                 self.errors.push(SettingError::Missing { name: "SECRET_KEY".to_owned(), advice: advice.to_owned() });
-                made_up
             }
         }
+        None
     }
 
     fn unusable(&mut self, name: &str, advice: &str) {

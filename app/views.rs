@@ -1,7 +1,9 @@
 //! The pages: what each one shows, and the template that lays it out. Plain data; who fetched it is not their business.
 
+use archipelago::{Reason, ServedBy};
 use askama::Template;
 
+use crate::routes;
 use crate::users::User;
 
 #[cfg(test)]
@@ -108,34 +110,28 @@ pub struct Frame<'a> {
     /// What the visitor's last click did, such as "User created."
     pub flash: Option<&'a str>,
     /// Who served the page; `None` where no database was asked.
-    pub served: Option<Served<'a>>,
+    pub served: Option<Served>,
     /// The region that this instance runs in; empty where it runs in none.
     pub instance: &'a str,
 }
 
 /// Which database served a page, and why that one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Served<'a> {
-    /// The database's region.
-    pub region: &'a str,
-    /// `primary` or `replica`.
-    pub role: &'a str,
-    /// `local`, `nearest`, `fresher`, `failover` or `primary`, as in the header `x-served-by`.
-    pub reason: &'a str,
+pub struct Served {
+    /// The database, as in the header `x-served-by`.
+    pub by: ServedBy,
     /// How long the page waited for it.
     pub milliseconds: f64,
 }
 
-impl Served<'_> {
-    /// The reason as a sentence; empty for a reason that is not known here.
+impl Served {
+    /// The reason as a sentence.
     fn explanation(&self) -> &'static str {
-        match self.reason {
-            "local" => "This region's own database answered.",
-            "nearest" => "The nearest replica answered.",
-            "fresher" => "A nearer replica had not caught up with your last write.",
-            "failover" => "A nearer database could not be reached.",
-            "primary" => "The primary answered.",
-            _ => "",
+        match self.by.reason {
+            Reason::Local => "This region's own database answered.",
+            Reason::Nearest => "The nearest replica answered.",
+            Reason::Fresher => "A nearer replica had not caught up with your last write.",
+            Reason::Primary => "The primary answered.",
         }
     }
 }
@@ -170,8 +166,8 @@ impl FormTarget {
     /// Where the form is posted to.
     fn action(self) -> String {
         match self {
-            Self::New => "/users".to_owned(),
-            Self::Edit { id } => format!("/users/{id}"),
+            Self::New => routes::USERS.to_owned(),
+            Self::Edit { id } => routes::user(id),
         }
     }
 

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::Visit;
 use crate::failure::Failure;
+use crate::routes;
 use crate::views::ErrorPage;
 
 /// Middleware for [`from_fn`](actix_web::middleware::from_fn): replaces the bare text of an error by a page.
@@ -22,14 +23,15 @@ pub async fn error_pages(
     let response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    let is_probe = matches!(response.request().path(), "/healthz" | "/readyz");
+    let is_probe = matches!(response.request().path(), routes::HEALTHZ | routes::READYZ);
     if is_page || is_probe || !(status.is_client_error() || status.is_server_error()) {
         return Ok(response);
     }
     if let Some(error) = response.response().error().filter(|_| status.is_server_error()) {
         tracing::error!(%error, status = status.as_u16(), "a request failed");
     }
-    let words = words(status, response.response().error().and_then(|error| error.as_error::<Failure>()));
+    let failure = response.response().error().and_then(|error| error.as_error::<Failure>());
+    let words = words(status, failure, !response.request().method().is_safe());
     let page = page(response.request(), status, &words);
     let (request, plain) = response.into_parts();
     Ok(match page {
@@ -54,7 +56,7 @@ struct Words {
 }
 
 /// What the visitor reads. The database's own words go to the log only.
-fn words(status: StatusCode, failure: Option<&Failure>) -> Words {
+fn words(status: StatusCode, failure: Option<&Failure>, is_write: bool) -> Words {
     let (title, message, advice) = match (failure, status) {
         (Some(Failure::NoSuchUser), _) => {
             ("There is no such user", "Nobody has this number.", "The user may have been deleted. Look in the list of users.")
@@ -73,6 +75,11 @@ fn words(status: StatusCode, failure: Option<&Failure>) -> Words {
         (_, StatusCode::METHOD_NOT_ALLOWED) => {
             ("Not in this way", "This address does not answer to that method.", "Begin at the list of users.")
         }
+        (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) if is_write && error.is_uncertain() => (
+            "The database did not confirm",
+            "Your change was sent, and no answer came.",
+            "Look whether it was done before you send it again.",
+        ),
         (_, StatusCode::SERVICE_UNAVAILABLE) => (
             "The database does not answer",
             "It cannot be reached, is too busy, or is being replaced.",

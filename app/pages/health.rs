@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use archipelago::RepoSet;
+use archipelago::{Access, RepoSet};
 
 use crate::repos::Repos;
 
@@ -14,7 +14,7 @@ pub(crate) async fn alive() -> HttpResponse {
 /// GET `/readyz`: this instance's reads have a database that answers.
 pub(crate) async fn ready(repos: Data<Repos>) -> HttpResponse {
     let own = repos.replica().served_by().region;
-    let Some(pool) = repos.pools().find(|pool| pool.info().code == own) else {
+    let Some(pool) = repos.pools().find(|pool| pool.access() == Access::Read && pool.info().code == own) else {
         return HttpResponse::ServiceUnavailable().body("not ready\n");
     };
     match pool.ping().await {

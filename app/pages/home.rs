@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use archipelago::Role;
+use archipelago::{RepoSet, Role};
 
 use super::Visit;
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use crate::views::HomePage;
 /// GET `/`
 pub(crate) async fn home(visit: Visit) -> Result<HttpResponse, Failure> {
     let codes = |role| Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code);
-    let primary = codes(Role::Primary).next().unwrap_or_default();
+    let primary = Repos::PRIMARY.code;
     let replicas: Vec<_> = codes(Role::Replica).collect();
     visit.page(StatusCode::OK, &HomePage { frame: visit.frame(), primary, replicas: &replicas })
 }

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use actix_web::{HttpResponse, web};
-use archipelago::{Pool, RepoSet};
+use archipelago::{Access, RegionInfo, RepoSet};
 use futures_util::future::join_all;
 use serde::Serialize;
 
@@ -35,24 +35,27 @@ struct Seen {
     repo: &'static str,
     role: &'static str,
     serves_reads_here: bool,
-    /// Whether it answered just now; none where this instance has no connection to it, since looking must not open one.
+    /// Whether it answered just now; none where this instance does not use it, since looking must not open a pool.
     reachable: Option<bool>,
     milliseconds: Option<f64>,
     connections: u32,
     pool_size: u32,
 }
 
-async fn look(repos: &web::Data<Repos>) -> Vec<Seen> {
+async fn look(repos: &Repos) -> Vec<Seen> {
     let own = repos.replica().served_by().region;
-    join_all(repos.pools().map(|pool| Seen::ask(pool, own))).await
+    join_all(Repos::REGIONS.iter().map(|info| Seen::ask(repos, info, own))).await
 }
 
 impl Seen {
-    async fn ask(pool: &Pool, own: &str) -> Self {
-        let (info, before) = (pool.info(), pool.state());
-        let is_used = before.connections > 0 || info.code == own || info.role == archipelago::Role::Primary;
+    async fn ask(repos: &Repos, info: &'static RegionInfo, own: &str) -> Self {
+        let pools: Vec<_> = repos.pools().filter(|pool| pool.info().code == info.code).collect();
+        let used = pools.iter().find(|pool| pool.state().connections > 0 || info.code == own || pool.access() == Access::Write);
         let start = Instant::now();
-        let reachable = if is_used { Some(pool.ping().await.is_ok()) } else { None };
+        let reachable = match used {
+            Some(pool) => Some(pool.ping().await.is_ok()),
+            None => None,
+        };
         let milliseconds = reachable.filter(|reachable| *reachable).map(|_| start.elapsed().as_secs_f64() * 1000.0);
         Self {
             region: info.code,
@@ -62,8 +65,8 @@ impl Seen {
             serves_reads_here: info.code == own,
             reachable,
             milliseconds,
-            connections: pool.state().connections,
-            pool_size: before.size,
+            connections: pools.iter().map(|pool| pool.state().connections).sum(),
+            pool_size: pools.iter().map(|pool| pool.state().size).sum(),
         }
     }
 

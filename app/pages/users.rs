@@ -5,7 +5,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 
 use super::Visit;
-use crate::failure::{Failure, is_passing};
+use crate::failure::Failure;
 use crate::form::{FieldErrors, UserForm};
 use crate::notice::Notice;
 use crate::paging::Cursor;
@@ -98,16 +98,14 @@ fn refused(visit: &Visit, target: FormTarget, form: &UserForm, errors: FieldErro
 
 /// The form again, so that nothing typed is lost while the primary is away.
 fn not_saved(visit: &Visit, target: FormTarget, form: &UserForm, error: archipelago::Error) -> Answer {
-    if !is_passing(&error) {
+    if !error.is_passing() {
         return Err(error.into());
     }
     tracing::error!(%error, "a write was not saved");
-    let problem = match error {
-        // The statement may have arrived.
-        archipelago::Error::Timeout { .. } | archipelago::Error::Query(_) => {
-            "The database did not confirm that it was saved. Look at the list before you send it again."
-        }
-        _ => "Nothing was saved: the database cannot be reached at the moment. Try again in a few seconds.",
+    let problem = if error.is_uncertain() {
+        "The database did not confirm that it was saved. Look at the list before you send it again."
+    } else {
+        "Nothing was saved: the database cannot be reached at the moment. Try again in a few seconds."
     };
     form_page(visit, StatusCode::SERVICE_UNAVAILABLE, target, form, FieldErrors::default(), Some(problem))
 }

@@ -1,10 +1,12 @@
 //! What a visitor's browser, keyboard or screen reader relies on in the rendered pages.
 
+use archipelago::Role;
+
 use super::*;
 
 const EVIL: &str = r#""><script>alert('hello')</script>"#;
 const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
-const ORD: Served<'_> = Served { region: "ord", role: "replica", reason: "local", milliseconds: 1.234 };
+const ORD: Served = Served { by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local }, milliseconds: 1.234 };
 const NRT: RegionRow<'_> = RegionRow {
     region: "nrt",
     place: "Tokyo, Japan",

@@ -25,12 +25,16 @@ async fn metrics_have_a_port_of_their_own() {
     archipelago_app::metrics::record().unwrap();
     let site = Site::new("metrics").await;
     site.get("/users").await;
+    Page::of(site.browser.request("BREW".parse().unwrap(), site.url("/users"))).await;
     assert_eq!(site.get("/metrics").await.status, StatusCode::NOT_FOUND, "not public");
     let metrics = Page::of(visitor().get(format!("http://{}/metrics", site.running.metrics_address))).await;
     metrics.assert_shows("archipelago_requests_total{");
     metrics.assert_shows(r#"route="/users""#);
+    metrics.assert_shows(r#"http_request_seconds_bucket{method="GET","#);
+    metrics.assert_shows(r#"method="other""#);
+    metrics.assert_hides("BREW");
     for info in Repos::REGIONS {
-        metrics.assert_shows(&format!(r#"archipelago_pool_size{{region="{}"}} 4"#, info.code));
+        metrics.assert_shows(&format!(r#"archipelago_pool_size{{region="{}",access="read"}} 4"#, info.code));
     }
     let pages = Page::of(visitor().get(format!("http://{}/users", site.running.metrics_address))).await;
     assert_eq!(pages.status, StatusCode::NOT_FOUND, "nothing but metrics");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::Duration;
 
 use archipelago_app::repos::Repos;
 use diesel::QueryableByName;
@@ -13,8 +14,11 @@ use reqwest::StatusCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::interval;
 
 use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
@@ -189,17 +193,40 @@ async fn without_a_database_it_starts_its_own() {
     serving.signal("INT").await;
     assert!(serving.child.wait().await.unwrap().success());
 
-    let serving = Serving::start(&vars).await;
+    let mut serving = Serving::start(&vars).await;
     let list = Page::of(browser.get(serving.url("/users"))).await;
     list.assert_shows("Linus");
     assert_eq!(list.body.matches("<bdi>Ada Lovelace</bdi>").count(), 2, "seeded once: in the row and in its question");
+    serving.signal("INT").await;
+    assert!(serving.child.wait().await.unwrap().success());
+}
+
+/// A wrong setting is said before any server is started, and costs nothing later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_leaves_no_trace() {
+    let clone = tempfile::tempdir().unwrap();
+    let wrong = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()), ("PORT", "eighty")]);
+    let (ok, said, error) = output(&[], &wrong).await;
+    assert!(!ok && error.contains("PORT is `eighty`"), "{error}");
+    assert_eq!(said, "", "nothing was started");
+    assert!(!clone.path().join(".lab").exists());
+}
+
+/// A pipe that nobody reads any more is no reason to cut requests off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_in_order_when_nobody_listens_to_it() {
+    let Serving { mut child, address, lines } = Serving::start(&environment(shared_world().await, "pipe").await).await;
+    drop(lines);
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    assert!(child.wait().await.unwrap().success(), "{address}");
 }
 
 /// The program, listening.
 struct Serving {
     child: Child,
     address: String,
-    _lines: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Serving {
@@ -219,7 +246,7 @@ impl Serving {
             child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
             panic!("it did not start: {error}");
         };
-        Self { child, address, _lines: lines }
+        Self { child, address, lines }
     }
 
     fn url(&self, path: &str) -> String {
@@ -241,7 +268,9 @@ pub async fn until_somebody_waits_for_a_lock(connection: &mut AsyncPgConnection,
     }
     let query = "SELECT count(*) AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = ";
     let waiting = async {
+        let mut looks = interval(BETWEEN_LOOKS);
         loop {
+            looks.tick().await;
             let found: Waiting = diesel::sql_query(format!("{query}'{database}'")).get_result(connection).await.unwrap();
             if found.count > 0 {
                 return;
@@ -254,8 +283,9 @@ pub async fn until_somebody_waits_for_a_lock(connection: &mut AsyncPgConnection,
 /// Waits until nobody listens at `address`.
 pub async fn until_refused(address: SocketAddr) {
     let refused = async {
+        let mut looks = interval(BETWEEN_LOOKS);
         while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
+            looks.tick().await;
         }
     };
     tokio::time::timeout(DEADLINE, refused).await.expect("somebody still listens");
