@@ -15,11 +15,11 @@ use chromiumoxide::{Browser, BrowserConfig, Page};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use super::site::{DEADLINE, Site, catch_up, shared_world};
 
-const POLL: Duration = Duration::from_millis(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// The page has the phone's width, and nothing sticks out of it.
 const FITS: &str =
@@ -255,11 +255,12 @@ impl Visitor {
 
     async fn until<T>(&self, otherwise: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let looking = async {
+            let mut looks = interval(BETWEEN_LOOKS);
             loop {
+                looks.tick().await;
                 if let Some(found) = look().await {
                     return found;
                 }
-                sleep(POLL).await;
             }
         };
         if let Ok(found) = timeout(DEADLINE, looking).await {
