@@ -69,8 +69,8 @@ impl Builder {
         region::check(&self.primary, &self.replicas)?;
         sweep::sweep().await;
         let place = match &self.folder {
-            Some(folder) => Place::persistent(folder)?,
-            None => Place::temporary()?,
+            Some(folder) => Place::persistent(folder).await?,
+            None => Place::temporary().await?,
         };
         let data = place.primary();
         let complete = cluster::system_identifier(&data).is_some();

@@ -1,7 +1,7 @@
 //! Data folders: made by `initdb` and `pg_basebackup`, complete or not there at all.
 
 use std::fs::{self, File, Permissions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,9 @@ use crate::stale::UNFINISHED;
 
 /// More than any of the programs takes, even on a busy machine.
 const LONGEST: Duration = Duration::from_mins(5);
+
+/// How long a program may go on writing after its watchdog was told to kill it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Makes the data of a new primary.
 pub(crate) async fn init(site: &Site, region: &str) -> Result<(), LabError> {
@@ -82,11 +85,18 @@ fn replace(data: &Path, new: &Path) -> Result<(), LabError> {
     fs::rename(new, data).map_err(LabError::file("rename", new))
 }
 
-/// Removes a data folder, if it is there.
-pub(crate) fn remove(data: &Path) -> Result<(), LabError> {
-    match fs::remove_dir_all(data) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::file("remove", data)(error)),
-        _ => Ok(()),
+/// Removes a folder with data, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<(), LabError> {
+    let since = Instant::now();
+    loop {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // A program of a killed run, itself about to be killed, has just made another file.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && since.elapsed() < LAST_WORDS => {
+                std::thread::sleep(POLL);
+            }
+            removed => return removed.map_err(LabError::file("remove", folder)),
+        }
     }
 }
 

@@ -13,10 +13,10 @@ use crate::postgres::NotFound;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabError {
-    /// A region's name would not do as the name of a folder.
+    /// A region's name is not of the form that a regions file demands, which folders and servers can have too.
     #[error(
-        "`{name}` cannot name a region of the lab: write a lowercase letter first, then lowercase \
-         letters, digits, `-` or `_`, at most 40 in all"
+        "`{name}` cannot name a region of the lab: write a lowercase letter first, then lowercase letters and \
+         digits, with a single `-` or `_` between them where you like, at most 63 in all"
     )]
     RegionName {
         /// The name as given.

@@ -52,6 +52,7 @@ mod account;
 mod builder;
 mod cluster;
 mod error;
+mod lock;
 mod place;
 mod port;
 mod postgres;

@@ -11,7 +11,7 @@
 //! owner                only in that other folder: the path of this one
 //! ```
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use nix::unistd::Uid;
 
 use crate::LabError;
 use crate::account::Account;
+use crate::lock::{self, LOCK};
 use crate::sweeper::Sweeper;
 
 /// How the names of our folders among other people's begin.
@@ -27,7 +28,6 @@ pub(crate) const PREFIX: &str = "archipelago-lab-";
 /// Keeps files across restarts, and every user may enter it.
 pub(crate) const OPEN_TO_ALL: &str = "/var/tmp";
 
-pub(crate) const LOCK: &str = "lock";
 pub(crate) const ELSEWHERE: &str = "elsewhere";
 pub(crate) const OWNER: &str = "owner";
 
@@ -46,11 +46,11 @@ pub(crate) struct Place {
 
 impl Place {
     /// A folder that stays.
-    pub(crate) fn persistent(folder: &Path) -> Result<Self, LabError> {
+    pub(crate) async fn persistent(folder: &Path) -> Result<Self, LabError> {
         fs::create_dir_all(folder).map_err(LabError::file("make the folder", folder))?;
         let folder = folder.canonicalize().map_err(LabError::file("find", folder))?;
         check_owner(&folder, &folder.join(LOCK))?;
-        let mut locks = vec![lock(&folder)?];
+        let mut locks = vec![lock::folder(&folder).await?];
         let mut home = elsewhere(&folder).unwrap_or_else(|| folder.clone());
         let data = home.join("primary");
         let account = Account::choose(&data);
@@ -59,20 +59,18 @@ impl Place {
                 return Err(LabError::Unreachable { folder, user: account.name().to_owned() });
             }
             home = open_folder(Path::new(OPEN_TO_ALL), &account)?;
-            let pointer = folder.join(ELSEWHERE);
-            fs::write(&pointer, home.as_os_str().as_encoded_bytes()).map_err(LabError::file("write", &pointer))?;
+            note(&folder.join(ELSEWHERE), &home)?;
         }
         if home != folder {
-            locks.push(lock(&home)?);
-            let note = home.join(OWNER);
-            fs::write(&note, folder.as_os_str().as_encoded_bytes()).map_err(LabError::file("write", &note))?;
+            locks.push(lock::folder(&home).await?);
+            note(&home.join(OWNER), &folder)?;
         }
         check_owner(&folder, &data)?;
         Ok(Self { folder, home, account, sweeper: None, _locks: locks })
     }
 
     /// A folder that goes with this process.
-    pub(crate) fn temporary() -> Result<Self, LabError> {
+    pub(crate) async fn temporary() -> Result<Self, LabError> {
         let account = Account::choose(Path::new(""));
         let usual = std::env::temp_dir();
         let home = match open_folder(&usual, &account) {
@@ -80,7 +78,7 @@ impl Place {
             other => other?,
         };
         let sweeper = Some(Sweeper::spawn(&home).map_err(|source| LabError::Run { program: "/bin/sh".into(), source })?);
-        let locks = vec![lock(&home)?];
+        let locks = vec![lock::folder(&home).await?];
         Ok(Self { folder: home.clone(), home, account, sweeper, _locks: locks })
     }
 
@@ -160,19 +158,12 @@ fn elsewhere(folder: &Path) -> Option<PathBuf> {
     (found.is_dir() && found.uid() == Uid::effective().as_raw()).then_some(home)
 }
 
-/// Takes the folder for this process; the system lets it go when the process ends in any way.
-fn lock(folder: &Path) -> Result<File, LabError> {
-    let path = folder.join(LOCK);
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(LabError::file("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).ok().filter(|pid| !pid.is_empty());
-            return Err(LabError::InUse { folder: folder.to_owned(), holder });
-        }
-        Err(TryLockError::Error(source)) => return Err(LabError::file("lock", &path)(source)),
+/// Writes a path into a file, unless it is there already: a file that is not written cannot be half written when the
+/// power fails.
+fn note(file: &Path, path: &Path) -> Result<(), LabError> {
+    let content = path.as_os_str().as_encoded_bytes();
+    if fs::read(file).is_ok_and(|there| there == content) {
+        return Ok(());
     }
-    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(LabError::file("write", &path))?;
-    Ok(file)
+    fs::write(file, content).map_err(LabError::file("write", file))
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::LabError;
 
-/// At most what `cluster_name` and a file's name take, with room to spare.
-const LONGEST: usize = 40;
+/// What `cluster_name` takes (`NAMEDATALEN` is 64, with the zero at the end).
+const LONGEST: usize = 63;
 
 /// Every name is usable, and none is there twice.
 pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> {
@@ -21,10 +21,13 @@ pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> 
     Ok(())
 }
 
+/// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, at most [`LONGEST`] bytes.
 fn is_name(name: &str) -> bool {
     name.len() <= LONGEST
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'))
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .split(['-', '_'])
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -38,12 +41,12 @@ mod tests {
 
     #[test]
     fn good_names() {
-        assert_eq!(checked("nrt", &["ord", "eu-west_1", "self"]), Ok(()));
+        assert_eq!(checked("nrt", &["ord", "eu-west_1", "a-1", "self", &"x".repeat(63)]), Ok(()));
     }
 
     #[test]
-    fn names_that_would_leave_the_folder_are_refused() {
-        for name in ["", "../up", "Nrt", "1st", "a b", "a/b", "-x", &"x".repeat(41)] {
+    fn names_that_no_regions_file_may_hold_are_refused() {
+        for name in ["", "../up", "Nrt", "1st", "a b", "a/b", "-x", "x-", "a--b", "a-_b", "zürich", &"x".repeat(64)] {
             assert!(checked(name, &[]).is_err(), "{name:?} passed");
             assert!(checked("nrt", &[name]).is_err(), "{name:?} passed as a replica");
         }

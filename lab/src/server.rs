@@ -1,9 +1,11 @@
 //! One server of a world: who it is and how to reach it.
 
+mod follow;
 mod lifecycle;
 pub(crate) mod log;
 mod position;
 mod replay;
+mod run;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

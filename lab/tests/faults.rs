@@ -90,10 +90,25 @@ async fn a_server_that_dies_by_itself_is_noticed() {
 
     let pid = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    eventually::eventually("the server is known to be gone", || !near.is_running());
+    eventually::eventually("the server is known to be gone", || !near.is_running()).await;
 
     near.start().await.unwrap();
     assert!(near.is_running());
+}
+
+#[tokio::test]
+async fn the_longest_names_of_regions() {
+    let (home, far) = (format!("home-{}", "x".repeat(58)), format!("far_{}", "x".repeat(59)));
+    let world = World::builder().primary(&*home).replicas([&*far]).start().await.unwrap();
+
+    for server in world.servers() {
+        let client = sql::connect(&server.url()).await;
+        let name: String = client.query_one("SHOW cluster_name", &[]).await.unwrap().get(0);
+        assert_eq!((name.as_str(), name.len()), (server.region(), 63));
+    }
+    let admin = sql::connect(&world.primary().admin_url()).await;
+    let streaming = admin.query_one("SELECT application_name FROM pg_stat_replication", &[]).await.unwrap();
+    assert_eq!(streaming.get::<_, String>(0), far);
 }
 
 #[tokio::test]

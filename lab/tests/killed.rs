@@ -22,25 +22,25 @@ fn clone() -> tempfile::TempDir {
     clone
 }
 
-#[test]
-fn kill_9_leaves_no_server_and_no_folder() {
+#[tokio::test]
+async fn kill_9_leaves_no_server_and_no_folder() {
     let mut holder = Holder::start(None, &[]).unwrap();
     assert!(holder.home.exists());
     holder.kill(Signal::SIGKILL);
-    eventually("the servers are gone", || holder.servers_are_gone());
-    eventually("the folder is gone", || !holder.home.exists());
+    eventually("the servers are gone", || holder.servers_are_gone()).await;
+    eventually("the folder is gone", || !holder.home.exists()).await;
 }
 
-#[test]
-fn ctrl_c_leaves_no_server_and_no_folder() {
+#[tokio::test]
+async fn ctrl_c_leaves_no_server_and_no_folder() {
     let mut holder = Holder::start(None, &[]).unwrap();
     holder.interrupt();
-    eventually("the servers are gone", || holder.servers_are_gone());
-    eventually("the folder is gone", || !holder.home.exists());
+    eventually("the servers are gone", || holder.servers_are_gone()).await;
+    eventually("the folder is gone", || !holder.home.exists()).await;
 }
 
-#[test]
-fn a_panic_leaves_no_server_and_no_folder() {
+#[tokio::test]
+async fn a_panic_leaves_no_server_and_no_folder() {
     let mut holder = Holder::start(None, &[("LAB_TEST_PANIC", "1")]).unwrap();
     holder.wait();
     // Not eventually: dropping the world waits.

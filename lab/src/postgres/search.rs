@@ -37,7 +37,8 @@ pub struct Search {
     /// `XDG_CACHE_HOME` or `~/.cache`.
     pub cache: Option<PathBuf>,
     /// Another place to fetch from (`ARCHIPELAGO_LAB_ARCHIVE_URL`): a mirror that answers
-    /// `<url>/releases` like GitHub's API does for a repository.
+    /// `<url>/releases` like GitHub's API does for a repository, be it from a file. Each archive
+    /// needs its `.sha256` there.
     pub archive_url: Option<String>,
 }
 

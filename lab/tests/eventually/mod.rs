@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 /// How often the thing is looked at.
-const POLL: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(20);
 
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
+    let mut looks = tokio::time::interval(POLL);
     while !is_so() {
         assert!(since.elapsed() < Duration::from_secs(30), "waited in vain: {what}");
-        std::thread::sleep(POLL);
+        looks.tick().await;
     }
 }

@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use archipelago_lab::World;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+use crate::eventually::eventually;
 
 const FOLDER: &str = "LAB_TEST_FOLDER";
 
@@ -114,11 +115,12 @@ impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // The test's folders go next.
-        let since = Instant::now();
-        while !self.servers_are_gone() && since.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        // The test's folders go next. A thread of its own, as the test's has a runtime already.
+        let wait = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(eventually("the servers are gone", || self.servers_are_gone()));
+        };
+        let _ = std::thread::scope(|scope| scope.spawn(wait).join());
     }
 }
 

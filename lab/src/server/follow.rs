@@ -1,0 +1,85 @@
+//! A replica's start: data that can follow its primary, and catching up with it.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_postgres::types::PgLsn;
+
+use crate::process::{Halt, POLL};
+use crate::server::position::end_of_record;
+use crate::server::{Server, log};
+use crate::{LabError, cluster, session, stale};
+
+/// For a replica to catch up with its primary.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a replica logs that can never follow this primary again, whatever it waits for.
+const HOPELESS: [&str; 6] = [
+    "database system identifier differs",
+    "has already been removed",
+    "highest timeline",
+    "forked off current database system timeline",
+    "is ahead of the WAL flush position",
+    "is not in this server's history",
+];
+
+impl Server {
+    /// Starts a replica; makes its data where there is none that can follow the primary.
+    pub(super) async fn follow(&self, upstream: u16) -> Result<(), LabError> {
+        let (site, data) = (&*self.site, self.data());
+        stale::stop_server_on(&data).await?;
+        let own = cluster::system_identifier(&data);
+        let same = own.is_some() && own == cluster::system_identifier(&site.place.primary());
+        if same {
+            match self.run_and_stream(upstream).await {
+                Err(error @ LabError::DidNotStart { .. }) => {
+                    tracing::warn!(%error, "making the data of this replica anew");
+                    self.halt_now(Halt::Immediate).await;
+                }
+                started => return started,
+            }
+        }
+        cluster::base_backup(site, &self.region, upstream).await?;
+        self.run_and_stream(upstream).await
+    }
+
+    async fn run_and_stream(&self, upstream: u16) -> Result<(), LabError> {
+        let logged = self.log_length();
+        // Without its primary a replica can start, but not prove that it follows.
+        let target = match session::open(upstream, &self.site.secrets.admin).await {
+            Ok(primary) => {
+                let position = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await;
+                position.ok().map(|row| end_of_record(row.get(0)))
+            }
+            Err(_) => None,
+        };
+        self.run().await?;
+        match target {
+            Some(target) => self.stream(target, logged).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until this replica receives from its primary, and has replayed this position.
+    async fn stream(&self, target: PgLsn, logged: u64) -> Result<(), LabError> {
+        const QUESTION: &str = "SELECT pg_last_wal_replay_lsn(), \
+            EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
+        let session = self.session("tell whether it streams").await?;
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            let Ok(row) = session.query_one(QUESTION, &[]).await else {
+                return Err(self.did_not_start("it ended while it caught up", logged));
+            };
+            let reached: Option<PgLsn> = row.get(0);
+            if row.get(1) && reached.is_some_and(|lsn| lsn >= target) {
+                return Ok(());
+            }
+            let said = log::since(&self.log(), logged);
+            if HOPELESS.iter().any(|phrase| said.contains(phrase)) {
+                return Err(self.did_not_start("it cannot follow its primary", logged));
+            }
+            sleep(POLL).await;
+        }
+        Err(self.did_not_start(&format!("it has not caught up within {PATIENCE:?}"), logged))
+    }
+}

@@ -1,0 +1,100 @@
+//! From a folder with data to a server that accepts connections.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_postgres::error::SqlState;
+
+use crate::process::{Halt, Launch, POLL};
+use crate::server::{Server, log};
+use crate::{LabError, session, settings, stale};
+
+/// For a server to accept connections, recovery after a crash included.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A server that was killed may still have children for a moment, and they hold its memory.
+const LINGERING: [&str; 2] = ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
+
+impl Server {
+    /// Runs the server on its data, and returns when it accepts connections.
+    pub(super) async fn run(&self) -> Result<(), LabError> {
+        let data = self.data();
+        stale::stop_server_on(&data).await?;
+        settings::write(&self.site, &data, &self.region, self.upstream)?;
+        let since = Instant::now();
+        loop {
+            let logged = self.log_length();
+            self.spawn()?;
+            let error = match self.accepts_connections(logged).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.halt_now(Halt::Immediate).await;
+            let said = log::since(&self.log(), logged);
+            let lingering = LINGERING.iter().any(|phrase| said.contains(phrase));
+            if !lingering || since.elapsed() > PATIENCE {
+                return Err(error);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn spawn(&self) -> Result<(), LabError> {
+        let (site, data) = (&*self.site, self.data());
+        let log = self.log();
+        let program = site.postgres.bin().join("postgres");
+        let launch = Launch {
+            account: &site.place.account,
+            program: &program,
+            folder: &site.place.home,
+            log: File::options().create(true).append(true).open(&log).map_err(LabError::file("write", &log))?,
+            at_end: site.at_end(),
+            sweeper: site.place.sweeper.as_ref(),
+        };
+        let port = self.port.to_string();
+        let arguments = ["-p".as_ref(), port.as_ref(), "-D".as_ref(), data.as_os_str()];
+        let process = launch.spawn(arguments, |_| {});
+        *self.process() = Some(process.map_err(|source| LabError::Run { program, source })?);
+        Ok(())
+    }
+
+    async fn accepts_connections(&self, logged: u64) -> Result<(), LabError> {
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            let running = self.is_running();
+            let said = log::since(&self.log(), logged);
+            if said.contains("could not bind") {
+                return Err(LabError::PortTaken { region: self.region.clone(), port: self.port });
+            }
+            if !running {
+                return Err(self.did_not_start("it ended", logged));
+            }
+            // Before that, whoever answers on this port is somebody else.
+            if said.contains("listening on") {
+                match session::open(self.port, &self.site.secrets.admin).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
+                        return Err(self.failed_to("let the lab in")(error));
+                    }
+                    // Starting up. Each attempt leaves a line in the log: not too many.
+                    Err(_) => sleep(POLL * 3).await,
+                }
+            }
+            sleep(POLL).await;
+        }
+        let why = format!("it accepts no connections after {PATIENCE:?}");
+        Err(self.did_not_start(&why, logged))
+    }
+
+    pub(super) fn did_not_start(&self, why: &str, logged: u64) -> LabError {
+        let log = self.log();
+        let tail = log::tail(&log, logged);
+        LabError::DidNotStart { region: self.region.clone(), why: why.to_owned(), log, tail }
+    }
+
+    /// Where what it will say now begins in its log.
+    pub(super) fn log_length(&self) -> u64 {
+        self.log().metadata().map_or(0, |log| log.len())
+    }
+}
