@@ -106,8 +106,7 @@ async fn many_small_commits_are_waited_for_exactly() {
         if number % 5 == 0 {
             admin.query("SELECT pg_switch_wal()", &[]).await.unwrap();
         }
-        let row = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await.unwrap();
-        replica.wait_until_replayed(row.get(0), SOON).await.unwrap();
+        replica.wait_until_replayed(world.primary().position().await.unwrap(), SOON).await.unwrap();
     }
     assert_eq!(sql::notes(&replica.url_of("commits")).await.len(), 20);
 }

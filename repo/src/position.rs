@@ -42,13 +42,13 @@ pub struct Committed<T> {
     pub position: Option<Position>,
 }
 
-/// Asks for the position, on the connection that has just committed.
+/// Asks for the position, on the connection that has just committed. A transaction that is not over has no position: called
+/// inside one this would be too early.
 ///
-/// The *insert* position, since with `synchronous_commit=off` the written one may lie before the commit. A transaction that
-/// is not over has no position: called inside one this would be too early.
-///
-/// When the last record ends with its page or its segment, the insert position is already behind the header of the next one
-/// (24 bytes, or 40), where no record ends; an idle primary's replica would not get there for seconds. Hence the subtraction.
+/// With `synchronous_commit=off` only the *insert* position is behind the commit for certain. Otherwise the commit was flushed,
+/// and the flushed position is better: behind it there may be records that no commit follows (a page pruned by a SELECT), which
+/// an idle primary does not send for seconds. When the last record ends with its page or its segment, the insert position is
+/// already behind the header of the next one (24 bytes, or 40), where no record ends; hence the subtraction.
 pub(crate) async fn after_commit(connection: &mut AsyncPgConnection) -> diesel::QueryResult<Position> {
     #[derive(diesel::QueryableByName)]
     struct Committed {
@@ -56,7 +56,12 @@ pub(crate) async fn after_commit(connection: &mut AsyncPgConnection) -> diesel::
         position: diesel::pg::data_types::PgLsn,
     }
     let committed: Committed = diesel::sql_query(
-        "SELECT lsn - CASE WHEN (lsn - '0/0') % segment = 40 THEN 40 WHEN (lsn - '0/0') % page = 24 THEN 24 ELSE 0 END AS position
+        "SELECT CASE
+             WHEN current_setting('synchronous_commit') <> 'off' THEN pg_current_wal_flush_lsn()
+             WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
+             WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
+             ELSE lsn
+         END AS position
          FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
                       pg_size_bytes(current_setting('wal_segment_size')) AS segment,
                       current_setting('wal_block_size')::bigint AS page) AS now",

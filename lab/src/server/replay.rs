@@ -15,6 +15,13 @@ const POSITION: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_re
                         ELSE pg_current_wal_insert_lsn() END, \
                         CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END";
 
+/// A commit of nothing, which has everything before it flushed. An insert position may end with a record that no commit
+/// follows (a page pruned by a SELECT, for one), and then nobody sends it for up to 15 seconds.
+const FLUSH: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_logical_emit_message(true, 'archipelago-lab', '') END";
+
+/// Where that commit ends, or a later one.
+const FLUSHED: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
+
 /// An idle replica looks at the request to pause when it is woken, which the request does.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -27,11 +34,15 @@ impl Server {
     pub async fn position(&self) -> Result<PgLsn, LabError> {
         let doing = "tell its position";
         let session = self.session(doing).await?;
-        let row = session.query_one(POSITION, &[]).await.map_err(self.failed_to(doing))?;
-        Ok(end_of_record(row.get::<_, Option<PgLsn>>(0).unwrap_or(PgLsn::from(0))))
+        session.execute(FLUSH, &[]).await.map_err(self.failed_to(doing))?;
+        let row = session.query_one(FLUSHED, &[]).await.map_err(self.failed_to(doing))?;
+        Ok(row.get::<_, Option<PgLsn>>(0).unwrap_or(PgLsn::from(0)))
     }
 
     /// Waits until everything up to this position can be read here, at most this long.
+    ///
+    /// A position of one's own should come from [`position`](Self::position): what `pg_current_wal_insert_lsn()` says may not
+    /// have been flushed, and is not sent before it is.
     ///
     /// # Errors
     /// [`LabError::NotReplayed`], which says how far it got, when the time is over.

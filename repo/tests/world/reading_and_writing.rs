@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 
-use super::shared::{DEADLINE, Repos, catch_up, database, eventually, new_world, shared_world, users};
+use super::shared::{DEADLINE, Repos, catch_up, database, eventually, new_world, settings, shared_world, users};
 
 type User = (i64, String, i32);
 
@@ -202,12 +202,32 @@ async fn the_reads_of_a_snapshot_see_one_state() {
 async fn an_idle_replica_reaches_every_position() {
     let world = new_world().await;
     let repos = Repos::connect(&database(&world, "idle").await).await.unwrap();
-    let switch = Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap();
-    let switch =
-        Repos::connect(&switch).await.unwrap().primary().execute(diesel::sql_query("SELECT pg_switch_wal()")).await.unwrap();
-    let position = switch.position.unwrap();
-    assert!(!position.to_string().ends_with("000028"), "{position} is behind the header of a segment, 40 bytes long");
-    eventually("the replica shows it", async || repos.replica_in("near").has_replayed(position).await.unwrap()).await;
+    for synchronous_commit in ["on", "off"] {
+        let url = world.primary().admin_url() + &format!("?options=-c%20synchronous_commit%3D{synchronous_commit}");
+        let admin = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
+        let switch = admin.primary().execute(diesel::sql_query("SELECT pg_switch_wal()")).await.unwrap();
+        let position = switch.position.unwrap();
+        assert!(!position.to_string().ends_with("000028"), "{position} is behind the header of a segment, 40 bytes long");
+        if synchronous_commit == "on" {
+            eventually("the replica shows it", async || repos.replica_in("near").has_replayed(position).await.unwrap()).await;
+        }
+    }
+}
+
+/// A commit that is not flushed yet has its position all the same: the insert position covers it.
+#[tokio::test]
+async fn an_asynchronous_commit_has_a_position_that_covers_it() {
+    let world = shared_world().await;
+    database(world, "asynchronous").await;
+    let url = world.primary().url_of("asynchronous") + "?options=-c%20synchronous_commit%3Doff";
+    let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
+    let near = Repos::connect(&settings(world, "asynchronous")).await.unwrap();
+    for number in 1..=50 {
+        let position = insert(&repos, "Ada").await;
+        // Whenever the replica says that it has got there, it shows the row.
+        eventually("the replica gets there", async || near.replica_in("near").has_replayed(position).await.unwrap()).await;
+        assert_eq!(near.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), number);
+    }
 }
 
 #[tokio::test]

@@ -51,7 +51,8 @@ pub async fn catch_up(world: &World) {
     }
 }
 
-fn settings(world: &World, database: &str) -> Settings {
+/// The regions at their servers.
+pub fn settings(world: &World, database: &str) -> Settings {
     let url = |region| world.server(region).unwrap().url_of(database);
     let settings = Settings::single_database::<Repos>(&url("home")).unwrap();
     settings
