@@ -25,6 +25,7 @@ Settings come from the environment:
   DATABASE_URL           the primary; without it, `serve` starts PostgreSQL under .lab/
   DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
   FLY_REGION             where this instance runs; without it, the primary serves the reads
+                         (under .lab/: it plays the first replica's region)
   PRIMARY_REGION         must be the primary of regions.toml
   POOL_SIZE              connections to each region, 1 to 1000
   HOST, PORT             where the pages are: 127.0.0.1 (on Fly ::) and 8080
@@ -128,6 +129,12 @@ async fn serve(settings: &Settings) -> Result<(), Failed> {
     let mut terminate = signal(SignalKind::terminate())?;
     let running = server::start(settings).await?;
     let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
+    if let Some(region) = region.filter(|region| !is_known(region)) {
+        tracing::warn!(
+            region,
+            "FLY_REGION is no region and no place that regions.toml or Fly knows; the primary serves the reads"
+        );
+    }
     // From here on it serves, whether or not anybody reads what it prints.
     let _ = say(&format!(
         "{}\nThis instance plays {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",
@@ -146,6 +153,10 @@ async fn serve(settings: &Settings) -> Result<(), Failed> {
         () = running.stop() => Ok(()),
         _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C".into()),
     }
+}
+
+fn is_known(region: &str) -> bool {
+    Repos::PLACES.contains(&region) || Repos::REGIONS.iter().any(|info| info.code == region)
 }
 
 fn settings(vars: &impl Vars) -> Result<Settings, Failed> {

@@ -57,11 +57,22 @@ impl UserForm {
 fn name(typed: &str) -> Result<String, &'static str> {
     let name = typed.trim();
     match name.chars().count() {
-        0 => Err("Write a name."),
-        1..=MAX_NAME if name.chars().any(char::is_control) => Err("Leave out control characters such as line breaks."),
+        _ if name.chars().all(is_invisible) => Err("Write a name."),
+        1..=MAX_NAME if name.contains(char::REPLACEMENT_CHARACTER) => Err("Write the name as text in UTF-8."),
+        1..=MAX_NAME if name.chars().any(is_control) => Err("Leave out control characters such as line breaks."),
         1..=MAX_NAME => Ok(name.to_owned()),
         _ => Err("Write at most 100 characters."),
     }
+}
+
+/// White space, and what has no width: a name of these alone would be an empty row.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+/// Also the controls of writing direction, which could turn the text around a name.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn age(typed: &str) -> Result<i32, &'static str> {
@@ -97,6 +108,10 @@ mod tests {
         assert_eq!(error(" "), Some("Write a name."));
         assert_eq!(error(&"é".repeat(100)), None, "characters, not bytes");
         assert_eq!(error(&"é".repeat(101)), Some("Write at most 100 characters."));
+        assert_eq!(error("\u{200b}\u{feff}"), Some("Write a name."), "nothing to see");
+        assert_eq!(error("\u{202e}Ada"), Some("Leave out control characters such as line breaks."), "written backwards");
+        assert_eq!(error("\u{fffd}\u{fffd}"), Some("Write the name as text in UTF-8."));
+        assert_eq!(error("می\u{200c}خواهم"), None, "a joiner inside a word");
         assert_eq!(error("a\0b"), Some("Leave out control characters such as line breaks."));
     }
 

@@ -190,8 +190,8 @@ pub struct RegionRow<'a> {
     pub role: &'a str,
     /// How it is, such as "reachable in 1.2 ms" or "cannot be reached".
     pub state: &'a str,
-    /// Whether that state is a good one.
-    pub ok: bool,
+    /// Whether that state is a good one; `None` where nobody looked.
+    pub ok: Option<bool>,
     /// How many connections this instance holds open to it.
     pub connections: u32,
     /// How many connections it may hold at most.

@@ -72,7 +72,7 @@ impl Seen {
 
     fn state(&self) -> String {
         match (self.reachable, self.milliseconds) {
-            (None, _) => "not asked yet".to_owned(),
+            (None, _) => "not used by this instance".to_owned(),
             (_, Some(milliseconds)) => format!("reachable in {milliseconds:.1} ms"),
             (Some(_), None) => "cannot be reached".to_owned(),
         }
@@ -85,7 +85,7 @@ impl Seen {
             repo: self.repo,
             role: self.role,
             state,
-            ok: self.reachable != Some(false),
+            ok: self.reachable,
             connections: self.connections,
             size: self.pool_size,
             serves_reads_here: self.serves_reads_here,

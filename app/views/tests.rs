@@ -13,7 +13,7 @@ const NRT: RegionRow<'_> = RegionRow {
     repo: "RepoNrt",
     role: "primary",
     state: "cannot be reached",
-    ok: false,
+    ok: Some(false),
     connections: 2,
     size: 10,
     serves_reads_here: true,

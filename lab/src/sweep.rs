@@ -18,6 +18,9 @@ use crate::{cluster, stale};
 /// Older than any world that has made its folder and not locked it yet.
 const SETTLED: Duration = Duration::from_mins(10);
 
+/// For the data of a clone that is gone: it may have been moved.
+const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
+
 /// Looks where folders of ours can be. What cannot be removed stays for the next time.
 pub(crate) async fn sweep() {
     for parent in [std::env::temp_dir(), OPEN_TO_ALL.into()] {
@@ -73,19 +76,28 @@ fn looks_abandoned(folder: &Path) -> bool {
     }
 }
 
-/// Whether a `.lab/` names this folder as the place of its data.
+/// Whether a `.lab/` names this folder as the place of its data, or may do so where it was moved to.
 fn is_claimed(folder: &Path, owner: &Path) -> bool {
     match fs::read(owner.join(ELSEWHERE)) {
         Ok(home) => OsStr::from_bytes(&home) == folder,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            // The clone is there and its `.lab/` is not: somebody deleted that. Where the clone is gone as a whole it may have
+            // been moved, and its data is wanted at its next start.
+            owner.parent().is_none_or(|clone| !clone.exists()) && !is_older(folder, FORGOTTEN)
+        }
         // What cannot be read is not gone.
-        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        Err(_) => true,
     }
 }
 
 /// Whether a folder without an owner was made, and last locked, long ago.
 fn is_settled(folder: &Path) -> bool {
+    is_older(folder, SETTLED)
+}
+
+fn is_older(folder: &Path, limit: Duration) -> bool {
     let touched = folder.join(LOCK).metadata().or_else(|_| folder.metadata()).and_then(|it| it.modified());
-    touched.is_ok_and(|touched| SystemTime::now().duration_since(touched).is_ok_and(|age| age > SETTLED))
+    touched.is_ok_and(|touched| SystemTime::now().duration_since(touched).is_ok_and(|age| age > limit))
 }
 
 #[cfg(test)]
@@ -145,6 +157,17 @@ mod tests {
         fs::create_dir(&deleted)?;
         write(&deleted.join(ELSEWHERE), OsStr::new("/another/place"))?;
         assert!(abandoned(left.path()).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn the_data_of_a_clone_that_was_moved_waits_for_it() -> io::Result<()> {
+        let (data, gone) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        write(&data.path().join(OWNER), gone.path().join("clone/.lab").as_os_str())?;
+        make_old(data.path())?;
+        assert!(abandoned(data.path()).is_none());
+        File::create(data.path().join(LOCK))?.set_modified(SystemTime::now() - 2 * FORGOTTEN)?;
+        assert!(abandoned(data.path()).is_some());
         Ok(())
     }
 

@@ -60,6 +60,7 @@ async fn help() {
           DATABASE_URL           the primary; without it, `serve` starts PostgreSQL under .lab/
           DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
           FLY_REGION             where this instance runs; without it, the primary serves the reads
+                                 (under .lab/: it plays the first replica's region)
           PRIMARY_REGION         must be the primary of regions.toml
           POOL_SIZE              connections to each region, 1 to 1000
           HOST, PORT             where the pages are: 127.0.0.1 (on Fly ::) and 8080

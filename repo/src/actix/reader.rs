@@ -38,7 +38,7 @@ impl<R: RepoSet> Reader<R> {
         query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
     ) -> Result<Vec<U>, Error> {
         let replica = self.replica().await?;
-        self.trace.count(replica.served_by(), replica.load(query)).await
+        self.count(replica, replica.load(query)).await
     }
 
     /// As [`Replica::get_result`].
@@ -50,7 +50,7 @@ impl<R: RepoSet> Reader<R> {
         query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
     ) -> Result<U, Error> {
         let replica = self.replica().await?;
-        self.trace.count(replica.served_by(), replica.get_result(query)).await
+        self.count(replica, replica.get_result(query)).await
     }
 
     /// As [`Replica::optional`].
@@ -62,7 +62,7 @@ impl<R: RepoSet> Reader<R> {
         query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
     ) -> Result<Option<U>, Error> {
         let replica = self.replica().await?;
-        self.trace.count(replica.served_by(), replica.optional(query)).await
+        self.count(replica, replica.optional(query)).await
     }
 
     /// As [`Replica::first`].
@@ -75,7 +75,7 @@ impl<R: RepoSet> Reader<R> {
         Limit<Q>: LoadQuery<'query, AsyncPgConnection, U> + Send + 'query,
     {
         let replica = self.replica().await?;
-        self.trace.count(replica.served_by(), replica.first(query)).await
+        self.count(replica, replica.first(query)).await
     }
 
     /// As [`Replica::load_unchecked`].
@@ -87,7 +87,7 @@ impl<R: RepoSet> Reader<R> {
         query: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
     ) -> Result<Vec<U>, Error> {
         let replica = self.replica().await?;
-        self.trace.count(replica.served_by(), replica.load_unchecked(query)).await
+        self.count(replica, replica.load_unchecked(query)).await
     }
 
     /// As [`Replica::snapshot`].
@@ -96,7 +96,11 @@ impl<R: RepoSet> Reader<R> {
     /// As there.
     pub async fn snapshot<T>(&self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let replica = self.replica().await?;
-        self.trace.count(replica.served_by(), replica.snapshot(reads)).await
+        self.count(replica, replica.snapshot(reads)).await
+    }
+
+    async fn count<T>(&self, replica: Replica<'_>, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.trace.count(replica.served_by(), read, |error| !error.is_passing()).await
     }
 
     /// The handle that this request's reads go to.
@@ -108,7 +112,7 @@ impl<R: RepoSet> Reader<R> {
         let Some(position) = self.after.filter(|_| near.served_by().role == Role::Replica) else { return Ok(near) };
         let caught_up = match self.caught_up.get() {
             Some(caught_up) => caught_up,
-            None => self.trace.count(near.served_by(), near.has_replayed(position)).await?,
+            None => self.count(near, near.has_replayed(position)).await?,
         };
         self.caught_up.set(Some(caught_up));
         Ok(if caught_up { near } else { self.repos.primary().reads(Reason::Fresher) })

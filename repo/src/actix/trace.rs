@@ -44,14 +44,21 @@ impl Trace {
         asked.served_by.map(|served_by| (served_by, asked.elapsed))
     }
 
-    /// Runs a query and counts it.
-    pub(super) async fn count<T>(&self, served_by: ServedBy, query: impl Future<Output = T>) -> T {
+    /// Runs a query and counts its time. A database that gave no answer, by `is_answer`, has served nobody.
+    pub(super) async fn count<T, E>(
+        &self,
+        served_by: ServedBy,
+        query: impl Future<Output = Result<T, E>>,
+        is_answer: impl Fn(&E) -> bool,
+    ) -> Result<T, E> {
         let start = Instant::now();
-        let answer = query.await;
+        let outcome = query.await;
         let mut asked = self.0.borrow_mut();
-        asked.served_by = Some(served_by);
         asked.elapsed += start.elapsed();
-        answer
+        if outcome.as_ref().err().is_none_or(is_answer) {
+            asked.served_by = Some(served_by);
+        }
+        outcome
     }
 
     pub(super) fn committed_at(&self, position: Position) {

@@ -64,7 +64,8 @@ impl<R: RepoSet> Writer<R> {
     }
 
     async fn count<T, E>(&self, write: impl Future<Output = Result<Committed<T>, E>>) -> Result<T, E> {
-        let Committed { value, position } = self.trace.count(self.repos.primary().served_by(), write).await?;
+        let served_by = self.repos.primary().served_by();
+        let Committed { value, position } = self.trace.count(served_by, write, |_| false).await?;
         if let Some(position) = position {
             self.trace.committed_at(position);
         }
