@@ -80,9 +80,7 @@ async fn start_and_serve() -> Result<(), Failed> {
     use crate::local::Local;
 
     if !Local::is_wanted(&env) {
-        let settings = settings(&env)?;
-        prepare(&settings).await?;
-        return serve(&settings).await;
+        return serve_what_is_there().await;
     }
     // What is wrong is said before anything is started.
     let rehearsal = settings(&Local::rehearsal(env))?;
@@ -99,17 +97,20 @@ async fn start_and_serve() -> Result<(), Failed> {
 
 #[cfg(not(feature = "lab"))]
 async fn start_and_serve() -> Result<(), Failed> {
-    let settings = settings(&env)?;
-    prepare(&settings).await?;
-    serve(&settings).await
+    serve_what_is_there().await
 }
 
-async fn prepare(settings: &Settings) -> Result<(), Failed> {
-    begin_log(settings)?;
+/// Serves from the databases that the environment names.
+async fn serve_what_is_there() -> Result<(), Failed> {
+    let settings = settings(&env)?;
+    begin_log(&settings)?;
     if settings.is_key_made_up && !settings.host.is_loopback() {
         tracing::warn!("SECRET_KEY is not set: a visitor's cookies will mean nothing to another instance, nor after a restart");
     }
-    if settings.development { migrate(settings).await } else { Ok(()) }
+    if settings.development {
+        migrate(&settings).await?;
+    }
+    serve(&settings).await
 }
 
 fn begin_log(settings: &Settings) -> Result<(), Failed> {
@@ -129,7 +130,7 @@ async fn serve(settings: &Settings) -> Result<(), Failed> {
     let mut terminate = signal(SignalKind::terminate())?;
     let running = server::start(settings).await?;
     let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
-    if let Some(region) = region.filter(|region| !is_known(region)) {
+    if let Some(region) = region.filter(|region| !Repos::knows(region)) {
         tracing::warn!(
             region,
             "FLY_REGION is no region and no place that regions.toml or Fly knows; the primary serves the reads"
@@ -153,10 +154,6 @@ async fn serve(settings: &Settings) -> Result<(), Failed> {
         () = running.stop() => Ok(()),
         _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C".into()),
     }
-}
-
-fn is_known(region: &str) -> bool {
-    Repos::PLACES.contains(&region) || Repos::REGIONS.iter().any(|info| info.code == region)
 }
 
 fn settings(vars: &impl Vars) -> Result<Settings, Failed> {

@@ -11,8 +11,7 @@ use crate::views::HomePage;
 
 /// GET `/`
 pub(crate) async fn home(visit: Visit) -> Result<HttpResponse, Failure> {
-    let codes = |role| Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code);
     let primary = Repos::PRIMARY.code;
-    let replicas: Vec<_> = codes(Role::Replica).collect();
+    let replicas: Vec<_> = Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code).collect();
     visit.page(StatusCode::OK, &HomePage { frame: visit.frame(), primary, replicas: &replicas })
 }

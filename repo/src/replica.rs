@@ -139,6 +139,14 @@ impl<'a> Replica<'a> {
         self.lease().await?.statement(async |connection| Ok(position::is_replayed(connection, position).await?)).await
     }
 
+    /// Whether the database answers: as [`Pool::ping`].
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(self) -> Result<(), Error> {
+        self.pool.ping().await
+    }
+
     async fn lease(self) -> Result<Lease, Error> {
         self.pool.checkout().await
     }

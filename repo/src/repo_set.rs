@@ -23,6 +23,12 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     /// The replicas by nearness to a place, the nearest first; empty for a place that nobody knows.
     fn nearest_to(place: &str) -> impl Iterator<Item = &'static str>;
 
+    /// Whether `code` is a region of this set, or a place that [`nearest_to`](Self::nearest_to) knows.
+    #[must_use]
+    fn knows(code: &str) -> bool {
+        Self::PLACES.contains(&code) || Self::REGIONS.iter().any(|info| info.code == code)
+    }
+
     /// Where this instance runs; empty when nobody said.
     fn region(&self) -> &str;
 

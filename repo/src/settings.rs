@@ -267,8 +267,7 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
             self.missing(name, format!("regions.toml says that it holds the URL of region `{}`", info.code));
             return None;
         }
-        let is_region = |label: &str| R::PLACES.contains(&label) || R::REGIONS.iter().any(|info| info.code == label);
-        match base.of_region(info.code, is_region) {
+        match base.of_region(info.code, R::knows) {
             Ok(url) => Some(url),
             Err(problem) => {
                 self.underivable(problem);
