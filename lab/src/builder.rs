@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::machine::Machine;
 use crate::place::Place;
 use crate::postgres::Search;
 use crate::secrets::{ADMIN, APP, REPLICATOR, Secrets};
-use crate::server::Server;
 use crate::site::Site;
-use crate::{LabError, World, cluster, region, stale, sweep};
+use crate::world::Machines;
+use crate::{Distances, LabError, Lines, World, cluster, region, stale, sweep};
 
 /// Replicas that start at the same time: more would only compete for the disk.
 const AT_ONCE: usize = 4;
@@ -24,6 +25,7 @@ pub struct Builder {
     replicas: Vec<String>,
     folder: Option<PathBuf>,
     search: Search,
+    distances: Distances,
 }
 
 impl Builder {
@@ -56,6 +58,12 @@ impl Builder {
         self
     }
 
+    /// How far apart the regions are; without this they are side by side.
+    pub fn distances(mut self, distances: Distances) -> Self {
+        self.distances = distances;
+        self
+    }
+
     /// Starts the servers. Returns when the primary accepts connections, and every replica streams
     /// and has replayed all that the primary has.
     ///
@@ -79,20 +87,24 @@ impl Builder {
         tracing::debug!(version = postgres.version(), bin = %postgres.bin().display(), "PostgreSQL");
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
+        let lines = Lines::new(self.distances);
         let site = Arc::new(Site { postgres, secrets, place });
 
         if !complete {
             cluster::init(&site, &self.primary).await?;
         }
-        let primary = Server::launch(site.clone(), self.primary, None).await?;
+        let primary = Machine::launch(site.clone(), self.primary, data, None).await?;
         provide_roles(&primary).await?;
-        let upstream = Some(primary.port());
-        let replicas = stream::iter(self.replicas)
-            .map(|region| Server::launch(site.clone(), region, upstream))
+        let replicas: Vec<_> = stream::iter(self.replicas)
+            .map(|region| {
+                let data = site.place.replica(&region);
+                Machine::launch(site.clone(), region, data, Some(primary.as_upstream()))
+            })
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        Ok(World { primary, replicas, created: !complete })
+        let machines = std::iter::once(primary).chain(replicas).collect();
+        Ok(World::of(Machines { all: machines, lines, created: !complete }))
     }
 
     /// Stops servers that a killed run left, and removes data that no region of this world has.
@@ -113,10 +125,10 @@ impl Builder {
 
 /// Makes the roles and the database of applications, each where it is missing: a start that was
 /// killed in the middle goes on at the next.
-async fn provide_roles(primary: &Server) -> Result<(), LabError> {
+async fn provide_roles(primary: &Machine) -> Result<(), LabError> {
     let doing = "make its roles";
     let failed = primary.failed_to(doing);
-    let secrets = &primary.site().secrets;
+    let secrets = &primary.site.secrets;
     let session = primary.session(doing).await?;
     let there = format!(
         "SELECT rolname::text FROM pg_roles WHERE rolname IN ('{APP}', '{REPLICATOR}') \

@@ -37,9 +37,8 @@ pub(crate) async fn init(site: &Site, region: &str) -> Result<(), LabError> {
 }
 
 /// Makes the data of a new replica: a copy of the running primary.
-pub(crate) async fn base_backup(site: &Site, region: &str, upstream: u16) -> Result<(), LabError> {
-    let data = site.place.replica(region);
-    let new = unfinished(site, &data)?;
+pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream: u16) -> Result<(), LabError> {
+    let new = unfinished(site, data)?;
     let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
     arguments.extend(["-h", "127.0.0.1", "-U", REPLICATOR, "-w", "-p"].map(Into::into));
     arguments.push(upstream.to_string().into());
@@ -49,7 +48,7 @@ pub(crate) async fn base_backup(site: &Site, region: &str, upstream: u16) -> Res
         command.env("PGPASSWORD", &site.secrets.replicator).env("PGSSLMODE", "disable").env("PGGSSENCMODE", "disable");
     })
     .await?;
-    replace(&data, &new)
+    replace(data, &new)
 }
 
 /// The number that `initdb` gave to this data and to all its copies. `None`: the data is not
@@ -123,7 +122,7 @@ async fn run(
     if status.is_some_and(|status| status.success()) {
         return Ok(());
     }
-    let tail = crate::server::log::tail(&log, 0);
+    let tail = crate::machine::log::tail(&log, 0);
     Err(LabError::Program { program, region: region.to_owned(), status, tail })
 }
 

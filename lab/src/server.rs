@@ -1,36 +1,25 @@
-//! One server of a world: who it is and how to reach it.
+//! One server of a world, as those see it who use the world: who it is, how to reach it, and what can be done to it.
 
-mod follow;
-mod lifecycle;
-pub(crate) mod log;
 mod position;
 mod replay;
-mod run;
+
+pub(crate) use position::end_of_record;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio_postgres::Client;
+use std::sync::Arc;
 
 use crate::LabError;
-use crate::process::Process;
+use crate::machine::Machine;
 use crate::secrets::{ADMIN, APP};
-use crate::session;
-use crate::site::Site;
 
 /// A running, or stopped, PostgreSQL server of a [`World`](crate::World).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Server {
-    region: String,
-    port: u16,
-    /// The port of the primary that this replica follows.
-    upstream: Option<u16>,
-    site: Arc<Site>,
-    process: Mutex<Option<Process>>,
-    /// Held while the server starts or stops, so that two callers do not do both at once.
-    changing: tokio::sync::Mutex<()>,
+    machine: Arc<Machine>,
+    /// The database of [`url`](Self::url).
+    database: Arc<str>,
 }
 
 /// What a server is for.
@@ -52,16 +41,24 @@ impl fmt::Display for Role {
 }
 
 impl Server {
+    pub(crate) fn new(machine: Arc<Machine>, database: Arc<str>) -> Self {
+        Self { machine, database }
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     /// The region that this server stands in.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.region
+        &self.machine.region
     }
 
-    /// What it was started as.
+    /// What it is at this moment, as far as the lab made it so.
     #[must_use]
     pub fn role(&self) -> Role {
-        if self.upstream.is_some() { Role::Replica } else { Role::Primary }
+        self.machine.role()
     }
 
     /// The address that it listens on: this machine only.
@@ -73,64 +70,61 @@ impl Server {
     /// Its port, the same for as long as the world lives.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.machine.port
     }
 
-    /// The URL of database `app`, as the ordinary role `app` that owns it.
+    /// The URL of the world's database (`app`), as the ordinary role `app` that owns it.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url_of(APP)
+        self.url_of(&self.database)
     }
 
     /// The URL of another database, as the role `app`.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        self.url_as(APP, &self.site.secrets.app, database)
+        self.url_as(APP, &self.machine.site.secrets.app, database)
     }
 
     /// The URL of database `postgres`, as the superuser. For what the role `app` may not do.
     #[must_use]
     pub fn admin_url(&self) -> String {
-        self.url_as(ADMIN, &self.site.secrets.admin, "postgres")
+        self.url_as(ADMIN, &self.machine.site.secrets.admin, "postgres")
     }
 
     /// The file with what the server says.
     #[must_use]
     pub fn log(&self) -> PathBuf {
-        self.site.place.log(&self.region)
+        self.machine.log()
     }
 
-    pub(crate) fn site(&self) -> &Site {
-        &self.site
+    /// Whether the server's process is there.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.machine.is_running()
     }
 
-    /// The folder with its data.
-    fn data(&self) -> PathBuf {
-        match self.role() {
-            Role::Primary => self.site.place.primary(),
-            Role::Replica => self.site.place.replica(&self.region),
-        }
+    /// Starts the server again, on the same port. Returns when it accepts connections and, for a
+    /// replica whose primary runs, when it streams and has replayed where the primary was. A replica
+    /// that cannot follow its primary any more is made anew. A running server is left alone.
+    ///
+    /// # Errors
+    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`].
+    pub async fn start(&self) -> Result<(), LabError> {
+        self.machine.start().await
     }
 
-    /// A superuser's session on this server.
-    pub(crate) async fn session(&self, doing: &'static str) -> Result<Client, LabError> {
-        if !self.is_running() {
-            return Err(LabError::NotRunning { region: self.region.clone() });
-        }
-        session::open(self.port, &self.site.secrets.admin).await.map_err(self.failed_to(doing))
-    }
-
-    /// For `map_err` on what a session answers.
-    pub(crate) fn failed_to(&self, doing: &'static str) -> impl Fn(tokio_postgres::Error) -> LabError + '_ {
-        move |source| LabError::Database { region: self.region.clone(), doing, source }
-    }
-
-    pub(crate) fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Stops the server as an operator would (fast: sessions end, the log is flushed and sent).
+    /// Returns when it is gone; a server that does not obey within 20 seconds is killed.
+    ///
+    /// # Errors
+    /// None today: every server can be killed.
+    pub async fn stop(&self) -> Result<(), LabError> {
+        self.machine.stop().await;
+        Ok(())
     }
 
     fn url_as(&self, role: &str, password: &str, database: &str) -> String {
-        let (host, port) = (self.host(), self.port);
+        let (host, port) = (self.host(), self.port());
         format!("postgres://{role}:{password}@{host}:{port}/{}", percent_encoded(database))
     }
 }

@@ -1,9 +1,9 @@
 //! The configuration of a server. It is written anew at every start, whole: ports change.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use crate::LabError;
+use crate::machine::Machine;
 use crate::secrets::REPLICATOR;
 use crate::site::Site;
 
@@ -46,17 +46,17 @@ host    all          all         127.0.0.1/32  scram-sha-256
 host    replication  replicator  127.0.0.1/32  scram-sha-256
 ";
 
-/// Writes all that a server reads at its start; with the port of a primary it is a replica.
-pub(crate) fn write(site: &Site, data: &Path, region: &str, upstream: Option<u16>) -> Result<(), LabError> {
-    let place = &site.place;
+/// Writes all that a server reads at its start.
+pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
+    let (site, data, place) = (&machine.site, machine.data(), &machine.site.place);
     let mut settings = COMMON.to_owned();
     if place.sweeper.is_some() {
         settings.push_str(TEMPORARY);
     }
     // Shown by `ps`, and by pg_stat_replication as the application's name.
-    let _ = writeln!(settings, "\ncluster_name = '{region}'");
-    if let Some(port) = upstream {
-        let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(site, port));
+    let _ = writeln!(settings, "\ncluster_name = '{}'", machine.region);
+    if let Some(upstream) = machine.upstream() {
+        let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(site, upstream.port));
         place.write_private(&data.join("standby.signal"), "")?;
     }
     place.write_private(&data.join("postgresql.conf"), &settings)?;

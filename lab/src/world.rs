@@ -1,12 +1,15 @@
 //! A primary and its replicas, for as long as somebody holds them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::machine::Machine;
 use crate::postgres::Postgres;
+use crate::secrets::APP;
 use crate::server::Server;
-use crate::{Builder, LabError};
+use crate::{Builder, LabError, Lines, Role};
 
 /// For a replica to see a new database.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,8 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "the servers stop when the world is dropped"]
 pub struct World {
-    pub(crate) primary: Server,
-    pub(crate) replicas: Vec<Server>,
+    servers: Vec<Server>,
+    machines: Arc<Machines>,
+}
+
+/// What a world stands on. The last handle to it stops the servers.
+#[derive(Debug)]
+pub(crate) struct Machines {
+    /// In the order of the description, the primary first.
+    pub(crate) all: Vec<Arc<Machine>>,
+    pub(crate) lines: Lines,
     pub(crate) created: bool,
 }
 
@@ -29,16 +40,21 @@ impl World {
         Builder::default()
     }
 
+    pub(crate) fn of(machines: Machines) -> Self {
+        let database: Arc<str> = APP.into();
+        let servers = machines.all.iter().map(|machine| Server::new(machine.clone(), database.clone())).collect();
+        Self { servers, machines: Arc::new(machines) }
+    }
+
     /// The server that takes writes.
     #[must_use]
     pub fn primary(&self) -> &Server {
-        &self.primary
+        &self.servers[0]
     }
 
     /// The servers that follow it, in the order of the description.
-    #[must_use]
-    pub fn replicas(&self) -> &[Server] {
-        &self.replicas
+    pub fn replicas(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| server.role() == Role::Replica)
     }
 
     /// The server of a region, primary or replica.
@@ -47,21 +63,27 @@ impl World {
         self.servers().find(|server| server.region() == region)
     }
 
-    /// All servers, the primary first.
+    /// All servers, in the order of the description, which has the primary first.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
-        std::iter::once(&self.primary).chain(&self.replicas)
+        self.servers.iter()
+    }
+
+    /// The lines between its regions, and to them from anywhere else.
+    #[must_use]
+    pub fn lines(&self) -> &Lines {
+        &self.machines.lines
     }
 
     /// The installation of PostgreSQL that runs here.
     #[must_use]
     pub fn postgres(&self) -> &Postgres {
-        &self.primary.site().postgres
+        &self.machines.all[0].site.postgres
     }
 
     /// Whether this start made the data; false where it found that of an earlier one.
     #[must_use]
     pub fn created(&self) -> bool {
-        self.created
+        self.machines.created
     }
 
     /// Makes a database that role `app` owns: one per test keeps tests apart. Returns when every
@@ -72,11 +94,12 @@ impl World {
     /// example because its replay is paused.
     pub async fn create_database(&self, name: &str) -> Result<(), LabError> {
         let doing = "create a database";
-        let session = self.primary.session(doing).await?;
-        let statement = format!("CREATE DATABASE \"{}\" OWNER {}", name.replace('"', "\"\""), crate::secrets::APP);
-        session.batch_execute(&statement).await.map_err(self.primary.failed_to(doing))?;
-        let position = self.primary.position().await?;
-        let running = self.replicas.iter().filter(|replica| replica.is_running());
+        let primary = self.primary();
+        let session = primary.machine().session(doing).await?;
+        let statement = format!("CREATE DATABASE \"{}\" OWNER {APP}", name.replace('"', "\"\""));
+        session.batch_execute(&statement).await.map_err(primary.machine().failed_to(doing))?;
+        let position = primary.position().await?;
+        let running = self.replicas().filter(|replica| replica.is_running());
         join_all(running.map(|replica| replica.wait_until_replayed(position, PATIENCE))).await.into_iter().collect()
     }
 
@@ -86,26 +109,26 @@ impl World {
     /// # Errors
     /// None today: servers that do not obey are killed.
     pub async fn shutdown(self) -> Result<(), LabError> {
-        let how = self.primary.site().at_end();
-        self.primary.halt(how).await;
-        join_all(self.replicas.iter().map(|replica| replica.halt(how))).await;
+        let (primaries, replicas): (Vec<_>, Vec<_>) =
+            self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
+        for group in [primaries, replicas] {
+            join_all(group.into_iter().map(|machine| machine.halt(machine.site.at_end()))).await;
+        }
         Ok(())
     }
 }
 
-impl Drop for World {
+impl Drop for Machines {
     fn drop(&mut self) {
-        let how = self.primary.site().at_end();
-        if let Some(mut primary) = self.primary.process().take() {
-            primary.stop_blocking();
-        }
-        let replicas = || self.replicas.iter();
-        // All at once, then wait for each.
-        for replica in replicas() {
-            replica.process().as_mut().map(|process| process.stop(how));
-        }
-        for replica in replicas() {
-            drop(replica.process().take());
+        let (primaries, replicas): (Vec<_>, Vec<_>) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
+        for group in [primaries, replicas] {
+            // All at once, then wait for each.
+            for machine in &group {
+                machine.process().as_mut().map(|process| process.stop(machine.site.at_end()));
+            }
+            for machine in &group {
+                drop(machine.process().take());
+            }
         }
     }
 }

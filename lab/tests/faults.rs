@@ -69,8 +69,8 @@ async fn the_primary_stops_and_comes_back_and_its_replicas_follow() {
         assert_eq!(sql::notes(&replica.url()).await, ["before"], "reads go on");
     }
     // A replica starts without its primary, too.
-    world.replicas()[0].stop().await.unwrap();
-    world.replicas()[0].start().await.unwrap();
+    world.replicas().next().unwrap().stop().await.unwrap();
+    world.replicas().next().unwrap().start().await.unwrap();
     world.primary().start().await.unwrap();
 
     sql::write(&world.primary().url(), "after").await;

@@ -41,7 +41,7 @@ async fn data_survives_while_regions_come_and_go() {
     // A region less.
     let world = start(&folder, "nrt", &["syd"]).await;
     assert!(!folder.join("replica-ord").exists());
-    assert_eq!(sql::notes(&world.replicas()[0].url()).await, ["kept"]);
+    assert_eq!(sql::notes(&world.replicas().next().unwrap().url()).await, ["kept"]);
     drop(world);
 
     // The primary and a replica change places.

@@ -55,7 +55,7 @@ async fn a_clone_in_roots_home() {
 
     let world = start(&folder).await;
     assert!(!world.created());
-    assert_eq!(sql::notes(&world.replicas()[0].url()).await, ["kept"]);
+    assert_eq!(sql::notes(&world.replicas().next().unwrap().url()).await, ["kept"]);
     drop(world);
 
     // Whoever deletes `.lab` gets rid of the data too, at the next start of any world.

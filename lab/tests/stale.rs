@@ -54,7 +54,7 @@ async fn a_pid_file_that_names_somebody_else() {
             fs::write(folder.join(data).join("postmaster.pid"), content).unwrap();
         }
         let world = start(&folder).await;
-        assert_eq!(sql::notes(&world.replicas()[0].url()).await, ["kept"]);
+        assert_eq!(sql::notes(&world.replicas().next().unwrap().url()).await, ["kept"]);
         world.shutdown().await.unwrap();
     }
     assert!(other.primary().is_running());
@@ -90,7 +90,7 @@ async fn a_replica_of_another_primary_is_made_anew() {
     sql::write(&world.primary().url(), "new").await;
     let written = world.primary().position().await.unwrap();
     let soon = std::time::Duration::from_secs(10);
-    world.replicas()[0].wait_until_replayed(written, soon).await.unwrap();
+    world.replicas().next().unwrap().wait_until_replayed(written, soon).await.unwrap();
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_replica_that_cannot_follow_is_made_anew() {
     let (_clone, folder) = clone();
     let world = start(&folder).await;
     // It was promoted, and has written what its primary never will.
-    let replica = sql::connect(&world.replicas()[0].admin_url()).await;
+    let replica = sql::connect(&world.replicas().next().unwrap().admin_url()).await;
     replica.execute("SELECT pg_promote()", &[]).await.unwrap();
     replica.batch_execute("CREATE TABLE strayed (); CHECKPOINT").await.unwrap();
     drop(replica);
@@ -106,13 +106,13 @@ async fn a_replica_that_cannot_follow_is_made_anew() {
     world.shutdown().await.unwrap();
 
     let world = start(&folder).await;
-    assert_eq!(sql::notes(&world.replicas()[0].url()).await, ["kept"]);
+    assert_eq!(sql::notes(&world.replicas().next().unwrap().url()).await, ["kept"]);
 
     // And one whose data is damaged.
     drop(world);
     fs::remove_dir_all(folder.join("replica-ord/pg_wal")).unwrap();
     let world = start(&folder).await;
-    assert_eq!(sql::notes(&world.replicas()[0].url()).await, ["kept"]);
+    assert_eq!(sql::notes(&world.replicas().next().unwrap().url()).await, ["kept"]);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn what_the_primary_writes_every_replica_reads() {
     sql::write(&world.primary().url_of("reads"), "hello").await;
     let written = world.primary().position().await.unwrap();
 
-    assert_eq!(world.replicas().len(), 4);
+    assert_eq!(world.replicas().count(), 4);
     for replica in world.replicas() {
         replica.wait_until_replayed(written, SOON).await.unwrap();
         assert_eq!(sql::notes(&replica.url_of("reads")).await, ["hello"], "{}", replica.region());
@@ -61,7 +61,7 @@ async fn replicas_stream_and_take_no_writes() {
     let streaming: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(streaming, ["ams", "gru", "ord", "syd"]);
 
-    let replica = sql::connect(&world.replicas()[0].url()).await;
+    let replica = sql::connect(&world.replicas().next().unwrap().url()).await;
     let refused = replica.batch_execute("CREATE TABLE refused ()").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "25006");
 }

@@ -7,8 +7,7 @@ use tokio_postgres::types::PgLsn;
 
 use crate::LabError;
 use crate::process::POLL;
-use crate::server::Server;
-use crate::server::position::end_of_record;
+use crate::server::{Server, end_of_record};
 
 /// On a primary the end of what was written, also of what no commit has flushed yet.
 const POSITION: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
@@ -33,9 +32,9 @@ impl Server {
     /// When the server is stopped or does not answer.
     pub async fn position(&self) -> Result<PgLsn, LabError> {
         let doing = "tell its position";
-        let session = self.session(doing).await?;
-        session.execute(FLUSH, &[]).await.map_err(self.failed_to(doing))?;
-        let row = session.query_one(FLUSHED, &[]).await.map_err(self.failed_to(doing))?;
+        let session = self.machine.session(doing).await?;
+        session.execute(FLUSH, &[]).await.map_err(self.machine.failed_to(doing))?;
+        let row = session.query_one(FLUSHED, &[]).await.map_err(self.machine.failed_to(doing))?;
         Ok(row.get::<_, Option<PgLsn>>(0).unwrap_or(PgLsn::from(0)))
     }
 
@@ -53,9 +52,9 @@ impl Server {
         // The deadline holds for a server that accepts a connection and says nothing, too.
         let waited = timeout_at(until, async {
             let doing = "tell its position";
-            let session = self.session(doing).await?;
+            let session = self.machine.session(doing).await?;
             loop {
-                let row = session.query_one(POSITION, &[]).await.map_err(self.failed_to(doing))?;
+                let row = session.query_one(POSITION, &[]).await.map_err(self.machine.failed_to(doing))?;
                 reached = row.get::<_, Option<PgLsn>>(0);
                 paused = row.get(1);
                 if reached.is_some_and(|lsn| lsn >= position) {
@@ -65,7 +64,7 @@ impl Server {
             }
         });
         waited.await.unwrap_or_else(|_| {
-            let region = self.region.clone();
+            let region = self.region().to_owned();
             Err(LabError::NotReplayed { region, wanted: position, reached, paused, waited: deadline })
         })
     }
@@ -77,8 +76,8 @@ impl Server {
     /// When this is no replica, or it does not answer, or does not pause within ten seconds.
     pub async fn pause_replay(&self) -> Result<(), LabError> {
         let doing = "pause its replay";
-        let session = self.session(doing).await?;
-        let failed = self.failed_to(doing);
+        let session = self.machine.session(doing).await?;
+        let failed = self.machine.failed_to(doing);
         session.execute("SELECT pg_wal_replay_pause()", &[]).await.map_err(&failed)?;
         let until = Instant::now() + PAUSE;
         while Instant::now() < until {
@@ -88,7 +87,7 @@ impl Server {
             }
             sleep(POLL).await;
         }
-        Err(LabError::NotPaused { region: self.region.clone(), waited: PAUSE })
+        Err(LabError::NotPaused { region: self.region().to_owned(), waited: PAUSE })
     }
 
     /// Goes on replaying after [`pause_replay`](Self::pause_replay).
@@ -97,8 +96,8 @@ impl Server {
     /// When this is no replica, or it does not answer.
     pub async fn resume_replay(&self) -> Result<(), LabError> {
         let doing = "resume its replay";
-        let session = self.session(doing).await?;
+        let session = self.machine.session(doing).await?;
         let resumed = session.execute("SELECT pg_wal_replay_resume()", &[]).await;
-        resumed.map(drop).map_err(self.failed_to(doing))
+        resumed.map(drop).map_err(self.machine.failed_to(doing))
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_postgres::types::PgLsn;
 
+use crate::machine::{Machine, Upstream, log};
 use crate::process::{Halt, POLL};
-use crate::server::position::end_of_record;
-use crate::server::{Server, log};
+use crate::server::end_of_record;
 use crate::{LabError, cluster, session, stale};
 
 /// For a replica to catch up with its primary.
@@ -23,13 +23,12 @@ const HOPELESS: [&str; 6] = [
     "is not in this server's history",
 ];
 
-impl Server {
+impl Machine {
     /// Starts a replica; makes its data where there is none that can follow the primary.
-    pub(super) async fn follow(&self, upstream: u16) -> Result<(), LabError> {
-        let (site, data) = (&*self.site, self.data());
-        stale::stop_server_on(&data).await?;
-        let own = cluster::system_identifier(&data);
-        let same = own.is_some() && own == cluster::system_identifier(&site.place.primary());
+    pub(super) async fn follow(&self, upstream: &Upstream) -> Result<(), LabError> {
+        stale::stop_server_on(&self.data).await?;
+        let own = cluster::system_identifier(&self.data);
+        let same = own.is_some() && own == cluster::system_identifier(&upstream.data);
         if same {
             match self.run_and_stream(upstream).await {
                 Err(error @ LabError::DidNotStart { .. }) => {
@@ -39,14 +38,14 @@ impl Server {
                 started => return started,
             }
         }
-        cluster::base_backup(site, &self.region, upstream).await?;
+        cluster::base_backup(&self.site, &self.region, &self.data, upstream.port).await?;
         self.run_and_stream(upstream).await
     }
 
-    async fn run_and_stream(&self, upstream: u16) -> Result<(), LabError> {
+    async fn run_and_stream(&self, upstream: &Upstream) -> Result<(), LabError> {
         let logged = self.log_length();
         // Without its primary a replica can start, but not prove that it follows.
-        let target = match session::open(upstream, &self.site.secrets.admin).await {
+        let target = match session::open(upstream.port, &self.site.secrets.admin).await {
             Ok(primary) => {
                 let position = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await;
                 position.ok().map(|row| end_of_record(row.get(0)))

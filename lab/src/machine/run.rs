@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
+use crate::machine::{Machine, log};
 use crate::process::{Halt, Launch, POLL};
-use crate::server::{Server, log};
 use crate::{LabError, session, settings, stale};
 
 /// For a server to accept connections, recovery after a crash included.
@@ -16,12 +16,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A server that was killed may still have children for a moment, and they hold its memory.
 const LINGERING: [&str; 2] = ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
 
-impl Server {
+impl Machine {
     /// Runs the server on its data, and returns when it accepts connections.
     pub(super) async fn run(&self) -> Result<(), LabError> {
-        let data = self.data();
-        stale::stop_server_on(&data).await?;
-        settings::write(&self.site, &data, &self.region, self.upstream)?;
+        stale::stop_server_on(&self.data).await?;
+        settings::write(self)?;
         let since = Instant::now();
         loop {
             let logged = self.log_length();
@@ -41,7 +40,7 @@ impl Server {
     }
 
     fn spawn(&self) -> Result<(), LabError> {
-        let (site, data) = (&*self.site, self.data());
+        let site = &*self.site;
         let log = self.log();
         let program = site.postgres.bin().join("postgres");
         let launch = Launch {
@@ -53,7 +52,7 @@ impl Server {
             sweeper: site.place.sweeper.as_ref(),
         };
         let port = self.port.to_string();
-        let arguments = ["-p".as_ref(), port.as_ref(), "-D".as_ref(), data.as_os_str()];
+        let arguments = ["-p".as_ref(), port.as_ref(), "-D".as_ref(), self.data.as_os_str()];
         let process = launch.spawn(arguments, |_| {});
         *self.process() = Some(process.map_err(|source| LabError::Run { program, source })?);
         Ok(())

@@ -1,0 +1,79 @@
+//! One server's process and data: what a [`Server`](crate::Server) stands on, and what stays the same whoever looks at it.
+
+mod follow;
+mod lifecycle;
+pub(crate) mod log;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_postgres::Client;
+
+use crate::process::Process;
+use crate::site::Site;
+use crate::{LabError, Role, session};
+
+/// A PostgreSQL server, running or stopped.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) region: String,
+    pub(crate) port: u16,
+    pub(crate) site: Arc<Site>,
+    data: PathBuf,
+    /// Whom it follows; a primary follows nobody.
+    upstream: Mutex<Option<Upstream>>,
+    process: Mutex<Option<Process>>,
+    /// Held while the server starts or stops, so that two callers do not do both at once.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// The primary that a replica follows.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    /// Where the primary listens.
+    pub(crate) port: u16,
+    /// The primary's data.
+    pub(crate) data: PathBuf,
+}
+
+impl Machine {
+    pub(crate) fn role(&self) -> Role {
+        if self.upstream().is_some() { Role::Replica } else { Role::Primary }
+    }
+
+    pub(crate) fn upstream(&self) -> Option<Upstream> {
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its replicas have to know.
+    pub(crate) fn as_upstream(&self) -> Upstream {
+        Upstream { port: self.port, data: self.data.clone() }
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The file with what the server says.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.site.place.log(&self.region)
+    }
+
+    /// A superuser's session on this server.
+    pub(crate) async fn session(&self, doing: &'static str) -> Result<Client, LabError> {
+        if !self.is_running() {
+            return Err(LabError::NotRunning { region: self.region.clone() });
+        }
+        session::open(self.port, &self.site.secrets.admin).await.map_err(self.failed_to(doing))
+    }
+
+    /// For `map_err` on what a session answers.
+    pub(crate) fn failed_to(&self, doing: &'static str) -> impl Fn(tokio_postgres::Error) -> LabError + '_ {
+        move |source| LabError::Database { region: self.region.clone(), doing, source }
+    }
+
+    pub(crate) fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
