@@ -9,7 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use archipelago::actix::Trace;
+use archipelago::actix::{FLY_REPLAY, Trace};
 use archipelago::{RepoSet, ServedBy};
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -78,7 +78,9 @@ pub async fn count_requests(
     let response = next.call(request).await?;
     // The pattern and not the path: one series for all users.
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-    let status = response.status().as_str().to_owned();
+    // What was handed to the primary's region has not failed, and is counted there.
+    let is_replay = response.headers().contains_key(FLY_REPLAY);
+    let status = if is_replay { "replay".to_owned() } else { response.status().as_str().to_owned() };
     let method = known(response.request().method());
     histogram!("http_request_seconds", "method" => method, "route" => route, "status" => status).record(start.elapsed());
     if let Some((ServedBy { region, role, reason }, elapsed)) = Trace::of(response.request()).served() {

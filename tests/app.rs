@@ -9,6 +9,7 @@ mod app {
     pub mod listing;
     pub mod operations;
     pub mod program;
+    pub mod replay;
     pub mod routing;
     pub mod schema;
     pub mod site;

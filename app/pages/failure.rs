@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse};
+use archipelago::actix::FLY_REPLAY;
 
 use super::Visit;
 use crate::failure::Failure;
@@ -24,7 +25,8 @@ pub async fn error_pages(
     let status = response.status();
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
     let is_probe = matches!(response.request().path(), routes::HEALTHZ | routes::READYZ);
-    if is_page || is_probe || !(status.is_client_error() || status.is_server_error()) {
+    let is_replay = response.headers().contains_key(FLY_REPLAY);
+    if is_page || is_probe || is_replay || !(status.is_client_error() || status.is_server_error()) {
         return Ok(response);
     }
     if let Some(error) = response.response().error().filter(|_| status.is_server_error()) {

@@ -33,10 +33,19 @@
 //!         .route("/users/{id}", web::get().to(show));
 //! }
 //! ```
+//!
+//! # Writes from afar
+//!
+//! A handler that takes a [`Writer`] runs in the primary's region: behind Fly.io's proxy an instance elsewhere answers with the
+//! header [`fly-replay`](FLY_REPLAY), before the body is read or anything has happened, and the proxy runs the request there. The
+//! position cookie then comes from that instance, so all of them need the same [`Key`]. An instance writes over the long line itself
+//! where the set says `writes direct`, where no proxy is in front (no `fly-region` header), where the request was handed on already,
+//! and where its body is longer than 1 MB or of a length that its head does not tell.
 
 mod cookie;
 mod failure;
 mod reader;
+mod replay;
 mod trace;
 mod writer;
 
@@ -47,6 +56,7 @@ use actix_web::web::{Data, ServiceConfig};
 pub use actix_web::cookie::Key;
 
 pub use self::reader::Reader;
+pub use self::replay::FLY_REPLAY;
 pub use self::trace::{Trace, answer_for};
 pub use self::writer::Writer;
 

@@ -98,7 +98,7 @@ impl fmt::Display for ServedBy {
 /// Where a write that starts far from the primary is run (`[routing] writes` in regions.toml).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// The request is handed to an instance in the primary's region with `fly-replay`.
+    /// The request is handed to an instance in the primary's region with `fly-replay`, where a proxy that can is in front.
     Replay,
     /// This instance writes to the primary over the long line.
     Direct,

@@ -17,7 +17,7 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     const POOL_SIZE: u32 = 10;
     /// How far a replica may be behind: `[routing] max_lag`. Carried for the router; nothing measures lag yet.
     const MAX_LAG: Duration = Duration::from_secs(10);
-    /// Where a write from afar is run: `[routing] writes`. Carried for the writer; every write is direct yet.
+    /// Where a write from afar is run: `[routing] writes`. An Actix `Writer` obeys it.
     const WRITES: Writes = Writes::Replay;
 
     /// The replicas by nearness to a place, the nearest first; empty for a place that nobody knows.

@@ -3,6 +3,8 @@
 mod world {
     pub mod pools;
     pub mod reading_and_writing;
+    #[cfg(feature = "actix")]
+    pub mod replay;
     pub mod shared;
     pub mod tls;
 }

@@ -25,6 +25,7 @@ async fn metrics_have_a_port_of_their_own() {
     archipelago_app::metrics::record().unwrap();
     let site = Site::new("metrics").await;
     site.get("/users").await;
+    Page::of(site.browser.delete(site.url("/users/1")).header("fly-region", "here")).await;
     Page::of(site.browser.request("BREW".parse().unwrap(), site.url("/users"))).await;
     assert_eq!(site.get("/metrics").await.status, StatusCode::NOT_FOUND, "not public");
     let metrics = Page::of(visitor().get(format!("http://{}/metrics", site.running.metrics_address))).await;
@@ -32,6 +33,8 @@ async fn metrics_have_a_port_of_their_own() {
     metrics.assert_shows(r#"route="/users""#);
     metrics.assert_shows(r#"http_request_seconds_bucket{method="GET","#);
     metrics.assert_shows(r#"method="other""#);
+    metrics.assert_shows(r#"method="DELETE",route="/users/{id}",status="replay""#);
+    metrics.assert_hides(r#"status="409""#);
     metrics.assert_hides("BREW");
     for info in Repos::REGIONS {
         metrics.assert_shows(&format!(r#"archipelago_pool_size{{region="{}",access="read"}} 4"#, info.code));

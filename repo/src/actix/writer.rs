@@ -10,10 +10,13 @@ use diesel_async::methods::{ExecuteDsl, LoadQuery};
 
 use super::Trace;
 use super::reader::registered;
+use super::replay::unless_handed_on;
 use crate::{Committed, Error, RepoSet};
 
-/// Writes for one request. After a write the answer carries the commit's position to the visitor, in a signed cookie, so that
-/// their next read shows it in any region.
+/// Writes for one request, which runs in the primary's region: see [writes from afar](super#writes-from-afar). After a write the
+/// answer carries the commit's position to the visitor, in a signed cookie, so that their next read shows it in any region.
+///
+/// Make it a handler's first argument: the arguments before it could refuse the request, or do something, where it does not belong.
 ///
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Writer`.
 pub struct Writer<R: RepoSet> {
@@ -78,6 +81,9 @@ impl<R: RepoSet> FromRequest for Writer<R> {
     type Future = Ready<Result<Self, actix_web::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(registered(request).map(|repos| Self { repos, trace: Trace::of(request) }))
+        ready(registered::<R>(request).and_then(|repos| {
+            unless_handed_on(repos.get_ref(), request)?;
+            Ok(Self { repos, trace: Trace::of(request) })
+        }))
     }
 }
