@@ -48,6 +48,7 @@ fn one_factor_fits_the_article_along_cables_and_none_does_along_great_circles() 
         let off = ms(place("nrt"), place(to)) / median - 1.0;
         assert!(off.abs() < 0.25, "{to}: {:+.0} %", off * 100.0);
     }
+    assert!(ARTICLE.is_sorted_by_key(|(to, _)| round_trip(place("nrt"), place(to))), "its order");
     // What a kilometre may cost, in milliseconds, if each median is to be met within 25 %.
     let bounds = |km: fn(&Place, &Place) -> f64| {
         let cost = ARTICLE.map(|(to, median)| median / km(place("nrt"), place(to)));
@@ -61,7 +62,8 @@ fn one_factor_fits_the_article_along_cables_and_none_does_along_great_circles() 
 
 /// Averages that IBM Cloud measured between its regions, 28 September to 27 October 2024 (github.com/ibm-cloud-docs/vpc,
 /// `network-latency.md`). Nothing was fitted to them. Below 25 ms a backbone's small detours outweigh the distance; above, only
-/// the lines from Sao Paulo to Europe are more than 20 % off: there IBM goes by the United States.
+/// the lines from Sao Paulo to Europe are more than 20 % off, where IBM goes by the United States, and the one from Tokyo to
+/// Sydney, where the model follows the article (`regions/src/world/cables.rs`).
 #[test]
 fn lines_between_regions_are_as_long_as_a_cloud_measured() {
     let from = ["dfw", "yyz", "iad", "fra", "lhr", "syd", "nrt"];
@@ -78,7 +80,11 @@ fn lines_between_regions_are_as_long_as_a_cloud_measured() {
     for (index, (from, measured)) in from.into_iter().zip(measured).enumerate() {
         for (to, measured) in to[index..].iter().zip(measured).filter(|(_, measured)| **measured > 25.0) {
             let off = ms(place(from), place(to)) / measured - 1.0;
-            let bound = if *to == "gru" && matches!(from, "fra" | "lhr") { 0.30 } else { 0.20 };
+            let bound = match (from, *to) {
+                ("fra" | "lhr", "gru") => 0.30,
+                ("syd", "nrt") => 0.36,
+                _ => 0.20,
+            };
             assert!(off.abs() < bound, "{from} to {to}: {measured} ms measured, {:+.0} % here", off * 100.0);
         }
     }
@@ -102,6 +108,7 @@ fn lines_follow_the_cables_of_the_atlas() {
         (cable_km(from, via) + cable_km(via, to) - cable_km(from, to)).abs() < 1.0
     };
     assert!(by("nrt", &seattle, "ams"));
+    assert!(by("nrt", &manila, "syd"));
     assert!(by("nrt", &guam, "syd"));
     assert!(by("nrt", &manila, "sin"));
     assert!(by("sin", &cairo, "lhr"));
