@@ -1,16 +1,16 @@
 //! The program's commands, and what each of them does in which order.
 
+mod serve;
+
 use std::env::VarError;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use archipelago::{RepoSet, SettingError};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::repos::Repos;
-use crate::settings::{Settings, Vars};
-use crate::{metrics, migrations, regions, server};
+use crate::settings::Vars;
+use crate::{migrations, regions};
 
 /// Users pages that read from the Postgres replica nearest to this instance, and write to the primary.
 #[derive(Debug, Parser)]
@@ -59,7 +59,7 @@ impl Cli {
     /// What to print before the program ends with status 1.
     pub async fn run(self) -> Result<(), Failed> {
         match self.command.unwrap_or_default() {
-            Command::Serve => start_and_serve().await,
+            Command::Serve => serve::serve().await,
             Command::Migrate => {
                 let settings = database_settings(&env)?;
                 let ran = migrations::run(settings.url(Repos::PRIMARY.code)?).await?;
@@ -73,91 +73,6 @@ impl Cli {
             }
         }
     }
-}
-
-#[cfg(feature = "lab")]
-async fn start_and_serve() -> Result<(), Failed> {
-    use crate::local::Local;
-
-    if !Local::is_wanted(&env) {
-        return serve_what_is_there().await;
-    }
-    // What is wrong is said before anything is started.
-    let rehearsal = settings(&Local::rehearsal(env))?;
-    begin_log(&rehearsal)?;
-    say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
-    let local = Local::start().await?;
-    let settings = settings(&local.vars(env))?;
-    migrate(&settings).await?;
-    local.settle(settings.databases.url(Repos::PRIMARY.code)?).await?;
-    let served = serve(&settings).await;
-    local.stop().await?;
-    served
-}
-
-#[cfg(not(feature = "lab"))]
-async fn start_and_serve() -> Result<(), Failed> {
-    serve_what_is_there().await
-}
-
-/// Serves from the databases that the environment names.
-async fn serve_what_is_there() -> Result<(), Failed> {
-    let settings = settings(&env)?;
-    begin_log(&settings)?;
-    if settings.is_key_made_up && !settings.host.is_loopback() {
-        tracing::warn!("SECRET_KEY is not set: a visitor's cookies will mean nothing to another instance, nor after a restart");
-    }
-    if settings.development {
-        migrate(&settings).await?;
-    }
-    serve(&settings).await
-}
-
-fn begin_log(settings: &Settings) -> Result<(), Failed> {
-    let log = EnvFilter::try_new(&settings.log)?;
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
-    Ok(())
-}
-
-async fn migrate(settings: &Settings) -> Result<(), Failed> {
-    report(&migrations::run(settings.databases.url(Repos::PRIMARY.code)?).await?)
-}
-
-/// Serves until a signal comes, and then finishes what is in flight.
-async fn serve(settings: &Settings) -> Result<(), Failed> {
-    metrics::record()?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let running = server::start(settings).await?;
-    let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
-    if let Some(region) = region.filter(|region| !Repos::knows(region)) {
-        tracing::warn!(
-            region,
-            "FLY_REGION is no region and no place that regions.toml or Fly knows; the primary serves the reads"
-        );
-    }
-    // From here on it serves, whether or not anybody reads what it prints.
-    let _ = say(&format!(
-        "{}\nThis instance plays {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",
-        regions::table(Some(&settings.databases)),
-        region.unwrap_or("no region"),
-        running.reads_from(),
-        running.address,
-        running.metrics_address,
-    ));
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    let _ = say("\nFinishing the requests in flight …\n");
-    tokio::select! {
-        () = running.stop() => Ok(()),
-        _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C".into()),
-    }
-}
-
-fn settings(vars: &impl Vars) -> Result<Settings, Failed> {
-    Ok(Settings::from_vars(vars).map_err(WrongSettings)?)
 }
 
 fn database_settings(vars: &impl Vars) -> Result<archipelago::Settings, Failed> {
