@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::repos::Repos;
 use crate::settings::Vars;
-use crate::{migrations, regions};
+use crate::{bench, migrations, regions};
 
 /// Users pages that read from the Postgres replica nearest to this instance, and write to the primary.
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ Settings come from the environment:
   SECRET_KEY             64 hex digits that sign the cookies; required on Fly
   RUST_LOG               what is logged: info,actix_server=warn";
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 enum Command {
     /// Serve the pages (the default).
     #[default]
@@ -42,10 +42,13 @@ enum Command {
     Migrate,
     /// Print the compiled regions, their hosts as the environment has them, and the order of nearness.
     Regions,
+    /// Compare every region's database as seen from this instance: how fast it answers, and how evenly.
+    #[command(after_help = bench::NOTES)]
+    Bench(bench::Options),
 }
 
 /// What a command ends with, to be printed.
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Several wrong settings, one a line.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,7 @@ impl Cli {
                 let ran = migrations::run(settings.url(Repos::PRIMARY.code)?).await?;
                 if ran.is_empty() { say("nothing to migrate\n") } else { report(&ran) }
             }
+            Command::Bench(options) => bench::run(&options, env).await,
             Command::Regions => {
                 let settings = database_settings(&env);
                 let (table, orders, rules) = (regions::table(settings.as_ref().ok()), regions::orders(), regions::rules());
@@ -75,7 +79,7 @@ impl Cli {
     }
 }
 
-fn database_settings(vars: &impl Vars) -> Result<archipelago::Settings, Failed> {
+pub(crate) fn database_settings(vars: &impl Vars) -> Result<archipelago::Settings, Failed> {
     Ok(archipelago::Settings::from_vars::<Repos>(vars).map_err(WrongSettings)?)
 }
 
@@ -88,7 +92,7 @@ fn report(migrations: &[String]) -> Result<(), Failed> {
 }
 
 /// To standard output. Unlike `print!`, ends without a panic when nobody reads it any more.
-fn say(text: &str) -> Result<(), Failed> {
+pub(crate) fn say(text: &str) -> Result<(), Failed> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
