@@ -3,6 +3,7 @@
 //! The way of a request: `routes` → `pages` → `reads` (a [`Reader`](repos::Reader)) or `writes` (a [`Writer`](repos::Writer)) →
 //! `repos`, which is generated from regions.toml.
 
+pub mod bench;
 pub mod cli;
 pub mod failure;
 pub mod form;
@@ -14,6 +15,7 @@ pub mod notice;
 pub mod origin;
 pub mod pages;
 pub mod paging;
+pub mod plain_table;
 pub mod reads;
 pub mod regions;
 pub mod repos;

@@ -1,7 +1,7 @@
 //! Every read of the app. A `Reader` has no method that writes.
 
 use archipelago::Error;
-use diesel::dsl::AsSelect;
+use diesel::dsl::{AsSelect, Find, Select};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 
@@ -37,5 +37,14 @@ pub type PageQuery = users::BoxedQuery<'static, Pg, AsSelect<User, Pg>>;
 /// # Errors
 /// When the database cannot answer.
 pub async fn user(reader: &Reader, id: i64) -> Result<Option<User>, Error> {
-    reader.optional(users::table.find(id).select(User::as_select())).await
+    reader.optional(user_query(id)).await
 }
+
+/// One user.
+#[must_use]
+pub fn user_query(id: i64) -> UserQuery {
+    users::table.find(id).select(User::as_select())
+}
+
+/// A SELECT of one user.
+pub type UserQuery = Select<Find<users::table, i64>, AsSelect<User, Pg>>;

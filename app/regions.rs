@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use archipelago::RepoSet;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 
+use crate::plain_table::{plain_table, trimmed};
 use crate::repos::Repos;
 
 /// Every region with its repo, role, place, and the host and port that `settings` resolve; without settings, a dash.
 #[must_use]
 pub fn table(settings: Option<&archipelago::Settings>) -> String {
-    let mut table = plain_table(["REGION", "REPO", "ROLE", "PLACE", "HOST", "PORT"]);
+    let mut table = plain_table(["REGION", "REPO", "ROLE", "PLACE", "HOST", "PORT"], 6);
     for info in Repos::REGIONS {
         let url = settings.and_then(|settings| settings.url(info.code).ok());
         let (host, port) = url.map_or(("-".to_owned(), "-".to_owned()), |url| (url.host(), url.port().to_string()));
@@ -28,7 +27,7 @@ pub fn orders() -> String {
     for place in <Repos as RepoSet>::PLACES {
         places.entry(<Repos as RepoSet>::nearest_to(place).collect()).or_default().push(place);
     }
-    let mut table = plain_table(["FROM", "NEAREST FIRST"]);
+    let mut table = plain_table(["FROM", "NEAREST FIRST"], 2);
     for (order, places) in places {
         table.add_row([places.join(" "), order.join(" ")]);
     }
@@ -43,17 +42,4 @@ pub fn rules() -> String {
     let _ = writeln!(rules, "max lag    {:?}", <Repos as RepoSet>::MAX_LAG);
     let _ = writeln!(rules, "writes     {}", <Repos as RepoSet>::WRITES);
     rules
-}
-
-fn plain_table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-}
-
-fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }

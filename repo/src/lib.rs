@@ -45,6 +45,8 @@ mod url;
 
 #[cfg(feature = "actix")]
 pub mod actix;
+#[cfg(feature = "bench")]
+pub mod bench;
 
 pub use archipelago_macros::repos;
 

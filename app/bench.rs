@@ -1,0 +1,182 @@
+//! `archipelago bench`: how fast every region's database answers, as seen from this instance's region.
+//!
+//! The measuring is `archipelago::bench`; here are the queries, and what is printed, drawn and written of the outcome.
+
+mod axis;
+mod databases;
+mod files;
+mod picture;
+mod progress;
+mod queries;
+mod report;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use archipelago::RepoSet;
+use archipelago::bench::Plan;
+use clap::value_parser;
+use humantime::{format_duration, parse_duration};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::databases::Databases;
+use self::progress::Progress;
+use self::queries::{Query, Work};
+use self::report::{Report, Row};
+use crate::cli::{Failed, say};
+use crate::repos::Repos;
+use crate::settings::Vars;
+
+/// What is measured, and where it is written.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// What each database is asked.
+    #[arg(long, value_enum, default_value_t)]
+    query: Query,
+    /// The region that this instance plays, where the databases are those under .lab/: the primary's, if not FLY_REGION's.
+    #[arg(long, value_name = "REGION")]
+    from: Option<String>,
+    /// For how long each region is measured.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
+    time: Duration,
+    /// For how long each region is asked before that, without counting: connections are opened, caches filled.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
+    warm_up: Duration,
+    /// Loops that ask at the same time.
+    #[arg(long, value_name = "LOOPS", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1000))]
+    parallel: u32,
+    /// Iterations per second, of all loops together; a latency then counts from the moment when its iteration was due.
+    /// Without it each loop asks again as soon as it has its answer.
+    #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
+    /// Also write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Also draw the distributions as a picture.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// What `--help` says below the options.
+pub const NOTES: &str = "\
+A duration is 5s, 500ms, 1m 30s. Ctrl-C ends the benchmark, and shows what was measured until then.
+It ends with status 1 when a region gave no figures, or when it was interrupted.";
+
+/// Why there is no benchmark, or not a whole one.
+#[derive(Debug, thiserror::Error)]
+enum BenchError {
+    #[error("nothing was measured for {}: every iteration failed, see above", .0.join(", "))]
+    NoFigures(Vec<&'static str>),
+    #[error("interrupted: {measured} of {regions} regions were measured, the last of them perhaps not for the whole time")]
+    Interrupted { measured: usize, regions: u32 },
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// When it cannot begin, was interrupted, or a region gave no figures.
+pub async fn run(options: &Options, vars: impl Vars + Copy) -> Result<(), Failed> {
+    for path in options.json.iter().chain(&options.svg) {
+        files::check(path)?;
+    }
+    let databases = Databases::seen_from(options.from.as_deref(), vars).await?;
+    let benched = on(&databases.settings, options).await;
+    databases.leave().await?;
+    benched
+}
+
+async fn on(settings: &archipelago::Settings, options: &Options) -> Result<(), Failed> {
+    let &Options { query, time, warm_up, parallel, rate, .. } = options;
+    let plan = Plan { warm_up, time, parallel, rate };
+    let settings = settings.clone().with_pool_size(settings.pool_size().max(parallel));
+    let repos = Repos::connect(&settings).await?;
+    let work = Work::prepare(query, &repos).await?;
+    let mut report = Report::new(settings.region(), query, plan);
+    say(&heading(&report, &work, settings.pool_size()))?;
+
+    let (rows, is_whole) = measure(plan, &work, &repos).await?;
+    work.clean_up(&repos).await?;
+    repos.shutdown().await;
+
+    let (measured, regions) = (rows.len(), query.count());
+    report.fill(rows);
+    say(&table::of(&report))?;
+    if let Some(path) = &options.json {
+        files::write(path, &report.json()?)?;
+    }
+    if let Some(path) = &options.svg {
+        files::write(path, &picture::of(&report)?)?;
+    }
+    let without: Vec<_> = report.rows.iter().filter(|row| row.figures.is_none()).map(|row| row.region).collect();
+    if !is_whole {
+        Err(BenchError::Interrupted { measured, regions }.into())
+    } else if !without.is_empty() {
+        Err(BenchError::NoFigures(without).into())
+    } else {
+        Ok(())
+    }
+}
+
+/// One region after the other; false when a signal has ended it.
+async fn measure(plan: Plan, work: &Work, repos: &Repos) -> Result<(Vec<Row>, bool), Failed> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let progress = Progress::new(&plan, work.query().count());
+    let (mut rows, is_whole) = (Vec::new(), Cell::new(true));
+    for (done, info) in (0..).zip(work.query().regions()) {
+        let _moving = progress.moving(done, info.code);
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            is_whole.set(false);
+        };
+        let outcome = plan.measure(stop, async || work.run(repos, info.code).await).await?;
+        // A signal during the warm-up leaves nothing to show.
+        if outcome.succeeded + outcome.errors > 0 {
+            rows.push(Row::of(info, &outcome));
+        }
+        if !is_whole.get() {
+            break;
+        }
+    }
+    Ok((rows, is_whole.get()))
+}
+
+/// What is about to be run.
+fn heading(report: &Report, work: &Work, pool_size: u32) -> String {
+    let Plan { warm_up, time, .. } = report.plan;
+    let whole = (warm_up + time) * report.query.count();
+    let mut text = format!(
+        "{}: {}\n{}\n\nFrom {}: {}.\n{} for each region, after {} of warm-up, one region after the other: about {}. \
+         Up to {pool_size} connections to each.\n",
+        report.query.name(),
+        report.query.meaning(),
+        work.statements(),
+        report.place(),
+        report.pace(),
+        format_duration(time),
+        format_duration(warm_up),
+        format_duration(whole),
+    );
+    if report.query == Query::Write {
+        text += &format!("Only the primary, {}, has a row: a replica takes no writes.\n", Repos::PRIMARY.code);
+    }
+    if cfg!(debug_assertions) {
+        text += "This program was built without optimization: times below some milliseconds are shorter with `cargo run --release`.\n";
+    }
+    text + "\n"
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("in no time nothing can be measured; write a duration such as 5s or 500ms".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,155 @@
+//! What the databases are asked: the reads of the pages, and a write of the benchmark's own.
+
+use archipelago::{Error, RegionInfo, Role};
+use clap::ValueEnum;
+use diesel::debug_query;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+
+use crate::paging::Cursor;
+use crate::reads;
+use crate::repos::Repos;
+use crate::schema::users;
+use crate::users::{NewUser, User};
+
+/// The name of the users that the benchmark inserts, by which they are found again.
+const OWN: &str = "archipelago bench, to be deleted";
+
+/// What each database is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Query {
+    /// The first page of the list of users.
+    #[default]
+    Index,
+    /// The first user, by id.
+    Show,
+    /// Insert a user at the primary and delete it again; removes what is left of them, and uses up ids.
+    Write,
+}
+
+impl Query {
+    /// As `--query` has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Show => "show",
+            Self::Write => "write",
+        }
+    }
+
+    pub(super) fn meaning(self) -> &'static str {
+        match self {
+            Self::Index => "the first page of the list of users",
+            Self::Show => "the first user, by id",
+            Self::Write => "a user inserted, and deleted again",
+        }
+    }
+
+    /// The regions whose databases can answer.
+    pub(super) fn regions(self) -> impl Iterator<Item = &'static RegionInfo> {
+        Repos::REGIONS.iter().filter(move |info| self != Self::Write || info.role == Role::Primary)
+    }
+
+    /// How many those are.
+    pub(super) fn count(self) -> u32 {
+        self.regions().map(|_| 1).sum()
+    }
+}
+
+/// A query with what it needs to be run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    Index,
+    Show { id: i64 },
+    Write,
+}
+
+/// Why a query cannot be run, or left something behind.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkError {
+    #[error("there is no user to show; create one, or write --query index")]
+    NoUser,
+    #[error("no user could be looked up in any region; the last one said: {0}")]
+    NoAnswer(Error),
+    #[error(
+        "users named `{OWN}` could not be removed: {0}; once the primary takes writes, \
+         `archipelago bench --query write --time 1s` removes them"
+    )]
+    Leftovers(Error),
+}
+
+impl Work {
+    /// Finds what there is to ask for. Only `write` changes anything: it removes what an interrupted run has left.
+    pub(super) async fn prepare(query: Query, repos: &Repos) -> Result<Self, WorkError> {
+        let work = match query {
+            Query::Index => Self::Index,
+            Query::Show => Self::Show { id: first_user(repos).await? },
+            Query::Write => Self::Write,
+        };
+        work.clean_up(repos).await?;
+        Ok(work)
+    }
+
+    pub(super) fn query(self) -> Query {
+        match self {
+            Self::Index => Query::Index,
+            Self::Show { .. } => Query::Show,
+            Self::Write => Query::Write,
+        }
+    }
+
+    /// What is sent.
+    pub(super) fn statements(self) -> String {
+        match self {
+            Self::Index => debug_query::<Pg, _>(&reads::page_query(Cursor::default())).to_string(),
+            Self::Show { id } => debug_query::<Pg, _>(&reads::user_query(id)).to_string(),
+            Self::Write => "INSERT INTO users … RETURNING id, then DELETE FROM users WHERE id = …; both are committed at once, \
+                            and after each the position of its commit is asked for: four round trips"
+                .to_owned(),
+        }
+    }
+
+    /// One iteration. Returns how many rows it read or wrote.
+    pub(super) async fn run(self, repos: &Repos, region: &str) -> Result<usize, Error> {
+        match self {
+            Self::Index => {
+                let users: Vec<User> = repos.replica_in(region).load(reads::page_query(Cursor::default())).await?;
+                Ok(users.len())
+            }
+            Self::Show { id } => {
+                let user: Option<User> = repos.replica_in(region).optional(reads::user_query(id)).await?;
+                Ok(usize::from(user.is_some()))
+            }
+            Self::Write => {
+                let user = NewUser { name: OWN.to_owned(), age: 0 };
+                let insert = diesel::insert_into(users::table).values(&user).returning(users::id);
+                let id: i64 = repos.primary().get_result(insert).await?.value;
+                repos.primary().execute(diesel::delete(users::table.find(id))).await?;
+                Ok(1)
+            }
+        }
+    }
+
+    /// Removes what iterations have left that were cut short. Of those who only read there is nothing.
+    pub(super) async fn clean_up(self, repos: &Repos) -> Result<(), WorkError> {
+        if let Self::Write = self {
+            let own = users::table.filter(users::name.eq(OWN));
+            repos.primary().execute(diesel::delete(own)).await.map_err(WorkError::Leftovers)?;
+        }
+        Ok(())
+    }
+}
+
+/// The id of the first user, from the first region that answers.
+async fn first_user(repos: &Repos) -> Result<i64, WorkError> {
+    let mut last = WorkError::NoUser;
+    for info in Repos::REGIONS {
+        let first = users::table.select(users::id).order(users::id);
+        match repos.replica_in(info.code).first::<i64, _>(first).await {
+            Ok(id) => return Ok(id),
+            Err(error) if error.is_not_found() => return Err(WorkError::NoUser),
+            Err(error) => last = WorkError::NoAnswer(error),
+        }
+    }
+    Err(last)
+}
