@@ -1,14 +1,14 @@
 //! The databases of a developer's machine: a real primary and real replicas under `.lab/`, started and stopped with the program.
 
 use std::collections::HashMap;
-use std::env::VarError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago::{DatabaseUrl, RepoSet, Role, override_variable};
-use archipelago_lab::{LabError, World};
+use archipelago::{RepoSet, Role, override_variable};
+use archipelago_lab::{Distances, LabError, World};
 use diesel_async::RunQueryDsl;
 
+use crate::migrations;
 use crate::repos::Repos;
 use crate::settings::Vars;
 
@@ -22,10 +22,9 @@ const SEED: &str = "
 /// For a replica to show the migrations: far more than they take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The servers, and the variables that lead to them.
+/// The servers.
 pub struct Local {
     world: World,
-    vars: HashMap<String, String>,
 }
 
 impl Local {
@@ -36,43 +35,51 @@ impl Local {
         !is_set("DATABASE_URL") && !named && !crate::settings::is_on_fly(vars)
     }
 
-    /// Starts a server for every region of regions.toml.
+    /// The region that a single instance plays where nobody says: reading from a replica is what a newcomer sees first.
+    pub fn usual_region() -> &'static str {
+        Repos::REGIONS.iter().find(|info| info.role == Role::Replica).unwrap_or(Repos::PRIMARY).code
+    }
+
+    /// Starts a server for every region of regions.toml, so far apart.
     ///
     /// # Errors
     /// When there is no `PostgreSQL`, or it does not start.
-    pub async fn start() -> Result<Self, LabError> {
-        let replicas = || Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
-        let world = World::builder().primary(Repos::PRIMARY.code).replicas(replicas()).folder(folder()).start().await?;
-        let mut vars: HashMap<_, _> = world.servers().map(|server| (override_variable(server.region()), server.url())).collect();
-        // Reading from a replica is what a newcomer sees first.
-        if let Some(first) = replicas().next() {
-            vars.insert("FLY_REGION".to_owned(), first.to_owned());
-        }
-        Ok(Self { world, vars })
+    pub async fn start(distances: Distances) -> Result<Self, LabError> {
+        let replicas = Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
+        let world = World::builder().primary(Repos::PRIMARY.code).replicas(replicas).distances(distances);
+        Ok(Self { world: world.folder(folder()).start().await? })
     }
 
-    /// The environment as it will be once the servers run, to see whether the rest of it is right.
-    pub fn rehearsal(env: impl Vars) -> impl Vars {
-        completed(env, HashMap::from([("DATABASE_URL".to_owned(), "postgres://localhost".to_owned())]))
-    }
-
-    /// The environment, completed by what it does not say: where the databases are.
-    pub fn vars(&self, env: impl Vars) -> impl Vars {
-        completed(env, self.vars.clone())
-    }
-
-    /// A few users to look at, where there never was one; then waits until every replica shows what the primary has.
+    /// Runs the migrations, whose names it returns, and makes a few users to look at where there never was one. Returns when
+    /// every replica shows what the primary has.
     ///
     /// # Errors
     /// When a database refuses, or a replica does not catch up.
-    pub async fn settle(&self, primary: &DatabaseUrl) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut connection = primary.connect().await?;
-        diesel::sql_query(SEED).execute(&mut connection).await?;
+    pub async fn prepare(&self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let primary = self.world.primary().url().parse()?;
+        let ran = migrations::run(&primary).await?;
+        diesel::sql_query(SEED).execute(&mut primary.connect().await?).await?;
         let position = self.world.primary().position().await?;
         for replica in self.world.replicas() {
             replica.wait_until_replayed(position, PATIENCE).await?;
         }
-        Ok(())
+        Ok(ran)
+    }
+
+    /// The servers themselves.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The variables of an instance in `region`: its name, and the databases as they are seen from there.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub fn seen_from(&self, region: &str) -> Result<HashMap<String, String>, LabError> {
+        let urls = self.world.servers().map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
+        let region = Ok(("FLY_REGION".to_owned(), region.to_owned()));
+        urls.chain([region]).collect()
     }
 
     /// Stops every server.
@@ -84,15 +91,27 @@ impl Local {
     }
 }
 
-fn completed(env: impl Vars, more: HashMap<String, String>) -> impl Vars {
-    move |name: &str| match env(name) {
-        Err(VarError::NotPresent) => more.get(name).cloned().ok_or(VarError::NotPresent),
-        Ok(value) if value.is_empty() => more.get(name).cloned().ok_or(VarError::NotPresent),
-        said => said,
-    }
+/// The environment as it will be once the servers run, to see whether the rest of it is right.
+pub fn rehearsal(env: impl Vars) -> impl Vars {
+    with(HashMap::from([("DATABASE_URL".to_owned(), "postgres://localhost".to_owned())]), env)
+}
+
+/// These variables, and all others as the environment has them.
+pub fn with(own: HashMap<String, String>, env: impl Vars) -> impl Vars {
+    move |name: &str| own.get(name).cloned().map_or_else(|| env(name), Ok)
 }
 
 /// `.lab/` beside regions.toml, which is where `cargo run` says that the package is.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join(".lab")
+}
+
+/// How far apart the places are that regions.toml knows: the file that this program was built from.
+///
+/// # Errors
+/// None in a program that was built, as the build checks the file.
+pub fn distances() -> Result<Distances, Box<dyn std::error::Error + Send + Sync>> {
+    let regions = archipelago_regions::check("regions.toml", include_str!("../regions.toml"), None);
+    let regions = regions.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    Ok(Distances::among(regions.places))
 }

@@ -4,7 +4,7 @@ use archipelago::{RepoSet, Settings};
 
 use crate::cli::{Failed, database_settings};
 #[cfg(feature = "lab")]
-use crate::local::Local;
+use crate::local::{self, Local, rehearsal, with};
 use crate::repos::Repos;
 use crate::settings::Vars;
 
@@ -38,7 +38,7 @@ impl Databases {
             return Ok(Self { settings: of_this_machine(from, &vars)?, local: None });
         }
         // What is wrong is said before anything is started.
-        let rehearsal = database_settings(&Local::rehearsal(vars))?;
+        let rehearsal = database_settings(&rehearsal(vars))?;
         let region = from.or(Some(rehearsal.region()).filter(|region| !region.is_empty())).unwrap_or(Repos::PRIMARY.code);
         if !<Repos as RepoSet>::knows(region) {
             let known = Repos::REGIONS.iter().map(|info| info.code).chain(Repos::PLACES.iter().copied());
@@ -48,11 +48,9 @@ impl Databases {
             return Err(FromError::Unknown { given: region.to_owned(), known }.into());
         }
         crate::cli::say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
-        let local = Local::start().await?;
-        let settings = database_settings(&local.vars(vars))?.in_region(region);
-        let primary = settings.url(Repos::PRIMARY.code)?;
-        crate::migrations::run(primary).await?;
-        local.settle(primary).await?;
+        let local = Local::start(local::distances()?).await?;
+        local.prepare().await?;
+        let settings = database_settings(&with(local.seen_from(region)?, vars))?;
         Ok(Self { settings, local: Some(local) })
     }
 

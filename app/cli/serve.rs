@@ -17,19 +17,19 @@ use crate::{metrics, migrations, regions, server};
 /// What to print before the program ends with status 1.
 #[cfg(feature = "lab")]
 pub async fn serve() -> Result<(), Failed> {
-    use crate::local::Local;
+    use crate::local::{Local, rehearsal, with};
 
     if !Local::is_wanted(&env) {
         return serve_what_is_there().await;
     }
     // What is wrong is said before anything is started.
-    let rehearsal = settings(&Local::rehearsal(env))?;
+    let rehearsal = settings(&rehearsal(env))?;
     begin_log(&rehearsal)?;
     say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
-    let local = Local::start().await?;
-    let settings = settings(&local.vars(env))?;
-    migrate(&settings).await?;
-    local.settle(settings.databases.url(Repos::PRIMARY.code)?).await?;
+    let local = Local::start(archipelago_lab::Distances::default()).await?;
+    report(&local.prepare().await?)?;
+    let region = Some(rehearsal.databases.region()).filter(|region| !region.is_empty());
+    let settings = settings(&with(local.seen_from(region.unwrap_or(Local::usual_region()))?, env))?;
     let served = serve_until_told(&settings).await;
     local.stop().await?;
     served
@@ -57,7 +57,7 @@ async fn serve_what_is_there() -> Result<(), Failed> {
     serve_until_told(&settings).await
 }
 
-fn begin_log(settings: &Settings) -> Result<(), Failed> {
+pub(super) fn begin_log(settings: &Settings) -> Result<(), Failed> {
     let log = EnvFilter::try_new(&settings.log)?;
     tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
     Ok(())
@@ -100,6 +100,6 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failed> {
     }
 }
 
-fn settings(vars: &impl Vars) -> Result<Settings, Failed> {
+pub(super) fn settings(vars: &impl Vars) -> Result<Settings, Failed> {
     Ok(Settings::from_vars(vars).map_err(WrongSettings)?)
 }
