@@ -1,4 +1,4 @@
-//! regions.toml files beside all that the crate says about them: `mistakes/*.txt` and `good/*.txt`.
+//! regions.toml files beside all that the crate says about them: `mistakes/*.txt` and `good/*.txt`; and files of distances.
 //!
 //! `BLESS=1 cargo test -p archipelago-regions --test fixtures` writes what it says now; read the diff before committing.
 
@@ -6,7 +6,7 @@ mod fixtures {
     pub mod folder;
 }
 
-use archipelago_regions::{Mistake, check, render};
+use archipelago_regions::{Mistake, check, check_distances, render};
 use fixtures::folder::{Case, compare_all};
 
 #[test]
@@ -25,6 +25,16 @@ fn a_good_file_becomes_one_macro_call() {
         Err(mistakes) => lines(&mistakes),
     });
     assert!(cases > 0);
+}
+
+#[test]
+fn a_file_of_distances_is_as_strict() {
+    let known = ["ams", "fra", "nrt", "ord", "syd"];
+    let cases = compare_all("distances", |case: &Case| match check_distances("distances.toml", &case.source, &known) {
+        Ok(distances) => distances.iter().map(|it| format!("{}-{} {:?}\n", it.a, it.b, it.round_trip)).collect(),
+        Err(mistakes) => lines(&mistakes),
+    });
+    assert!(cases > 4, "only {cases} files of distances are left");
 }
 
 fn lines(mistakes: &[Mistake]) -> String {
