@@ -26,6 +26,7 @@ pub struct Builder {
     folder: Option<PathBuf>,
     search: Search,
     distances: Distances,
+    shared: bool,
 }
 
 impl Builder {
@@ -64,6 +65,13 @@ impl Builder {
         self
     }
 
+    /// Tests share the servers: what harms one is refused.
+    #[cfg(feature = "macros")]
+    pub(crate) fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
     /// Starts the servers. Returns when the primary accepts connections, and every replica streams
     /// and has replayed all that the primary has.
     ///
@@ -88,7 +96,7 @@ impl Builder {
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
         let lines = Lines::new(self.distances);
-        let site = Arc::new(Site { postgres, secrets, place });
+        let site = Arc::new(Site { postgres, secrets, place, shared: self.shared });
 
         if !complete {
             cluster::init(&site, &self.primary).await?;
