@@ -66,6 +66,7 @@ mod port;
 mod postgres;
 mod process;
 mod region;
+mod scram;
 mod secrets;
 mod server;
 mod session;
