@@ -36,17 +36,15 @@
 //! `#[archipelago_lab::test(…)]` gives a test a [`World`], on servers that it shares with other tests
 //! or on its own; see [`test`](macro@test).
 //!
-//! # What is shared
-//!
-//! Everything in one world: servers, roles, passwords. [`World::create_database`] gives a test a
-//! database of its own. Pausing or stopping a server is felt by everybody who uses that world.
+//! Everybody who uses a world shares its servers, roles and passwords, and feels it when a server is
+//! paused or stopped; [`World::create_database`] keeps the data apart.
 //!
 //! # Finding PostgreSQL
 //!
 //! See [`Search`].
 
 /// The examples of the README are compiled like those of the code.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -1,4 +1,5 @@
 //! `#[archipelago_lab::test]`, by its users: what a test gets, what it shares, and what is left of it.
+#![cfg(feature = "macros")]
 
 mod sql;
 

