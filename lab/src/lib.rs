@@ -102,9 +102,9 @@ mod world;
 ///
 /// `cargo nextest` runs each test in a process of its own: nothing is shared, and each starts its servers.
 ///
-/// The test is an ordinary one, so `#[ignore]`, `#[should_panic]` and a `Result` work as always. It runs on a multi-threaded
-/// tokio runtime of its own. It fails when it has not ended within five minutes: each of its waits should have a deadline
-/// much shorter than that.
+/// The test is an ordinary one, so `#[ignore]`, `#[should_panic]` and a `Result` work as always; but give `should_panic` its
+/// `expected`, as a test panics, too, when there are no servers for it. It runs on a multi-threaded tokio runtime of its own. It
+/// fails when it has not ended within five minutes: each of its waits should have a deadline much shorter than that.
 #[cfg(feature = "macros")]
 pub use archipelago_lab_macros::test;
 pub use builder::Builder;

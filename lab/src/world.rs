@@ -41,17 +41,17 @@ impl World {
     }
 
     pub(crate) fn of(machines: Machines) -> Self {
-        Self::with_database(Arc::new(machines), APP.into())
+        Self::with_database(Arc::new(machines), &APP.into())
     }
 
-    fn with_database(machines: Arc<Machines>, database: Arc<str>) -> Self {
+    fn with_database(machines: Arc<Machines>, database: &Arc<str>) -> Self {
         let servers = machines.all.iter().map(|machine| Server::new(machine.clone(), database.clone())).collect();
         Self { servers, machines }
     }
 
     /// Another handle to the same servers, whose URLs lead to this database.
     #[cfg(feature = "macros")]
-    pub(crate) fn on_database(&self, database: Arc<str>) -> Self {
+    pub(crate) fn on_database(&self, database: &Arc<str>) -> Self {
         Self::with_database(self.machines.clone(), database)
     }
 

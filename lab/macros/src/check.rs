@@ -81,11 +81,8 @@ impl Mistakes {
         if signature.asyncness.is_none() {
             self.add(signature.fn_token.span, "a test with a world is asynchronous; write `async fn`");
         }
-        if !signature.generics.params.is_empty() {
-            self.add(
-                signature.generics.lt_token.map_or(signature.ident.span(), |lt| lt.span),
-                "nobody could say for which type a generic test runs; write one without parameters",
-            );
+        if let Some(opening) = signature.generics.lt_token {
+            self.add(opening.span, "nobody could say for which type a generic test runs; write one without parameters");
         }
         if signature.inputs.len() != 1 {
             self.add(

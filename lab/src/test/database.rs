@@ -29,7 +29,7 @@ impl Database {
 
     /// The servers, with URLs that lead here.
     pub(super) fn world(&self) -> World {
-        self.servers.on_database(self.name.clone())
+        self.servers.on_database(&self.name)
     }
 }
 
