@@ -12,7 +12,7 @@ use crate::postgres::Search;
 use crate::secrets::{ADMIN, APP, REPLICATOR, Secrets};
 use crate::site::Site;
 use crate::world::Machines;
-use crate::{Distances, LabError, Lines, World, cluster, region, stale, sweep};
+use crate::{Distances, LabError, Lines, World, cluster, region, scram, stale, sweep};
 
 /// Replicas that start at the same time: more would only compete for the disk.
 const AT_ONCE: usize = 4;
@@ -26,6 +26,7 @@ pub struct Builder {
     folder: Option<PathBuf>,
     search: Search,
     distances: Distances,
+    shared: bool,
 }
 
 impl Builder {
@@ -64,6 +65,13 @@ impl Builder {
         self
     }
 
+    /// Tests share the servers: what harms one is refused.
+    #[cfg(feature = "macros")]
+    pub(crate) fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
     /// Starts the servers. Returns when the primary accepts connections, and every replica streams
     /// and has replayed all that the primary has.
     ///
@@ -88,7 +96,7 @@ impl Builder {
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
         let lines = Lines::new(self.distances)?;
-        let site = Arc::new(Site { postgres, secrets, place, lines });
+        let site = Arc::new(Site { postgres, secrets, place, lines, shared: self.shared });
 
         if !complete {
             cluster::init(&site, &self.primary).await?;
@@ -136,8 +144,8 @@ async fn provide_roles(primary: &Machine) -> Result<(), LabError> {
     );
     let there: Vec<String> = session.query(&there, &[]).await.map_err(&failed)?.iter().map(|row| row.get(0)).collect();
     let steps = [
-        (APP, format!("CREATE ROLE {APP} LOGIN PASSWORD '{}'", secrets.app)),
-        (REPLICATOR, format!("CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'", secrets.replicator)),
+        (APP, format!("CREATE ROLE {APP} LOGIN PASSWORD '{}'", scram::verifier(&secrets.app))),
+        (REPLICATOR, format!("CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'", scram::verifier(&secrets.replicator))),
         ("database", format!("CREATE DATABASE {APP} OWNER {APP}")),
     ];
     for (name, statement) in steps {

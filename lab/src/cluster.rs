@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::LabError;
 use crate::process::{Halt, Launch, POLL, Process};
+use crate::scram;
 use crate::secrets::{ADMIN, REPLICATOR};
 use crate::site::Site;
 use crate::stale::UNFINISHED;
@@ -24,7 +25,7 @@ pub(crate) async fn init(site: &Site, region: &str) -> Result<(), LabError> {
     let data = site.place.primary();
     let new = unfinished(site, &data)?;
     let password = site.place.home.join("initdb.password");
-    site.place.write_private(&password, &site.secrets.admin)?;
+    site.place.write_private(&password, &scram::verifier(&site.secrets.admin))?;
     let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
     arguments.extend(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "-U", ADMIN].map(Into::into));
     // What was written is forced to disk later, by the first checkpoint of a server with fsync on.

@@ -185,6 +185,29 @@ pub enum LabError {
         /// How long was waited.
         waited: Duration,
     },
+    /// Other tests use the servers that this would have harmed.
+    #[error(
+        "other tests use the servers of this test too, so it cannot {doing}: give it servers of its own, as in \
+         `#[archipelago_lab::test(primary = \"home\", own_servers)]`"
+    )]
+    Shared {
+        /// What was tried, as a verb.
+        doing: &'static str,
+    },
+    /// A test did not come to an end.
+    #[error("the test `{test}` did not end within {waited:?}: give each of its waits a deadline")]
+    Endless {
+        /// The name of its function.
+        test: &'static str,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// No threads for a test's asynchronous code.
+    #[error("cannot start the runtime of a test: {source}")]
+    NoRuntime {
+        /// What the system answered.
+        source: io::Error,
+    },
     /// A server answered a question of the lab with an error, or not at all.
     #[error("the server of region `{region}` failed to {doing}: {}", in_full(source))]
     Database {

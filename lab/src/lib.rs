@@ -31,10 +31,13 @@
 //! process that is gone, however it went, has closed its pipes. So a world may live in a `static`,
 //! shared by all tests of a file.
 //!
-//! # What is shared
+//! # In a test
 //!
-//! Everything in one world: servers, roles, passwords. [`World::create_database`] gives a test a
-//! database of its own. Pausing or stopping a server is felt by everybody who uses that world.
+//! `#[archipelago_lab::test(…)]` gives a test a [`World`], on servers that it shares with other tests
+//! or on its own; see [`test`](macro@test).
+//!
+//! Everybody who uses a world shares its servers, roles and passwords, and feels it when a server is
+//! paused or stopped; [`World::create_database`] keeps the data apart.
 //!
 //! # How far apart
 //!
@@ -46,7 +49,7 @@
 //! See [`Search`].
 
 /// The examples of the README are compiled like those of the code.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
@@ -67,6 +70,7 @@ mod port;
 mod postgres;
 mod process;
 mod region;
+mod scram;
 mod secrets;
 mod server;
 mod session;
@@ -75,13 +79,48 @@ mod site;
 mod stale;
 mod sweep;
 mod sweeper;
+#[cfg(feature = "macros")]
+mod test;
 mod world;
 
+/// Makes an `async fn` a test that takes a [`World`].
+///
+/// ```rust,test_harness
+/// use archipelago_lab::{LabError, World};
+///
+/// #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+/// async fn every_region_has_a_server(world: World) -> Result<(), LabError> {
+///     assert_eq!(world.servers().count(), 3);
+///     Ok(())
+/// }
+/// ```
+///
+/// - `primary`: the region of the primary.
+/// - `replicas`: the regions with a replica; none, if it is left out.
+/// - `own_servers`: nobody else uses the servers, so the test may harm them. They start with the test and stop with it, which
+///   costs about two seconds.
+///
+/// Without `own_servers` all tests of a process that name the same regions, in the same order, share servers, which start with
+/// the first of these tests. [`Server::url`] leads to a database that is this test's alone: it is made before the test, on every
+/// replica too, which costs about a tenth of a second, and dropped after it. What would harm the neighbours is refused with
+/// [`LabError::Shared`]. What the neighbours can see is what belongs to a whole server: roles, positions in the log,
+/// and the names of databases that a test makes besides its own.
+///
+/// `cargo nextest` runs each test in a process of its own: nothing is shared, and each starts its servers.
+///
+/// The test is an ordinary one, so `#[ignore]`, `#[should_panic]` and a `Result` work as always; but give `should_panic` its
+/// `expected`, as a test panics, too, when there are no servers for it. It runs on a multi-threaded tokio runtime of its own. It
+/// fails when it has not ended within five minutes: each of its waits should have a deadline much shorter than that.
+#[cfg(feature = "macros")]
+pub use archipelago_lab_macros::test;
 pub use builder::Builder;
 pub use distances::Distances;
 pub use error::LabError;
 pub use lines::{Line, Lines};
 pub use postgres::{NotFound, Postgres, Search};
 pub use server::{Role, Server};
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use test::Test as __Test;
 pub use tokio_postgres::types::PgLsn;
 pub use world::World;

@@ -1,4 +1,4 @@
-//! Which names a region may have: they become names of folders and of servers.
+//! Which names a region may have: they become names of folders and of servers. `lab/macros/src/check.rs` follows the same rule.
 
 use std::collections::HashSet;
 

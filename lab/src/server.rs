@@ -49,6 +49,11 @@ impl Server {
         &self.machine
     }
 
+    /// For whoever is about to harm the server: refused where other tests use it too.
+    pub(crate) fn breakable(&self, doing: &'static str) -> Result<&Machine, LabError> {
+        self.machine.site.allows(doing).map(|()| &*self.machine)
+    }
+
     /// The region that this server stands in.
     #[must_use]
     pub fn region(&self) -> &str {
@@ -136,9 +141,9 @@ impl Server {
     /// Returns when it is gone; a server that does not obey within 20 seconds is killed.
     ///
     /// # Errors
-    /// None today: every server can be killed.
+    /// [`LabError::Shared`] in a test on shared servers.
     pub async fn stop(&self) -> Result<(), LabError> {
-        self.machine.stop().await;
+        self.breakable("stop a server")?.stop().await;
         Ok(())
     }
 

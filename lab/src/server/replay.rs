@@ -73,11 +73,13 @@ impl Server {
     /// newer until [`resume_replay`](Self::resume_replay) or a restart.
     ///
     /// # Errors
-    /// When this is no replica, or it does not answer, or does not pause within ten seconds.
+    /// When this is no replica, or it does not answer, or does not pause within ten seconds; [`LabError::Shared`] in a test on
+    /// shared servers.
     pub async fn pause_replay(&self) -> Result<(), LabError> {
         let doing = "pause its replay";
-        let session = self.machine.session(doing).await?;
-        let failed = self.machine.failed_to(doing);
+        let machine = self.breakable("pause a replica")?;
+        let session = machine.session(doing).await?;
+        let failed = machine.failed_to(doing);
         session.execute("SELECT pg_wal_replay_pause()", &[]).await.map_err(&failed)?;
         let until = Instant::now() + PAUSE;
         while Instant::now() < until {
