@@ -6,8 +6,10 @@ mod app {
     pub mod browser;
     pub mod failures;
     pub mod house;
+    pub mod lab;
     pub mod listing;
     pub mod operations;
+    pub mod process;
     pub mod program;
     pub mod replay;
     pub mod routing;

@@ -134,11 +134,8 @@ impl World {
     /// # Errors
     /// [`LabError::Shared`] in a test on shared servers. Servers that do not obey are killed.
     pub async fn shutdown(self) -> Result<(), LabError> {
-<<<<<<< HEAD
-        self.lines().heal_all();
-=======
         self.primary().breakable("shut its world down")?;
->>>>>>> w-attribute
+        self.lines().heal_all();
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {

@@ -16,26 +16,13 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::interval;
 
+use super::process::{Serving, output, program, vars};
 use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
-    command.args(arguments).env_clear().envs(vars).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-async fn output(arguments: &[&str], vars: &HashMap<String, String>) -> (bool, String, String) {
-    let output = program(arguments, vars).output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
-
-fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
+/// Before the address of the pages.
+const LISTENING: &str = "Listening on ";
 
 #[tokio::test]
 async fn help() {
@@ -156,7 +143,7 @@ async fn migrate_runs_once() {
 async fn a_signal_ends_it_in_order() {
     let vars = environment(shared_world().await, "signals").await;
     for signal in ["TERM", "INT"] {
-        let mut serving = Serving::start(&vars).await;
+        let mut serving = Serving::start(&[], &vars, LISTENING).await;
         assert_eq!(Page::of(visitor().get(serving.url("/users"))).await.status, StatusCode::OK);
         serving.signal(signal).await;
         assert!(serving.child.wait().await.unwrap().success(), "{signal}");
@@ -183,7 +170,7 @@ async fn without_a_database_it_starts_its_own() {
     let vars = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()), ("PORT", "0"), ("METRICS_PORT", "0")]);
     let local = format!("{}; role=replica; reason=local", first_replica());
 
-    let mut serving = Serving::start(&vars).await;
+    let mut serving = Serving::start(&[], &vars, LISTENING).await;
     let browser = visitor();
     let list = Page::of(browser.get(serving.url("/users"))).await;
     assert_eq!(list.served_by(), local);
@@ -194,7 +181,7 @@ async fn without_a_database_it_starts_its_own() {
     serving.signal("INT").await;
     assert!(serving.child.wait().await.unwrap().success());
 
-    let mut serving = Serving::start(&vars).await;
+    let mut serving = Serving::start(&[], &vars, LISTENING).await;
     let list = Page::of(browser.get(serving.url("/users"))).await;
     list.assert_shows("Linus");
     assert_eq!(list.body.matches("<bdi>Ada Lovelace</bdi>").count(), 2, "seeded once: in the row and in its question");
@@ -216,48 +203,11 @@ async fn a_wrong_setting_leaves_no_trace() {
 /// A pipe that nobody reads any more is no reason to cut requests off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it_in_order_when_nobody_listens_to_it() {
-    let Serving { mut child, address, lines } = Serving::start(&environment(shared_world().await, "pipe").await).await;
+    let Serving { mut child, address, lines } = Serving::start(&[], &environment(shared_world().await, "pipe").await, LISTENING).await;
     drop(lines);
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     assert!(child.wait().await.unwrap().success(), "{address}");
-}
-
-/// The program, listening.
-struct Serving {
-    child: Child,
-    address: String,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Serving {
-    async fn start(vars: &HashMap<String, String>) -> Self {
-        let mut child = program(&[], vars).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some((_, address)) = line.split_once("Listening on ") {
-                    return Some(address.split(' ').next().unwrap_or_default().to_owned());
-                }
-            }
-            None
-        };
-        let Some(address) = tokio::time::timeout(DEADLINE, listening).await.unwrap() else {
-            let mut error = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
-            panic!("it did not start: {error}");
-        };
-        Self { child, address, lines }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.address)
-    }
-
-    async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
-    }
 }
 
 /// Waits until a session of `database` waits for a lock.

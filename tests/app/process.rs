@@ -1,0 +1,65 @@
+//! The program as a process: started with arguments and an environment, listened to, told to end.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::site::DEADLINE;
+
+pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
+    command.args(arguments).env_clear().envs(vars).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Whether it ended well, and what it said to standard output and standard error.
+pub async fn output(arguments: &[&str], vars: &HashMap<String, String>) -> (bool, String, String) {
+    let output = program(arguments, vars).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+pub fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The program, listening.
+pub struct Serving {
+    pub child: Child,
+    pub address: String,
+    pub lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Serving {
+    /// Starts it, and waits for the line that has the address behind `announced`.
+    pub async fn start(arguments: &[&str], vars: &HashMap<String, String>, announced: &str) -> Self {
+        let mut child = program(arguments, vars).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some((_, address)) = line.split_once(announced) {
+                    return Some(address.split(' ').next().unwrap_or_default().to_owned());
+                }
+            }
+            None
+        };
+        let Some(address) = tokio::time::timeout(DEADLINE, listening).await.unwrap() else {
+            let mut error = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
+            panic!("it did not start: {error}");
+        };
+        Self { child, address, lines }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+    }
+}
