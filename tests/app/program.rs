@@ -18,22 +18,22 @@ use tokio::time::interval;
 
 use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
+pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
     command.args(arguments).env_clear().envs(vars).env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
-async fn output(arguments: &[&str], vars: &HashMap<String, String>) -> (bool, String, String) {
+pub async fn output(arguments: &[&str], vars: &HashMap<String, String>) -> (bool, String, String) {
     let output = program(arguments, vars).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+pub fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
@@ -50,6 +50,7 @@ async fn help() {
           serve    Serve the pages (the default)
           migrate  Run the migrations on the primary
           regions  Print the compiled regions, their hosts as the environment has them, and the order of nearness
+          bench    Compare every region's database as seen from this instance: how fast it answers, and how evenly
           help     Print this message or the help of the given subcommand(s)
 
         Options:
@@ -57,7 +58,7 @@ async fn help() {
           -V, --version  Print version
 
         Settings come from the environment:
-          DATABASE_URL           the primary; without it, `serve` starts PostgreSQL under .lab/
+          DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
           DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
           FLY_REGION             where this instance runs; without it, the primary serves the reads
                                  (under .lab/: it plays the first replica's region)
