@@ -5,6 +5,7 @@
 mod axis;
 mod databases;
 mod files;
+mod heading;
 mod picture;
 mod progress;
 mod queries;
@@ -17,10 +18,9 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago::RepoSet;
 use archipelago::bench::Plan;
 use clap::value_parser;
-use humantime::{format_duration, parse_duration};
+use humantime::parse_duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::databases::Databases;
@@ -34,23 +34,27 @@ use crate::settings::Vars;
 /// What is measured, and where it is written.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// What each database is asked.
+    /// What each database is asked. All but `write` only read.
     #[arg(long, value_enum, default_value_t)]
     query: Query,
-    /// The region that this instance plays, where the databases are those under .lab/: the primary's, if not FLY_REGION's.
+    /// The region that the databases are seen from: `FLY_REGION`, or else the primary's.
+    ///
+    /// With the databases under .lab/ it may be any region. With those of the environment this machine is where it is.
     #[arg(long, value_name = "REGION")]
     from: Option<String>,
     /// For how long each region is measured.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
     time: Duration,
-    /// For how long each region is asked before that, without counting: connections are opened, caches filled.
+    /// For how long each region is asked before that, so that connections are open.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
     warm_up: Duration,
     /// Loops that ask at the same time.
     #[arg(long, value_name = "LOOPS", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1000))]
     parallel: u32,
-    /// Iterations per second, of all loops together; a latency then counts from the moment when its iteration was due.
-    /// Without it each loop asks again as soon as it has its answer.
+    /// Iterations per second, of all loops together; without it each loop asks again at once.
+    ///
+    /// A latency then counts from the moment when its iteration was due, not from when a loop came free for it: a database that
+    /// stalls is charged for everybody who would have come meanwhile.
     #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
     /// Also write the figures as JSON.
@@ -84,22 +88,22 @@ pub async fn run(options: &Options, vars: impl Vars + Copy) -> Result<(), Failed
         files::check(path)?;
     }
     let databases = Databases::seen_from(options.from.as_deref(), vars).await?;
-    let benched = on(&databases.settings, options).await;
+    let compared = compare(&databases.settings, options).await;
     databases.leave().await?;
-    benched
+    compared
 }
 
-async fn on(settings: &archipelago::Settings, options: &Options) -> Result<(), Failed> {
+async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<(), Failed> {
     let &Options { query, time, warm_up, parallel, rate, .. } = options;
     let plan = Plan { warm_up, time, parallel, rate };
     let settings = settings.clone().with_pool_size(settings.pool_size().max(parallel));
     let repos = Repos::connect(&settings).await?;
     let work = Work::prepare(query, &repos).await?;
     let mut report = Report::new(settings.region(), query, plan);
-    say(&heading(&report, &work, settings.pool_size()))?;
+    say(&heading::of(&report, work, settings.pool_size()))?;
 
-    let (rows, is_whole) = measure(plan, &work, &repos).await?;
-    work.clean_up(&repos).await?;
+    let (rows, is_whole) = measure(plan, work, &repos).await?;
+    let cleaned = work.clean_up(&repos).await;
     repos.shutdown().await;
 
     let (measured, regions) = (rows.len(), query.count());
@@ -111,6 +115,7 @@ async fn on(settings: &archipelago::Settings, options: &Options) -> Result<(), F
     if let Some(path) = &options.svg {
         files::write(path, &picture::of(&report)?)?;
     }
+    cleaned?;
     let without: Vec<_> = report.rows.iter().filter(|row| row.figures.is_none()).map(|row| row.region).collect();
     if !is_whole {
         Err(BenchError::Interrupted { measured, regions }.into())
@@ -122,7 +127,7 @@ async fn on(settings: &archipelago::Settings, options: &Options) -> Result<(), F
 }
 
 /// One region after the other; false when a signal has ended it.
-async fn measure(plan: Plan, work: &Work, repos: &Repos) -> Result<(Vec<Row>, bool), Failed> {
+async fn measure(plan: Plan, work: Work, repos: &Repos) -> Result<(Vec<Row>, bool), Failed> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let progress = Progress::new(&plan, work.query().count());
@@ -146,31 +151,6 @@ async fn measure(plan: Plan, work: &Work, repos: &Repos) -> Result<(Vec<Row>, bo
         }
     }
     Ok((rows, is_whole.get()))
-}
-
-/// What is about to be run.
-fn heading(report: &Report, work: &Work, pool_size: u32) -> String {
-    let Plan { warm_up, time, .. } = report.plan;
-    let whole = (warm_up + time) * report.query.count();
-    let mut text = format!(
-        "{}: {}\n{}\n\nFrom {}: {}.\n{} for each region, after {} of warm-up, one region after the other: about {}. \
-         Up to {pool_size} connections to each.\n",
-        report.query.name(),
-        report.query.meaning(),
-        work.statements(),
-        report.place(),
-        report.pace(),
-        format_duration(time),
-        format_duration(warm_up),
-        format_duration(whole),
-    );
-    if report.query == Query::Write {
-        text += &format!("Only the primary, {}, has a row: a replica takes no writes.\n", Repos::PRIMARY.code);
-    }
-    if cfg!(debug_assertions) {
-        text += "This program was built without optimization: times below some milliseconds are shorter with `cargo run --release`.\n";
-    }
-    text + "\n"
 }
 
 fn some_time(text: &str) -> Result<Duration, String> {

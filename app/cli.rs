@@ -22,7 +22,7 @@ pub struct Cli {
 
 const ENVIRONMENT: &str = "\
 Settings come from the environment:
-  DATABASE_URL           the primary; without it, `serve` starts PostgreSQL under .lab/
+  DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
   DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
   FLY_REGION             where this instance runs; without it, the primary serves the reads
                          (under .lab/: it plays the first replica's region)

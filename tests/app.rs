@@ -3,6 +3,7 @@
 //! The regions are those of regions.toml, whichever they are: adding one keeps these tests green.
 
 mod app {
+    pub mod bench;
     pub mod browser;
     pub mod failures;
     pub mod house;

@@ -1,19 +1,16 @@
 //! Where the databases of a benchmark are, and from where they are seen.
 
-use archipelago::{RepoSet, Settings};
+use archipelago::Settings;
 
 use crate::cli::{Failed, database_settings};
-#[cfg(feature = "lab")]
-use crate::local::{self, Local, rehearsal, with};
-use crate::repos::Repos;
 use crate::settings::Vars;
 
 /// Databases that are there until [`leave`](Self::leave) is called.
 pub(super) struct Databases {
-    /// Where they are; the region is the one that they are seen from, empty where nobody said.
+    /// Where they are. Its region is the one that they are seen from, empty where nobody said.
     pub(super) settings: Settings,
     #[cfg(feature = "lab")]
-    local: Option<Local>,
+    local: Option<crate::local::Local>,
 }
 
 /// Why a region cannot be the one that the databases are seen from.
@@ -29,20 +26,44 @@ enum FromError {
     Unknown { given: String, known: Vec<&'static str> },
 }
 
+#[cfg_attr(not(feature = "lab"), expect(clippy::unused_async, reason = "with the lab there are servers to wait for"))]
 impl Databases {
-    /// Those of the environment, as they are seen from this machine; where it names none, those under `.lab/`, as they are
-    /// seen from `from`, from `FLY_REGION`, or from the primary's region.
-    #[cfg(feature = "lab")]
+    /// Those of the environment, as this machine sees them; where it names none, those under `.lab/`, as they are seen from
+    /// `from`, from `FLY_REGION`, or from the primary's region.
     pub(super) async fn seen_from(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, Failed> {
-        if !Local::is_wanted(&vars) {
-            return Ok(Self { settings: of_this_machine(from, &vars)?, local: None });
+        #[cfg(feature = "lab")]
+        if crate::local::Local::is_wanted(&vars) {
+            return Self::under_lab(from, vars).await;
         }
+        Ok(Self {
+            settings: of_this_machine(from, &vars)?,
+            #[cfg(feature = "lab")]
+            local: None,
+        })
+    }
+
+    /// Stops what was started for them.
+    pub(super) async fn leave(self) -> Result<(), Failed> {
+        #[cfg(feature = "lab")]
+        if let Some(local) = self.local {
+            local.stop().await?;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "lab")]
+    async fn under_lab(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, Failed> {
+        use archipelago::RepoSet;
+
+        use crate::local::{self, Local, rehearsal, with};
+        use crate::repos::Repos;
+
         // What is wrong is said before anything is started.
         let rehearsal = database_settings(&rehearsal(vars))?;
-        let region = from.or(Some(rehearsal.region()).filter(|region| !region.is_empty())).unwrap_or(Repos::PRIMARY.code);
-        if !<Repos as RepoSet>::knows(region) {
-            let known = Repos::REGIONS.iter().map(|info| info.code).chain(Repos::PLACES.iter().copied());
-            let mut known: Vec<_> = known.collect();
+        let here = Some(rehearsal.region()).filter(|region| !region.is_empty());
+        let region = from.or(here).unwrap_or(Repos::PRIMARY.code);
+        if !Repos::knows(region) {
+            let mut known: Vec<_> = Repos::REGIONS.iter().map(|info| info.code).chain(Repos::PLACES.iter().copied()).collect();
             known.sort_unstable();
             known.dedup();
             return Err(FromError::Unknown { given: region.to_owned(), known }.into());
@@ -52,29 +73,6 @@ impl Databases {
         local.prepare().await?;
         let settings = database_settings(&with(local.seen_from(region)?, vars))?;
         Ok(Self { settings, local: Some(local) })
-    }
-
-    /// Those of the environment, as they are seen from this machine.
-    #[cfg(not(feature = "lab"))]
-    #[expect(clippy::unused_async, reason = "with the feature `lab` it waits for servers to start")]
-    pub(super) async fn seen_from(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, Failed> {
-        Ok(Self { settings: of_this_machine(from, &vars)? })
-    }
-
-    /// Stops what was started for them.
-    #[cfg(feature = "lab")]
-    pub(super) async fn leave(self) -> Result<(), Failed> {
-        match self.local {
-            Some(local) => Ok(local.stop().await?),
-            None => Ok(()),
-        }
-    }
-
-    /// Nothing was started for them.
-    #[cfg(not(feature = "lab"))]
-    #[expect(clippy::unused_async, reason = "with the feature `lab` it waits for servers to stop")]
-    pub(super) async fn leave(self) -> Result<(), Failed> {
-        Ok(())
     }
 }
 

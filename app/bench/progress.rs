@@ -20,8 +20,8 @@ pub(super) struct Progress {
 impl Progress {
     /// Of a plan that is carried out for so many regions.
     pub(super) fn new(plan: &Plan, regions: u32) -> Self {
-        let time = plan.warm_up + plan.time;
-        let bar = ProgressBar::new(milliseconds(time * regions));
+        let time = plan.warm_up.saturating_add(plan.time);
+        let bar = ProgressBar::new(milliseconds(time.saturating_mul(regions)));
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {eta}") {
             bar.set_style(style);
         }
@@ -38,7 +38,7 @@ impl Progress {
             let mut looks = interval(BETWEEN_LOOKS);
             loop {
                 looks.tick().await;
-                bar.set_position(milliseconds(time * done + begin.elapsed().min(time)));
+                bar.set_position(milliseconds(time.saturating_mul(done).saturating_add(begin.elapsed().min(time))));
             }
         });
         moving

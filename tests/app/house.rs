@@ -30,14 +30,14 @@ fn macros() {
     check("archipelago-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
 }
 
-/// Knows databases. Actix only with the feature of that name; never the lab but in tests, never the regions file.
+/// Knows databases. Actix, and histograms, only with the features `actix` and `bench`; never the lab but in tests, never the regions file.
 #[test]
 fn repo() {
     check(
         "archipelago",
         DependencyKind::Normal,
         &expect![
-            "actix-web archipelago-macros bb8 diesel diesel-async rustls rustls-native-certs thiserror tokio tokio-postgres tokio-postgres-rustls tokio-util tracing url"
+            "actix-web archipelago-macros bb8 diesel diesel-async futures-util hdrhistogram rustls rustls-native-certs thiserror tokio tokio-postgres tokio-postgres-rustls tokio-util tracing url"
         ],
     );
     check("archipelago", DependencyKind::Build, &expect![""]);
@@ -68,7 +68,7 @@ fn app() {
         "archipelago-app",
         DependencyKind::Normal,
         &expect![
-            "actix-web archipelago archipelago-lab askama clap comfy-table diesel diesel-async diesel_migrations futures-util hex metrics metrics-exporter-prometheus serde thiserror tokio tracing tracing-actix-web tracing-subscriber"
+            "actix-web archipelago archipelago-lab askama clap comfy-table diesel diesel-async diesel_migrations futures-util hex humantime indicatif metrics metrics-exporter-prometheus serde serde_json thiserror tokio tracing tracing-actix-web tracing-subscriber"
         ],
     );
     check("archipelago-app", DependencyKind::Build, &expect!["archipelago-regions"]);

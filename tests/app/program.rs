@@ -19,7 +19,7 @@ use tokio::time::interval;
 use super::process::{Serving, output, program, vars};
 use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Before the address of the pages.
 const LISTENING: &str = "Listening on ";
@@ -37,6 +37,7 @@ async fn help() {
           serve    Serve the pages (the default)
           migrate  Run the migrations on the primary
           regions  Print the compiled regions, their hosts as the environment has them, and the order of nearness
+          bench    Compare every region's database as seen from this instance: how fast it answers, and how evenly
           help     Print this message or the help of the given subcommand(s)
 
         Options:
@@ -44,7 +45,7 @@ async fn help() {
           -V, --version  Print version
 
         Settings come from the environment:
-          DATABASE_URL           the primary; without it, `serve` starts PostgreSQL under .lab/
+          DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
           DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
           FLY_REGION             where this instance runs; without it, the primary serves the reads
                                  (under .lab/: it plays the first replica's region)
