@@ -30,7 +30,6 @@ pub struct World {
 pub(crate) struct Machines {
     /// In the order of the description, the primary first.
     pub(crate) all: Vec<Arc<Machine>>,
-    pub(crate) lines: Lines,
     pub(crate) created: bool,
 }
 
@@ -71,7 +70,7 @@ impl World {
     /// The lines between its regions, and to them from anywhere else.
     #[must_use]
     pub fn lines(&self) -> &Lines {
-        &self.machines.lines
+        &self.machines.all[0].site.lines
     }
 
     /// The installation of PostgreSQL that runs here.

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_link_comes_back_to_where_it_was() {
-        for page in ["/a?x=1&y=%20", "/a", "/a?from", "/%3Cscript%3E?\"'=1"] {
+        for page in ["/a?x=1&y=%20", "/a", "/a?from", "/%3Cscript%3E?'=1"] {
             let link = link(&page.parse().unwrap(), "syd").parse().unwrap();
             assert_eq!((place(&link), without(&link)), (Some("syd"), page.to_owned()));
         }

@@ -135,8 +135,13 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Option<Resp
     let asked = |name: &str| parts.headers.get(name).cloned();
     let again = parts.headers.contains_key("fly-replay-src") || parts.headers.contains_key("fly-replay-failed");
     let replay = asked(INSIST).or_else(|| asked(ASK).filter(|_| !again));
-    // As an app does that knows from the head that it is not the one.
-    let body = if parts.uri.path() == "/unread" && replay.is_some() { Bytes::new() } else { body.collect().await.ok()?.to_bytes() };
+    let body = if parts.uri.path() == "/unread" && replay.is_some() {
+        // As Actix does: answers from the head alone, and lets the rest come in and go.
+        tokio::spawn(body.collect());
+        Bytes::new()
+    } else {
+        body.collect().await.ok()?.to_bytes()
+    };
     let target = parts.uri.to_string();
     let seen = Seen { method: parts.method, target: target.clone(), headers: parts.headers, body: body.clone() };
     shared.seen.lock().unwrap().push(seen);
@@ -191,4 +196,3 @@ impl Drop for Told {
 
 /// What is a bound on everything here.
 pub const SOON: Duration = Duration::from_secs(20);
-

@@ -72,7 +72,11 @@ async fn who_breaks_off_is_passed_over_where_the_request_may_be_made_twice() {
     for method in ["POST", "PATCH"] {
         let answer = planet.send(method, "/break", &[SYD], "written").await;
         assert_eq!(answer.status, 502, "{method}");
-        assert!(answer.text().starts_with("the instance in syd broke off before it answered, and may have done"), "{}", answer.text());
+        assert!(
+            answer.text().starts_with("the instance in syd broke off before it answered, and may have done"),
+            "{}",
+            answer.text()
+        );
     }
     assert_eq!((planet.syd.seen().len(), planet.nrt.seen().len()), (2, 0));
 

@@ -42,7 +42,7 @@ impl Planet {
     }
 
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        Answer::read(send(self.edge.address(), request(method, target, headers, Full::from(body.into()))).await).await
+        Answer::read(send(self.edge.address(), request(method, target, headers, Full::<Bytes>::new(body.into()))).await).await
     }
 }
 

@@ -61,7 +61,8 @@ async fn every_way_to_name_a_target() {
 async fn a_region_that_is_down_is_passed_over_in_a_list() {
     let planet = Planet::start().await;
     let (edge, address) = (planet.edge, planet.nrt.stop().await);
-    let answer = Answer::read(send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=\"nrt,ord\"")], String::new())).await).await;
+    let answer =
+        Answer::read(send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=\"nrt,ord\"")], String::new())).await).await;
     assert_eq!(answer.text(), "ord");
     let answer = Answer::read(send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await).await;
     assert_eq!(answer.status, 503);
@@ -153,7 +154,10 @@ async fn where_nobody_is_reached_a_fallback_goes_back() {
     for (fallback, method) in [("prefer_self", "POST"), ("force_self", "DELETE")] {
         let ask = format!("region=nrt;timeout=5s;fallback={fallback}");
         let answer = Answer::read(send(edge.address(), request(method, "/", &[SYD, (ASK, &ask)], "body".to_owned())).await).await;
-        assert_eq!((answer.status, answer.text(), answer.done()), (200, "syd", "from=syd; instance=syd; failed=retries_exhausted"));
+        assert_eq!(
+            (answer.status, answer.text(), answer.done()),
+            (200, "syd", "from=syd; instance=syd; failed=retries_exhausted")
+        );
         let seen = syd.seen().pop().unwrap();
         assert_eq!((seen.method.as_str(), &seen.body[..], seen.header("fly-replay-src")), (method, &b"body"[..], None));
         let failed = seen.header("fly-replay-failed").unwrap();
@@ -174,7 +178,9 @@ async fn a_place_without_an_instance_is_a_reason_to_come_back_too() {
     let answer = planet.get("/", &[SYD, (ASK, "region=cdg;fallback=force_self")]).await;
     assert_eq!(answer.done(), "from=syd; instance=syd; failed=no_candidate");
     let seen = planet.syd.seen().pop().unwrap();
-    assert!(seen.header("fly-replay-failed").unwrap().starts_with("instance=cdg;region=cdg;replay_source=syd;reason=no_candidate;"));
+    assert!(
+        seen.header("fly-replay-failed").unwrap().starts_with("instance=cdg;region=cdg;replay_source=syd;reason=no_candidate;")
+    );
 }
 
 #[tokio::test]
@@ -193,7 +199,9 @@ async fn a_timeout_bounds_the_connecting() {
     let full = archipelago_lab::edge::Instance { region: "nrt".to_owned(), address };
     let lines = archipelago_lab::Lines::new(distances()).unwrap();
     let edge = archipelago_lab::edge::Edge::builder(lines, [syd.instance(), full]).start().await.unwrap();
-    let visit = |ask| async move { Answer::read(send(edge.address(), request("POST", "/", &[SYD, (ASK, ask)], String::new())).await).await };
+    let visit = |ask| async move {
+        Answer::read(send(edge.address(), request("POST", "/", &[SYD, (ASK, ask)], String::new())).await).await
+    };
 
     let back = visit("region=nrt;timeout=150ms;fallback=force_self").await;
     assert_eq!((back.status, back.done()), (200, "from=syd; instance=syd; failed=timeout"));

@@ -165,7 +165,7 @@ async fn a_hundred_visitors_at_once() {
             let target = format!("/{at}");
             let headers = [("fly-prefer-region", place), ("x-ask", "region=nrt")];
             let method = if at % 2 == 0 { "GET" } else { "POST" };
-            Answer::read(send(edge, request(method, &target, &headers, Full::from(vec![1; 5000]))).await).await
+            Answer::read(send(edge, request(method, &target, &headers, Full::<Bytes>::from(vec![1; 5000]))).await).await
         })
     });
     for visit in visits.collect::<Vec<_>>() {

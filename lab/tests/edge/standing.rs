@@ -1,6 +1,6 @@
 //! Where a visitor stands, and who serves from there.
 
-use crate::planet::Planet;
+use crate::planet::{Answer, Planet, request, send};
 
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
 
@@ -68,7 +68,11 @@ async fn an_unknown_place_is_refused_with_all_that_are_known() {
     let planet = Planet::start().await;
     for answer in [planet.get("/?from=mars", &[]).await, planet.get("/", &[("fly-prefer-region", "mars")]).await] {
         assert_eq!((answer.status, answer.header("content-type")), (400, Some("text/plain; charset=utf-8")));
-        assert!(answer.text().starts_with("`mars` is no place that the edge knows: the places are ams, arn, "), "{}", answer.text());
+        assert!(
+            answer.text().starts_with("`mars` is no place that the edge knows: the places are ams, arn, "),
+            "{}",
+            answer.text()
+        );
     }
     let page = planet.get("/a?from=mars&x=1", &[BROWSER]).await;
     assert_eq!((page.status, page.header("content-type")), (400, Some("text/html; charset=utf-8")));
@@ -102,17 +106,20 @@ async fn a_browser_that_has_not_said_is_asked() {
 #[tokio::test]
 async fn a_forced_region_leaves_no_choice() {
     let planet = Planet::start().await;
-    let forced = [("fly-prefer-region", "syd"), ("fly-force-region", "ord")];
-    assert_eq!(planet.get("/", &forced).await.done(), "from=syd; instance=ord");
-
-    let Planet { ord, edge, nrt, syd, lines } = planet;
-    ord.stop().await;
-    let planet = Planet { ord: crate::app::App::start("elsewhere").await, edge, nrt, syd, lines };
-    let answer = planet.get("/", &forced).await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().starts_with("no instance can be reached from syd: ord (Connection refused"), "{}", answer.text());
+    let forced = [("fly-prefer-region", "syd"), ("fly-force-region", "nrt, ord")];
+    assert_eq!(planet.get("/", &forced).await.done(), "from=syd; instance=nrt");
     let answer = planet.get("/", &[("fly-force-region", "cdg")]).await;
     assert_eq!((answer.status, answer.text()), (503, "no instance can be reached from nrt: there is none where it was to go\n"));
+}
+
+#[tokio::test]
+async fn a_forced_region_that_is_down_is_not_replaced() {
+    let Planet { ord, edge, nrt: _nrt, syd: _syd, .. } = Planet::start().await;
+    ord.stop().await;
+    let forced = request("GET", "/", &[("fly-prefer-region", "syd"), ("fly-force-region", "ord")], String::new());
+    let answer = Answer::read(send(edge.address(), forced).await).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().starts_with("no instance can be reached from syd: ord (Connection refused"), "{}", answer.text());
 }
 
 #[tokio::test]
