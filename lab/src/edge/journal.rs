@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 const LENGTH: usize = 50;
 
 /// In characters; what is left of a longer path.
-const LONGEST_PATH: usize = 120;
+const LONGEST_PATH: usize = 80;
 
 /// What became of one request. The path is without its query, which may hold what is nobody's business.
 #[derive(Debug, Clone)]

@@ -82,7 +82,7 @@ impl Proxy {
         }
         trace.place = Some(standing.place.clone());
         let regions = standing.regions(&parts, &self.map)?;
-        self.address(&mut parts, visitor, &standing)?;
+        self.prepare(&mut parts, visitor, &standing)?;
         let stand = self.map.stand(&standing.place)?;
         let delivery = Delivery { map: &self.map, place: &standing.place, stand: &stand, parts, upload: Upload::new(body) };
         let patience = Patience { reach: REACH, answer: self.answer_within };
@@ -95,7 +95,7 @@ impl Proxy {
     }
 
     /// Makes of the visitor's request the one that an instance gets.
-    fn address(&self, parts: &mut Parts, visitor: IpAddr, standing: &Standing) -> Result<(), Refusal> {
+    fn prepare(&self, parts: &mut Parts, visitor: IpAddr, standing: &Standing) -> Result<(), Refusal> {
         // A request that names its host in the URL means that one (RFC 9112, section 3.2.2); HTTP/1.0 may name none.
         let named = parts.uri.authority().map(ToString::to_string);
         if let Some(host) = named.or_else(|| (!parts.headers.contains_key(HOST)).then(|| self.address.to_string())) {

@@ -19,6 +19,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// A place that somebody has chosen.
 #[derive(Debug)]
 pub(super) struct Stand {
+    place: String,
+    lines: Lines,
     /// One for each instance, in the order of the description.
     pub(super) routes: Vec<Route>,
     last_visit: Mutex<Instant>,
@@ -36,7 +38,8 @@ impl Stand {
             Ok(Route::new(instance.region.clone(), door, instance.address))
         };
         let routes = instances.iter().map(route).collect::<Result<_, LabError>>()?;
-        let stand = Arc::new(Self { routes, last_visit: Mutex::new(Instant::now()) });
+        let (place, lines, last_visit) = (place.to_owned(), lines.clone(), Mutex::new(Instant::now()));
+        let stand = Arc::new(Self { place, lines, routes, last_visit });
         tokio::spawn(keep_warm(Arc::downgrade(&stand)));
         Ok(stand)
     }
@@ -44,6 +47,12 @@ impl Stand {
     /// Somebody is there.
     pub(super) fn visit(&self) {
         *self.last_visit.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    async fn warm(&self) {
+        // On a line that is cut nothing would come of it.
+        let routes = self.routes.iter().filter(|route| !self.lines.is_cut(&self.place, &route.region));
+        join_all(routes.map(Route::warm)).await;
     }
 
     fn is_attended(&self) -> bool {
@@ -59,7 +68,7 @@ async fn keep_warm(stand: Weak<Stand>) {
         rounds.tick().await;
         let Some(stand) = stand.upgrade() else { return };
         if stand.is_attended() {
-            join_all(stand.routes.iter().map(Route::warm)).await;
+            stand.warm().await;
         }
     }
 }
