@@ -1,5 +1,7 @@
 //! The program's commands, and what each of them does in which order.
 
+#[cfg(feature = "lab")]
+mod lab;
 mod serve;
 
 use std::env::VarError;
@@ -45,6 +47,10 @@ enum Command {
     /// Compare every region's database as seen from this instance: how fast it answers, and how evenly.
     #[command(after_help = bench::NOTES)]
     Bench(bench::Options),
+    /// Run the whole world on this machine, and cut its lines, stop its servers and more from another terminal.
+    #[cfg(feature = "lab")]
+    #[command(subcommand)]
+    Lab(lab::Lab),
 }
 
 /// What a command ends with, to be printed.
@@ -69,6 +75,8 @@ impl Cli {
                 if ran.is_empty() { say("nothing to migrate\n") } else { report(&ran) }
             }
             Command::Bench(options) => bench::run(&options, env).await,
+            #[cfg(feature = "lab")]
+            Command::Lab(command) => command.run().await,
             Command::Regions => {
                 let settings = database_settings(&env);
                 let (table, orders, rules) = (regions::table(settings.as_ref().ok()), regions::orders(), regions::rules());

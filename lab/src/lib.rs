@@ -60,6 +60,8 @@ mod account;
 mod builder;
 mod cluster;
 mod distances;
+#[cfg(feature = "edge")]
+pub mod edge;
 mod error;
 mod lines;
 mod lock;

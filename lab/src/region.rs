@@ -22,7 +22,7 @@ pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> 
 }
 
 /// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, at most [`LONGEST`] bytes.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= LONGEST
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name

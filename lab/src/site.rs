@@ -1,10 +1,10 @@
 //! What all servers of a world stand on: a place, an installation, the passwords, the lines between them.
 
-use crate::{LabError, Lines};
 use crate::place::Place;
 use crate::postgres::Postgres;
 use crate::process::Halt;
 use crate::secrets::Secrets;
+use crate::{LabError, Lines};
 
 #[derive(Debug)]
 pub(crate) struct Site {

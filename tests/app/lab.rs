@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
 use super::process::{Serving, output, vars};
 use super::site::{Page, first_replica, primary, visitor};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use archipelago_app::repos::Repos;
@@ -11,12 +10,12 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use expect_test::{Expect, expect};
 use reqwest::StatusCode;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 use tokio::time::interval;
 
-use super::process::{Serving, output, program, vars};
+use super::process::{Serving, output, vars};
 use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
 
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -204,7 +203,8 @@ async fn a_wrong_setting_leaves_no_trace() {
 /// A pipe that nobody reads any more is no reason to cut requests off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it_in_order_when_nobody_listens_to_it() {
-    let Serving { mut child, address, lines } = Serving::start(&[], &environment(shared_world().await, "pipe").await, LISTENING).await;
+    let Serving { mut child, address, lines } =
+        Serving::start(&[], &environment(shared_world().await, "pipe").await, LISTENING).await;
     drop(lines);
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());

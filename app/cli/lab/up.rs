@@ -116,14 +116,7 @@ fn table(local: &Local, instances: &[(&RegionInfo, Running)]) -> String {
         let database = local.world().server(info.code).map(|server| format!("{}:{}", server.host(), server.port()));
         let away = lines.round_trip(info.code, Repos::PRIMARY.code).as_secs_f64() * 1000.0;
         let away = if info.code == Repos::PRIMARY.code { String::new() } else { format!("{away:.0} ms") };
-        table.add_row([
-            info.code,
-            info.place.unwrap_or("-"),
-            &app,
-            &database.unwrap_or_default(),
-            info.role.as_str(),
-            &away,
-        ]);
+        table.add_row([info.code, info.place.unwrap_or("-"), &app, &database.unwrap_or_default(), info.role.as_str(), &away]);
     }
     trimmed(&table)
 }
