@@ -108,6 +108,7 @@ impl World {
     /// # Errors
     /// None today: servers that do not obey are killed.
     pub async fn shutdown(self) -> Result<(), LabError> {
+        self.lines().heal_all();
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {
@@ -119,6 +120,7 @@ impl World {
 
 impl Drop for Machines {
     fn drop(&mut self) {
+        self.all.iter().for_each(|machine| machine.site.lines.heal_all());
         let (primaries, replicas): (Vec<_>, Vec<_>) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {
             // All at once, then wait for each.

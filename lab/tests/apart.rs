@@ -127,3 +127,20 @@ async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed()
     world.lines().heal("home", "far");
     replayed(far, missed).await;
 }
+
+#[tokio::test]
+async fn a_world_with_a_cut_line_ends_as_orderly_as_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || World::builder().primary("home").replicas(["far"]).folder(folder.path().join("lab"));
+    let world = builder().start().await.unwrap();
+    world.lines().cut("home", "far");
+    write(&world, "kept").await;
+
+    let since = Instant::now();
+    world.shutdown().await.unwrap();
+
+    // A primary that waits for a replica in vain is stopped less politely after 20 seconds.
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    let world = builder().start().await.unwrap();
+    assert_eq!(sql::notes(&world.server("far").unwrap().url()).await, ["kept"]);
+}

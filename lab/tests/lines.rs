@@ -111,6 +111,34 @@ async fn distance_does_not_limit_bandwidth() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_does_not_read_stops_the_sender_in_the_end() {
+    const MOST: usize = 64 * 1024 * 1024;
+    let lines = lines();
+    let (accepted, mut accepts) = tokio::sync::mpsc::channel(1);
+    let silent = serve(move |connection| {
+        let accepted = accepted.clone();
+        async move { accepted.send(connection).await.unwrap() }
+    });
+    let mut sender = connect(door(&lines, "near", silent.await)).await;
+    let mut receiver = accepts.recv().await.unwrap();
+    let mut witness = connect(door(&lines, "near", echo().await)).await;
+
+    let (mut sent, mut unheard) = (0, 0);
+    while unheard < 500 {
+        tokio::select! {
+            biased;
+            written = sender.write(&[7; 64 * 1024]) => (sent, unheard) = (sent + written.unwrap(), 0),
+            () = ask(&mut witness, b"x") => unheard += 1,
+        }
+        assert!(sent < 2 * MOST, "{sent} bytes are taken from the sender and not from the line");
+    }
+    assert!(sent >= MOST, "{sent}");
+
+    sender.shutdown().await.unwrap();
+    assert_eq!(tokio::io::copy(&mut receiver, &mut tokio::io::sink()).await.unwrap(), sent as u64);
+}
+
+#[tokio::test]
 async fn one_side_may_end_while_the_other_goes_on() {
     let lines = lines();
     let server = serve(async |mut connection| {

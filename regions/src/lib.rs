@@ -44,7 +44,7 @@ mod render;
 mod script;
 mod world;
 
-pub use check::check;
+pub use check::{Distance, check, check_distances};
 pub use code::rust_name;
 pub use mistake::Mistake;
 pub use nearness::order;

@@ -43,7 +43,7 @@ fn repo() {
     check("archipelago", DependencyKind::Build, &expect![""]);
 }
 
-/// Knows PostgreSQL's programs. Nothing of Archipelago's own.
+/// Knows PostgreSQL's programs and the map of the world. Nothing else of Archipelago's own.
 #[test]
 fn lab() {
     check(

@@ -38,7 +38,7 @@ impl Crossing {
                 _ = &mut self.alarm, if arrival.is_some() => {}
                 changed = self.line.changed() => if changed.is_err() {
                     // The world has ended, and this task is about to.
-                    pending().await
+                    pending::<()>().await;
                 }
             }
         }
