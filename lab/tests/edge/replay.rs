@@ -30,7 +30,7 @@ async fn a_replay_goes_to_the_region_it_names_with_everything_and_where_it_came_
     let (time, state) = after.split_once(';').unwrap();
     assert_eq!((before, state), ("instance=syd;region=syd", "state=captured"));
     let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_micros(time.parse().unwrap())).unwrap();
-    assert!(age < Duration::from_secs(60), "{age:?}");
+    assert!(age < Duration::from_mins(1), "{age:?}");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_replay_is_replayed_no_further() {
 #[tokio::test]
 async fn a_body_of_one_megabyte_is_replayed_and_one_byte_more_is_not() {
     let planet = Planet::start().await;
-    let largest: Bytes = (0..1_000_000).map(|at| (at % 251) as u8).collect();
+    let largest: Bytes = (0..=250_u8).cycle().take(1_000_000).collect();
     for path in ["/", "/unread"] {
         let answer = planet.send("POST", path, &[SYD, (ASK, "region=nrt")], largest.clone()).await;
         assert_eq!((answer.status, answer.text()), (200, "nrt"), "{path}");
