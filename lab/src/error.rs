@@ -147,6 +147,28 @@ pub enum LabError {
         /// The server's region.
         region: String,
     },
+    /// Something that only a replica can do.
+    #[error("the server of region `{region}` is a primary: only a replica lags; `rejoin` makes one of an old primary")]
+    NoReplica {
+        /// The server's region.
+        region: String,
+    },
+    /// The server is frozen: it would never answer.
+    #[error("the server of region `{region}` is frozen: call `thaw()` on it first")]
+    Frozen {
+        /// The server's region.
+        region: String,
+    },
+    /// A server did not do in time what it was told.
+    #[error("the server of region `{region}` did not {doing} within {waited:?}: try again, and see its log")]
+    TooSlow {
+        /// The server's region.
+        region: String,
+        /// What it was to do, as a verb.
+        doing: &'static str,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// A replica did not reach a position in time.
     #[error(
         "the replica `{region}` has not replayed {wanted} within {waited:?}; {}{}",

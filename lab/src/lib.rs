@@ -53,6 +53,7 @@ mod builder;
 mod cluster;
 mod distances;
 mod error;
+mod family;
 mod lines;
 mod lock;
 mod machine;

@@ -1,5 +1,6 @@
 //! One server of a world, as those see it who use the world: who it is, how to reach it, and what can be done to it.
 
+mod faults;
 mod position;
 mod replay;
 
@@ -10,7 +11,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::LabError;
 use crate::machine::Machine;
 use crate::secrets::{ADMIN, APP};
 
@@ -101,26 +101,6 @@ impl Server {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.machine.is_running()
-    }
-
-    /// Starts the server again, on the same port. Returns when it accepts connections and, for a
-    /// replica whose primary runs, when it streams and has replayed where the primary was. A replica
-    /// that cannot follow its primary any more is made anew. A running server is left alone.
-    ///
-    /// # Errors
-    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`].
-    pub async fn start(&self) -> Result<(), LabError> {
-        self.machine.start().await
-    }
-
-    /// Stops the server as an operator would (fast: sessions end, the log is flushed and sent).
-    /// Returns when it is gone; a server that does not obey within 20 seconds is killed.
-    ///
-    /// # Errors
-    /// None today: every server can be killed.
-    pub async fn stop(&self) -> Result<(), LabError> {
-        self.machine.stop().await;
-        Ok(())
     }
 
     fn url_as(&self, role: &str, password: &str, database: &str) -> String {

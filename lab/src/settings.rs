@@ -1,4 +1,4 @@
-//! The configuration of a server. It is written anew at every start, whole: ports change.
+//! The configuration of a server. It is written anew at every start and change, whole: ports change.
 
 use std::fmt::Write;
 
@@ -57,6 +57,7 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
     let _ = writeln!(settings, "\ncluster_name = '{}'", machine.region);
     if let Some(upstream) = machine.upstream() {
         let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(site, upstream.port));
+        let _ = writeln!(settings, "recovery_min_apply_delay = {}", machine.lag().as_millis());
         place.write_private(&data.join("standby.signal"), "")?;
     }
     place.write_private(&data.join("postgresql.conf"), &settings)?;

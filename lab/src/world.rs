@@ -99,7 +99,7 @@ impl World {
         let statement = format!("CREATE DATABASE \"{}\" OWNER {APP}", name.replace('"', "\"\""));
         session.batch_execute(&statement).await.map_err(primary.machine().failed_to(doing))?;
         let position = primary.position().await?;
-        let running = self.replicas().filter(|replica| replica.is_running());
+        let running = self.replicas().filter(|replica| replica.is_running() && !replica.is_frozen());
         join_all(running.map(|replica| replica.wait_until_replayed(position, PATIENCE))).await.into_iter().collect()
     }
 
@@ -109,6 +109,7 @@ impl World {
     /// # Errors
     /// None today: servers that do not obey are killed.
     pub async fn shutdown(self) -> Result<(), LabError> {
+        self.machines.thaw();
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {
@@ -118,8 +119,16 @@ impl World {
     }
 }
 
+impl Machines {
+    /// A primary that stops waits for its replicas.
+    fn thaw(&self) {
+        self.all.iter().for_each(|machine| machine.thaw_now());
+    }
+}
+
 impl Drop for Machines {
     fn drop(&mut self) {
+        self.thaw();
         let (primaries, replicas): (Vec<_>, Vec<_>) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {
             // All at once, then wait for each.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::types::PgLsn;
 
 use crate::machine::{Machine, Upstream, log};
@@ -12,6 +12,9 @@ use crate::{LabError, cluster, session, stale};
 
 /// For a replica to catch up with its primary.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// For a primary to say where it is; a frozen one never does.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a replica logs that can never follow this primary again, whatever it waits for.
 const HOPELESS: [&str; 6] = [
@@ -45,17 +48,12 @@ impl Machine {
     async fn run_and_stream(&self, upstream: &Upstream) -> Result<(), LabError> {
         let logged = self.log_length();
         // Without its primary a replica can start, but not prove that it follows.
-        let target = match session::open(upstream.port, &self.site.secrets.admin).await {
-            Ok(primary) => {
-                let position = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await;
-                position.ok().map(|row| end_of_record(row.get(0)))
-            }
-            Err(_) => None,
-        };
+        let target = timeout(ANSWER, position(upstream.port, &self.site.secrets.admin)).await.ok().flatten();
         self.run().await?;
         match target {
-            Some(target) => self.stream(target, logged).await,
-            None => Ok(()),
+            // What it holds back is in nobody's way.
+            Some(target) if self.lag().is_zero() => self.stream(target, logged).await,
+            _ => Ok(()),
         }
     }
 
@@ -81,4 +79,11 @@ impl Machine {
         }
         Err(self.did_not_start(&format!("it has not caught up within {PATIENCE:?}"), logged))
     }
+}
+
+/// Where a primary is, if it answers.
+async fn position(primary: u16, password: &str) -> Option<PgLsn> {
+    let primary = session::open(primary, password).await.ok()?;
+    let row = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await.ok()?;
+    Some(end_of_record(row.get(0)))
 }
