@@ -87,8 +87,8 @@ impl Builder {
         tracing::debug!(version = postgres.version(), bin = %postgres.bin().display(), "PostgreSQL");
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
-        let lines = Lines::new(self.distances);
-        let site = Arc::new(Site { postgres, secrets, place });
+        let lines = Lines::new(self.distances)?;
+        let site = Arc::new(Site { postgres, secrets, place, lines });
 
         if !complete {
             cluster::init(&site, &self.primary).await?;
@@ -104,7 +104,7 @@ impl Builder {
             .try_collect()
             .await?;
         let machines = std::iter::once(primary).chain(replicas).collect();
-        Ok(World::of(Machines { all: machines, lines, created: !complete }))
+        Ok(World::of(Machines { all: machines, created: !complete }))
     }
 
     /// Stops servers that a killed run left, and removes data that no region of this world has.

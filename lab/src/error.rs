@@ -141,6 +141,12 @@ pub enum LabError {
         /// What the system answered.
         source: io::Error,
     },
+    /// The thread that carries what goes along the lines could not be started.
+    #[error("cannot start the lines between the regions: {source}; end other programs, or raise the limits of this one")]
+    Lines {
+        /// What the system answered.
+        source: io::Error,
+    },
     /// The server is stopped.
     #[error("the server of region `{region}` is not running: call `start()` on it first")]
     NotRunning {

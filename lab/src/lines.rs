@@ -1,34 +1,155 @@
 //! The lines between places: how long bytes take from one to the other, and whether they arrive at all.
 
+mod connection;
+mod crossing;
+mod door;
+mod line;
+mod traffic;
+mod way;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::{Distances, LabError};
+use tokio::sync::watch;
 
-/// Every line of a world; a cheap handle to it.
+use crate::pair::Pair;
+use crate::{Distances, LabError, port};
+
+pub use line::Line;
+use line::State;
+use traffic::Traffic;
+
+/// Every line of a world; a cheap handle to them.
+///
+/// Between any two places stands one line, whatever goes along it and in whichever direction. Bytes that enter a
+/// [`door`](Self::door) come out behind it half a round trip later, in order, as many at a time as the sockets take:
+/// distance does not limit bandwidth. Doors are TCP proxies in this process, on a thread of their own, so that no runtime of
+/// a caller has to live as long as they do. They end with the last handle to the world or to its lines.
+///
+/// # What is as on a real line
+/// - Setting up a connection takes a round trip, a request and its answer another.
+/// - End and reset of a connection travel like bytes, behind those that were sent before.
+/// - A [`cut`](Self::cut) loses nothing that a [`heal`](Self::heal) does not bring back: TCP would send it again.
+///
+/// # What is not
+/// - `connect()` itself returns at once, as the kernel accepts before this process is asked: the first bytes pay for the round
+///   trip. For the same reason a target that refuses connections resets them instead.
+/// - There is no window that opens slowly: a new connection is as fast as an old one.
+/// - At most 64 MiB are on the way in each direction of a connection. What is sent beyond that waits at the sender, as it does
+///   when a receiver does not read.
 #[derive(Debug, Clone)]
 pub struct Lines {
-    distances: Arc<Distances>,
+    shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
+struct Shared {
+    /// The first to be dropped: nobody is on the way any more when the lines go.
+    traffic: Traffic,
+    distances: Distances,
+    states: Mutex<HashMap<Pair, watch::Sender<State>>>,
+    doors: Mutex<HashMap<Door, SocketAddr>>,
+}
+
+/// From where, to where, and to whom there.
+type Door = (String, String, SocketAddr);
+
 impl Lines {
-    pub(crate) fn new(distances: Distances) -> Self {
-        Self { distances: Arc::new(distances) }
+    /// Lines of these distances, without any server: those of a world are [`World::lines`](crate::World::lines).
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(distances: Distances) -> Result<Self, LabError> {
+        let traffic = Traffic::start().map_err(|source| LabError::Lines { source })?;
+        Ok(Self { shared: Arc::new(Shared { traffic, distances, states: Mutex::default(), doors: Mutex::default() }) })
     }
 
     /// A local address which leads to `target` in the place `to`, as seen from the place `from`: what is sent there takes the
-    /// line between the two. The same door for the same three, for as long as the world lives.
+    /// line between the two. The same door for the same three, for as long as the world lives; within a place the target
+    /// itself.
+    ///
+    /// Any names of places will do. Those that the world's [`Distances`] do not know are at no distance, and their lines can be
+    /// cut and slowed like all others.
     ///
     /// # Errors
     /// When there is no free port.
-    pub fn door(&self, _from: &str, _to: &str, target: SocketAddr) -> Result<SocketAddr, LabError> {
-        Ok(target)
+    pub fn door(&self, from: &str, to: &str, target: SocketAddr) -> Result<SocketAddr, LabError> {
+        let Some(pair) = Pair::of(from, to) else { return Ok(target) };
+        let mut doors = unpoisoned(&self.shared.doors);
+        let key = (from.to_owned(), to.to_owned(), target);
+        if let Some(door) = doors.get(&key) {
+            return Ok(*door);
+        }
+        let listener = port::reserve()?;
+        let door = door::open(listener, target, self.line(pair), &self.shared.traffic);
+        let door = door.map_err(|source| LabError::NoPort { source })?;
+        doors.insert(key, door);
+        Ok(door)
     }
 
-    /// The round-trip time of the line between two places at this moment; zero within a place.
+    /// The round-trip time of the line between two places at this moment, without regard to a cut; zero within a place.
     #[must_use]
     pub fn round_trip(&self, a: &str, b: &str) -> Duration {
-        self.distances.round_trip(a, b)
+        self.state(a, b).map_or(Duration::ZERO, |state| state.round_trip())
     }
+
+    /// Whether the line between two places is cut; never within a place.
+    #[must_use]
+    pub fn is_cut(&self, a: &str, b: &str) -> bool {
+        self.state(a, b).is_some_and(|state| state.cut)
+    }
+
+    /// Cuts the line between two places: from now on nothing passes, in either direction, on any connection.
+    ///
+    /// It is what TCP sees when packets are lost: nobody hears of it, nothing is reset. Bytes on the way and new ones wait for
+    /// [`heal`](Self::heal). New connections are accepted (a real line would not even do that), hang, and are reset after two
+    /// minutes, when a real one would have timed out. A place cannot be cut from itself; that is ignored.
+    pub fn cut(&self, a: &str, b: &str) {
+        self.change(a, b, State::cut);
+    }
+
+    /// Gives the line between two places back its distance, after [`cut`](Self::cut), [`slow`](Self::slow) or both. What waited
+    /// sets out again now, and arrives in the order in which it was sent.
+    pub fn heal(&self, a: &str, b: &str) {
+        self.change(a, b, State::heal);
+    }
+
+    /// Makes this the round-trip time of the line between two places, until it is [healed](Self::heal); also for what is on the
+    /// way. Within a place it is ignored.
+    pub fn slow(&self, a: &str, b: &str, round_trip: Duration) {
+        self.change(a, b, |state| state.slow(round_trip));
+    }
+
+    /// The lines between these places as they are at this moment, each once.
+    #[must_use]
+    pub fn among(&self, places: &[&str]) -> Vec<Line> {
+        let pairs = places.iter().enumerate().flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (*a, *b)));
+        pairs.filter_map(|(a, b)| Some(Line::new(a, b, self.state(a, b)?))).collect()
+    }
+
+    fn state(&self, a: &str, b: &str) -> Option<State> {
+        Some(*self.line(Pair::of(a, b)?).borrow())
+    }
+
+    fn change(&self, a: &str, b: &str, change: impl FnOnce(&mut State)) {
+        if let Some(pair) = Pair::of(a, b) {
+            self.with(pair, |line| line.send_modify(change));
+        }
+    }
+
+    fn line(&self, pair: Pair) -> watch::Receiver<State> {
+        self.with(pair, watch::Sender::subscribe)
+    }
+
+    fn with<T>(&self, pair: Pair, act: impl FnOnce(&watch::Sender<State>) -> T) -> T {
+        let mut states = unpoisoned(&self.shared.states);
+        let line = states.entry(pair);
+        act(line.or_insert_with_key(|pair| watch::Sender::new(State::new(self.shared.distances.between(pair)))))
+    }
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -41,7 +41,9 @@ pub(crate) struct Machine {
 /// The primary that a replica follows.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
-    /// Where the primary listens.
+    /// Where the primary stands.
+    pub(crate) region: String,
+    /// Where it listens; the lab itself asks it there, without taking the line.
     pub(crate) port: u16,
     /// The primary's data.
     pub(crate) data: PathBuf,
@@ -58,7 +60,7 @@ impl Machine {
 
     /// What its replicas have to know.
     pub(crate) fn as_upstream(&self) -> Upstream {
-        Upstream { port: self.port, data: self.data.clone() }
+        Upstream { region: self.region.clone(), port: self.port, data: self.data.clone() }
     }
 
     pub(crate) fn data(&self) -> &Path {

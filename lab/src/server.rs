@@ -7,10 +7,11 @@ mod replay;
 pub(crate) use position::end_of_record;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::LabError;
 use crate::machine::Machine;
 use crate::secrets::{ADMIN, APP};
 
@@ -82,13 +83,32 @@ impl Server {
     /// The URL of another database, as the role `app`.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        self.url_as(APP, &self.machine.site.secrets.app, database)
+        url(APP, &self.machine.site.secrets.app, self.address(), database)
+    }
+
+    /// The URL of the world's database as seen from a place, whether it has a server or not: through the line from there. In
+    /// the server's own region it is [`url`](Self::url).
+    ///
+    /// # Errors
+    /// When there is no free port for another [door](crate::Lines::door).
+    pub fn url_from(&self, place: &str) -> Result<String, LabError> {
+        self.url_of_from(&self.database, place)
+    }
+
+    /// The URL of another database as seen from a place.
+    ///
+    /// # Errors
+    /// As for [`url_from`](Self::url_from).
+    pub fn url_of_from(&self, database: &str, place: &str) -> Result<String, LabError> {
+        let Machine { region, site, .. } = &*self.machine;
+        let door = site.lines.door(place, region, self.address())?;
+        Ok(url(APP, &site.secrets.app, door, database))
     }
 
     /// The URL of database `postgres`, as the superuser. For what the role `app` may not do.
     #[must_use]
     pub fn admin_url(&self) -> String {
-        self.url_as(ADMIN, &self.machine.site.secrets.admin, "postgres")
+        url(ADMIN, &self.machine.site.secrets.admin, self.address(), "postgres")
     }
 
     /// The file with what the server says.
@@ -103,10 +123,13 @@ impl Server {
         self.machine.is_running()
     }
 
-    fn url_as(&self, role: &str, password: &str, database: &str) -> String {
-        let (host, port) = (self.host(), self.port());
-        format!("postgres://{role}:{password}@{host}:{port}/{}", percent_encoded(database))
+    fn address(&self) -> SocketAddr {
+        (self.host(), self.port()).into()
     }
+}
+
+fn url(role: &str, password: &str, address: SocketAddr, database: &str) -> String {
+    format!("postgres://{role}:{password}@{address}/{}", percent_encoded(database))
 }
 
 /// A database may have any name; a URL may not hold any character.

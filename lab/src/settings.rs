@@ -1,9 +1,10 @@
 //! The configuration of a server. It is written anew at every start and change, whole: ports change.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use crate::LabError;
-use crate::machine::Machine;
+use crate::machine::{Machine, Upstream};
 use crate::secrets::REPLICATOR;
 use crate::site::Site;
 
@@ -48,7 +49,7 @@ host    replication  replicator  127.0.0.1/32  scram-sha-256
 
 /// Writes all that a server reads at its start.
 pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
-    let (site, data, place) = (&machine.site, machine.data(), &machine.site.place);
+    let (data, place) = (machine.data(), &machine.site.place);
     let mut settings = COMMON.to_owned();
     if place.sweeper.is_some() {
         settings.push_str(TEMPORARY);
@@ -56,7 +57,7 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
     // Shown by `ps`, and by pg_stat_replication as the application's name.
     let _ = writeln!(settings, "\ncluster_name = '{}'", machine.region);
     if let Some(upstream) = machine.upstream() {
-        let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(site, upstream.port));
+        let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(machine, &upstream)?);
         let _ = writeln!(settings, "recovery_min_apply_delay = {}", machine.lag().as_millis());
         place.write_private(&data.join("standby.signal"), "")?;
     }
@@ -64,10 +65,11 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
     place.write_private(&data.join("pg_hba.conf"), ACCESS)
 }
 
-fn conninfo(site: &Site, port: u16) -> String {
-    let password = &site.secrets.replicator;
-    format!(
-        "host=127.0.0.1 port={port} user={REPLICATOR} password={password} sslmode=disable \
-         gssencmode=disable"
-    )
+/// The way to the primary: along the line from here to there.
+fn conninfo(machine: &Machine, upstream: &Upstream) -> Result<String, LabError> {
+    let Site { secrets, lines, .. } = &*machine.site;
+    let primary = (Ipv4Addr::LOCALHOST, upstream.port).into();
+    let port = lines.door(&machine.region, &upstream.region, primary)?.port();
+    let password = &secrets.replicator;
+    Ok(format!("host=127.0.0.1 port={port} user={REPLICATOR} password={password} sslmode=disable gssencmode=disable"))
 }

@@ -30,7 +30,6 @@ pub struct World {
 pub(crate) struct Machines {
     /// In the order of the description, the primary first.
     pub(crate) all: Vec<Arc<Machine>>,
-    pub(crate) lines: Lines,
     pub(crate) created: bool,
 }
 
@@ -71,7 +70,7 @@ impl World {
     /// The lines between its regions, and to them from anywhere else.
     #[must_use]
     pub fn lines(&self) -> &Lines {
-        &self.machines.lines
+        &self.machines.all[0].site.lines
     }
 
     /// The installation of PostgreSQL that runs here.
@@ -109,7 +108,7 @@ impl World {
     /// # Errors
     /// None today: servers that do not obey are killed.
     pub async fn shutdown(self) -> Result<(), LabError> {
-        self.machines.thaw();
+        self.machines.let_go();
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {
@@ -120,15 +119,20 @@ impl World {
 }
 
 impl Machines {
-    /// A primary that stops waits for its replicas.
-    fn thaw(&self) {
-        self.all.iter().for_each(|machine| machine.thaw_now());
+    /// Undoes what would hold up the end: a primary that stops waits until its replicas have received everything.
+    fn let_go(&self) {
+        for machine in &self.all {
+            machine.thaw_now();
+            if let Some(upstream) = machine.upstream() {
+                machine.site.lines.heal(&machine.region, &upstream.region);
+            }
+        }
     }
 }
 
 impl Drop for Machines {
     fn drop(&mut self) {
-        self.thaw();
+        self.let_go();
         let (primaries, replicas): (Vec<_>, Vec<_>) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
         for group in [primaries, replicas] {
             // All at once, then wait for each.

