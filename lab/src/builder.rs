@@ -104,7 +104,7 @@ impl Builder {
             .try_collect()
             .await?;
         let machines = std::iter::once(primary).chain(replicas).collect();
-        Ok(World::of(Machines { all: machines, created: !complete }))
+        Ok(World::of(Arc::new(Machines::new(machines, !complete))))
     }
 
     /// Stops servers that a killed run left, and removes data that no region of this world has.

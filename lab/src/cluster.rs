@@ -1,4 +1,4 @@
-//! Data folders: made by `initdb` and `pg_basebackup`, complete or not there at all.
+//! Data folders: made by `initdb`, `pg_basebackup` and `pg_rewind`, complete or not there at all.
 
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read};
@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use tokio_postgres::types::PgLsn;
 
 use crate::LabError;
 use crate::process::{Halt, Launch, POLL, Process};
@@ -49,6 +51,27 @@ pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream
     })
     .await?;
     replace(data, &new)
+}
+
+/// Takes back what this data has and that of the running primary does not, so that it can follow. What is left after a
+/// failure is no data any more.
+pub(crate) async fn rewind(site: &Site, region: &str, data: &Path, upstream: u16) -> Result<(), LabError> {
+    let source = format!("host=127.0.0.1 port={upstream} user={ADMIN} dbname=postgres sslmode=disable gssencmode=disable");
+    let mut arguments = vec!["-D".into(), data.as_os_str().to_owned()];
+    arguments.extend(["--no-sync", "--source-server", &source].map(Into::into));
+    run(site, "pg_rewind", region, arguments, |command| {
+        command.env("PGPASSWORD", &site.secrets.admin);
+    })
+    .await
+}
+
+/// Where the last checkpoint of this data begins: of a server that was stopped in order, the end of its log.
+/// (`ControlFileData.checkPoint`, at the same place in all versions that the lab is made for.)
+pub(crate) fn last_checkpoint(data: &Path) -> Option<PgLsn> {
+    let mut bytes = [0; 40];
+    File::open(data.join("global/pg_control")).ok()?.read_exact(&mut bytes).ok()?;
+    let (_, checkpoint) = bytes.split_last_chunk()?;
+    Some(PgLsn::from(u64::from_ne_bytes(*checkpoint)))
 }
 
 /// The number that `initdb` gave to this data and to all its copies. `None`: the data is not
@@ -107,12 +130,13 @@ async fn run(
     adjust: impl FnOnce(&mut Command),
 ) -> Result<(), LabError> {
     let log = site.place.log(region);
+    let logged = log.metadata().map_or(0, |log| log.len());
     let path = site.postgres.bin().join(program);
     let mut process = Launch {
         account: &site.place.account,
         program: &path,
         folder: &site.place.home,
-        log: File::create(&log).map_err(LabError::file("write", &log))?,
+        log: File::options().create(true).append(true).open(&log).map_err(LabError::file("write", &log))?,
         at_end: Halt::Kill,
         sweeper: site.place.sweeper.as_ref(),
     }
@@ -122,7 +146,7 @@ async fn run(
     if status.is_some_and(|status| status.success()) {
         return Ok(());
     }
-    let tail = crate::machine::log::tail(&log, 0);
+    let tail = crate::machine::log::tail(&log, logged);
     Err(LabError::Program { program, region: region.to_owned(), status, tail })
 }
 

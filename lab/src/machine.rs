@@ -5,7 +5,10 @@ mod follow;
 mod lifecycle;
 pub(crate) mod log;
 mod reload;
+mod roles;
 mod run;
+
+pub(crate) use roles::Turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -56,6 +59,10 @@ impl Machine {
 
     pub(crate) fn upstream(&self) -> Option<Upstream> {
         self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_upstream(&self, upstream: Option<Upstream>) {
+        *self.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
     }
 
     /// What its replicas have to know.

@@ -62,6 +62,15 @@ impl Server {
         self.machine.role()
     }
 
+    /// The timeline that a primary writes; of a replica the newest that it has received something of. Each promotion begins
+    /// a new one, with the next number.
+    ///
+    /// # Errors
+    /// When the server is stopped or frozen, or does not answer.
+    pub async fn timeline(&self) -> Result<u32, LabError> {
+        self.machine.timeline().await
+    }
+
     /// The address that it listens on: this machine only.
     #[must_use]
     pub fn host(&self) -> IpAddr {

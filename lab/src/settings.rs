@@ -22,6 +22,7 @@ max_wal_size = '256MB'
 jit = off
 
 wal_level = replica
+wal_log_hints = on
 wal_keep_size = '256MB'
 hot_standby = on
 hot_standby_feedback = on

@@ -1,6 +1,13 @@
 //! A primary and its replicas, for as long as somebody holds them.
 
+mod promotion;
+mod rejoin;
+
+pub use promotion::Promotion;
+pub use rejoin::Rejoined;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -28,9 +35,13 @@ pub struct World {
 /// What a world stands on. The last handle to it stops the servers.
 #[derive(Debug)]
 pub(crate) struct Machines {
-    /// In the order of the description, the primary first.
-    pub(crate) all: Vec<Arc<Machine>>,
-    pub(crate) created: bool,
+    /// In the order of the description, the first primary first.
+    all: Vec<Arc<Machine>>,
+    /// Which of them is the primary, or the newest one where there are two.
+    primary: AtomicUsize,
+    /// Held while one becomes the primary, or a replica of it.
+    roles: tokio::sync::Mutex<()>,
+    created: bool,
 }
 
 impl World {
@@ -39,16 +50,16 @@ impl World {
         Builder::default()
     }
 
-    pub(crate) fn of(machines: Machines) -> Self {
+    pub(crate) fn of(machines: Arc<Machines>) -> Self {
         let database: Arc<str> = APP.into();
         let servers = machines.all.iter().map(|machine| Server::new(machine.clone(), database.clone())).collect();
-        Self { servers, machines: Arc::new(machines) }
+        Self { servers, machines }
     }
 
-    /// The server that takes writes.
+    /// The server that takes writes: after a [promotion](Self::promote) the new one, even where the old one still does.
     #[must_use]
     pub fn primary(&self) -> &Server {
-        &self.servers[0]
+        &self.servers[self.machines.primary.load(Ordering::Acquire)]
     }
 
     /// The servers that follow it, in the order of the description.
@@ -62,7 +73,14 @@ impl World {
         self.servers().find(|server| server.region() == region)
     }
 
-    /// All servers, in the order of the description, which has the primary first.
+    pub(crate) fn known(&self, region: &str) -> Result<&Server, LabError> {
+        self.server(region).ok_or_else(|| {
+            let known = self.servers().map(|server| server.region().to_owned()).collect();
+            LabError::UnknownRegion { region: region.to_owned(), known }
+        })
+    }
+
+    /// All servers, in the order of the description, which has its primary first.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.servers.iter()
     }
@@ -119,6 +137,15 @@ impl World {
 }
 
 impl Machines {
+    pub(crate) fn new(all: Vec<Arc<Machine>>, created: bool) -> Self {
+        Self { all, primary: AtomicUsize::new(0), roles: tokio::sync::Mutex::default(), created }
+    }
+
+    fn set_primary(&self, newest: &Machine) {
+        let index = self.all.iter().position(|machine| machine.region == newest.region);
+        self.primary.store(index.unwrap_or_default(), Ordering::Release);
+    }
+
     /// Undoes what would hold up the end: a primary that stops waits until its replicas have received everything.
     fn let_go(&self) {
         for machine in &self.all {

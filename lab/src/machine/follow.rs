@@ -8,7 +8,7 @@ use tokio_postgres::types::PgLsn;
 use crate::machine::{Machine, Upstream, log};
 use crate::process::{Halt, POLL};
 use crate::server::end_of_record;
-use crate::{LabError, cluster, session, stale};
+use crate::{LabError, Rejoined, cluster, session, stale};
 
 /// For a replica to catch up with its primary.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a replica logs that can never follow this primary again, whatever it waits for.
-const HOPELESS: [&str; 6] = [
+pub(super) const HOPELESS: [&str; 6] = [
     "database system identifier differs",
     "has already been removed",
     "highest timeline",
@@ -41,6 +41,30 @@ impl Machine {
                 started => return started,
             }
         }
+        self.copy(upstream).await
+    }
+
+    /// Makes a replica of whatever this server was.
+    pub(crate) async fn rejoin(&self, upstream: Upstream) -> Result<Rejoined, LabError> {
+        let _changing = self.changing.lock().await;
+        self.halt_now(Halt::Fast).await;
+        stale::stop_server_on(&self.data).await?;
+        self.set_upstream(Some(upstream.clone()));
+        let rewound = async {
+            cluster::rewind(&self.site, &self.region, &self.data, upstream.port).await?;
+            self.run_and_stream(&upstream).await
+        };
+        match rewound.await {
+            Ok(()) => Ok(Rejoined::Rewound),
+            Err(error) => {
+                tracing::info!(%error, region = self.region, "it cannot be rewound: making its data anew");
+                self.halt_now(Halt::Immediate).await;
+                self.copy(&upstream).await.map(|()| Rejoined::Copied)
+            }
+        }
+    }
+
+    async fn copy(&self, upstream: &Upstream) -> Result<(), LabError> {
         cluster::base_backup(&self.site, &self.region, &self.data, upstream.port).await?;
         self.run_and_stream(upstream).await
     }
