@@ -8,7 +8,7 @@ use crate::machine::{Machine, Upstream};
 use crate::secrets::REPLICATOR;
 use crate::site::Site;
 
-/// The same for all servers. A replica refuses to run with fewer connections, senders or workers
+/// The same for all servers. `pg_rewind` needs `wal_log_hints`, and `full_page_writes` left on. A replica refuses to run with fewer connections, senders or workers
 /// than its primary has, or had: so these numbers do not depend on the number of regions.
 const COMMON: &str = "\
 listen_addresses = '127.0.0.1'
@@ -38,7 +38,6 @@ log_line_prefix = '%m [%p] '
 /// A temporary world is never read after a crash.
 const TEMPORARY: &str = "
 fsync = off
-full_page_writes = off
 ";
 
 /// Passwords for everybody, and nobody from outside this machine.

@@ -1,6 +1,5 @@
 //! Replicas that become primaries, and primaries that become replicas: each test has a world of its own.
 
-mod eventually;
 mod sql;
 
 use std::path::Path;
@@ -44,7 +43,7 @@ async fn a_split_brain_and_its_end() {
     let twice = world.promote("nrt").await.unwrap_err();
     assert!(matches!(twice, LabError::NoReplica { .. }), "{twice}");
 
-    world.rejoin("nrt").await.unwrap();
+    assert_eq!(world.rejoin("nrt").await.unwrap(), Rejoined::Rewound);
     assert_eq!((nrt.role(), nrt.timeline().await.unwrap()), (Role::Replica, 2));
     shows(nrt, ord, &["before", "new"]).await;
     sql::write(&ord.url(), "newer").await;
@@ -98,10 +97,7 @@ async fn a_primary_that_crashed_is_replaced() {
     let promotion = world.switch_over("ord").await.unwrap();
 
     assert_eq!(promotion.waiting, ["syd"]);
-    assert_eq!(
-        promotion.to_string(),
-        "ord is primary on timeline 2; syd will follow it when running, connected and replaying"
-    );
+    assert_eq!(promotion.to_string(), "ord is primary on timeline 2; syd will follow it when running, connected and replaying");
     sql::write(&world.primary().url(), "after").await;
     let syd = world.server("syd").unwrap();
     syd.start().await.unwrap();
@@ -238,11 +234,9 @@ async fn a_start_that_ends_while_it_puts_folders_in_order_is_gone_on_with() {
         sql::write(&world.primary().url(), &written).await;
         expected.push(written);
         world.shutdown().await.unwrap();
-        let all: [&dyn Fn(); 3] = [
-            &|| rename(&primary, &aside).unwrap(),
-            &|| rename(&ord, &primary).unwrap(),
-            &|| std::fs::remove_file(&note).unwrap(),
-        ];
+        let all: [&dyn Fn(); 3] = [&|| rename(&primary, &aside).unwrap(), &|| rename(&ord, &primary).unwrap(), &|| {
+            std::fs::remove_file(&note).unwrap()
+        }];
         all.iter().take(steps).for_each(|step| step());
 
         let world = start(&folder).await;

@@ -89,7 +89,7 @@ impl Machine {
         self.timeline_of(&self.session("tell its timeline").await?).await
     }
 
-    async fn timeline_of(&self, session: &Client) -> Result<u32, LabError> {
+    pub(crate) async fn timeline_of(&self, session: &Client) -> Result<u32, LabError> {
         let row = session.query_one(TIMELINE, &[]).await.map_err(self.failed_to("tell its timeline"))?;
         Ok(row.get::<_, i32>(0).cast_unsigned())
     }
