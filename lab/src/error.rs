@@ -141,6 +141,12 @@ pub enum LabError {
         /// What the system answered.
         source: io::Error,
     },
+    /// A file of distances has mistakes.
+    #[error("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Distances {
+        /// All of them, each with its line and what to write instead.
+        mistakes: Vec<archipelago_regions::Mistake>,
+    },
     /// The thread that carries what goes along the lines could not be started.
     #[error("cannot start the lines between the regions: {source}; end other programs, or raise the limits of this one")]
     Lines {

@@ -36,6 +36,11 @@
 //! Everything in one world: servers, roles, passwords. [`World::create_database`] gives a test a
 //! database of its own. Pausing or stopping a server is felt by everybody who uses that world.
 //!
+//! # How far apart
+//!
+//! Between any two places stands a line: see [`Lines`] for what it delays and how it is cut, [`Distances`] for how long it is,
+//! and [`Server::url_from`] for how to take it.
+//!
 //! # Finding PostgreSQL
 //!
 //! See [`Search`].

@@ -106,6 +106,8 @@ impl Lines {
     /// It is what TCP sees when packets are lost: nobody hears of it, nothing is reset. Bytes on the way and new ones wait for
     /// [`heal`](Self::heal). New connections are accepted (a real line would not even do that), hang, and are reset after two
     /// minutes, when a real one would have timed out. A place cannot be cut from itself; that is ignored.
+    ///
+    /// A primary that is stopped waits for the replicas behind a cut, until its patience of 20 seconds ends.
     pub fn cut(&self, a: &str, b: &str) {
         self.change(a, b, State::cut);
     }
@@ -120,6 +122,13 @@ impl Lines {
     /// way. Within a place it is ignored.
     pub fn slow(&self, a: &str, b: &str, round_trip: Duration) {
         self.change(a, b, |state| state.slow(round_trip));
+    }
+
+    /// A primary that stops waits until its replicas have everything, so at the end nobody may be cut off.
+    pub(crate) fn heal_all(&self) {
+        for line in unpoisoned(&self.shared.states).values() {
+            line.send_modify(State::heal);
+        }
     }
 
     /// The lines between these places as they are at this moment, each once.

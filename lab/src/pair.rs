@@ -1,7 +1,5 @@
 //! Two places in no particular order: what a line joins.
 
-use std::fmt;
-
 /// Two different places; the same pair whichever is named first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Pair {
@@ -15,10 +13,8 @@ impl Pair {
         let (first, second) = (a.min(b).to_owned(), a.max(b).to_owned());
         (first != second).then_some(Self { first, second })
     }
-}
 
-impl fmt::Display for Pair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.second)
+    pub(crate) fn places(&self) -> [&str; 2] {
+        [&self.first, &self.second]
     }
 }

@@ -150,9 +150,7 @@ impl Machines {
     fn let_go(&self) {
         for machine in &self.all {
             machine.thaw_now();
-            if let Some(upstream) = machine.upstream() {
-                machine.site.lines.heal(&machine.region, &upstream.region);
-            }
+            machine.site.lines.heal_all();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What regions.toml may say: walks the whole file and collects every mistake.
 
+mod distances;
 mod duration;
 mod fly;
 mod keys;
@@ -11,6 +12,8 @@ mod settings;
 mod suggest;
 mod syntax;
 mod value;
+
+pub use distances::{Distance, check_distances};
 
 use crate::{Mistake, Regions};
 use keys::Section;

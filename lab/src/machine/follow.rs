@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// For a primary to say where it is; a frozen one never does.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` says so a few round trips earlier.)
+const STREAMS: &str = "started streaming WAL";
+
 /// What a replica logs that can never follow this primary again, whatever it waits for.
 pub(super) const HOPELESS: [&str; 6] = [
     "database system identifier differs",
@@ -83,8 +86,6 @@ impl Machine {
 
     /// Waits until this replica receives from its primary, and has replayed this position; not while the line to it is cut.
     async fn stream(&self, upstream: &Upstream, target: PgLsn, logged: u64) -> Result<(), LabError> {
-        const QUESTION: &str = "SELECT pg_last_wal_replay_lsn(), \
-            EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
         let session = self.session("tell whether it streams").await?;
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
@@ -92,14 +93,14 @@ impl Machine {
                 // It cannot stream; it will when the line is healed.
                 return Ok(());
             }
-            let Ok(row) = session.query_one(QUESTION, &[]).await else {
+            let Ok(row) = session.query_one("SELECT pg_last_wal_replay_lsn()", &[]).await else {
                 return Err(self.did_not_start("it ended while it caught up", logged));
             };
             let reached: Option<PgLsn> = row.get(0);
-            if row.get(1) && reached.is_some_and(|lsn| lsn >= target) {
+            let said = log::since(&self.log(), logged);
+            if said.contains(STREAMS) && reached.is_some_and(|lsn| lsn >= target) {
                 return Ok(());
             }
-            let said = log::since(&self.log(), logged);
             if HOPELESS.iter().any(|phrase| said.contains(phrase)) {
                 return Err(self.did_not_start("it cannot follow its primary", logged));
             }

@@ -1,0 +1,146 @@
+//! Servers far from each other: what replication and sessions feel of the distance, and of a cut.
+
+mod eventually;
+mod sql;
+
+use std::time::{Duration, Instant};
+
+use archipelago_lab::{Distances, Server, World};
+use eventually::eventually;
+use tokio_postgres::types::PgLsn;
+
+const SOON: Duration = Duration::from_secs(20);
+const FAR: Duration = Duration::from_millis(200);
+
+async fn world() -> World {
+    let distances = Distances::default().with_round_trip("home", "far", FAR);
+    World::builder().primary("home").replicas(["near", "far"]).distances(distances).start().await.unwrap()
+}
+
+async fn write(world: &World, note: &str) -> PgLsn {
+    sql::write(&world.primary().url(), note).await;
+    world.primary().position().await.unwrap()
+}
+
+async fn replayed(server: &Server, position: PgLsn) {
+    server.wait_until_replayed(position, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn replicas_and_sessions_pay_for_the_distance() {
+    let world = world().await;
+    let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
+    write(&world, "the table").await;
+
+    let primary = sql::connect(&world.primary().url()).await;
+    let since = Instant::now();
+    primary.execute("INSERT INTO notes VALUES ('far')", &[]).await.unwrap();
+    let written = world.primary().position().await.unwrap();
+    replayed(far, written).await;
+    assert!(since.elapsed() >= FAR / 2, "replicated in {:?}", since.elapsed());
+    replayed(near, written).await;
+
+    assert_eq!(world.primary().url_from("home").unwrap(), world.primary().url());
+    let session = sql::connect(&world.primary().url_from("far").unwrap()).await;
+    let since = Instant::now();
+    session.query("SELECT note FROM notes", &[]).await.unwrap();
+    assert!(since.elapsed() >= FAR, "asked in {:?}", since.elapsed());
+
+    world.create_database("other").await.unwrap();
+    let other = sql::connect(&far.url_of_from("other", "home").unwrap()).await;
+    assert_eq!(other.query_one("SELECT current_database()::text", &[]).await.unwrap().get::<_, String>(0), "other");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_cut_off_shows_the_past_until_the_line_is_healed() {
+    let world = world().await;
+    let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
+    replayed(far, write(&world, "before").await).await;
+
+    world.lines().cut("home", "far");
+    let after = write(&world, "after").await;
+    replayed(near, after).await;
+    assert_eq!(sql::notes(&near.url()).await, ["after", "before"]);
+    assert_eq!(sql::notes(&far.url()).await, ["before"]);
+    assert!(far.position().await.unwrap() < after);
+
+    world.lines().heal("home", "far");
+    replayed(far, after).await;
+    assert_eq!(sql::notes(&far.url()).await, ["after", "before"]);
+}
+
+#[tokio::test]
+async fn a_session_hangs_while_its_line_is_cut_and_goes_on_when_it_is_healed() {
+    let world = world().await;
+    write(&world, "before").await;
+    let session = sql::connect(&world.primary().url_from("elsewhere").unwrap()).await;
+    session.batch_execute("BEGIN").await.unwrap();
+
+    world.lines().cut("elsewhere", "home");
+    let hanging = session.query("SELECT note FROM notes", &[]);
+    let here = world.primary().url();
+    tokio::select! {
+        biased;
+        answer = hanging => panic!("{answer:?} through a cut line"),
+        // A whole new session, as a witness of the time that one answer takes.
+        notes = sql::notes(&here) => assert_eq!(notes, ["before"]),
+    }
+
+    world.lines().heal("elsewhere", "home");
+    assert_eq!(session.query("SELECT note FROM notes", &[]).await.unwrap().len(), 1);
+    session.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_starts_while_it_is_cut_off_and_follows_later() {
+    let world = world().await;
+    let far = world.server("far").unwrap();
+    far.stop().await.unwrap();
+    world.lines().cut("far", "home");
+    let missed = write(&world, "missed").await;
+
+    far.start().await.unwrap();
+    assert!(far.position().await.unwrap() < missed);
+
+    world.lines().heal("far", "home");
+    replayed(far, missed).await;
+}
+
+#[tokio::test]
+async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed() {
+    let world = world().await;
+    let far = world.server("far").unwrap();
+    // As after a minute, which is what both wait by themselves.
+    for (server, timeout) in [(world.primary(), "wal_sender_timeout"), (far, "wal_receiver_timeout")] {
+        let admin = sql::connect(&server.admin_url()).await;
+        admin.batch_execute(&format!("ALTER SYSTEM SET {timeout} = '1s'")).await.unwrap();
+        admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+    let said = |server: &Server, words: &str| std::fs::read_to_string(server.log()).unwrap().contains(words);
+
+    world.lines().cut("home", "far");
+    eventually("the primary gives up", || said(world.primary(), "terminating walsender process due to replication timeout"))
+        .await;
+    eventually("the replica gives up", || said(far, "terminating walreceiver due to timeout")).await;
+    let missed = write(&world, "missed").await;
+
+    world.lines().heal("home", "far");
+    replayed(far, missed).await;
+}
+
+#[tokio::test]
+async fn a_world_with_a_cut_line_ends_as_orderly_as_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || World::builder().primary("home").replicas(["far"]).folder(folder.path().join("lab"));
+    let world = builder().start().await.unwrap();
+    world.lines().cut("home", "far");
+    write(&world, "kept").await;
+
+    let since = Instant::now();
+    world.shutdown().await.unwrap();
+
+    // A primary that waits for a replica in vain is stopped less politely after 20 seconds.
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    let world = builder().start().await.unwrap();
+    assert_eq!(sql::notes(&world.server("far").unwrap().url()).await, ["kept"]);
+}
