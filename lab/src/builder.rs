@@ -104,7 +104,8 @@ impl Builder {
             .try_collect()
             .await?;
         let machines = std::iter::once(primary).chain(replicas).collect();
-        Ok(World::of(Arc::new(Machines::new(machines, !complete))))
+        let world = World::of(Arc::new(Machines::new(machines, !complete)));
+        if self.folder.is_some() { world.listening(&site.place.folder) } else { Ok(world) }
     }
 
     /// Stops servers that a killed run left, and removes data that no region of this world has.

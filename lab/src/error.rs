@@ -153,6 +153,12 @@ pub enum LabError {
         /// What the system answered.
         source: io::Error,
     },
+    /// The world cannot listen for commands of other processes.
+    #[error("cannot listen for commands of other processes: {source}")]
+    Control {
+        /// What the system answered.
+        source: io::Error,
+    },
     /// The server is stopped.
     #[error("the server of region `{region}` is not running: call `start()` on it first")]
     NotRunning {

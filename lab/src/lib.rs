@@ -56,6 +56,8 @@ compile_error!("archipelago-lab needs a Unix: it runs PostgreSQL under `sh`");
 mod account;
 mod builder;
 mod cluster;
+mod command;
+mod control;
 mod distances;
 mod error;
 mod family;
@@ -81,6 +83,8 @@ mod sweeper;
 mod world;
 
 pub use builder::Builder;
+pub use command::{Answer, Command, ServerUrl};
+pub use control::{Remote, RemoteError};
 pub use distances::Distances;
 pub use error::LabError;
 pub use lines::{Line, Lines};

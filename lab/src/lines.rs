@@ -7,7 +7,7 @@ mod line;
 mod traffic;
 mod way;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -129,6 +129,16 @@ impl Lines {
         for line in unpoisoned(&self.shared.states).values() {
             line.send_modify(State::heal);
         }
+    }
+
+    /// Whether anything is known of a place: how far it is from another, or somebody who is there.
+    pub(crate) fn knows(&self, place: &str) -> bool {
+        self.shared.distances.knows(place) || self.in_use().contains(place)
+    }
+
+    /// The places which a door leads from.
+    pub(crate) fn in_use(&self) -> BTreeSet<String> {
+        unpoisoned(&self.shared.doors).keys().map(|(from, _, _)| from.clone()).collect()
     }
 
     /// The lines between these places as they are at this moment, each once.

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! lock                 held while a process uses the folder
+//! control              while it runs: where it takes commands, and the token to give with them
 //! passwords            of the roles, for this process's user only
 //! primary/             data of the primary, whatever its region
 //! replica-<region>/    data of a replica
 //! promotions           only after one: whose data is the primary's at the next start
 //! log/<region>.log     what each server said since the last start
-//! elsewhere            only where all but the lock lies in another folder: its path
+//! elsewhere            only where all but the lock and control lie in another folder: its path
 //! owner                only in that other folder: the path of this one
 //! ```
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use crate::account::Account;
+use crate::control::Control;
 use crate::lock::{self, LOCK};
 use crate::sweeper::Sweeper;
 use crate::{LabError, promotions};
@@ -52,6 +54,7 @@ impl Place {
         let folder = folder.canonicalize().map_err(LabError::file("find", folder))?;
         check_owner(&folder, &folder.join(LOCK))?;
         let mut locks = vec![lock::folder(&folder).await?];
+        Control::forget(&folder);
         let mut home = elsewhere(&folder).unwrap_or_else(|| folder.clone());
         promotions::settle(&home).await?;
         let data = home.join("primary");

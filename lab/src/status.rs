@@ -17,7 +17,7 @@ use crate::{Line, Role, Server, World};
 pub struct Status {
     /// In the order of the description.
     pub servers: Vec<ServerStatus>,
-    /// The lines between their regions, each once.
+    /// The lines between their regions, each once, and those from other places with a [`door`](crate::Lines::door).
     pub lines: Vec<LineStatus>,
 }
 
@@ -94,14 +94,22 @@ impl World {
     /// then is shown as silent.
     pub async fn status(&self) -> Status {
         let servers = join_all(self.servers().map(|server| ask::ask(server.machine()))).await;
-        let regions: Vec<&str> = self.servers().map(Server::region).collect();
-        let mut status = Status { servers, lines: self.lines().among(&regions).into_iter().map(LineStatus::from).collect() };
+        let mut status = Status { servers, lines: self.lines_in_use().into_iter().map(LineStatus::from).collect() };
         let primary = status.servers.iter().find(|server| server.region == self.primary().region());
         let (written, timeline) = primary.map_or((None, None), |primary| (primary.written, primary.timeline));
         for server in &mut status.servers {
             server.compare(written.filter(|_| server.timeline == timeline));
         }
         status
+    }
+
+    fn lines_in_use(&self) -> Vec<Line> {
+        let users = self.lines().in_use();
+        let users = users.iter().map(String::as_str).filter(|place| self.server(place).is_none());
+        let places: Vec<&str> = self.servers().map(Server::region).chain(users).collect();
+        let lines = self.lines().among(&places).into_iter();
+        // From one place without a server to another nothing ever goes.
+        lines.filter(|line| self.server(&line.a).is_some()).collect()
     }
 }
 

@@ -6,12 +6,14 @@ mod rejoin;
 pub use promotion::Promotion;
 pub use rejoin::Rejoined;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::control::Control;
 use crate::machine::Machine;
 use crate::postgres::Postgres;
 use crate::secrets::APP;
@@ -28,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "the servers stop when the world is dropped"]
 pub struct World {
+    /// The first to be dropped: nobody gives orders at the end. Only a world with a folder has one.
+    control: Option<Control>,
     servers: Vec<Server>,
     machines: Arc<Machines>,
 }
@@ -53,7 +57,13 @@ impl World {
     pub(crate) fn of(machines: Arc<Machines>) -> Self {
         let database: Arc<str> = APP.into();
         let servers = machines.all.iter().map(|machine| Server::new(machine.clone(), database.clone())).collect();
-        Self { servers, machines }
+        Self { control: None, servers, machines }
+    }
+
+    /// The same, and it obeys other processes that may read this folder.
+    pub(crate) fn listening(self, folder: &Path) -> Result<Self, LabError> {
+        let control = Some(Control::open(folder, &self.machines)?);
+        Ok(Self { control, ..self })
     }
 
     /// The server that takes writes: after a [promotion](Self::promote) the new one, even where the old one still does.
@@ -125,7 +135,8 @@ impl World {
     ///
     /// # Errors
     /// None today: servers that do not obey are killed.
-    pub async fn shutdown(self) -> Result<(), LabError> {
+    pub async fn shutdown(mut self) -> Result<(), LabError> {
+        drop(self.control.take());
         self.machines.let_go();
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
