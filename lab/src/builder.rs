@@ -43,7 +43,10 @@ impl Builder {
 
     /// Keeps the data in this folder, for the next start to find it again; a region that is new by
     /// then gets a replica, and the replica of a region that is gone is deleted. The data of the
-    /// primary stays whatever its region is.
+    /// primary stays whatever its region is; after a [promotion](World::promote) that is the data of
+    /// the newest primary, and at the next start the roles are as described again.
+    ///
+    /// While the world lives it obeys other processes of this user that name the folder: [`Remote`](crate::Remote).
     ///
     /// Without it the data goes with the world, and is written carelessly: fast, and lost when the
     /// machine stops.

@@ -53,16 +53,20 @@ pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream
     replace(data, &new)
 }
 
-/// Takes back what this data has and that of the running primary does not, so that it can follow. What is left after a
-/// failure is no data any more.
+/// Takes back what this data has and that of the running primary does not, so that it can follow. After a failure, or a
+/// crash, there is no data any more: half of both is worse.
 pub(crate) async fn rewind(site: &Site, region: &str, data: &Path, upstream: u16) -> Result<(), LabError> {
+    let new = unfinished_name(data);
+    remove(&new)?;
+    fs::rename(data, &new).map_err(LabError::file("rename", data))?;
     let source = format!("host=127.0.0.1 port={upstream} user={ADMIN} dbname=postgres sslmode=disable gssencmode=disable");
-    let mut arguments = vec!["-D".into(), data.as_os_str().to_owned()];
+    let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
     arguments.extend(["--no-sync", "--source-server", &source].map(Into::into));
     run(site, "pg_rewind", region, arguments, |command| {
         command.env("PGPASSWORD", &site.secrets.admin);
     })
-    .await
+    .await?;
+    replace(data, &new)
 }
 
 /// Where the last checkpoint of this data begins: of a server that was stopped in order, the end of its log.
@@ -89,16 +93,20 @@ pub(crate) fn made_with(data: &Path) -> Option<u32> {
 
 /// An empty folder of the servers' user; what a killed run left of an earlier one is removed.
 fn unfinished(site: &Site, data: &Path) -> Result<PathBuf, LabError> {
-    // Another name every time: a program of the killed run may have a moment to live.
-    let mut name = data.as_os_str().to_owned();
-    name.push(format!("{UNFINISHED}{}", std::process::id()));
-    let path = PathBuf::from(name);
+    let path = unfinished_name(data);
     remove(&path)?;
     fs::create_dir(&path)
         .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)))
         .and_then(|()| site.place.account.own(&path))
         .map_err(LabError::file("make the folder", &path))?;
     Ok(path)
+}
+
+/// Another name in every process: a program of a killed run may have a moment to live.
+fn unfinished_name(data: &Path) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(format!("{UNFINISHED}{}", std::process::id()));
+    PathBuf::from(name)
 }
 
 /// What was there before goes only when there is something better.

@@ -60,7 +60,7 @@ impl Control {
         let (end, ended) = oneshot::channel();
         let office =
             Arc::new(Office { token: contact.token.clone(), machines: Arc::downgrade(machines), turn: Mutex::default() });
-        let run = move || run(&runtime, listener, office, ended);
+        let run = move || run(&runtime, listener, &office, ended);
         let thread = thread::Builder::new().name("archipelago-lab control".to_owned()).spawn(run).map_err(failed)?;
         let control = Self { file, end: Some(end), thread: Some(thread) };
         contact.write(folder).map_err(LabError::file("write", &control.file))?;
@@ -89,7 +89,7 @@ struct Office {
     turn: Mutex<()>,
 }
 
-fn run(runtime: &Runtime, listener: TcpListener, office: Arc<Office>, ended: oneshot::Receiver<()>) {
+fn run(runtime: &Runtime, listener: TcpListener, office: &Arc<Office>, ended: oneshot::Receiver<()>) {
     let listen = async {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,

@@ -41,6 +41,13 @@
 //! Between any two places stands a line: see [`Lines`] for what it delays and how it is cut, [`Distances`] for how long it is,
 //! and [`Server::url_from`] for how to take it.
 //!
+//! # What can go wrong, on purpose
+//!
+//! [`Server`]: [stop](Server::stop), [kill](Server::kill), [freeze](Server::freeze), [lag](Server::lag) or
+//! [pause](Server::pause_replay) one. [`Lines`]: [cut](Lines::cut) or [slow](Lines::slow) the way between two places.
+//! [`World`]: [promote](World::promote) a replica with the old primary running or not, let it [rejoin](World::rejoin).
+//! [`World::status`] tells how all of them are. As a [`Command`] each can be sent to a world in another process: [`Remote`].
+//!
 //! # Finding PostgreSQL
 //!
 //! See [`Search`].

@@ -143,8 +143,8 @@ impl Process {
 
     /// For the watchdog, should this process die now.
     fn tell_frozen(&mut self) {
-        let processes: String = self.frozen.iter().map(|process| format!(" {process}")).collect();
-        let _ = writeln!(self.orders, "frozen{processes}");
+        let processes: Vec<_> = self.frozen.iter().map(ToString::to_string).collect();
+        let _ = writeln!(self.orders, "frozen {}", processes.join(" "));
     }
 
     /// Stops the program and waits, without a runtime: for `drop`.

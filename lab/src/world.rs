@@ -1,20 +1,20 @@
 //! A primary and its replicas, for as long as somebody holds them.
 
+mod machines;
 mod promotion;
 mod rejoin;
 
+pub(crate) use machines::Machines;
 pub use promotion::Promotion;
 pub use rejoin::Rejoined;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use crate::control::Control;
-use crate::machine::Machine;
 use crate::postgres::Postgres;
 use crate::secrets::APP;
 use crate::server::Server;
@@ -34,18 +34,6 @@ pub struct World {
     control: Option<Control>,
     servers: Vec<Server>,
     machines: Arc<Machines>,
-}
-
-/// What a world stands on. The last handle to it stops the servers.
-#[derive(Debug)]
-pub(crate) struct Machines {
-    /// In the order of the description, the first primary first.
-    all: Vec<Arc<Machine>>,
-    /// Which of them is the primary, or the newest one where there are two.
-    primary: AtomicUsize,
-    /// Held while one becomes the primary, or a replica of it.
-    roles: tokio::sync::Mutex<()>,
-    created: bool,
 }
 
 impl World {
@@ -69,7 +57,7 @@ impl World {
     /// The server that takes writes: after a [promotion](Self::promote) the new one, even where the old one still does.
     #[must_use]
     pub fn primary(&self) -> &Server {
-        &self.servers[self.machines.primary.load(Ordering::Acquire)]
+        &self.servers[self.machines.primary()]
     }
 
     /// The servers that follow it, in the order of the description.
@@ -138,46 +126,9 @@ impl World {
     pub async fn shutdown(mut self) -> Result<(), LabError> {
         drop(self.control.take());
         self.machines.let_go();
-        let (primaries, replicas): (Vec<_>, Vec<_>) =
-            self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
-        for group in [primaries, replicas] {
+        for group in self.machines.in_order_of_stopping() {
             join_all(group.into_iter().map(|machine| machine.halt(machine.site.at_end()))).await;
         }
         Ok(())
-    }
-}
-
-impl Machines {
-    pub(crate) fn new(all: Vec<Arc<Machine>>, created: bool) -> Self {
-        Self { all, primary: AtomicUsize::new(0), roles: tokio::sync::Mutex::default(), created }
-    }
-
-    fn set_primary(&self, newest: &Machine) {
-        let index = self.all.iter().position(|machine| machine.region == newest.region);
-        self.primary.store(index.unwrap_or_default(), Ordering::Release);
-    }
-
-    /// Undoes what would hold up the end: a primary that stops waits until its replicas have received everything.
-    fn let_go(&self) {
-        for machine in &self.all {
-            machine.thaw_now();
-            machine.site.lines.heal_all();
-        }
-    }
-}
-
-impl Drop for Machines {
-    fn drop(&mut self) {
-        self.let_go();
-        let (primaries, replicas): (Vec<_>, Vec<_>) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
-        for group in [primaries, replicas] {
-            // All at once, then wait for each.
-            for machine in &group {
-                machine.process().as_mut().map(|process| process.stop(machine.site.at_end()));
-            }
-            for machine in &group {
-                drop(machine.process().take());
-            }
-        }
     }
 }

@@ -119,9 +119,9 @@ async fn servers_that_do_not_answer_hold_up_nobody() {
     let status = world.status().await;
 
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
-    let states: Vec<_> = status.servers.iter().map(|server| (server.state, server.timeline, server.lag_bytes)).collect();
+    let answers: Vec<_> = status.servers.iter().map(|server| (server.state, server.timeline, server.lag_bytes)).collect();
     let expected = [(ServerState::Frozen, None, None), (ServerState::Running, Some(1), None), (ServerState::Stopped, None, None)];
-    assert_eq!(states, expected);
+    assert_eq!(answers, expected);
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ async fn a_start_that_ends_while_it_puts_folders_in_order_is_gone_on_with() {
         expected.push(written);
         world.shutdown().await.unwrap();
         let all: [&dyn Fn(); 3] = [&|| rename(&primary, &aside).unwrap(), &|| rename(&ord, &primary).unwrap(), &|| {
-            std::fs::remove_file(&note).unwrap()
+            std::fs::remove_file(&note).unwrap();
         }];
         all.iter().take(steps).for_each(|step| step());
 

