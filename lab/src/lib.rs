@@ -39,7 +39,8 @@
 //! # How far apart
 //!
 //! Between any two places stands a line: see [`Lines`] for what it delays and how it is cut, [`Distances`] for how long it is,
-//! and [`Server::url_from`] for how to take it.
+//! and [`Server::url_from`] for how to take it. The map of the world is archipelago-regions'; the lab knows nothing else of
+//! Archipelago.
 //!
 //! # What can go wrong, on purpose
 //!

@@ -26,7 +26,7 @@ use traffic::Traffic;
 /// Between any two places stands one line, whatever goes along it and in whichever direction. Bytes that enter a
 /// [`door`](Self::door) come out behind it half a round trip later, in order, as many at a time as the sockets take:
 /// distance does not limit bandwidth. Doors are TCP proxies in this process, on a thread of their own, so that no runtime of
-/// a caller has to live as long as they do. They end with the last handle to the world or to its lines.
+/// a caller has to live as long as they do. They end with the last handle to them, to the world or to one of its servers.
 ///
 /// # What is as on a real line
 /// - Setting up a connection takes a round trip, a request and its answer another.

@@ -1,10 +1,23 @@
-//! What stands behind a door in the tests: a server of a few lines.
+//! Lines, and what stands behind a door in the tests: a server of a few lines.
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use archipelago_lab::{Distances, Lines};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+pub const FAR: Duration = Duration::from_millis(100);
+
+/// Far away is `far`; `near` and `home` are side by side.
+pub fn lines() -> Lines {
+    Lines::new(Distances::default().with_round_trip("far", "home", FAR)).unwrap()
+}
+
+pub fn door(lines: &Lines, place: &str, target: SocketAddr) -> SocketAddr {
+    lines.door(place, "home", target).unwrap()
+}
 
 /// A server that does this with every connection.
 pub async fn serve<F: Future<Output = ()> + Send + 'static>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
