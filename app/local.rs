@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use archipelago::{RepoSet, Role, override_variable};
-use archipelago_lab::{Distances, LabError, World};
+use archipelago_lab::{Distances, LabError, Remote, RemoteError, World};
 use diesel_async::RunQueryDsl;
 
 use crate::migrations;
 use crate::repos::Repos;
 use crate::settings::Vars;
+
+/// Variables by their names.
+pub type Own = HashMap<String, String>;
 
 /// Only where the first id has not been given yet: deleted users do not come back.
 const SEED: &str = "
@@ -36,6 +39,7 @@ impl Local {
     }
 
     /// The region that a single instance plays where nobody says: reading from a replica is what a newcomer sees first.
+    #[must_use]
     pub fn usual_region() -> &'static str {
         Repos::REGIONS.iter().find(|info| info.role == Role::Replica).unwrap_or(Repos::PRIMARY).code
     }
@@ -67,7 +71,6 @@ impl Local {
     }
 
     /// The servers themselves.
-    #[must_use]
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -76,10 +79,22 @@ impl Local {
     ///
     /// # Errors
     /// When there is no free port.
-    pub fn seen_from(&self, region: &str) -> Result<HashMap<String, String>, LabError> {
+    pub fn seen_from(&self, region: &str) -> Result<Own, LabError> {
         let urls = self.world.servers().map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
-        let region = Ok(("FLY_REGION".to_owned(), region.to_owned()));
-        urls.chain([region]).collect()
+        urls.chain([Ok(own_region(region))]).collect()
+    }
+
+    /// The variables of an instance in `region`, for the servers that another process runs under `.lab/`, if one does.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn of_another_process(region: &str) -> Result<Option<Own>, RemoteError> {
+        let lab = match Remote::find(folder()) {
+            Err(RemoteError::NoLab { .. }) => return Ok(None),
+            found => found?,
+        };
+        let urls = lab.urls(Some(region)).await?.into_iter().map(|server| (override_variable(&server.region), server.url));
+        Ok(Some(urls.chain([own_region(region)]).collect()))
     }
 
     /// Stops every server.
@@ -93,12 +108,16 @@ impl Local {
 
 /// The environment as it will be once the servers run, to see whether the rest of it is right.
 pub fn rehearsal(env: impl Vars) -> impl Vars {
-    with(HashMap::from([("DATABASE_URL".to_owned(), "postgres://localhost".to_owned())]), env)
+    with(Own::from([("DATABASE_URL".to_owned(), "postgres://localhost".to_owned())]), env)
 }
 
 /// These variables, and all others as the environment has them.
-pub fn with(own: HashMap<String, String>, env: impl Vars) -> impl Vars {
+pub fn with(own: Own, env: impl Vars) -> impl Vars {
     move |name: &str| own.get(name).cloned().map_or_else(|| env(name), Ok)
+}
+
+fn own_region(region: &str) -> (String, String) {
+    ("FLY_REGION".to_owned(), region.to_owned())
 }
 
 /// `.lab/` beside regions.toml, which is where `cargo run` says that the package is.

@@ -68,6 +68,10 @@ impl Databases {
             known.dedup();
             return Err(FromError::Unknown { given: region.to_owned(), known }.into());
         }
+        if let Some(own) = Local::of_another_process(region).await? {
+            crate::cli::say("DATABASE_URL is not set: measuring the servers that run under .lab/ already\n")?;
+            return Ok(Self { settings: database_settings(&with(own, vars))?, local: None });
+        }
         crate::cli::say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
         let local = Local::start(local::distances()?).await?;
         local.prepare().await?;

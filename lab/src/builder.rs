@@ -44,7 +44,10 @@ impl Builder {
 
     /// Keeps the data in this folder, for the next start to find it again; a region that is new by
     /// then gets a replica, and the replica of a region that is gone is deleted. The data of the
-    /// primary stays whatever its region is.
+    /// primary stays whatever its region is; after a [promotion](World::promote) that is the data of
+    /// the newest primary, and at the next start the roles are as described again.
+    ///
+    /// While the world lives it obeys other processes of this user that name the folder: [`Remote`](crate::Remote).
     ///
     /// Without it the data goes with the world, and is written carelessly: fast, and lost when the
     /// machine stops.
@@ -95,7 +98,7 @@ impl Builder {
         tracing::debug!(version = postgres.version(), bin = %postgres.bin().display(), "PostgreSQL");
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
-        let lines = Lines::new(self.distances)?;
+        let lines = Lines::new(self.distances)?.with_neighbours(self.shared);
         let site = Arc::new(Site { postgres, secrets, place, lines, shared: self.shared });
 
         if !complete {
@@ -112,7 +115,8 @@ impl Builder {
             .try_collect()
             .await?;
         let machines = std::iter::once(primary).chain(replicas).collect();
-        Ok(World::of(Machines { all: machines, created: !complete }))
+        let world = World::of(Arc::new(Machines::new(machines, !complete)));
+        if self.folder.is_some() { world.listening(&site.place.folder) } else { Ok(world) }
     }
 
     /// Stops servers that a killed run left, and removes data that no region of this world has.

@@ -1,4 +1,4 @@
-//! Data folders: made by `initdb` and `pg_basebackup`, complete or not there at all.
+//! Data folders: made by `initdb`, `pg_basebackup` and `pg_rewind`, complete or not there at all.
 
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read};
@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use tokio_postgres::types::PgLsn;
 
 use crate::LabError;
 use crate::process::{Halt, Launch, POLL, Process};
@@ -52,6 +54,31 @@ pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream
     replace(data, &new)
 }
 
+/// Takes back what this data has and that of the running primary does not, so that it can follow. After a failure, or a
+/// crash, there is no data any more: half of both is worse.
+pub(crate) async fn rewind(site: &Site, region: &str, data: &Path, upstream: u16) -> Result<(), LabError> {
+    let new = unfinished_name(data);
+    remove(&new)?;
+    fs::rename(data, &new).map_err(LabError::file("rename", data))?;
+    let source = format!("host=127.0.0.1 port={upstream} user={ADMIN} dbname=postgres sslmode=disable gssencmode=disable");
+    let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
+    arguments.extend(["--no-sync", "--source-server", &source].map(Into::into));
+    run(site, "pg_rewind", region, arguments, |command| {
+        command.env("PGPASSWORD", &site.secrets.admin);
+    })
+    .await?;
+    replace(data, &new)
+}
+
+/// Where the last checkpoint of this data begins: of a server that was stopped in order, the end of its log.
+/// (`ControlFileData.checkPoint`, at the same place in all versions that the lab is made for.)
+pub(crate) fn last_checkpoint(data: &Path) -> Option<PgLsn> {
+    let mut bytes = [0; 40];
+    File::open(data.join("global/pg_control")).ok()?.read_exact(&mut bytes).ok()?;
+    let (_, checkpoint) = bytes.split_last_chunk()?;
+    Some(PgLsn::from(u64::from_ne_bytes(*checkpoint)))
+}
+
 /// The number that `initdb` gave to this data and to all its copies. `None`: the data is not
 /// complete. (`ControlFileData` in `pg_control.h` begins with it, in every version.)
 pub(crate) fn system_identifier(data: &Path) -> Option<u64> {
@@ -67,16 +94,20 @@ pub(crate) fn made_with(data: &Path) -> Option<u32> {
 
 /// An empty folder of the servers' user; what a killed run left of an earlier one is removed.
 fn unfinished(site: &Site, data: &Path) -> Result<PathBuf, LabError> {
-    // Another name every time: a program of the killed run may have a moment to live.
-    let mut name = data.as_os_str().to_owned();
-    name.push(format!("{UNFINISHED}{}", std::process::id()));
-    let path = PathBuf::from(name);
+    let path = unfinished_name(data);
     remove(&path)?;
     fs::create_dir(&path)
         .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)))
         .and_then(|()| site.place.account.own(&path))
         .map_err(LabError::file("make the folder", &path))?;
     Ok(path)
+}
+
+/// Another name in every process: a program of a killed run may have a moment to live.
+fn unfinished_name(data: &Path) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(format!("{UNFINISHED}{}", std::process::id()));
+    PathBuf::from(name)
 }
 
 /// What was there before goes only when there is something better.
@@ -108,12 +139,13 @@ async fn run(
     adjust: impl FnOnce(&mut Command),
 ) -> Result<(), LabError> {
     let log = site.place.log(region);
+    let logged = log.metadata().map_or(0, |log| log.len());
     let path = site.postgres.bin().join(program);
     let mut process = Launch {
         account: &site.place.account,
         program: &path,
         folder: &site.place.home,
-        log: File::create(&log).map_err(LabError::file("write", &log))?,
+        log: File::options().create(true).append(true).open(&log).map_err(LabError::file("write", &log))?,
         at_end: Halt::Kill,
         sweeper: site.place.sweeper.as_ref(),
     }
@@ -123,7 +155,7 @@ async fn run(
     if status.is_some_and(|status| status.success()) {
         return Ok(());
     }
-    let tail = crate::machine::log::tail(&log, 0);
+    let tail = crate::machine::log::tail(&log, logged);
     Err(LabError::Program { program, region: region.to_owned(), status, tail })
 }
 

@@ -77,6 +77,11 @@ impl Distances {
         Pair::of(a, b).map_or(Duration::ZERO, |pair| self.between(&pair))
     }
 
+    /// Whether the distance of this place from any other is known.
+    pub(crate) fn knows(&self, place: &str) -> bool {
+        self.places.contains_key(place) || self.given.keys().any(|pair| pair.places().contains(&place))
+    }
+
     pub(crate) fn between(&self, pair: &Pair) -> Duration {
         let by_the_model = || {
             let [a, b] = pair.places().map(|place| self.places.get(place));

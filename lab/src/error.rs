@@ -100,7 +100,7 @@ pub enum LabError {
     /// A program of PostgreSQL failed.
     #[error("{program} for region `{region}` {}; its last words:\n{tail}", ending(*status))]
     Program {
-        /// `initdb` or `pg_basebackup`.
+        /// `initdb`, `pg_basebackup` or `pg_rewind`.
         program: &'static str,
         /// The region whose data it was making.
         region: String,
@@ -153,11 +153,64 @@ pub enum LabError {
         /// What the system answered.
         source: io::Error,
     },
+    /// The world cannot listen for commands of other processes.
+    #[error("cannot listen for commands of other processes: {source}")]
+    Control {
+        /// What the system answered.
+        source: io::Error,
+    },
     /// The server is stopped.
     #[error("the server of region `{region}` is not running: call `start()` on it first")]
     NotRunning {
         /// The server's region.
         region: String,
+    },
+    /// A region that this world does not have.
+    #[error("no server in `{region}`: there is one in {}", known.join(", "))]
+    UnknownRegion {
+        /// The region asked for.
+        region: String,
+        /// The regions that there are.
+        known: Vec<String>,
+    },
+    /// Something that only a replica can do.
+    #[error("the server of region `{region}` is a primary, not a replica: `rejoin` makes a replica of an old primary")]
+    NoReplica {
+        /// The server's region.
+        region: String,
+    },
+    /// The primary cannot follow itself.
+    #[error("the server of region `{region}` is the primary, whom the others follow: promote another one first")]
+    IsPrimary {
+        /// The server's region.
+        region: String,
+    },
+    /// A replica has not received all that its primary has.
+    #[error(
+        "the replica `{region}` does not receive all that its primary `{primary}` writes, so commits would be lost: see \
+         whether the line between the two is cut, or promote it with the old primary left running"
+    )]
+    NotReceived {
+        /// The replica's region.
+        region: String,
+        /// The region of the primary, which goes on.
+        primary: String,
+    },
+    /// The server is frozen: it would never answer.
+    #[error("the server of region `{region}` is frozen: call `thaw()` on it first")]
+    Frozen {
+        /// The server's region.
+        region: String,
+    },
+    /// A server did not do in time what it was told.
+    #[error("the server of region `{region}` did not {doing} within {waited:?}: try again, and see its log")]
+    TooSlow {
+        /// The server's region.
+        region: String,
+        /// What it was to do, as a verb.
+        doing: &'static str,
+        /// How long was waited.
+        waited: Duration,
     },
     /// A replica did not reach a position in time.
     #[error(

@@ -45,6 +45,13 @@
 //! and [`Server::url_from`] for how to take it. The map of the world is archipelago-regions'; the lab knows nothing else of
 //! Archipelago.
 //!
+//! # What can go wrong, on purpose
+//!
+//! [`Server`]: [stop](Server::stop), [kill](Server::kill), [freeze](Server::freeze), [lag](Server::lag) or
+//! [pause](Server::pause_replay) one. [`Lines`]: [cut](Lines::cut) or [slow](Lines::slow) the way between two places.
+//! [`World`]: [promote](World::promote) a replica with the old primary running or not, let it [rejoin](World::rejoin).
+//! [`World::status`] tells how all of them are. As a [`Command`] each can be sent to a world in another process: [`Remote`].
+//!
 //! # Finding PostgreSQL
 //!
 //! See [`Search`].
@@ -60,10 +67,13 @@ compile_error!("archipelago-lab needs a Unix: it runs PostgreSQL under `sh`");
 mod account;
 mod builder;
 mod cluster;
+mod command;
+mod control;
 mod distances;
 #[cfg(feature = "edge")]
 pub mod edge;
 mod error;
+mod family;
 mod lines;
 mod lock;
 mod machine;
@@ -72,6 +82,7 @@ mod place;
 mod port;
 mod postgres;
 mod process;
+mod promotions;
 mod region;
 mod scram;
 mod secrets;
@@ -80,6 +91,7 @@ mod session;
 mod settings;
 mod site;
 mod stale;
+mod status;
 mod sweep;
 mod sweeper;
 #[cfg(feature = "macros")]
@@ -117,13 +129,16 @@ mod world;
 #[cfg(feature = "macros")]
 pub use archipelago_lab_macros::test;
 pub use builder::Builder;
+pub use command::{Answer, Command, ServerUrl};
+pub use control::{Remote, RemoteError};
 pub use distances::Distances;
 pub use error::LabError;
 pub use lines::{Line, Lines};
 pub use postgres::{NotFound, Postgres, Search};
 pub use server::{Role, Server};
+pub use status::{LineStatus, ServerState, ServerStatus, Status};
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub use test::Test as __Test;
 pub use tokio_postgres::types::PgLsn;
-pub use world::World;
+pub use world::{Promotion, Rejoined, World};

@@ -7,7 +7,7 @@ mod line;
 mod traffic;
 mod way;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,8 @@ use traffic::Traffic;
 #[derive(Debug, Clone)]
 pub struct Lines {
     shared: Arc<Shared>,
+    /// Neighbours use the same lines.
+    has_neighbours: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,15 @@ impl Lines {
     /// When the system gives no thread.
     pub fn new(distances: Distances) -> Result<Self, LabError> {
         let traffic = Traffic::start().map_err(|source| LabError::Lines { source })?;
-        Ok(Self { shared: Arc::new(Shared { traffic, distances, states: Mutex::default(), doors: Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { traffic, distances, states: Mutex::default(), doors: Mutex::default() }),
+            has_neighbours: false,
+        })
+    }
+
+    /// The same, for tests that share servers: none of them may cut a line.
+    pub(crate) fn with_neighbours(self, has_neighbours: bool) -> Self {
+        Self { has_neighbours, ..self }
     }
 
     /// A local address which leads to `target` in the place `to`, as seen from the place `from`: what is sent there takes the
@@ -108,8 +118,13 @@ impl Lines {
     /// minutes, when a real one would have timed out. A place cannot be cut from itself; that is ignored.
     ///
     /// A primary that is stopped waits for the replicas behind a cut, until its patience of 20 seconds ends.
-    pub fn cut(&self, a: &str, b: &str) {
+    ///
+    /// # Errors
+    /// [`LabError::Shared`] in a test on shared servers.
+    pub fn cut(&self, a: &str, b: &str) -> Result<(), LabError> {
+        self.allow("cut a line")?;
         self.change(a, b, State::cut);
+        Ok(())
     }
 
     /// Gives the line between two places back its distance, after [`cut`](Self::cut), [`slow`](Self::slow) or both. What waited
@@ -120,8 +135,13 @@ impl Lines {
 
     /// Makes this the round-trip time of the line between two places, until it is [healed](Self::heal); also for what is on the
     /// way. Within a place it is ignored.
-    pub fn slow(&self, a: &str, b: &str, round_trip: Duration) {
+    ///
+    /// # Errors
+    /// [`LabError::Shared`] in a test on shared servers.
+    pub fn slow(&self, a: &str, b: &str, round_trip: Duration) -> Result<(), LabError> {
+        self.allow("make a line slow")?;
         self.change(a, b, |state| state.slow(round_trip));
+        Ok(())
     }
 
     /// A primary that stops waits until its replicas have everything, so at the end nobody may be cut off.
@@ -131,11 +151,25 @@ impl Lines {
         }
     }
 
+    /// Whether anything is known of a place: how far it is from another, or somebody who is there.
+    pub(crate) fn knows(&self, place: &str) -> bool {
+        self.shared.distances.knows(place) || self.in_use().contains(place)
+    }
+
+    /// The places which a door leads from.
+    pub(crate) fn in_use(&self) -> BTreeSet<String> {
+        unpoisoned(&self.shared.doors).keys().map(|(from, _, _)| from.clone()).collect()
+    }
+
     /// The lines between these places as they are at this moment, each once.
     #[must_use]
     pub fn among(&self, places: &[&str]) -> Vec<Line> {
         let pairs = places.iter().enumerate().flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (*a, *b)));
         pairs.filter_map(|(a, b)| Some(Line::new(a, b, self.state(a, b)?))).collect()
+    }
+
+    fn allow(&self, doing: &'static str) -> Result<(), LabError> {
+        if self.has_neighbours { Err(LabError::Shared { doing }) } else { Ok(()) }
     }
 
     fn state(&self, a: &str, b: &str) -> Option<State> {

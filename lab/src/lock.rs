@@ -31,6 +31,11 @@ pub(crate) async fn folder(folder: &Path) -> Result<File, LabError> {
     Ok(file)
 }
 
+/// Whether a process, this one or another, holds the folder.
+pub(crate) fn is_held(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Takes the lock; false when somebody else has held it all this time. An error is not a lock that is held: the file
 /// system may know no locks (NFS).
 pub(crate) async fn take(file: &File, patience: Duration) -> io::Result<bool> {

@@ -1,18 +1,29 @@
 //! One server's process and data: what a [`Server`](crate::Server) stands on, and what stays the same whoever looks at it.
 
+mod crash;
 mod follow;
 mod lifecycle;
 pub(crate) mod log;
+mod reload;
+mod roles;
 mod run;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(crate) use roles::Turn;
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use crate::process::Process;
 use crate::site::Site;
 use crate::{LabError, Role, session};
+
+/// For a server to let the lab in.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A PostgreSQL server, running or stopped.
 #[derive(Debug)]
@@ -23,6 +34,8 @@ pub(crate) struct Machine {
     data: PathBuf,
     /// Whom it follows; a primary follows nobody.
     upstream: Mutex<Option<Upstream>>,
+    /// In milliseconds.
+    lag: AtomicU64,
     process: Mutex<Option<Process>>,
     /// Held while the server starts or stops, so that two callers do not do both at once.
     changing: tokio::sync::Mutex<()>,
@@ -48,6 +61,10 @@ impl Machine {
         self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn set_upstream(&self, upstream: Option<Upstream>) {
+        *self.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
+    }
+
     /// What its replicas have to know.
     pub(crate) fn as_upstream(&self) -> Upstream {
         Upstream { region: self.region.clone(), port: self.port, data: self.data.clone() }
@@ -67,7 +84,20 @@ impl Machine {
         if !self.is_running() {
             return Err(LabError::NotRunning { region: self.region.clone() });
         }
-        session::open(self.port, &self.site.secrets.admin).await.map_err(self.failed_to(doing))
+        if self.is_frozen() {
+            return Err(LabError::Frozen { region: self.region.clone() });
+        }
+        let session = timeout(PATIENCE, session::open(self.port, &self.site.secrets.admin)).await;
+        session.map_err(|_| self.too_slow(doing, PATIENCE))?.map_err(self.failed_to(doing))
+    }
+
+    /// Its processes are there, and stand still.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.process().as_ref().is_some_and(Process::is_frozen)
+    }
+
+    pub(crate) fn too_slow(&self, doing: &'static str, waited: Duration) -> LabError {
+        LabError::TooSlow { region: self.region.clone(), doing, waited }
     }
 
     /// For `map_err` on what a session answers.

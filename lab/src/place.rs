@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! lock                 held while a process uses the folder
+//! control              while it runs: where it takes commands, and the token to give with them
 //! passwords            of the roles, for this process's user only
 //! primary/             data of the primary, whatever its region
 //! replica-<region>/    data of a replica
+//! promotions           only after one: whose data is the primary's at the next start
 //! log/<region>.log     what each server said since the last start
-//! elsewhere            only where all but the lock lies in another folder: its path
+//! elsewhere            only where all but the lock and control lie in another folder: its path
 //! owner                only in that other folder: the path of this one
 //! ```
 
@@ -18,10 +20,11 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use crate::LabError;
 use crate::account::Account;
+use crate::control::Control;
 use crate::lock::{self, LOCK};
 use crate::sweeper::Sweeper;
+use crate::{LabError, promotions};
 
 /// How the names of our folders among other people's begin.
 pub(crate) const PREFIX: &str = "archipelago-lab-";
@@ -51,7 +54,9 @@ impl Place {
         let folder = folder.canonicalize().map_err(LabError::file("find", folder))?;
         check_owner(&folder, &folder.join(LOCK))?;
         let mut locks = vec![lock::folder(&folder).await?];
+        Control::forget(&folder);
         let mut home = elsewhere(&folder).unwrap_or_else(|| folder.clone());
+        promotions::settle(&home).await?;
         let data = home.join("primary");
         let account = Account::choose(&data);
         if account.is_other() && !account.can_enter(&home) {

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::account::Account;
 use crate::sweeper::Sweeper;
 
@@ -24,6 +27,8 @@ pub(crate) struct Process {
     orders: ChildStdin,
     at_end: Halt,
     stopping: Option<(Instant, Halt)>,
+    /// The processes that are stopped, the program itself first; none: it runs.
+    frozen: Vec<Pid>,
 }
 
 /// The ways to stop a program, from polite to final, as PostgreSQL names them.
@@ -83,7 +88,7 @@ impl Launch<'_> {
         let Some(orders) = watchdog.stdin.take() else {
             return Err(io::Error::other("the watchdog has no standard input"));
         };
-        Ok(Process { watchdog, orders, at_end: self.at_end, stopping: None })
+        Ok(Process { watchdog, orders, at_end: self.at_end, stopping: None, frozen: Vec::new() })
     }
 }
 
@@ -107,8 +112,39 @@ impl Process {
             self.stopping = Some((since, due));
             // An error means that the listener is gone, so the program is going too.
             let _ = writeln!(self.orders, "{}", due.signal());
+            self.thaw();
         }
         false
+    }
+
+    /// Stops these processes, the program itself first. They wake when they are to end, whoever ends them.
+    pub(crate) fn freeze(&mut self, processes: Vec<Pid>) {
+        self.frozen = processes;
+        self.tell_frozen();
+        for process in &self.frozen {
+            // An error means that it has ended.
+            let _ = kill(*process, Signal::SIGSTOP);
+        }
+    }
+
+    /// Wakes what was frozen, the program itself last; nothing where it was not.
+    pub(crate) fn thaw(&mut self) {
+        if !self.frozen.is_empty() {
+            for process in std::mem::take(&mut self.frozen).into_iter().rev() {
+                let _ = kill(process, Signal::SIGCONT);
+            }
+            self.tell_frozen();
+        }
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        !self.frozen.is_empty()
+    }
+
+    /// For the watchdog, should this process die now.
+    fn tell_frozen(&mut self) {
+        let processes: Vec<_> = self.frozen.iter().map(ToString::to_string).collect();
+        let _ = writeln!(self.orders, "frozen {}", processes.join(" "));
     }
 
     /// Stops the program and waits, without a runtime: for `drop`.

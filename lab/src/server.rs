@@ -1,5 +1,6 @@
 //! One server of a world, as those see it who use the world: who it is, how to reach it, and what can be done to it.
 
+mod faults;
 mod position;
 mod replay;
 
@@ -9,6 +10,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::LabError;
 use crate::machine::Machine;
@@ -23,7 +26,8 @@ pub struct Server {
 }
 
 /// What a server is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Takes writes.
     Primary,
@@ -64,6 +68,15 @@ impl Server {
     #[must_use]
     pub fn role(&self) -> Role {
         self.machine.role()
+    }
+
+    /// The timeline that a primary writes; of a replica the newest that it has received something of. Each promotion begins
+    /// a new one, with the next number.
+    ///
+    /// # Errors
+    /// When the server is stopped or frozen, or does not answer.
+    pub async fn timeline(&self) -> Result<u32, LabError> {
+        self.machine.timeline().await
     }
 
     /// The address that it listens on: this machine only.
@@ -125,26 +138,6 @@ impl Server {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.machine.is_running()
-    }
-
-    /// Starts the server again, on the same port. Returns when it accepts connections and, for a
-    /// replica whose primary runs, when it streams and has replayed where the primary was. A replica
-    /// that cannot follow its primary any more is made anew. A running server is left alone.
-    ///
-    /// # Errors
-    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`].
-    pub async fn start(&self) -> Result<(), LabError> {
-        self.machine.start().await
-    }
-
-    /// Stops the server as an operator would (fast: sessions end, the log is flushed and sent).
-    /// Returns when it is gone; a server that does not obey within 20 seconds is killed.
-    ///
-    /// # Errors
-    /// [`LabError::Shared`] in a test on shared servers.
-    pub async fn stop(&self) -> Result<(), LabError> {
-        self.breakable("stop a server")?.stop().await;
-        Ok(())
     }
 
     fn address(&self) -> SocketAddr {

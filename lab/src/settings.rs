@@ -1,4 +1,4 @@
-//! The configuration of a server. It is written anew at every start, whole: ports change.
+//! The configuration of a server. It is written anew at every start and change, whole: ports change.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use crate::machine::{Machine, Upstream};
 use crate::secrets::REPLICATOR;
 use crate::site::Site;
 
-/// The same for all servers. A replica refuses to run with fewer connections, senders or workers
+/// The same for all servers. `pg_rewind` needs `wal_log_hints`, and `full_page_writes` left on. A replica refuses to run with fewer connections, senders or workers
 /// than its primary has, or had: so these numbers do not depend on the number of regions.
 const COMMON: &str = "\
 listen_addresses = '127.0.0.1'
@@ -22,6 +22,7 @@ max_wal_size = '256MB'
 jit = off
 
 wal_level = replica
+wal_log_hints = on
 wal_keep_size = '256MB'
 hot_standby = on
 hot_standby_feedback = on
@@ -37,7 +38,6 @@ log_line_prefix = '%m [%p] '
 /// A temporary world is never read after a crash.
 const TEMPORARY: &str = "
 fsync = off
-full_page_writes = off
 ";
 
 /// Passwords for everybody, and nobody from outside this machine.
@@ -58,6 +58,7 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
     let _ = writeln!(settings, "\ncluster_name = '{}'", machine.region);
     if let Some(upstream) = machine.upstream() {
         let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(machine, &upstream)?);
+        let _ = writeln!(settings, "recovery_min_apply_delay = {}", machine.lag().as_millis());
         place.write_private(&data.join("standby.signal"), "")?;
     }
     place.write_private(&data.join("postgresql.conf"), &settings)?;

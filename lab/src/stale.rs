@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::LabError;
+use crate::{LabError, family};
 
 /// How long an orphaned server may take before it is asked more firmly.
 const PATIENCE: [(Duration, Signal); 3] =
@@ -25,8 +25,7 @@ pub(crate) async fn stop_server_on(data: &Path) -> Result<(), LabError> {
     let since = Instant::now();
     loop {
         let Ok(content) = fs::read_to_string(&file) else { return Ok(()) };
-        let first = content.lines().next().and_then(|line| line.trim().parse::<i32>().ok());
-        let pid = match first.map(|pid| Pid::from_raw(pid.abs())) {
+        let pid = match first(&content) {
             Some(pid) if kill(pid, None) == Err(Errno::ESRCH) => return Ok(()),
             Some(pid) if runs_on(pid, data) => pid,
             // Empty, or the number now belongs to another process, be it another server.
@@ -37,8 +36,22 @@ pub(crate) async fn stop_server_on(data: &Path) -> Result<(), LabError> {
         tracing::debug!(%pid, %signal, data = %data.display(), "stopping a server left running");
         // An error here means that it is gone, which the next round sees.
         let _ = kill(pid, signal);
+        // Somebody may have frozen it.
+        family::wake(pid);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The main process of the server that runs on this data.
+pub(crate) fn postmaster(data: &Path) -> Option<Pid> {
+    let content = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    first(&content).filter(|pid| runs_on(*pid, data))
+}
+
+/// The process that a `postmaster.pid` names; a single-user server writes its number with a minus.
+fn first(content: &str) -> Option<Pid> {
+    let number: i32 = content.lines().next()?.trim().parse().ok()?;
+    Some(Pid::from_raw(number.abs()))
 }
 
 /// The data folders in a world's folder, finished or not.

@@ -1,7 +1,7 @@
 # Runs one program of PostgreSQL, and stops it when the process that holds our standard input is gone.
 #   sh -c "$script" watchdog LAST program arguments…
-# Each line of standard input is the name of a signal to send. At its end (the other process closed it,
-# or died in whatever way) the program gets the signal LAST until it is gone.
+# Each line of standard input is the name of a signal to send, or `frozen` and the processes that are stopped.
+# At its end (the other process closed it, or died in whatever way) the program gets the signal LAST until it is gone.
 trap "" INT TERM HUP
 last=$1
 shift
@@ -10,12 +10,15 @@ exec 3<&0
 "$@" </dev/null >&2 3<&- &
 program=$!
 {
-    while read -r signal; do
-        kill -"$signal" "$program"
+    frozen=
+    while read -r signal processes; do
+        if [ "$signal" = frozen ]; then frozen=$processes; else kill -"$signal" "$program"; fi
     done
     tries=0
     # Again and again: a signal that comes before the program listens is lost.
     while kill -"$last" "$program"; do
+        # A stopped process obeys nothing but KILL.
+        for process in $frozen; do kill -CONT "$process"; done
         sleep 1
         tries=$((tries + 1))
         if [ "$tries" -ge 15 ]; then last=QUIT; fi

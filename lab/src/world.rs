@@ -1,11 +1,20 @@
 //! A primary and its replicas, for as long as somebody holds them.
 
+mod machines;
+mod promotion;
+mod rejoin;
+
+pub(crate) use machines::Machines;
+pub use promotion::Promotion;
+pub use rejoin::Rejoined;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::machine::Machine;
+use crate::control::Control;
 use crate::postgres::Postgres;
 use crate::secrets::APP;
 use crate::server::Server;
@@ -21,16 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "the servers stop when the world is dropped"]
 pub struct World {
+    /// The first to be dropped: nobody gives orders at the end. Only a world with a folder has one.
+    control: Option<Control>,
     servers: Vec<Server>,
     machines: Arc<Machines>,
-}
-
-/// What a world stands on. The last handle to it stops the servers.
-#[derive(Debug)]
-pub(crate) struct Machines {
-    /// In the order of the description, the primary first.
-    pub(crate) all: Vec<Arc<Machine>>,
-    pub(crate) created: bool,
 }
 
 impl World {
@@ -39,13 +42,13 @@ impl World {
         Builder::default()
     }
 
-    pub(crate) fn of(machines: Machines) -> Self {
-        Self::with_database(Arc::new(machines), &APP.into())
+    pub(crate) fn of(machines: Arc<Machines>) -> Self {
+        Self::with_database(machines, &APP.into())
     }
 
     fn with_database(machines: Arc<Machines>, database: &Arc<str>) -> Self {
         let servers = machines.all.iter().map(|machine| Server::new(machine.clone(), database.clone())).collect();
-        Self { servers, machines }
+        Self { control: None, servers, machines }
     }
 
     /// Another handle to the same servers, whose URLs lead to this database.
@@ -54,10 +57,16 @@ impl World {
         Self::with_database(self.machines.clone(), database)
     }
 
-    /// The server that takes writes.
+    /// The same, and it obeys other processes that may read this folder.
+    pub(crate) fn listening(self, folder: &Path) -> Result<Self, LabError> {
+        let control = Some(Control::open(folder, &self.machines)?);
+        Ok(Self { control, ..self })
+    }
+
+    /// The server that takes writes: after a [promotion](Self::promote) the new one, even where the old one still does.
     #[must_use]
     pub fn primary(&self) -> &Server {
-        &self.servers[0]
+        &self.servers[self.machines.primary()]
     }
 
     /// The servers that follow it, in the order of the description.
@@ -71,7 +80,14 @@ impl World {
         self.servers().find(|server| server.region() == region)
     }
 
-    /// All servers, in the order of the description, which has the primary first.
+    pub(crate) fn known(&self, region: &str) -> Result<&Server, LabError> {
+        self.server(region).ok_or_else(|| {
+            let known = self.servers().map(|server| server.region().to_owned()).collect();
+            LabError::UnknownRegion { region: region.to_owned(), known }
+        })
+    }
+
+    /// All servers, in the order of the description, which has its primary first.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.servers.iter()
     }
@@ -114,7 +130,7 @@ impl World {
         // Its commit is flushed, whatever `synchronous_commit` says.
         let flushed = session.query_one("SELECT pg_current_wal_flush_lsn()", &[]).await;
         let position = flushed.map_err(primary.machine().failed_to(doing))?.get(0);
-        let running = self.replicas().filter(|replica| replica.is_running());
+        let running = self.replicas().filter(|replica| replica.is_running() && !replica.is_frozen());
         join_all(running.map(|replica| replica.wait_until_replayed(position, PATIENCE))).await.into_iter().collect()
     }
 
@@ -133,31 +149,14 @@ impl World {
     ///
     /// # Errors
     /// [`LabError::Shared`] in a test on shared servers. Servers that do not obey are killed.
-    pub async fn shutdown(self) -> Result<(), LabError> {
+    pub async fn shutdown(mut self) -> Result<(), LabError> {
         self.primary().breakable("shut its world down")?;
-        self.lines().heal_all();
-        let (primaries, replicas): (Vec<_>, Vec<_>) =
-            self.machines.all.iter().partition(|machine| machine.role() == Role::Primary);
-        for group in [primaries, replicas] {
+        drop(self.control.take());
+        self.machines.let_go();
+        for group in self.machines.in_order_of_stopping() {
             join_all(group.into_iter().map(|machine| machine.halt(machine.site.at_end()))).await;
         }
         Ok(())
-    }
-}
-
-impl Drop for Machines {
-    fn drop(&mut self) {
-        self.all.iter().for_each(|machine| machine.site.lines.heal_all());
-        let (primaries, replicas): (Vec<_>, Vec<_>) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
-        for group in [primaries, replicas] {
-            // All at once, then wait for each.
-            for machine in &group {
-                machine.process().as_mut().map(|process| process.stop(machine.site.at_end()));
-            }
-            for machine in &group {
-                drop(machine.process().take());
-            }
-        }
     }
 }
 

@@ -57,7 +57,7 @@ async fn a_replica_that_is_cut_off_shows_the_past_until_the_line_is_healed() {
     let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
     replayed(far, write(&world, "before").await).await;
 
-    world.lines().cut("home", "far");
+    world.lines().cut("home", "far").unwrap();
     let after = write(&world, "after").await;
     replayed(near, after).await;
     assert_eq!(sql::notes(&near.url()).await, ["after", "before"]);
@@ -76,7 +76,7 @@ async fn a_session_hangs_while_its_line_is_cut_and_goes_on_when_it_is_healed() {
     let session = sql::connect(&world.primary().url_from("elsewhere").unwrap()).await;
     session.batch_execute("BEGIN").await.unwrap();
 
-    world.lines().cut("elsewhere", "home");
+    world.lines().cut("elsewhere", "home").unwrap();
     let hanging = session.query("SELECT note FROM notes", &[]);
     let here = world.primary().url();
     tokio::select! {
@@ -96,7 +96,7 @@ async fn a_replica_starts_while_it_is_cut_off_and_follows_later() {
     let world = world().await;
     let far = world.server("far").unwrap();
     far.stop().await.unwrap();
-    world.lines().cut("far", "home");
+    world.lines().cut("far", "home").unwrap();
     let missed = write(&world, "missed").await;
 
     far.start().await.unwrap();
@@ -118,7 +118,7 @@ async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed()
     }
     let said = |server: &Server, words: &str| std::fs::read_to_string(server.log()).unwrap().contains(words);
 
-    world.lines().cut("home", "far");
+    world.lines().cut("home", "far").unwrap();
     eventually("the primary gives up", || said(world.primary(), "terminating walsender process due to replication timeout"))
         .await;
     eventually("the replica gives up", || said(far, "terminating walreceiver due to timeout")).await;
@@ -133,7 +133,7 @@ async fn a_world_with_a_cut_line_ends_as_orderly_as_any() {
     let folder = tempfile::tempdir().unwrap();
     let builder = || World::builder().primary("home").replicas(["far"]).folder(folder.path().join("lab"));
     let world = builder().start().await.unwrap();
-    world.lines().cut("home", "far");
+    world.lines().cut("home", "far").unwrap();
     write(&world, "kept").await;
 
     let since = Instant::now();

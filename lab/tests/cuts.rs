@@ -17,13 +17,13 @@ async fn a_cut_line_is_silent_and_nothing_is_lost() {
     ask(&mut far, b"before").await;
 
     far.write_all(b"on the way, ").await.unwrap();
-    lines.cut("home", "far");
+    lines.cut("home", "far").unwrap();
     assert!(lines.is_cut("far", "home"));
     far.write_all(b"after").await.unwrap();
     let mut late = connect(door(&lines, "far", echo)).await;
     late.write_all(b"a new one").await.unwrap();
     // As long as another line takes for this, the cut one would have taken, too.
-    lines.slow("near", "home", FAR);
+    lines.slow("near", "home", FAR).unwrap();
     for _ in 0..5 {
         ask(&mut near, b"tick").await;
     }
@@ -45,14 +45,14 @@ async fn a_line_is_slow_until_it_is_healed() {
     let mut near = connect(door(&lines, "near", echo().await)).await;
     ask(&mut near, b"x").await;
 
-    lines.slow("near", "home", FAR * 3);
+    lines.slow("near", "home", FAR * 3).unwrap();
     assert_eq!(lines.round_trip("home", "near"), FAR * 3);
     let since = Instant::now();
     ask(&mut near, b"x").await;
     assert!(since.elapsed() >= FAR * 3, "{:?}", since.elapsed());
 
     // What is on the way when it is healed need not wait any longer.
-    lines.slow("near", "home", Duration::MAX);
+    lines.slow("near", "home", Duration::MAX).unwrap();
     near.write_all(b"x").await.unwrap();
     lines.heal("near", "home");
     expect(&mut near, b"x").await;
@@ -62,8 +62,8 @@ async fn a_line_is_slow_until_it_is_healed() {
 #[tokio::test]
 async fn a_line_has_one_state_whatever_its_direction() {
     let lines = lines();
-    lines.cut("near", "far");
-    lines.slow("near", "home", FAR);
+    lines.cut("near", "far").unwrap();
+    lines.slow("near", "home", FAR).unwrap();
 
     let shown = |line: &Line| {
         let Line { a, b, round_trip, cut, slowed, .. } = line;
@@ -77,8 +77,8 @@ async fn a_line_has_one_state_whatever_its_direction() {
 async fn a_place_cannot_be_cut_from_itself() {
     let lines = lines();
     let echo = echo().await;
-    lines.cut("far", "far");
-    lines.slow("far", "far", FAR);
+    lines.cut("far", "far").unwrap();
+    lines.slow("far", "far", FAR).unwrap();
 
     assert!(!lines.is_cut("far", "far"));
     assert_eq!(lines.round_trip("far", "far"), Duration::ZERO);

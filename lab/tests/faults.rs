@@ -3,7 +3,7 @@
 mod eventually;
 mod sql;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use archipelago_lab::{LabError, World};
 
@@ -38,6 +38,45 @@ async fn a_paused_replica_shows_the_past_and_says_how_far_it_got() {
     near.wait_until_replayed(after, SOON).await.unwrap();
     assert_eq!(sql::notes(&near.url()).await, ["after", "before"]);
     world.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_that_lags_shows_each_commit_so_much_later_also_after_a_restart() {
+    let world = world().await;
+    let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
+    sql::write(&world.primary().url(), "before").await;
+    near.wait_until_replayed(world.primary().position().await.unwrap(), SOON).await.unwrap();
+
+    let delay = Duration::from_millis(1500);
+    near.lag(delay).await.unwrap();
+    for note in ["first", "second"] {
+        let written = Instant::now();
+        sql::write(&world.primary().url(), note).await;
+        let position = world.primary().position().await.unwrap();
+        far.wait_until_replayed(position, SOON).await.unwrap();
+        let shown = sql::notes(&near.url()).await.contains(&note.to_owned());
+        assert!(!shown || written.elapsed() >= delay, "shown after {:?}", written.elapsed());
+        near.wait_until_replayed(position, SOON).await.unwrap();
+        assert!(sql::notes(&near.url()).await.contains(&note.to_owned()));
+        assert!(written.elapsed() >= delay, "{:?}", written.elapsed());
+        // It was received all the time.
+        near.stop().await.unwrap();
+        near.start().await.unwrap();
+    }
+
+    near.lag(Duration::from_hours(1)).await.unwrap();
+    sql::write(&world.primary().url(), "third").await;
+    let position = world.primary().position().await.unwrap();
+    far.wait_until_replayed(position, SOON).await.unwrap();
+    assert_eq!(sql::notes(&near.url()).await, ["before", "first", "second"]);
+    near.lag(Duration::ZERO).await.unwrap();
+    near.wait_until_replayed(position, SOON).await.unwrap();
+    assert_eq!(sql::notes(&near.url()).await, ["before", "first", "second", "third"]);
+
+    let primary = world.primary().lag(delay).await.unwrap_err();
+    assert!(matches!(primary, LabError::NoReplica { .. }), "{primary}");
+    near.freeze().await.unwrap();
+    assert!(matches!(near.lag(delay).await, Err(LabError::Frozen { .. })));
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ async fn bytes_arrive_whole_and_in_order_while_the_line_changes() {
                 let milliseconds = random.random_range(0..50);
                 match milliseconds {
                     0 => lines.heal("far", "home"),
-                    1..5 => lines.cut("far", "home"),
-                    _ => lines.slow("far", "home", Duration::from_millis(milliseconds)),
+                    1..5 => lines.cut("far", "home").unwrap(),
+                    _ => lines.slow("far", "home", Duration::from_millis(milliseconds)).unwrap(),
                 }
             }
             if lines.is_cut("far", "home") {

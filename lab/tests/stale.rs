@@ -7,12 +7,10 @@ mod sql;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use archipelago_lab::World;
-use holder::{Holder, is_gone, server_on};
+use holder::{Holder, is_gone, server_on, watchdogs_of};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 #[tokio::test]
 #[ignore = "run by the other tests: the process that they kill"]
@@ -130,21 +128,4 @@ async fn servers_that_lost_their_watchdogs_are_stopped() {
     let world = start(&folder).await;
     assert!(!world.created());
     eventually::eventually("the orphans are gone", || holder.servers_are_gone()).await;
-}
-
-/// The shell that started the server, and the shell's other children.
-fn watchdogs_of(server: Pid) -> Vec<Pid> {
-    let printed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap().stdout;
-    let printed = String::from_utf8(printed).unwrap();
-    let processes: Vec<(i32, i32)> = printed
-        .lines()
-        .filter_map(|line| {
-            let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap());
-            Some((numbers.next()?, numbers.next()?))
-        })
-        .collect();
-    let parent = processes.iter().find(|(pid, _)| *pid == server.as_raw()).unwrap().1;
-    let listeners = processes.iter().filter(|(pid, of)| *of == parent && *pid != server.as_raw());
-    // The listener first, as it kills the server when its pipe ends; the shell then waits on.
-    listeners.map(|(pid, _)| *pid).chain([parent]).map(Pid::from_raw).collect()
 }

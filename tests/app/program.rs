@@ -10,7 +10,6 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use expect_test::{Expect, expect};
 use reqwest::StatusCode;
-use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::interval;

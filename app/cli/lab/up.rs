@@ -1,7 +1,6 @@
 //! `archipelago lab up`: every region on this machine, as far apart as in the world: its database, an instance of the app, and the
 //! edge in front of them all.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -100,7 +99,7 @@ async fn until_told(local: &Local, settings: &Settings) -> Result<(), Failed> {
 
 /// The settings of the instance in a region: ports of its own, and the key that all share, as on Fly.
 fn instance(local: &Local, info: &RegionInfo, shared: &Settings) -> Result<Settings, Failed> {
-    let mut own: HashMap<_, _> = local.seen_from(info.code)?;
+    let mut own = local.seen_from(info.code)?;
     own.extend(["PORT", "METRICS_PORT"].map(|port| (port.to_owned(), "0".to_owned())));
     let mut settings = settings(&with(own, env))?;
     settings.key = shared.key.clone();

@@ -2,22 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::types::PgLsn;
 
 use crate::machine::{Machine, Upstream, log};
 use crate::process::{Halt, POLL};
 use crate::server::end_of_record;
-use crate::{LabError, cluster, session, stale};
+use crate::{LabError, Rejoined, cluster, session, stale};
 
 /// For a replica to catch up with its primary.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// For a primary to say where it is; a frozen one never does.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` says so a few round trips earlier.)
 const STREAMS: &str = "started streaming WAL";
 
 /// What a replica logs that can never follow this primary again, whatever it waits for.
-const HOPELESS: [&str; 6] = [
+pub(super) const HOPELESS: [&str; 6] = [
     "database system identifier differs",
     "has already been removed",
     "highest timeline",
@@ -41,6 +44,30 @@ impl Machine {
                 started => return started,
             }
         }
+        self.copy(upstream).await
+    }
+
+    /// Makes a replica of whatever this server was.
+    pub(crate) async fn rejoin(&self, upstream: Upstream) -> Result<Rejoined, LabError> {
+        let _changing = self.changing.lock().await;
+        self.halt_now(Halt::Fast).await;
+        stale::stop_server_on(&self.data).await?;
+        self.set_upstream(Some(upstream.clone()));
+        let rewound = async {
+            cluster::rewind(&self.site, &self.region, &self.data, upstream.port).await?;
+            self.run_and_stream(&upstream).await
+        };
+        match rewound.await {
+            Ok(()) => Ok(Rejoined::Rewound),
+            Err(error) => {
+                tracing::info!(%error, region = self.region, "it cannot be rewound: making its data anew");
+                self.halt_now(Halt::Immediate).await;
+                self.copy(&upstream).await.map(|()| Rejoined::Copied)
+            }
+        }
+    }
+
+    async fn copy(&self, upstream: &Upstream) -> Result<(), LabError> {
         cluster::base_backup(&self.site, &self.region, &self.data, upstream.port).await?;
         self.run_and_stream(upstream).await
     }
@@ -48,17 +75,12 @@ impl Machine {
     async fn run_and_stream(&self, upstream: &Upstream) -> Result<(), LabError> {
         let logged = self.log_length();
         // Without its primary a replica can start, but not prove that it follows.
-        let target = match session::open(upstream.port, &self.site.secrets.admin).await {
-            Ok(primary) => {
-                let position = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await;
-                position.ok().map(|row| end_of_record(row.get(0)))
-            }
-            Err(_) => None,
-        };
+        let target = timeout(ANSWER, position(upstream.port, &self.site.secrets.admin)).await.ok().flatten();
         self.run().await?;
         match target {
-            Some(target) => self.stream(upstream, target, logged).await,
-            None => Ok(()),
+            // What it holds back is in nobody's way.
+            Some(target) if self.lag().is_zero() => self.stream(upstream, target, logged).await,
+            _ => Ok(()),
         }
     }
 
@@ -86,4 +108,11 @@ impl Machine {
         }
         Err(self.did_not_start(&format!("it has not caught up within {PATIENCE:?}"), logged))
     }
+}
+
+/// Where a primary is, if it answers.
+async fn position(primary: u16, password: &str) -> Option<PgLsn> {
+    let primary = session::open(primary, password).await.ok()?;
+    let row = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await.ok()?;
+    Some(end_of_record(row.get(0)))
 }

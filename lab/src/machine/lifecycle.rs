@@ -1,6 +1,7 @@
 //! Starting and stopping a server.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::time::sleep;
@@ -18,8 +19,8 @@ impl Machine {
         data: PathBuf,
         upstream: Option<Upstream>,
     ) -> Result<Arc<Self>, LabError> {
-        let (process, changing) = (Mutex::new(None), tokio::sync::Mutex::new(()));
-        let mut machine = Self { region, port: 0, site, data, upstream: Mutex::new(upstream), process, changing };
+        let (lag, process, changing) = (AtomicU64::new(0), Mutex::new(None), tokio::sync::Mutex::new(()));
+        let mut machine = Self { region, port: 0, site, data, upstream: Mutex::new(upstream), lag, process, changing };
         let mut attempts = 5;
         loop {
             attempts -= 1;

@@ -35,7 +35,7 @@ async fn where_nobody_is_up_the_answer_says_who_was_tried() {
     for app in [planet.nrt, planet.syd, planet.ord] {
         app.stop().await;
     }
-    lines.cut("syd", "ord");
+    lines.cut("syd", "ord").unwrap();
     let answer = Answer::read(send(edge.address(), request("GET", "/", &[SYD], String::new())).await).await;
     assert_eq!((answer.status, answer.done()), (503, "from=syd"));
     for tried in ["from syd: syd (Connection refused", ", nrt (Connection refused", ", ord (the line is cut)"] {
@@ -49,7 +49,7 @@ async fn where_nobody_is_up_the_answer_says_who_was_tried() {
 #[tokio::test]
 async fn a_region_behind_a_cut_line_is_not_chosen() {
     let planet = Planet::start().await;
-    planet.lines.cut("cdg", "ord");
+    planet.lines.cut("cdg", "ord").unwrap();
     assert_eq!(planet.get("/", &[("fly-prefer-region", "cdg")]).await.text(), "nrt");
     let answer = planet.get("/", &[("fly-prefer-region", "cdg"), ("fly-force-region", "ord")]).await;
     assert_eq!((answer.status, answer.text()), (503, "no instance can be reached from cdg: ord (the line is cut)\n"));
@@ -60,7 +60,7 @@ async fn a_region_behind_a_cut_line_is_not_chosen() {
 #[tokio::test]
 async fn a_replay_over_a_cut_line_comes_back() {
     let planet = Planet::start().await;
-    planet.lines.cut("syd", "nrt");
+    planet.lines.cut("syd", "nrt").unwrap();
     let answer = planet.send("POST", "/", &[SYD, (ASK, "region=nrt;timeout=5s;fallback=prefer_self")], "written").await;
     assert_eq!((answer.status, answer.done()), (200, "from=syd; instance=syd; failed=no_candidate"));
     assert!(planet.nrt.seen().is_empty());

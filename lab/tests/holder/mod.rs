@@ -28,6 +28,11 @@ pub async fn hold() {
             for server in world.servers() {
                 println!("@log {}", server.log().display());
             }
+            if std::env::var_os("LAB_TEST_FREEZE").is_some() {
+                for server in world.servers() {
+                    server.freeze().await.unwrap();
+                }
+            }
             println!("@ready");
             assert!(std::env::var_os("LAB_TEST_PANIC").is_none(), "as the test asked");
             std::future::pending::<()>().await;
@@ -132,4 +137,39 @@ pub fn server_on(data: &Path) -> Pid {
 
 pub fn is_gone(pid: Pid) -> bool {
     kill(pid, None) == Err(Errno::ESRCH)
+}
+
+/// The main process of a server and its children.
+pub fn family_of(server: Pid) -> Vec<Pid> {
+    processes().into_iter().filter(|it| it.pid == server || it.parent == server).map(|it| it.pid).collect()
+}
+
+/// Whether a process stands still.
+pub fn is_stopped(pid: Pid) -> bool {
+    processes().iter().any(|it| it.pid == pid && it.state.starts_with('T'))
+}
+
+/// The shell that started the server, and the shell's other children.
+pub fn watchdogs_of(server: Pid) -> Vec<Pid> {
+    let processes = processes();
+    let parent = processes.iter().find(|it| it.pid == server).unwrap().parent;
+    let listeners = processes.iter().filter(|it| it.parent == parent && it.pid != server);
+    // The listener first, as it kills the server when its pipe ends; the shell then waits on.
+    listeners.map(|it| it.pid).chain([parent]).collect()
+}
+
+struct Process {
+    pid: Pid,
+    parent: Pid,
+    state: String,
+}
+
+fn processes() -> Vec<Process> {
+    let printed = Command::new("ps").args(["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="]).output().unwrap().stdout;
+    let number = |word: &str| Pid::from_raw(word.parse().unwrap());
+    let process = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [pid, parent, state] => Process { pid: number(pid), parent: number(parent), state: state.to_owned() },
+        _ => panic!("{line}"),
+    };
+    String::from_utf8(printed).unwrap().lines().map(process).collect()
 }

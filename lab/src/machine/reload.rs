@@ -1,0 +1,63 @@
+//! Settings that change while the server runs.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::signal::{Signal, kill};
+use tokio::time::sleep;
+
+use crate::machine::Machine;
+use crate::process::POLL;
+use crate::{LabError, settings};
+
+/// For a server to read its settings.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Machine {
+    /// How long a replica holds back each commit.
+    pub(crate) fn lag(&self) -> Duration {
+        Duration::from_millis(self.lag.load(Ordering::Relaxed))
+    }
+
+    /// From the next start on, or the next [`reload`](Self::reload).
+    pub(crate) fn note_lag(&self, lag: Duration) {
+        // What the setting takes: 24 days.
+        let milliseconds = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
+        self.lag.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Holds back every commit that is replayed from now on, for this long after it was made.
+    pub(crate) async fn set_lag(&self, lag: Duration) -> Result<(), LabError> {
+        let _changing = self.changing.lock().await;
+        self.note_lag(lag);
+        if self.is_running() { self.reload().await } else { Ok(()) }
+    }
+
+    /// Returns when the running server works with the settings as they are now; a frozen one will as soon as it thaws.
+    pub(super) async fn reload(&self) -> Result<(), LabError> {
+        let doing = "read its settings";
+        let before = if self.is_frozen() { None } else { Some(self.settings_read(doing).await?) };
+        settings::write(self)?;
+        if let Some(postmaster) = self.postmaster() {
+            let _ = kill(postmaster, Signal::SIGHUP);
+        }
+        let since = Instant::now();
+        while let Some(before) = before {
+            // A new session has what the postmaster has, which by then has told its children.
+            if self.settings_read(doing).await? > before {
+                break;
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(self.too_slow(doing, PATIENCE));
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn settings_read(&self, doing: &'static str) -> Result<SystemTime, LabError> {
+        let session = self.session(doing).await?;
+        let row = session.query_one("SELECT pg_conf_load_time()", &[]).await.map_err(self.failed_to(doing))?;
+        Ok(row.get(0))
+    }
+}

@@ -1,0 +1,94 @@
+//! A status as people read it.
+
+use std::fmt;
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+use crate::status::{LineStatus, ServerState, ServerStatus, Status};
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut servers = plain(["REGION", "ROLE", "STATE", "TIMELINE", "POSITION", "LAG", "FOLLOWS", "PORT"]);
+        for server in &self.servers {
+            servers.add_row(cells(server));
+        }
+        f.write_str(&trimmed(&servers))?;
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let mut lines = plain(["LINE", "ROUND TRIP", "STATE"]);
+        for line in &self.lines {
+            let LineStatus { a, b, round_trip_ms, .. } = line;
+            lines.add_row([format!("{a} {b}"), format!("{round_trip_ms:.1} ms"), condition(line).to_owned()]);
+        }
+        write!(f, "\n\n{}", trimmed(&lines))
+    }
+}
+
+fn cells(server: &ServerStatus) -> [String; 8] {
+    let told = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    [
+        server.region.clone(),
+        server.role.to_string(),
+        server.state.to_string(),
+        told(server.timeline.map(|timeline| timeline.to_string())),
+        told(server.written.or(server.replayed).map(|position| position.to_string())),
+        lag(server),
+        told(server.follows.as_ref().map(|region| match (server.state, server.streaming) {
+            (ServerState::Running, false) => format!("{region} (not connected)"),
+            _ => region.clone(),
+        })),
+        server.port.to_string(),
+    ]
+}
+
+/// `0 B`, or `4096 B, 1.2 s`; then why, where it was asked for.
+fn lag(server: &ServerStatus) -> String {
+    let mut parts = Vec::new();
+    match (server.lag_bytes, server.lag_seconds) {
+        (None, _) => parts.push("-".to_owned()),
+        (Some(bytes), Some(seconds)) if bytes > 0 => parts.push(format!("{bytes} B, {seconds:.1} s")),
+        (Some(bytes), _) => parts.push(format!("{bytes} B")),
+    }
+    if server.replay_paused {
+        parts.push("(paused)".to_owned());
+    }
+    if server.apply_delay_ms > 0 {
+        parts.push(format!("(delay {} ms)", server.apply_delay_ms));
+    }
+    parts.join(" ")
+}
+
+fn condition(line: &LineStatus) -> &'static str {
+    match (line.cut, line.slowed) {
+        (true, _) => "cut",
+        (false, true) => "slowed",
+        (false, false) => "-",
+    }
+}
+
+impl fmt::Display for ServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Frozen => "frozen",
+            Self::Stopped => "stopped",
+            Self::Silent => "silent",
+        })
+    }
+}
+
+fn plain<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// Without the spaces that fill the last column.
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,166 @@
+//! What a world says to commands, and of itself.
+
+mod sql;
+
+use std::time::{Duration, Instant};
+
+use archipelago_lab::{Answer, Command, Distances, LabError, Role, ServerState, ServerStatus, World};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn world() -> World {
+    let distances = Distances::default().with_round_trip("nrt", "ord", Duration::from_millis(8));
+    World::builder().primary("nrt").replicas(["ord", "syd"]).distances(distances).start().await.unwrap()
+}
+
+async fn obey(world: &World, command: Command) -> String {
+    world.obey(command).await.unwrap().to_string()
+}
+
+fn at(region: &str) -> String {
+    region.to_owned()
+}
+
+async fn status_of(world: &World, region: &str) -> ServerStatus {
+    world.status().await.servers.into_iter().find(|server| server.region == region).unwrap()
+}
+
+#[tokio::test]
+async fn every_command_does_what_it_says() {
+    use Command::{Cut, Freeze, Heal, Kill, Lag, Pause, Promote, Rejoin, Resume, Slow, Start, Stop, Thaw};
+    let world = world().await;
+    let steps = [
+        (Cut { a: at("nrt"), b: at("syd") }, "nothing passes between nrt and syd"),
+        (Heal { a: at("nrt"), b: at("syd") }, "the line between nrt and syd is whole, with a round trip of 0ns"),
+        (
+            Slow { a: at("ord"), b: at("nrt"), round_trip: Duration::from_millis(20) },
+            "a round trip between ord and nrt takes 20ms",
+        ),
+        (Heal { a: at("ord"), b: at("nrt") }, "the line between ord and nrt is whole, with a round trip of 8ms"),
+        (Stop { region: at("ord") }, "ord is stopped"),
+        (Start { region: at("ord") }, "ord runs"),
+        (Kill { region: at("ord") }, "ord has crashed"),
+        (Start { region: at("ord") }, "ord runs"),
+        (Freeze { region: at("ord") }, "ord is frozen"),
+        (Thaw { region: at("ord") }, "ord goes on"),
+        (Pause { region: at("ord") }, "ord receives, and shows nothing newer"),
+        (Resume { region: at("ord") }, "ord replays again"),
+        (Lag { region: at("ord"), delay: Duration::from_secs(3) }, "ord shows each commit 3s after it was made"),
+        (Lag { region: at("ord"), delay: Duration::ZERO }, "ord holds nothing back"),
+        (Promote { region: at("ord"), leave_old_running: true }, "ord is primary on timeline 2; syd follows it"),
+        (Rejoin { region: at("nrt") }, "nrt follows ord, rewound by pg_rewind"),
+        (Promote { region: at("nrt"), leave_old_running: false }, "nrt is primary on timeline 3; syd follows it"),
+    ];
+    for (command, answer) in steps {
+        let json = serde_json::to_string(&command).unwrap();
+        assert_eq!(obey(&world, serde_json::from_str(&json).unwrap()).await, answer, "{json}");
+    }
+    let urls = obey(&world, Command::Urls { from: None }).await;
+    let expected = world.servers().map(|server| format!("{} {} {}", server.region(), server.role(), server.url()));
+    assert_eq!(urls, expected.collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test]
+async fn names_that_nobody_knows_are_refused_with_those_that_are_known() {
+    let world = world().await;
+    let commands = [
+        Command::Stop { region: at("lhr") },
+        Command::Cut { a: at("nrt"), b: at("lhr") },
+        Command::Slow { a: at("lhr"), b: at("nrt"), round_trip: SOON },
+        Command::Rejoin { region: at("lhr") },
+    ];
+    for command in commands {
+        let refused = world.obey(command).await.unwrap_err();
+        assert!(matches!(refused, LabError::UnknownRegion { .. }), "{refused}");
+        assert_eq!(refused.to_string(), "no server in `lhr`: there is one in nrt, ord, syd");
+    }
+    // An app stands there by now.
+    world.obey(Command::Urls { from: Some(at("lhr")) }).await.unwrap();
+    world.obey(Command::Cut { a: at("nrt"), b: at("lhr") }).await.unwrap();
+    let lines = world.status().await.lines;
+    assert!(lines.iter().any(|line| (&*line.a, &*line.b, line.cut) == ("nrt", "lhr", true)), "{lines:?}");
+}
+
+#[tokio::test]
+async fn an_idle_world_is_not_behind_and_a_held_back_replica_is() {
+    let world = world().await;
+    let ord = world.server("ord").unwrap();
+    sql::write(&world.primary().url(), "before").await;
+    let position = world.primary().position().await.unwrap();
+    for replica in world.replicas() {
+        replica.wait_until_replayed(position, SOON).await.unwrap();
+    }
+    let nrt = status_of(&world, "nrt").await;
+    assert_eq!((nrt.role, nrt.state, nrt.timeline, nrt.follows), (Role::Primary, ServerState::Running, Some(1), None));
+    assert!(nrt.written.unwrap() >= position);
+    assert_eq!((nrt.replayed, nrt.lag_bytes), (None, None));
+    let idle = status_of(&world, "ord").await;
+    assert_eq!((idle.lag_bytes, idle.lag_seconds, idle.streaming), (Some(0), Some(0.0), true), "{idle:?}");
+    assert_eq!((idle.follows.as_deref(), idle.replayed.unwrap() >= position), (Some("nrt"), true));
+
+    ord.pause_replay().await.unwrap();
+    sql::write(&world.primary().url(), "after").await;
+    let syd = world.server("syd").unwrap();
+    syd.wait_until_replayed(world.primary().position().await.unwrap(), SOON).await.unwrap();
+    ord.lag(Duration::from_secs(2)).await.unwrap();
+
+    let behind = status_of(&world, "ord").await;
+    assert!(behind.lag_bytes > Some(0) && behind.lag_seconds > Some(0.0), "{behind:?}");
+    assert!(behind.replay_paused && behind.apply_delay_ms == 2000 && behind.replayed < behind.received, "{behind:?}");
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer_hold_up_nobody() {
+    let world = world().await;
+    world.server("nrt").unwrap().freeze().await.unwrap();
+    world.server("syd").unwrap().stop().await.unwrap();
+    let since = Instant::now();
+
+    let status = world.status().await;
+
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    let answers: Vec<_> = status.servers.iter().map(|server| (server.state, server.timeline, server.lag_bytes)).collect();
+    let expected = [(ServerState::Frozen, None, None), (ServerState::Running, Some(1), None), (ServerState::Stopped, None, None)];
+    assert_eq!(answers, expected);
+}
+
+#[tokio::test]
+async fn a_status_is_for_programs_and_for_people() {
+    let world = world().await;
+    world.server("syd").unwrap().stop().await.unwrap();
+    world.lines().cut("ord", "syd").unwrap();
+    let Answer::Status(status) = world.obey(Command::Status).await.unwrap() else { panic!("no status") };
+
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(serde_json::from_value::<archipelago_lab::Status>(json.clone()).unwrap(), status);
+    let keys: Vec<_> = json["servers"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys.join(" "),
+        "apply_delay_ms follows lag_bytes lag_seconds port received region replay_paused replayed role state streaming \
+         timeline written"
+    );
+    assert_eq!((&json["servers"][0]["role"], &json["servers"][2]["state"]), (&"primary".into(), &"stopped".into()));
+    let position = json["servers"][0]["written"].as_str().unwrap();
+    assert!(position.starts_with("0/"), "{position}");
+    assert_eq!(json["lines"][2], serde_json::json!({"a": "ord", "b": "syd", "round_trip_ms": 0.0, "cut": true, "slowed": false}));
+
+    let ports: Vec<_> = status.servers.iter().map(|server| server.port.to_string()).collect();
+    let replayed = status.servers[1].replayed.unwrap().to_string();
+    let text = status.to_string().replace(position, "POSITION").replace(&replayed, "POSITION");
+    let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let lag = text.lines().nth(2).unwrap().contains(" 0 B ");
+    assert!(lag, "{text}");
+    assert_eq!(words[0], ["REGION", "ROLE", "STATE", "TIMELINE", "POSITION", "LAG", "FOLLOWS", "PORT"]);
+    assert_eq!(words[1], ["nrt", "primary", "running", "1", "POSITION", "-", "-", &ports[0]]);
+    assert_eq!(words[2], ["ord", "replica", "running", "1", "POSITION", "0", "B", "nrt", &ports[1]]);
+    assert_eq!(words[3], ["syd", "replica", "stopped", "-", "-", "-", "nrt", &ports[2]]);
+    assert_eq!(
+        words[5..],
+        [
+            vec!["LINE", "ROUND", "TRIP", "STATE"],
+            vec!["nrt", "ord", "8.0", "ms", "-"],
+            vec!["nrt", "syd", "0.0", "ms", "-"],
+            vec!["ord", "syd", "0.0", "ms", "cut"]
+        ]
+    );
+}

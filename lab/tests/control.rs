@@ -1,0 +1,147 @@
+//! A lab that runs in one process obeys another.
+
+mod eventually;
+mod holder;
+mod sql;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use archipelago_lab::{Answer, Command, Remote, RemoteError, Role, World};
+use holder::Holder;
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+#[tokio::test]
+#[ignore = "run by the other tests: the process that they talk to"]
+async fn holder() {
+    holder::hold().await;
+}
+
+fn clone() -> (tempfile::TempDir, PathBuf) {
+    let clone = tempfile::tempdir().unwrap();
+    fs::set_permissions(clone.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = clone.path().join(".lab");
+    (clone, folder)
+}
+
+async fn start(folder: &std::path::Path) -> World {
+    World::builder().primary("nrt").replicas(["ord", "syd"]).folder(folder).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn another_process_is_obeyed_while_it_lives() {
+    let (_clone, folder) = clone();
+    let mut holder = Holder::start(Some(&folder), &[]).unwrap();
+    let remote = Remote::find(&folder).unwrap();
+
+    let urls = remote.urls(None).await.unwrap();
+    assert_eq!(
+        urls.iter().map(|it| (&*it.region, it.role)).collect::<Vec<_>>(),
+        [("nrt", Role::Primary), ("ord", Role::Replica)]
+    );
+    sql::write(&urls[0].url, "from here").await;
+    let answer = remote.send(&Command::Promote { region: "ord".to_owned(), leave_old_running: false }).await.unwrap();
+    assert_eq!(answer, Answer::Done("ord is primary on timeline 2".to_owned()));
+    assert_eq!(sql::notes(&remote.urls(Some("nrt")).await.unwrap()[1].url).await, ["from here"]);
+    let Answer::Status(status) = remote.send(&Command::Status).await.unwrap() else { panic!("no status") };
+    assert_eq!(status.servers.iter().map(|it| it.timeline).collect::<Vec<_>>(), [None, Some(2)]);
+    let refused = remote.send(&Command::Kill { region: "lhr".to_owned() }).await.unwrap_err();
+    assert_eq!(refused.to_string(), "no server in `lhr`: there is one in nrt, ord");
+
+    holder.kill(Signal::SIGKILL);
+    assert!(folder.join("control").exists());
+    for gone in [remote.send(&Command::Status).await.unwrap_err(), Remote::find(&folder).unwrap_err()] {
+        let expected = format!("no lab is running in {}: start one there, or name the folder of one that runs", folder.display());
+        assert_eq!(gone.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_way_in_is_for_this_user_and_goes_with_the_world() {
+    let (_clone, folder) = clone();
+    assert!(matches!(Remote::find(&folder), Err(RemoteError::NoLab { .. })));
+    let world = start(&folder).await;
+    let file = folder.join("control");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    let remote = Remote::find(&folder).unwrap();
+    let contact: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let address = contact["address"].as_str().unwrap().to_owned();
+    for line in [r#"{"token":"guessed","command":"status"}"#, "nonsense", "", &"x".repeat(100_000)] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.write_all(format!("{line}\n").as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(answer.is_empty() || answer.starts_with(r#"{"Err":"#), "{answer}");
+    }
+    let _says_nothing = TcpStream::connect(&address).await.unwrap();
+    remote.send(&Command::Status).await.unwrap();
+
+    world.shutdown().await.unwrap();
+    assert!(!file.exists());
+    assert!(TcpStream::connect(&address).await.is_err());
+    assert!(matches!(remote.send(&Command::Status).await, Err(RemoteError::NoLab { .. })));
+}
+
+#[tokio::test]
+async fn commands_at_the_same_time_are_done_one_after_the_other() {
+    let (_clone, folder) = clone();
+    let world = start(&folder).await;
+    let remote = Remote::find(&folder).unwrap();
+    let promote = |region: &str| Command::Promote { region: region.to_owned(), leave_old_running: false };
+    let (ord, syd) = (promote("ord"), promote("syd"));
+
+    let (first, second) = tokio::join!(remote.send(&ord), remote.send(&syd));
+
+    let texts = [first.unwrap().to_string(), second.unwrap().to_string()];
+    assert!(
+        texts.iter().any(|text| text.contains("timeline 2")) && texts.iter().any(|text| text.contains("timeline 3")),
+        "{texts:?}"
+    );
+    assert_eq!(world.primary().timeline().await.unwrap(), 3);
+    assert_eq!(world.servers().filter(|server| server.is_running()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_harms_nothing() {
+    let (_clone, folder) = clone();
+    let world = start(&folder).await;
+    let remote = Remote::find(&folder).unwrap();
+    let stop = Command::Stop { region: "ord".to_owned() };
+    // It has been sent when the first answer could be there.
+    let _ = timeout(Duration::from_millis(1), remote.send(&stop)).await;
+
+    remote.send(&stop).await.unwrap();
+    assert!(!world.server("ord").unwrap().is_running());
+    remote.send(&Command::Start { region: "ord".to_owned() }).await.unwrap();
+    assert!(world.server("ord").unwrap().is_running());
+}
+
+#[tokio::test]
+async fn a_world_that_ends_in_the_middle_of_a_command_leaves_nothing() {
+    let (_clone, folder) = clone();
+    let world = start(&folder).await;
+    let servers = ["primary", "replica-ord", "replica-syd"].map(|data| holder::server_on(&folder.join(data)));
+    world.server("ord").unwrap().stop().await.unwrap();
+    let remote = Remote::find(&folder).unwrap();
+    let rejoin = Command::Rejoin { region: "ord".to_owned() };
+    let sending = tokio::spawn(async move { remote.send(&rejoin).await });
+    let log = world.server("ord").unwrap().log();
+    eventually::eventually("it is under way", || fs::read_to_string(&log).unwrap().contains("pg_rewind")).await;
+
+    tokio::task::spawn_blocking(move || drop(world)).await.unwrap();
+
+    assert!(servers.into_iter().all(holder::is_gone));
+    assert!(!folder.join("control").exists());
+    // The answer may have been on its way.
+    let answer = timeout(Duration::from_secs(10), sending).await.unwrap().unwrap();
+    assert!(matches!(answer, Ok(_) | Err(RemoteError::Ended { .. })), "{answer:?}");
+    let world = start(&folder).await;
+    assert!(!world.created());
+}

@@ -1,0 +1,169 @@
+//! Servers that crash and servers that hang, as a client sees it: each test has a world of its own.
+
+mod eventually;
+mod holder;
+mod sql;
+
+use std::time::{Duration, Instant};
+
+use archipelago_lab::{LabError, World};
+use holder::Holder;
+use nix::sys::signal::{Signal, kill};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+/// For what is not going to happen.
+const A_WHILE: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+#[ignore = "run by the other tests: the process that they kill"]
+async fn holder() {
+    holder::hold().await;
+}
+
+async fn world() -> World {
+    World::builder().primary("home").replicas(["near"]).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_killed_primary_breaks_its_connections_and_recovers_every_commit() {
+    let world = world().await;
+    let primary = world.primary();
+    let client = sql::connect(&primary.url()).await;
+    client.batch_execute("CREATE TABLE notes (note text)").await.unwrap();
+    for note in 0..100 {
+        client.execute("INSERT INTO notes VALUES ($1)", &[&note.to_string()]).await.unwrap();
+    }
+    client.batch_execute("BEGIN; INSERT INTO notes VALUES ('never committed')").await.unwrap();
+
+    primary.kill().await.unwrap();
+
+    assert!(!primary.is_running());
+    // Not as an operator's stop does: nobody says goodbye.
+    let broken = client.query("SELECT 1", &[]).await.unwrap_err();
+    assert!(broken.code().is_none(), "{broken}");
+    assert!(matches!(primary.position().await, Err(LabError::NotRunning { .. })));
+    primary.kill().await.unwrap();
+
+    primary.start().await.unwrap();
+    assert_eq!(sql::notes(&primary.url()).await.len(), 100);
+    assert!(std::fs::read_to_string(primary.log()).unwrap().contains("was not properly shut down"));
+    let replica = world.server("near").unwrap();
+    replica.wait_until_replayed(primary.position().await.unwrap(), SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_replica_starts_again_and_follows() {
+    let world = world().await;
+    let near = world.server("near").unwrap();
+    near.kill().await.unwrap();
+    sql::write(&world.primary().url(), "missed").await;
+    near.start().await.unwrap();
+    assert_eq!(sql::notes(&near.url()).await, ["missed"]);
+}
+
+#[tokio::test]
+async fn a_frozen_server_hangs_and_goes_on_where_it_was() {
+    let world = world().await;
+    let (primary, near) = (world.primary(), world.server("near").unwrap());
+    sql::write(&primary.url(), "before").await;
+    let client = sql::connect(&primary.url()).await;
+
+    primary.freeze().await.unwrap();
+    assert!(primary.is_frozen() && primary.is_running());
+    let (url, query) = (primary.url(), "INSERT INTO notes VALUES ('meanwhile')");
+    let mut connecting = tokio::spawn(async move { sql::notes(&url).await });
+    let mut asking = tokio::spawn(async move { client.execute(query, &[]).await });
+    assert!(timeout(A_WHILE, &mut asking).await.is_err(), "an answer of a frozen server");
+    assert!(timeout(A_WHILE, &mut connecting).await.is_err(), "a connection to a frozen server");
+    assert!(matches!(primary.position().await, Err(LabError::Frozen { .. })));
+    assert_eq!(sql::notes(&near.url()).await, ["before"], "others go on");
+    // Its replica starts all the same.
+    near.stop().await.unwrap();
+    near.start().await.unwrap();
+    primary.freeze().await.unwrap();
+
+    primary.thaw().await.unwrap();
+    assert!(!primary.is_frozen());
+    assert_eq!(timeout(SOON, asking).await.unwrap().unwrap().unwrap(), 1);
+    timeout(SOON, connecting).await.unwrap().unwrap();
+    near.wait_until_replayed(primary.position().await.unwrap(), SOON).await.unwrap();
+    assert_eq!(sql::notes(&near.url()).await, ["before", "meanwhile"]);
+    primary.thaw().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_server_can_be_stopped_and_killed() {
+    let world = world().await;
+    let near = world.server("near").unwrap();
+    let client = sql::connect(&near.url()).await;
+    let firm = Duration::from_secs(15);
+
+    near.freeze().await.unwrap();
+    timeout(firm, near.stop()).await.unwrap().unwrap();
+    assert!(!near.is_running() && !near.is_frozen());
+    assert!(client.query("SELECT 1", &[]).await.is_err());
+    assert!(matches!(near.freeze().await, Err(LabError::NotRunning { .. })));
+
+    near.start().await.unwrap();
+    near.freeze().await.unwrap();
+    timeout(firm, near.kill()).await.unwrap().unwrap();
+    near.start().await.unwrap();
+
+    // The primary waits for its replicas when it stops.
+    near.freeze().await.unwrap();
+    timeout(firm, world.shutdown()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_world_with_frozen_servers_is_dropped_as_quickly_as_any() {
+    let clone = tempfile::tempdir().unwrap();
+    open_to_all(clone.path());
+    let world = World::builder().primary("home").replicas(["near"]).folder(clone.path().join(".lab")).start().await.unwrap();
+    for server in world.servers() {
+        server.freeze().await.unwrap();
+    }
+    let since = Instant::now();
+    drop(world);
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn kill_9_leaves_no_frozen_server() {
+    let clone = tempfile::tempdir().unwrap();
+    open_to_all(clone.path());
+    let folder = clone.path().join(".lab");
+    for folder in [None, Some(&*folder)] {
+        let mut holder = Holder::start(folder, &[("LAB_TEST_FREEZE", "1")]).unwrap();
+        let all: Vec<_> = holder.servers.iter().flat_map(|server| holder::family_of(*server)).collect();
+        assert!(all.len() > 6 && all.iter().all(|process| holder::is_stopped(*process)), "{all:?}");
+        holder.kill(Signal::SIGKILL);
+        let what = "the servers are gone, and all their processes";
+        eventually::eventually(what, || all.iter().all(|process| holder::is_gone(*process))).await;
+        assert!(holder.servers_are_gone());
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_server_that_lost_its_watchdogs_is_stopped_by_the_next_start() {
+    let clone = tempfile::tempdir().unwrap();
+    open_to_all(clone.path());
+    let folder = clone.path().join(".lab");
+    let mut holder = Holder::start(Some(&folder), &[("LAB_TEST_FREEZE", "1")]).unwrap();
+    let all: Vec<_> = holder.servers.iter().flat_map(|server| holder::family_of(*server)).collect();
+    for watchdog in holder.servers.iter().flat_map(|server| holder::watchdogs_of(*server)) {
+        kill(watchdog, Signal::SIGKILL).unwrap();
+    }
+    holder.kill(Signal::SIGKILL);
+    // Not every one of them: the system wakes a postmaster whose process group has lost its parent.
+    assert!(all.iter().any(|process| holder::is_stopped(*process)), "they stand still, alone");
+
+    let world = World::builder().primary("nrt").replicas(["ord"]).folder(&folder).start().await.unwrap();
+    assert!(!world.created());
+    eventually::eventually("the orphans are gone", || all.iter().all(|process| holder::is_gone(*process))).await;
+}
+
+fn open_to_all(folder: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+}

@@ -1,0 +1,280 @@
+//! Replicas that become primaries, and primaries that become replicas: each test has a world of its own.
+
+mod sql;
+
+use std::path::Path;
+use std::time::Duration;
+
+use archipelago_lab::{LabError, Rejoined, Role, Server, World};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn world() -> World {
+    World::builder().primary("nrt").replicas(["ord", "syd"]).start().await.unwrap()
+}
+
+async fn shows(server: &Server, primary: &Server, notes: &[&str]) {
+    server.wait_until_replayed(primary.position().await.unwrap(), SOON).await.unwrap();
+    assert_eq!(sql::notes(&server.url()).await, notes, "{}", server.region());
+}
+
+#[tokio::test]
+async fn a_split_brain_and_its_end() {
+    let world = world().await;
+    let [nrt, ord, syd] = ["nrt", "ord", "syd"].map(|region| world.server(region).unwrap());
+    sql::write(&nrt.url(), "before").await;
+    ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
+    let open_since_before = sql::connect(&ord.url()).await;
+    assert_eq!(ord.timeline().await.unwrap(), 1);
+
+    let promotion = world.promote("ord").await.unwrap();
+
+    assert_eq!((promotion.timeline, &*promotion.following), (2, &["syd".to_owned()][..]), "{promotion:?}");
+    assert_eq!(promotion.to_string(), "ord is primary on timeline 2; syd follows it");
+    assert_eq!(world.primary().region(), "ord");
+    assert_eq!([nrt, ord, syd].map(Server::role), [Role::Primary, Role::Primary, Role::Replica]);
+    // Both take writes; the others see those of one.
+    open_since_before.execute("INSERT INTO notes VALUES ('new')", &[]).await.unwrap();
+    sql::write(&nrt.url(), "never seen").await;
+    shows(syd, ord, &["before", "new"]).await;
+    assert_eq!(sql::notes(&nrt.url()).await, ["before", "never seen"]);
+    assert_eq!((nrt.timeline().await.unwrap(), syd.timeline().await.unwrap()), (1, 2));
+    world.create_database("shop").await.unwrap();
+    let twice = world.promote("nrt").await.unwrap_err();
+    assert!(matches!(twice, LabError::NoReplica { .. }), "{twice}");
+
+    assert_eq!(world.rejoin("nrt").await.unwrap(), Rejoined::Rewound);
+    assert_eq!((nrt.role(), nrt.timeline().await.unwrap()), (Role::Replica, 2));
+    shows(nrt, ord, &["before", "new"]).await;
+    sql::write(&ord.url(), "newer").await;
+    shows(nrt, ord, &["before", "new", "newer"]).await;
+    shows(syd, ord, &["before", "new", "newer"]).await;
+    let own = world.rejoin("ord").await.unwrap_err();
+    assert!(matches!(own, LabError::IsPrimary { .. }), "{own}");
+}
+
+#[tokio::test]
+async fn a_switch_over_under_writes_loses_no_commit() {
+    let world = world().await;
+    sql::write(&world.primary().url(), "first").await;
+    let client = sql::connect(&world.primary().url()).await;
+    let writer = tokio::spawn(async move {
+        let mut committed = 0;
+        while client.execute("INSERT INTO notes VALUES ('one more')", &[]).await.is_ok() {
+            committed += 1;
+        }
+        committed
+    });
+
+    let promotion = world.switch_over("syd").await.unwrap();
+
+    let committed: usize = writer.await.unwrap();
+    assert!(committed > 0);
+    assert_eq!((promotion.primary.as_str(), promotion.following), ("syd", vec!["ord".to_owned()]));
+    assert!(!world.server("nrt").unwrap().is_running());
+    let count = sql::notes(&world.primary().url()).await.len() - 1;
+    // One commit may have happened without an answer.
+    assert!(count == committed || count == committed + 1, "{count} of {committed}");
+
+    // And back: the old primary has nothing that the new one does not have.
+    world.rejoin("nrt").await.unwrap();
+    let promotion = world.switch_over("nrt").await.unwrap();
+    assert_eq!((promotion.timeline, promotion.following), (3, vec!["ord".to_owned()]));
+    assert_eq!(sql::notes(&world.primary().url()).await.len() - 1, count);
+}
+
+#[tokio::test]
+async fn a_primary_that_crashed_is_replaced() {
+    let world = world().await;
+    sql::write(&world.primary().url(), "before").await;
+    let position = world.primary().position().await.unwrap();
+    for replica in world.replicas() {
+        replica.wait_until_replayed(position, SOON).await.unwrap();
+    }
+    world.primary().kill().await.unwrap();
+    world.server("syd").unwrap().stop().await.unwrap();
+
+    let promotion = world.switch_over("ord").await.unwrap();
+
+    assert_eq!(promotion.waiting, ["syd"]);
+    assert_eq!(promotion.to_string(), "ord is primary on timeline 2; syd will follow it when running, connected and replaying");
+    sql::write(&world.primary().url(), "after").await;
+    let syd = world.server("syd").unwrap();
+    syd.start().await.unwrap();
+    shows(syd, world.primary(), &["after", "before"]).await;
+    world.rejoin("nrt").await.unwrap();
+    shows(world.server("nrt").unwrap(), world.primary(), &["after", "before"]).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_hangs_is_replaced_and_goes_on_alone_when_it_thaws() {
+    let world = world().await;
+    let nrt = world.server("nrt").unwrap();
+    sql::write(&nrt.url(), "before").await;
+    let position = nrt.position().await.unwrap();
+    world.server("ord").unwrap().wait_until_replayed(position, SOON).await.unwrap();
+    nrt.freeze().await.unwrap();
+
+    let promotion = world.promote("ord").await.unwrap();
+    assert_eq!(promotion.following, ["syd"]);
+    nrt.thaw().await.unwrap();
+
+    sql::write(&nrt.url(), "alone").await;
+    sql::write(&world.primary().url(), "after").await;
+    shows(world.server("syd").unwrap(), world.primary(), &["after", "before"]).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_received_more_than_the_new_primary_is_named_and_rejoins() {
+    let world = world().await;
+    let [nrt, ord, syd] = ["nrt", "ord", "syd"].map(|region| world.server(region).unwrap());
+    sql::write(&nrt.url(), "before").await;
+    ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
+    world.lines().cut("nrt", "ord").unwrap();
+    sql::write(&nrt.url(), "lost").await;
+    syd.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
+
+    let refused = world.switch_over("ord").await.unwrap_err();
+    assert!(matches!(refused, LabError::NotReceived { .. }), "{refused}");
+    assert!(nrt.is_running());
+    let promotion = world.promote("ord").await.unwrap();
+
+    assert_eq!(promotion.stranded, ["syd"], "{promotion:?}");
+    assert!(promotion.to_string().ends_with("; syd has received what it never did, and needs `rejoin`"), "{promotion}");
+    assert_eq!(sql::notes(&ord.url()).await, ["before"]);
+    world.rejoin("syd").await.unwrap();
+    shows(syd, ord, &["before"]).await;
+}
+
+#[tokio::test]
+async fn replicas_that_hold_back_their_replay_lose_nothing_when_they_are_promoted_and_follow_later_when_not() {
+    let world = world().await;
+    let [nrt, ord, syd] = ["nrt", "ord", "syd"].map(|region| world.server(region).unwrap());
+    sql::write(&nrt.url(), "before").await;
+    for replica in world.replicas() {
+        replica.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
+    }
+    ord.lag(Duration::from_hours(1)).await.unwrap();
+    syd.pause_replay().await.unwrap();
+    sql::write(&nrt.url(), "held back").await;
+
+    let promotion = world.switch_over("ord").await.unwrap();
+
+    assert_eq!(sql::notes(&ord.url()).await, ["before", "held back"]);
+    assert_eq!((&*promotion.waiting, sql::notes(&syd.url()).await), (&["syd".to_owned()][..], vec!["before".to_owned()]));
+    sql::write(&ord.url(), "after").await;
+    syd.resume_replay().await.unwrap();
+    shows(syd, ord, &["after", "before", "held back"]).await;
+}
+
+#[tokio::test]
+async fn regions_that_are_not_there_are_refused_with_those_that_are() {
+    let world = world().await;
+    let unknown = world.promote("lhr").await.unwrap_err();
+    assert_eq!(unknown.to_string(), "no server in `lhr`: there is one in nrt, ord, syd");
+    world.server("ord").unwrap().stop().await.unwrap();
+    assert!(matches!(world.promote("ord").await, Err(LabError::NotRunning { .. })));
+    assert!(matches!(world.promote("nrt").await, Err(LabError::NoReplica { .. })));
+}
+
+/// As a clone usually is: others may look.
+fn clone() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let clone = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(clone.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    clone
+}
+
+async fn start(folder: &Path) -> World {
+    World::builder().primary("nrt").replicas(["ord", "syd"]).folder(folder).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_folder_keeps_the_data_of_the_newest_primary() {
+    let clone = clone();
+    let folder = clone.path().join(".lab");
+    let world = start(&folder).await;
+    sql::write(&world.primary().url(), "before").await;
+    world.promote("ord").await.unwrap();
+    sql::write(&world.server("nrt").unwrap().url(), "never seen").await;
+    sql::write(&world.primary().url(), "ord's").await;
+    world.shutdown().await.unwrap();
+
+    // Roles are as in the description again.
+    let world = start(&folder).await;
+    assert!(!world.created());
+    assert_eq!(world.servers().map(Server::role).collect::<Vec<_>>(), [Role::Primary, Role::Replica, Role::Replica]);
+    for server in world.servers() {
+        shows(server, world.primary(), &["before", "ord's"]).await;
+    }
+    assert!(!folder.join("promotions").exists());
+
+    // Two more, the first of them taken back.
+    world.promote("syd").await.unwrap();
+    world.rejoin("nrt").await.unwrap();
+    let promotion = world.switch_over("nrt").await.unwrap();
+    assert_eq!(promotion.timeline, 4);
+    sql::write(&world.primary().url(), "nrt's").await;
+    drop(world);
+    let world = World::builder().primary("ord").folder(&folder).start().await.unwrap();
+    assert_eq!(sql::notes(&world.primary().url()).await, ["before", "nrt's", "ord's"]);
+}
+
+#[tokio::test]
+async fn a_start_that_ends_while_it_puts_folders_in_order_is_gone_on_with() {
+    use std::fs::rename;
+    let clone = clone();
+    let folder = clone.path().join(".lab");
+    let [primary, ord, aside, note] = ["primary", "replica-ord", "primary.before", "promotions"].map(|name| folder.join(name));
+    let mut expected = Vec::new();
+    for steps in 0..=3 {
+        let world = start(&folder).await;
+        world.promote("ord").await.unwrap();
+        let written = format!("step {steps}");
+        sql::write(&world.primary().url(), &written).await;
+        expected.push(written);
+        world.shutdown().await.unwrap();
+        let all: [&dyn Fn(); 3] = [&|| rename(&primary, &aside).unwrap(), &|| rename(&ord, &primary).unwrap(), &|| {
+            std::fs::remove_file(&note).unwrap();
+        }];
+        all.iter().take(steps).for_each(|step| step());
+
+        let world = start(&folder).await;
+        assert!(!world.created());
+        for server in world.servers() {
+            shows(server, world.primary(), &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        }
+        world.shutdown().await.unwrap();
+        assert!(!aside.exists() && !note.exists());
+    }
+    // Noted, and then not done.
+    std::fs::write(&note, "replica-ord\n").unwrap();
+    let world = start(&folder).await;
+    assert_eq!(sql::notes(&world.primary().url()).await, expected);
+}
+
+#[tokio::test]
+async fn an_old_primary_in_a_folder_is_rewound() {
+    let clone = clone();
+    let world = start(&clone.path().join(".lab")).await;
+    let nrt = world.server("nrt").unwrap();
+    sql::write(&nrt.url(), "before").await;
+    world.promote("ord").await.unwrap();
+    sql::write(&nrt.url(), "diverged").await;
+    sql::write(&world.primary().url(), "after").await;
+
+    assert_eq!(world.rejoin("nrt").await.unwrap(), Rejoined::Rewound);
+    shows(nrt, world.primary(), &["after", "before"]).await;
+
+    // A crash is no obstacle, damaged data is.
+    world.promote("nrt").await.unwrap();
+    let ord = world.server("ord").unwrap();
+    sql::write(&ord.url(), "diverged").await;
+    ord.kill().await.unwrap();
+    assert_eq!(world.rejoin("ord").await.unwrap(), Rejoined::Rewound);
+    world.promote("syd").await.unwrap();
+    nrt.stop().await.unwrap();
+    std::fs::remove_dir_all(clone.path().join(".lab/primary/pg_wal")).unwrap();
+    assert_eq!(world.rejoin("nrt").await.unwrap(), Rejoined::Copied);
+    shows(nrt, world.primary(), &["after", "before"]).await;
+}
