@@ -20,7 +20,8 @@ impl World {
             Command::Heal { a, b } => {
                 self.check_line(&a, &b)?;
                 self.lines().heal(&a, &b);
-                format!("the line between {a} and {b} is whole, with a round trip of {:?}", self.lines().round_trip(&a, &b))
+                let round_trip = self.lines().round_trip(&a, &b).as_secs_f64() * 1000.0;
+                format!("the line between {a} and {b} is whole, with a round trip of {round_trip:.1} ms")
             }
             Command::Slow { a, b, round_trip } => {
                 self.check_line(&a, &b)?;
