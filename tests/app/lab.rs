@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use super::process::{Serving, output, vars};
 use super::site::{Page, first_replica, primary, visitor};
 
-/// Long against everything else that a request costs, so that crossings can be counted.
-const CROSSING: Duration = Duration::from_secs(1);
+/// Long against what else a request costs, so that crossings can be counted; a new connection to a database takes seven or eight.
+const CROSSING: Duration = Duration::from_millis(250);
 
 /// `lab up` in a folder of its own.
 struct Up {
@@ -65,34 +65,77 @@ async fn a_visit_from_afar() {
     question.assert_shows("Where on Earth do you stand?");
     question.assert_shows(&format!("from={far}"));
 
-    // Reads are served there, and do not cross.
+    // Reads are served there.
     let browser = up.standing_in(far).await;
-    let since = Instant::now();
     let list = Page::of(browser.get(up.serving.url("/users"))).await;
     assert_eq!((list.status, list.served_by()), (StatusCode::OK, format!("{far}; role=replica; reason=local")));
     list.assert_shows("Ada Lovelace");
-    assert!(since.elapsed() < CROSSING, "a read took {:?}", since.elapsed());
 
-    // A write is replayed at the primary, and takes one crossing.
-    let since = Instant::now();
-    let created = Page::of(browser.post(up.serving.url("/users")).form(&form("Grace from afar"))).await;
-    let took = since.elapsed();
-    assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.body);
-    assert!(created.header("x-edge").unwrap().contains(&format!("replayed={home}")), "{:?}", created.headers);
-    assert!((CROSSING..CROSSING * 2).contains(&took), "a write took {took:?}");
+    // A write is replayed at the primary, and takes one crossing; the first may wait until the edge has connected.
+    let write = async |name| Page::of(browser.post(up.serving.url("/users")).form(&form(name))).await;
+    let (mut created, mut fastest) = (write("Grace from afar").await, Duration::MAX);
+    for _ in 0..5 {
+        let since = Instant::now();
+        created = write("Linus from afar").await;
+        fastest = fastest.min(since.elapsed());
+        assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.body);
+        assert!(created.header("x-edge").unwrap().contains(&format!("replayed={home}")), "{:?}", created.headers);
+    }
+    assert!((CROSSING..CROSSING * 2).contains(&fastest), "a write took {fastest:?}");
+
+    // Another terminal measures the same world, from where the visitor stands.
+    let json = up.clone.path().join("bench.json");
+    let bench = ["bench", "--from", far, "--time", "100ms", "--warm-up", "0s", "--json", json.to_str().unwrap()];
+    let (ok, said, error) = output(&bench, &variables(&up.clone)).await;
+    assert!(ok && said.contains("under .lab/ already"), "{said}{error}");
+    let measured: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let median = |region: &str| {
+        let row = measured["regions"].as_array().unwrap().iter().find(|row| row["region"] == region).unwrap();
+        Duration::from_secs_f64(row["median_ms"].as_f64().unwrap() / 1000.0)
+    };
+    assert_eq!((&measured["from"], &measured["regions"][0]["region"]), (&far.into(), &far.into()), "the nearest first");
+    assert!(median(home) >= CROSSING && median(far) < CROSSING, "{measured}");
 
     // What was written is read, wherever that may be.
     let page = Page::of(browser.get(up.serving.url(&created.header("location").unwrap()))).await;
-    page.assert_shows("Grace from afar");
+    page.assert_shows("Linus from afar");
 
     // Cut off from the primary, reads go on and writes do not.
     up.told(&["cut", home, far]).await;
     let list = Page::of(browser.get(up.serving.url("/users"))).await;
     assert_eq!((list.status, list.served_by()), (StatusCode::OK, format!("{far}; role=replica; reason=local")));
-    let refused = Page::of(browser.post(up.serving.url("/users")).form(&form("Nobody"))).await;
+    let refused = write("Nobody").await;
     assert!(refused.status.is_server_error(), "{}", refused.status);
     up.told(&["heal", home, far]).await;
-    let created = Page::of(browser.post(up.serving.url("/users")).form(&form("Healed"))).await;
+    let created = write("Healed").await;
     assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.body);
     up.end().await;
+}
+
+#[tokio::test]
+async fn without_a_lab_nobody_obeys() {
+    let clone = tempfile::tempdir().unwrap();
+    for arguments in [["lab", "status"].as_slice(), &["lab", "freeze", primary()], &["lab", "urls"]] {
+        let (ok, _, error) = output(arguments, &variables(&clone)).await;
+        assert!(!ok && error.contains("no lab is running in"), "{arguments:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_line_starts_nothing() {
+    let clone = tempfile::tempdir().unwrap();
+    let lines = clone.path().join("lines.toml");
+    std::fs::write(&lines, "nrt = { atlantis = \"1s\" }\n").unwrap();
+    let file = lines.to_str().unwrap();
+    for (arguments, complaint) in [
+        (["--line", "nrt-syd=1s"], "write two places and a time, such as nrt:syd=137ms"),
+        (["--line", "nrt:atlantis=1s"], "`atlantis` is no place that regions.toml or Fly knows"),
+        (["--line", "nrt:syd=soon"], "expected number"),
+        (["--distances", file], "lines.toml:1: "),
+    ] {
+        let (ok, said, error) = output(&[&["lab", "up"], arguments.as_slice()].concat(), &variables(&clone)).await;
+        assert!(!ok && error.contains(complaint), "{arguments:?}: {error}");
+        assert_eq!(said, "", "nothing was started");
+    }
+    assert!(!clone.path().join(".lab").exists());
 }

@@ -36,6 +36,7 @@ async fn help() {
           migrate  Run the migrations on the primary
           regions  Print the compiled regions, their hosts as the environment has them, and the order of nearness
           bench    Compare every region's database as seen from this instance: how fast it answers, and how evenly
+          lab      Run the whole world on this machine, and cut its lines, stop its servers and more from another terminal
           help     Print this message or the help of the given subcommand(s)
 
         Options:
