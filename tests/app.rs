@@ -17,4 +17,5 @@ mod app {
     pub mod schema;
     pub mod site;
     pub mod users;
+    pub mod visitor;
 }

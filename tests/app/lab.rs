@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use archipelago_app::repos::Repos;
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 
 use super::process::{Serving, output, vars};
 use super::site::{Page, first_replica, primary, visitor};
+use super::visitor::Visitor;
 
 /// Long against what else a request costs, so that crossings can be counted; a new connection to a database takes seven or eight.
 const CROSSING: Duration = Duration::from_millis(250);
@@ -96,6 +98,8 @@ async fn a_visit_from_afar() {
     assert_eq!((&measured["from"], &measured["regions"][0]["region"]), (&far.into(), &far.into()), "the nearest first");
     assert!(median(home) >= CROSSING && median(far) < CROSSING, "{measured}");
 
+    a_person_chooses_where_to_stand(&up, far).await;
+
     // What was written is read, wherever that may be.
     let page = Page::of(browser.get(up.serving.url(&created.header("location").unwrap()))).await;
     page.assert_shows("Linus from afar");
@@ -110,6 +114,28 @@ async fn a_visit_from_afar() {
     let created = write("Healed").await;
     assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.body);
     up.end().await;
+}
+
+async fn a_person_chooses_where_to_stand(up: &Up, far: &str) {
+    let Some(mut visitor) = Visitor::of(up.serving.url("")).await else { return };
+    visitor.goto("/users/new").await;
+    visitor.reads("Where on Earth do you stand?").await;
+    let info = Repos::REGIONS.iter().find(|info| info.code == far).unwrap();
+    visitor.click("link", info.place.unwrap_or(far)).await;
+    // The page that was wanted.
+    visitor.click("textbox", "Name").await;
+    visitor.types("Ada by hand").await;
+    visitor.click("spinbutton", "Age").await;
+    visitor.types("36").await;
+    visitor.click("button", "Create user").await;
+    visitor.reads("User created successfully.").await;
+    visitor.reads("Ada by hand").await;
+    visitor.goto("/users").await;
+    visitor.reads(&format!("This instance runs in {far}.")).await;
+    visitor.goto("/_edge").await;
+    visitor.reads("POST /users").await;
+    visitor.assert_no_complaints_but(&[]).await;
+    visitor.leave().await;
 }
 
 #[tokio::test]
