@@ -144,8 +144,11 @@ fn app(
         .wrap(tracing_actix_web::TracingLogger::default())
 }
 
-/// Listens before any worker starts, so that a taken port is reported by the variable that names it.
-fn listen(settings: &Settings, port: u16, variable: &'static str) -> Result<(SocketAddr, TcpListener), StartError> {
+/// Listens before anything else starts, so that a taken port is reported at once, by the variable that names it.
+///
+/// # Errors
+/// When the port is taken.
+pub fn listen(settings: &Settings, port: u16, variable: &'static str) -> Result<(SocketAddr, TcpListener), StartError> {
     let address = SocketAddr::new(settings.host, port);
     let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
     bound.map_err(|reason| StartError::Listen { address, reason, variable })

@@ -89,6 +89,9 @@ fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
+/// What the article measured from `nrt`: medians in milliseconds.
+const ARTICLE: [(&str, f64); 4] = [("ord", 127.82), ("syd", 137.27), ("atl", 168.88), ("ams", 219.86)];
+
 #[tokio::test]
 async fn the_options() {
     let (ok, help, _) = output(&["bench", "-h"], &HashMap::new()).await;
@@ -247,16 +250,29 @@ async fn without_a_database_it_compares_its_own() {
     let clone = tempfile::tempdir().unwrap();
     let vars = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap())]);
     let written = format!("--json={}", clone.path().join("bench.json").display());
-    let short = ["bench", "--query=show", "--time=100ms", "--warm-up=100ms", &written];
+    let short = ["bench", "--query=show", "--time=1s", "--warm-up=100ms", &written];
 
     let (ok, printed, error) = output(&[&short[..], &["--from=atlantis"]].concat(), &vars).await;
     assert!(!ok && error.contains("`atlantis` is no region to see the databases from"), "{printed}{error}");
     assert!(!clone.path().join(".lab").exists(), "nothing was started");
 
-    let (ok, printed, error) = output(&[&short[..], &["--from", first_replica()]].concat(), &vars).await;
+    let (ok, printed, error) = output(&[&short[..], &["--from", primary()]].concat(), &vars).await;
     assert!(ok, "{printed}{error}");
     let document = json(clone.path());
-    assert_eq!(document["from"], first_replica());
+    assert_eq!(document["from"], primary());
     assert_eq!(regions(&document).len(), Repos::REGIONS.len());
     assert!(regions(&document).iter().all(|region| region["rows"] == 1), "{document}");
+
+    // As far apart as in the world: in the article's order, and near its medians.
+    let median = |code: &str| {
+        let row = regions(&document).iter().find(|region| region["region"] == code)?;
+        row["median_ms"].as_f64()
+    };
+    let far: Vec<_> =
+        ARTICLE.iter().filter(|_| primary() == "nrt").filter_map(|(code, article)| Some((median(code)?, *article))).collect();
+    assert!(far.is_sorted(), "{document}");
+    for (here, article) in &far {
+        assert!((here / article - 1.0).abs() < 0.25, "{here} ms, in the article {article} ms: {document}");
+        assert!(here / median(primary()).unwrap() > 50.0, "home is far: {document}");
+    }
 }

@@ -165,3 +165,15 @@ async fn a_wrong_line_starts_nothing() {
     }
     assert!(!clone.path().join(".lab").exists());
 }
+
+#[tokio::test]
+async fn a_taken_port_starts_nothing() {
+    let clone = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut vars = variables(&clone);
+    vars.insert("PORT".to_owned(), taken.local_addr().unwrap().port().to_string());
+    let (ok, said, error) = output(&["lab", "up"], &vars).await;
+    assert!(!ok && error.contains("set PORT to a port that is free"), "{error}");
+    assert_eq!(said, "");
+    assert!(!clone.path().join(".lab").exists());
+}

@@ -1,7 +1,7 @@
 //! `archipelago lab up`: every region on this machine, as far apart as in the world: its database, an instance of the app, and the
 //! edge in front of them all.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,12 +40,17 @@ pub async fn up(options: &Options) -> Result<(), Failed> {
     let quiet = env("RUST_LOG").is_err().then(|| ("RUST_LOG".to_owned(), "warn".to_owned()));
     let settings = settings(&with(quiet.into_iter().collect(), rehearsal(env)))?;
     let distances = options.distances()?;
+    let (_, listener) = server::listen(&settings, settings.port, "PORT")?;
     begin_log(&settings)?;
     metrics::record()?;
+    // Instances, doors and the connections through them take more files than some systems give at first.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
     say("Starting PostgreSQL under .lab/ …\n")?;
     let local = Local::start(distances).await?;
     report(&local.prepare().await?)?;
-    let served = until_told(&local, &settings).await;
+    let served = until_told(&local, &settings, listener).await;
     local.stop().await?;
     served
 }
@@ -60,7 +65,7 @@ impl Options {
     }
 }
 
-async fn until_told(local: &Local, settings: &Settings) -> Result<(), Failed> {
+async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -> Result<(), Failed> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut instances = Vec::new();
@@ -71,7 +76,7 @@ async fn until_told(local: &Local, settings: &Settings) -> Result<(), Failed> {
     let edge = Edge::builder(local.world().lines().clone(), behind)
         .places(<Repos as RepoSet>::PLACES.iter().copied())
         .default_place(Repos::PRIMARY.code)
-        .listen(SocketAddr::new(settings.host, settings.port))
+        .listener(listener)
         .start()
         .await?;
     // From here on it serves, whether or not anybody reads what it prints.
@@ -97,7 +102,8 @@ async fn until_told(local: &Local, settings: &Settings) -> Result<(), Failed> {
     }
 }
 
-/// The settings of the instance in a region: ports of its own, and the key that all share, as on Fly.
+/// The settings of the instance in a region: ports of its own, and the key that all share, as on Fly. Its metrics are those of all
+/// instances, as they are one process, so nobody is told where they are.
 fn instance(local: &Local, info: &RegionInfo, shared: &Settings) -> Result<Settings, Failed> {
     let mut own = local.seen_from(info.code)?;
     own.extend(["PORT", "METRICS_PORT"].map(|port| (port.to_owned(), "0".to_owned())));

@@ -38,6 +38,7 @@ pub struct Builder {
     default_place: Option<String>,
     app: Option<String>,
     listen: SocketAddr,
+    listener: Option<std::net::TcpListener>,
     answer_within: Duration,
 }
 
@@ -88,6 +89,7 @@ impl Builder {
             default_place: None,
             app: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            listener: None,
             answer_within: Duration::from_mins(1),
         }
     }
@@ -120,6 +122,12 @@ impl Builder {
         self
     }
 
+    /// A listener that is bound already, instead of an address: a port that is taken then shows before anything else is started.
+    pub fn listener(mut self, listener: std::net::TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// How long an instance may take from the last of the request to the head of its answer; 60 seconds without this.
     pub fn answer_within(mut self, limit: Duration) -> Self {
         self.answer_within = limit;
@@ -148,7 +156,11 @@ impl Builder {
         }
 
         let failed = |source| EdgeError::Listen { address: self.listen, source };
-        let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
+        let listener = match self.listener {
+            Some(bound) => bound.set_nonblocking(true).and_then(|()| TcpListener::from_std(bound)),
+            None => TcpListener::bind(self.listen).await,
+        };
+        let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let Self { instances, places, app, lines, answer_within, .. } = self;
         let map = Map { places, instances, default_place, app, lines, stands: Mutex::default() };
