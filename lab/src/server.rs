@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use tokio_postgres::{Client, NoTls};
+
 use crate::LabError;
 use crate::machine::Machine;
 use crate::secrets::{ADMIN, APP};
@@ -126,6 +128,18 @@ impl Server {
     #[must_use]
     pub fn admin_url(&self) -> String {
         url(ADMIN, &self.machine.site.secrets.admin, self.address(), "postgres")
+    }
+
+    /// A session in the world's database, as the role `app`: for a few statements of a test. It lives on the runtime of the caller.
+    ///
+    /// # Errors
+    /// [`LabError::Database`] when the server does not answer.
+    pub async fn client(&self) -> Result<Client, LabError> {
+        let failed = self.machine.failed_to("let its role app in");
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.map_err(failed)?;
+        // It ends with the client; how it ends is what the client's next question hears.
+        tokio::spawn(connection);
+        Ok(client)
     }
 
     /// The file with what the server says.
