@@ -87,13 +87,23 @@ impl Local {
     /// The variables of an instance in `region`, for the servers that another process runs under `.lab/`, if one does.
     ///
     /// # Errors
-    /// When it does not answer.
-    pub async fn of_another_process(region: &str) -> Result<Option<Own>, RemoteError> {
+    /// When it does not answer, or its regions are not those of this program.
+    pub async fn of_another_process(region: &str) -> Result<Option<Own>, Box<dyn std::error::Error + Send + Sync>> {
         let lab = match Remote::find(folder()) {
             Err(RemoteError::NoLab { .. }) => return Ok(None),
             found => found?,
         };
-        let urls = lab.urls(Some(region)).await?.into_iter().map(|server| (override_variable(&server.region), server.url));
+        let servers = lab.urls(Some(region)).await?;
+        if let Some(info) = Repos::REGIONS.iter().find(|info| servers.iter().all(|server| server.region != info.code)) {
+            let folder = folder();
+            let folder = folder.display();
+            return Err(format!(
+                "the lab that runs in {folder} has no {}: it was started before regions.toml changed; start it again",
+                info.code
+            )
+            .into());
+        }
+        let urls = servers.into_iter().map(|server| (override_variable(&server.region), server.url));
         Ok(Some(urls.chain([own_region(region)]).collect()))
     }
 

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-use archipelago_lab::{Answer, Command, Remote};
+use archipelago_lab::{Answer, Command};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::running;
 use crate::cli::{Failed, say};
-use crate::local::folder;
 
 /// How often a terminal sees it anew.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub struct Options {
 /// # Errors
 /// When no lab is running, or it has ended.
 pub async fn show(options: &Options) -> Result<(), Failed> {
-    let lab = Remote::find(folder())?;
+    let lab = running()?;
     if options.json {
         return match lab.send(&Command::Status).await? {
             Answer::Status(status) => say(&format!("{}\n", serde_json::to_string_pretty(&status)?)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use archipelago::{RegionInfo, RepoSet};
 use archipelago_lab::Distances;
 use archipelago_lab::edge::{Edge, Instance, PATH};
+use futures_util::future::{join_all, try_join_all};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::serve::{begin_log, settings};
@@ -68,10 +69,11 @@ impl Options {
 async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -> Result<(), Failed> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut instances = Vec::new();
-    for info in Repos::REGIONS {
-        instances.push((info, server::start(&instance(local, info, settings)?).await?));
-    }
+    // All at once: each opens connections across the world.
+    let starting = Repos::REGIONS
+        .iter()
+        .map(async |info| -> Result<_, Failed> { Ok((info, server::start(&instance(local, info, settings)?).await?)) });
+    let instances = try_join_all(starting).await?;
     let behind = instances.iter().map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
     let edge = Edge::builder(local.world().lines().clone(), behind)
         .places(<Repos as RepoSet>::PLACES.iter().copied())
@@ -93,7 +95,7 @@ async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -
     let _ = say("\nFinishing the requests in flight …\n");
     let end = async {
         edge.shutdown().await;
-        futures_util::future::join_all(instances.into_iter().map(|(_, running)| running.stop())).await;
+        join_all(instances.into_iter().map(|(_, running)| running.stop())).await;
         Ok(())
     };
     tokio::select! {

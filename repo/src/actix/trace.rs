@@ -55,9 +55,7 @@ impl Trace {
         let outcome = query.await;
         let mut asked = self.0.borrow_mut();
         asked.elapsed += start.elapsed();
-        if outcome.as_ref().err().is_none_or(is_answer) {
-            asked.served_by = Some(served_by);
-        }
+        asked.served_by = outcome.as_ref().err().is_none_or(is_answer).then_some(served_by);
         outcome
     }
 
