@@ -112,5 +112,10 @@ async fn a_primary_that_is_down() {
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
 
     world.primary().start().await.unwrap();
-    site.create("Grace Hopper", "85").await;
+    let replica = world.server(first_replica()).unwrap();
+    replica.pause_replay().await.unwrap();
+    let shown = site.create("Grace Hopper", "85").await;
+    world.primary().stop().await.unwrap();
+    let page = site.get(&shown).await;
+    assert_eq!((page.status, page.served_by().as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""), "the replica is not who failed");
 }
