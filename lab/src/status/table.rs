@@ -1,6 +1,8 @@
 //! A status as people read it.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -17,12 +19,29 @@ impl fmt::Display for Status {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let mut lines = plain(["LINE", "ROUND TRIP", "STATE"]);
-        for line in &self.lines {
-            let LineStatus { a, b, round_trip_ms, .. } = line;
-            lines.add_row([format!("{a} {b}"), format!("{round_trip_ms:.1} ms"), condition(line).to_owned()]);
+        write!(f, "\n\n{}", trimmed(&self.distances()))
+    }
+}
+
+impl Status {
+    /// A column for each server, a row for each place that something goes to or comes from.
+    fn distances(&self) -> Table {
+        let regions: Vec<&str> = self.servers.iter().map(|server| &*server.region).collect();
+        let others = self.lines.iter().flat_map(|line| [&*line.a, &*line.b]).filter(|place| !regions.contains(place));
+        let others: BTreeSet<_> = others.collect();
+        let mut table = plain([&["LINES"], &*regions].concat());
+        for place in regions.iter().copied().chain(others) {
+            let line =
+                |region: &&str| self.lines.iter().find(|line| line.joins(place, region)).map_or_else(String::new, condition);
+            table.add_row(std::iter::once(place.to_owned()).chain(regions.iter().map(line)));
         }
-        write!(f, "\n\n{}", trimmed(&lines))
+        table
+    }
+}
+
+impl LineStatus {
+    fn joins(&self, a: &str, b: &str) -> bool {
+        [(a, b), (b, a)].contains(&(&self.a, &self.b))
     }
 }
 
@@ -55,16 +74,17 @@ fn lag(server: &ServerStatus) -> String {
         parts.push("(paused)".to_owned());
     }
     if server.apply_delay_ms > 0 {
-        parts.push(format!("(delay {} ms)", server.apply_delay_ms));
+        parts.push(format!("(held back for {:?})", Duration::from_millis(server.apply_delay_ms)));
     }
     parts.join(" ")
 }
 
-fn condition(line: &LineStatus) -> &'static str {
+/// `148 ms`, and what was done to it.
+fn condition(line: &LineStatus) -> String {
     match (line.cut, line.slowed) {
-        (true, _) => "cut",
-        (false, true) => "slowed",
-        (false, false) => "-",
+        (true, _) => "cut".to_owned(),
+        (false, true) => format!("{:.0} ms (slowed)", line.round_trip_ms),
+        (false, false) => format!("{:.0} ms", line.round_trip_ms),
     }
 }
 
@@ -79,9 +99,9 @@ impl fmt::Display for ServerState {
     }
 }
 
-fn plain<const N: usize>(header: [&str; N]) -> Table {
+fn plain<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
+    table.load_style(NOTHING).set_header(header.into_iter().collect::<Vec<_>>());
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
