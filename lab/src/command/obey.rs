@@ -9,7 +9,8 @@ impl World {
     /// Does what a command says. Returns when it is done, as the method behind it does.
     ///
     /// # Errors
-    /// [`LabError::UnknownRegion`], and those of the method.
+    /// [`LabError::UnknownRegion`]; [`LabError::SamePlace`]; [`LabError::Frozen`], also where a frozen server is to
+    /// start; those of the method.
     pub async fn obey(&self, command: Command) -> Result<Answer, LabError> {
         let done = match command {
             Command::Status => return Ok(Answer::Status(self.status().await)),
