@@ -145,7 +145,7 @@ async fn run(
         account: &site.place.account,
         program: &path,
         folder: &site.place.home,
-        log: File::options().create(true).append(true).open(&log).map_err(LabError::file("write", &log))?,
+        log: site.place.open_log(region)?,
         at_end: Halt::Kill,
         sweeper: site.place.sweeper.as_ref(),
     }

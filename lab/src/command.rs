@@ -60,7 +60,7 @@ pub enum Command {
         /// Where the server stands
         region: String,
     },
-    /// Start a server that was stopped or killed
+    /// Start a server that was stopped or killed; an old primary takes writes again, so `rejoin` that one
     Start {
         /// Where the server stands
         region: String,
@@ -111,5 +111,10 @@ impl Command {
     /// Whether it only asks.
     pub(crate) fn is_question(&self) -> bool {
         matches!(self, Self::Status | Self::Urls { .. })
+    }
+
+    /// Whether it is done at once, whatever else is under way: another command may wait for what this one changes.
+    pub(crate) fn takes_no_turn(&self) -> bool {
+        self.is_question() || matches!(self, Self::Cut { .. } | Self::Heal { .. } | Self::Slow { .. } | Self::Thaw { .. })
     }
 }

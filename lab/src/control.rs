@@ -132,8 +132,8 @@ async fn converse(stream: TcpStream, office: Arc<Office>) {
 
 impl Office {
     async fn obey(&self, command: Command) -> Reply {
-        // Whoever looks need not wait for what takes long.
-        let _turn = if command.is_question() { None } else { Some(self.turn.lock().await) };
+        // Whoever looks, or ends what another command waits for, need not wait for it.
+        let _turn = if command.takes_no_turn() { None } else { Some(self.turn.lock().await) };
         let machines = self.machines.upgrade().ok_or_else(|| "the lab is about to end".to_owned())?;
         World::of(machines).obey(command).await.map_err(|error| error.to_string())
     }

@@ -160,7 +160,7 @@ pub enum LabError {
         source: io::Error,
     },
     /// The server is stopped.
-    #[error("the server of region `{region}` is not running: call `start()` on it first")]
+    #[error("the server of region `{region}` is not running: start it first")]
     NotRunning {
         /// The server's region.
         region: String,
@@ -178,6 +178,20 @@ pub enum LabError {
     NoReplica {
         /// The server's region.
         region: String,
+    },
+    /// A line joins two places.
+    #[error("`{place}` is one place, and a line joins two: name another place as well")]
+    SamePlace {
+        /// The place that was given twice.
+        place: String,
+    },
+    /// More than PostgreSQL's `recovery_min_apply_delay` takes.
+    #[error("the replica `{region}` cannot hold back commits for {delay:?}: 24 days are the most")]
+    LagTooLong {
+        /// The replica's region.
+        region: String,
+        /// What was asked for.
+        delay: Duration,
     },
     /// The primary cannot follow itself.
     #[error("the server of region `{region}` is the primary, whom the others follow: promote another one first")]
@@ -197,7 +211,7 @@ pub enum LabError {
         primary: String,
     },
     /// The server is frozen: it would never answer.
-    #[error("the server of region `{region}` is frozen: call `thaw()` on it first")]
+    #[error("the server of region `{region}` is frozen: thaw it first")]
     Frozen {
         /// The server's region.
         region: String,
@@ -216,7 +230,7 @@ pub enum LabError {
     #[error(
         "the replica `{region}` has not replayed {wanted} within {waited:?}; {}{}",
         reached.map_or_else(|| "it did not say where it is".to_owned(), |lsn| format!("it got as far as {lsn}")),
-        if *paused { ", and its replay is paused: call `resume_replay()`" } else { "" }
+        if *paused { ", and its replay is paused: resume it" } else { "" }
     )]
     NotReplayed {
         /// The replica's region.

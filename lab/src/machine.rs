@@ -22,7 +22,7 @@ use crate::process::Process;
 use crate::site::Site;
 use crate::{LabError, Role, session};
 
-/// For a server to let the lab in.
+/// For a server to let the lab in, and to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A PostgreSQL server, running or stopped.
@@ -87,8 +87,17 @@ impl Machine {
         if self.is_frozen() {
             return Err(LabError::Frozen { region: self.region.clone() });
         }
-        let session = timeout(PATIENCE, session::open(self.port, &self.site.secrets.admin)).await;
-        session.map_err(|_| self.too_slow(doing, PATIENCE))?.map_err(self.failed_to(doing))
+        self.within(PATIENCE, doing, session::open(self.port, &self.site.secrets.admin)).await
+    }
+
+    /// What a session answers, in bounded time: somebody may hold a lock, or other commands their turn, meanwhile.
+    pub(crate) async fn within<T>(
+        &self,
+        patience: Duration,
+        doing: &'static str,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, LabError> {
+        timeout(patience, answer).await.map_err(|_| self.too_slow(doing, patience))?.map_err(self.failed_to(doing))
     }
 
     /// Its processes are there, and stand still.

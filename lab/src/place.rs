@@ -102,6 +102,12 @@ impl Place {
         self.home.join("log").join(format!("{region}.log"))
     }
 
+    /// The same, open for more at its end, and for this process's user alone: it may say more than others should know.
+    pub(crate) fn open_log(&self, region: &str) -> Result<File, LabError> {
+        let log = self.log(region);
+        File::options().create(true).append(true).mode(0o600).open(&log).map_err(LabError::file("write", &log))
+    }
+
     /// In a folder that belongs to the servers' user, what root makes does too: that user may start
     /// a world there later, without root.
     pub(crate) fn share(&self, path: &Path) -> io::Result<()> {

@@ -60,6 +60,14 @@ impl Server {
         self.machine.site.allows(doing).map(|()| &*self.machine)
     }
 
+    /// For what only a replica does.
+    fn check_replica(&self) -> Result<(), LabError> {
+        match self.role() {
+            Role::Primary => Err(LabError::NoReplica { region: self.region().to_owned() }),
+            Role::Replica => Ok(()),
+        }
+    }
+
     /// The region that this server stands in.
     #[must_use]
     pub fn region(&self) -> &str {

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use crate::LabError;
 use crate::machine::{Machine, Upstream};
 use crate::secrets::REPLICATOR;
-use crate::site::Site;
 
 /// The same for all servers. `pg_rewind` needs `wal_log_hints`, and `full_page_writes` left on. A replica refuses to run with fewer connections, senders or workers
 /// than its primary has, or had: so these numbers do not depend on the number of regions.
@@ -47,6 +46,10 @@ host    all          all         127.0.0.1/32  scram-sha-256
 host    replication  replicator  127.0.0.1/32  scram-sha-256
 ";
 
+/// In the data folder, which is where a server runs: the password that it shows its primary. Among the settings a server
+/// would log it at every change of them.
+const PASSFILE: &str = "replicator.pgpass";
+
 /// Writes all that a server reads at its start.
 pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
     let (data, place) = (machine.data(), &machine.site.place);
@@ -59,6 +62,8 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
     if let Some(upstream) = machine.upstream() {
         let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(machine, &upstream)?);
         let _ = writeln!(settings, "recovery_min_apply_delay = {}", machine.lag().as_millis());
+        let password = &machine.site.secrets.replicator;
+        place.write_private(&data.join(PASSFILE), &format!("127.0.0.1:*:*:{REPLICATOR}:{password}\n"))?;
         place.write_private(&data.join("standby.signal"), "")?;
     }
     place.write_private(&data.join("postgresql.conf"), &settings)?;
@@ -67,9 +72,8 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
 
 /// The way to the primary: along the line from here to there.
 fn conninfo(machine: &Machine, upstream: &Upstream) -> Result<String, LabError> {
-    let Site { secrets, lines, .. } = &*machine.site;
+    let lines = &machine.site.lines;
     let primary = (Ipv4Addr::LOCALHOST, upstream.port).into();
     let port = lines.door(&machine.region, &upstream.region, primary)?.port();
-    let password = &secrets.replicator;
-    Ok(format!("host=127.0.0.1 port={port} user={REPLICATOR} password={password} sslmode=disable gssencmode=disable"))
+    Ok(format!("host=127.0.0.1 port={port} user={REPLICATOR} passfile={PASSFILE} sslmode=disable gssencmode=disable"))
 }

@@ -29,7 +29,6 @@ fn commands_are_typed_as_one_would_say_them() {
         ("pause ord", Command::Pause { region: region() }),
         ("promote ord", Command::Promote { region: region(), leave_old_running: false }),
         ("promote ord --leave-old-running", Command::Promote { region: region(), leave_old_running: true }),
-        ("status", Command::Status),
         ("urls", Command::Urls { from: None }),
         ("urls lhr", Command::Urls { from: Some("lhr".to_owned()) }),
     ];

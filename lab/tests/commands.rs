@@ -31,18 +31,20 @@ async fn every_command_does_what_it_says() {
     let world = world().await;
     let steps = [
         (Cut { a: at("nrt"), b: at("syd") }, "nothing passes between nrt and syd"),
-        (Heal { a: at("nrt"), b: at("syd") }, "the line between nrt and syd is whole, with a round trip of 0ns"),
+        (Heal { a: at("nrt"), b: at("syd") }, "the line between nrt and syd is whole, with a round trip of 0.0 ms"),
         (
             Slow { a: at("ord"), b: at("nrt"), round_trip: Duration::from_millis(20) },
-            "a round trip between ord and nrt takes 20ms",
+            "a round trip between ord and nrt takes 20.0 ms",
         ),
-        (Heal { a: at("ord"), b: at("nrt") }, "the line between ord and nrt is whole, with a round trip of 8ms"),
+        (Heal { a: at("ord"), b: at("nrt") }, "the line between ord and nrt is whole, with a round trip of 8.0 ms"),
         (Stop { region: at("ord") }, "ord is stopped"),
         (Start { region: at("ord") }, "ord runs"),
         (Kill { region: at("ord") }, "ord has crashed"),
+        (Kill { region: at("ord") }, "ord was not running"),
         (Start { region: at("ord") }, "ord runs"),
         (Freeze { region: at("ord") }, "ord is frozen"),
         (Thaw { region: at("ord") }, "ord goes on"),
+        (Thaw { region: at("ord") }, "ord was not frozen"),
         (Pause { region: at("ord") }, "ord receives, and shows nothing newer"),
         (Resume { region: at("ord") }, "ord replays again"),
         (Lag { region: at("ord"), delay: Duration::from_secs(3) }, "ord shows each commit 3s after it was made"),
@@ -68,6 +70,7 @@ async fn names_that_nobody_knows_are_refused_with_those_that_are_known() {
         Command::Cut { a: at("nrt"), b: at("lhr") },
         Command::Slow { a: at("lhr"), b: at("nrt"), round_trip: SOON },
         Command::Rejoin { region: at("lhr") },
+        Command::Urls { from: Some(at("lhr")) },
     ];
     for command in commands {
         let refused = world.obey(command).await.unwrap_err();
@@ -75,10 +78,52 @@ async fn names_that_nobody_knows_are_refused_with_those_that_are_known() {
         assert_eq!(refused.to_string(), "no server in `lhr`: there is one in nrt, ord, syd");
     }
     // An app stands there by now.
+    world.primary().url_from("lhr").unwrap();
     world.obey(Command::Urls { from: Some(at("lhr")) }).await.unwrap();
     world.obey(Command::Cut { a: at("nrt"), b: at("lhr") }).await.unwrap();
     let lines = world.status().await.lines;
     assert!(lines.iter().any(|line| (&*line.a, &*line.b, line.cut) == ("nrt", "lhr", true)), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_and_nothing_else_is_said() {
+    let world = world().await;
+    world.server("ord").unwrap().freeze().await.unwrap();
+    world.server("syd").unwrap().stop().await.unwrap();
+    let (a, b, delay) = (at("nrt"), at("nrt"), Duration::from_hours(24 * 25));
+    let itself = "`nrt` is one place, and a line joins two: name another place as well";
+    let no_replica = "the server of region `nrt` is a primary, not a replica: `rejoin` makes a replica of an old primary";
+    let refused = [
+        (Command::Cut { a: a.clone(), b: b.clone() }, itself),
+        (Command::Heal { a: a.clone(), b: b.clone() }, itself),
+        (Command::Slow { a, b, round_trip: SOON }, itself),
+        (Command::Start { region: at("ord") }, "the server of region `ord` is frozen: thaw it first"),
+        (Command::Pause { region: at("syd") }, "the server of region `syd` is not running: start it first"),
+        (Command::Pause { region: at("nrt") }, no_replica),
+        (Command::Resume { region: at("nrt") }, no_replica),
+        (
+            Command::Lag { region: at("syd"), delay },
+            "the replica `syd` cannot hold back commits for 2160000s: 24 days are the most",
+        ),
+    ];
+    for (command, why) in refused {
+        assert_eq!(world.obey(command).await.unwrap_err().to_string(), why);
+    }
+    let longest = Duration::from_hours(24 * 24);
+    obey(&world, Command::Lag { region: at("syd"), delay: longest }).await;
+    obey(&world, Command::Start { region: at("syd") }).await;
+    assert_eq!(u128::from(status_of(&world, "syd").await.apply_delay_ms), longest.as_millis());
+}
+
+#[tokio::test]
+async fn an_old_primary_that_starts_does_so_with_a_warning() {
+    let world = world().await;
+    obey(&world, Command::Promote { region: at("ord"), leave_old_running: false }).await;
+    let split = "; nrt and ord take writes now, a split brain: `rejoin` makes a replica of each but ord";
+    assert_eq!(obey(&world, Command::Start { region: at("nrt") }).await, format!("nrt runs{split}"));
+    assert_eq!(obey(&world, Command::Freeze { region: at("nrt") }).await, "nrt is frozen");
+    assert_eq!(obey(&world, Command::Start { region: at("syd") }).await, "syd runs");
+    assert_eq!(obey(&world, Command::Thaw { region: at("nrt") }).await, format!("nrt goes on{split}"));
 }
 
 #[tokio::test]

@@ -7,13 +7,13 @@ mod sql;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use archipelago_lab::{Answer, Command, Remote, RemoteError, Role, World};
+use archipelago_lab::{Answer, Command, Remote, RemoteError, Role, Server, World};
 use holder::Holder;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -31,6 +31,16 @@ fn clone() -> (tempfile::TempDir, PathBuf) {
 
 async fn start(folder: &std::path::Path) -> World {
     World::builder().primary("nrt").replicas(["ord", "syd"]).folder(folder).start().await.unwrap()
+}
+
+fn at(region: &str) -> String {
+    region.to_owned()
+}
+
+/// Returns when the server is about to stop.
+async fn is_stopping(server: &Server) {
+    let told = || fs::read_to_string(server.log()).unwrap().contains("received fast shutdown request");
+    eventually::eventually("it is under way", told).await;
 }
 
 #[tokio::test]
@@ -113,14 +123,66 @@ async fn a_client_that_goes_away_harms_nothing() {
     let (_clone, folder) = clone();
     let world = start(&folder).await;
     let remote = Remote::find(&folder).unwrap();
-    let stop = Command::Stop { region: "ord".to_owned() };
-    // It has been sent when the first answer could be there.
-    let _ = timeout(Duration::from_millis(1), remote.send(&stop)).await;
+    let (nrt, ord) = (world.primary(), world.server("ord").unwrap());
+    // For which a primary that stops waits.
+    ord.freeze().await.unwrap();
+    let sending = tokio::spawn(async move { remote.send(&Command::Stop { region: at("nrt") }).await });
+    is_stopping(nrt).await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    assert!(nrt.is_running());
+    ord.thaw().await.unwrap();
 
-    remote.send(&stop).await.unwrap();
-    assert!(!world.server("ord").unwrap().is_running());
-    remote.send(&Command::Start { region: "ord".to_owned() }).await.unwrap();
-    assert!(world.server("ord").unwrap().is_running());
+    eventually::eventually("it is stopped all the same", || !nrt.is_running()).await;
+    let remote = Remote::find(&folder).unwrap();
+    remote.send(&Command::Start { region: at("nrt") }).await.unwrap();
+    assert!(nrt.is_running());
+}
+
+#[tokio::test]
+async fn what_a_command_waits_for_can_be_done_meanwhile() {
+    let (_clone, folder) = clone();
+    let world = start(&folder).await;
+    let remote = Remote::find(&folder).unwrap();
+    remote.send(&Command::Cut { a: at("nrt"), b: at("syd") }).await.unwrap();
+    remote.send(&Command::Freeze { region: at("ord") }).await.unwrap();
+    let stopping = tokio::spawn(async move { remote.send(&Command::Stop { region: at("nrt") }).await });
+    is_stopping(world.primary()).await;
+
+    let (remote, since) = (Remote::find(&folder).unwrap(), Instant::now());
+    remote.send(&Command::Slow { a: at("ord"), b: at("syd"), round_trip: Duration::from_millis(1) }).await.unwrap();
+    remote.send(&Command::Heal { a: at("nrt"), b: at("syd") }).await.unwrap();
+    let not_frozen = remote.send(&Command::Thaw { region: at("nrt") }).await.unwrap();
+    assert_eq!(not_frozen, Answer::Done("nrt was not frozen".to_owned()));
+    assert!(world.primary().is_running(), "it waits for ord");
+    remote.send(&Command::Thaw { region: at("ord") }).await.unwrap();
+    stopping.await.unwrap().unwrap();
+    // The primary's own patience is 20 seconds.
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_lab_that_says_nothing_and_one_that_ends() {
+    let (_clone, folder) = clone();
+    let _world = start(&folder).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let contact = serde_json::json!({"address": listener.local_addr().unwrap(), "token": "any"});
+    fs::write(folder.join("control"), contact.to_string()).unwrap();
+    let remote = Remote::find(&folder).unwrap();
+
+    let (ended, ()) = tokio::join!(remote.send(&Command::Status), async {
+        let mut stream = listener.accept().await.unwrap().0;
+        let _ = stream.read(&mut [0; 1024]).await.unwrap();
+        stream.write_all(b"{\"Ok\":").await.unwrap();
+    });
+    let expected = format!("the lab in {} ended before it answered: it closed the connection", folder.display());
+    assert_eq!(ended.unwrap_err().to_string(), expected);
+
+    // Where nothing happens, the clock goes on to the next deadline.
+    tokio::time::pause();
+    let silent = remote.send(&Command::Status).await.unwrap_err();
+    assert!(silent.to_string().contains("has not answered within 30s"), "{silent}");
+    tokio::time::resume();
 }
 
 #[tokio::test]

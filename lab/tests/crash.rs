@@ -93,6 +93,33 @@ async fn a_frozen_server_hangs_and_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_never_answered_ends() {
+    let world = world().await;
+    let admin = sql::connect(&world.primary().admin_url()).await;
+    let pid = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+    let checkpointer = nix::unistd::Pid::from_raw(admin.query_one(pid, &[]).await.unwrap().get(0));
+    kill(checkpointer, Signal::SIGSTOP).unwrap();
+
+    let rejoin = async {
+        let rejoined = world.rejoin("near").await;
+        tokio::time::resume();
+        rejoined
+    };
+    let no_patience = async {
+        let asked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'CHECKPOINT' AND state = 'active')";
+        while !admin.query_one(asked, &[]).await.unwrap().get::<_, bool>(0) {}
+        // Where nothing happens, the clock goes on to the next deadline.
+        tokio::time::pause();
+    };
+    let (rejoined, ()) = tokio::join!(rejoin, no_patience);
+
+    kill(checkpointer, Signal::SIGCONT).unwrap();
+    let error = rejoined.unwrap_err();
+    assert!(matches!(error, LabError::TooSlow { doing: "make a checkpoint", .. }), "{error}");
+    world.rejoin("near").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_frozen_server_can_be_stopped_and_killed() {
     let world = world().await;
     let near = world.server("near").unwrap();

@@ -31,7 +31,7 @@ async fn a_paused_replica_shows_the_past_and_says_how_far_it_got() {
         panic!("{error}");
     };
     assert_eq!((*wanted, reached.unwrap() >= before, reached.unwrap() < after), (after, true, true));
-    assert!(error.to_string().contains("its replay is paused: call `resume_replay()`"), "{error}");
+    assert!(error.to_string().contains("its replay is paused: resume it"), "{error}");
     assert_eq!(sql::notes(&near.url()).await, ["before"]);
 
     near.resume_replay().await.unwrap();

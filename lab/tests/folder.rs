@@ -72,11 +72,29 @@ async fn one_process_at_a_time() {
 async fn passwords_are_for_nobody_else() {
     use std::os::unix::fs::PermissionsExt;
     let (_clone, folder) = clone();
-    let world = start(&folder, "nrt", &["ord"]).await;
-    for file in ["passwords", "replica-ord/postgresql.conf"] {
+    let world = start(&folder, "nrt", &["ord", "syd"]).await;
+    // Servers log what changes of their settings.
+    world.promote("ord").await.unwrap();
+    world.rejoin("nrt").await.unwrap();
+    let files = [
+        "passwords",
+        "replica-syd/postgresql.conf",
+        "replica-syd/replicator.pgpass",
+        "log/nrt.log",
+        "log/ord.log",
+        "log/syd.log",
+    ];
+    for file in files {
         let mode = folder.join(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
+    let passwords = std::fs::read_to_string(folder.join("passwords")).unwrap();
+    for server in world.servers() {
+        let log = std::fs::read_to_string(server.log()).unwrap();
+        assert!(!passwords.lines().any(|password| log.contains(password)), "{log}");
+    }
+    let log = std::fs::read_to_string(world.server("syd").unwrap().log()).unwrap();
+    assert!(log.contains("\"primary_conninfo\" changed to"), "{log}");
     drop(world);
 
     std::fs::remove_file(folder.join("passwords")).unwrap();

@@ -1,13 +1,16 @@
 //! From a command to the method that does it.
 
+use std::time::Duration;
+
 use crate::command::{Answer, Command, ServerUrl};
-use crate::{LabError, World};
+use crate::{LabError, Role, Server, World};
 
 impl World {
     /// Does what a command says. Returns when it is done, as the method behind it does.
     ///
     /// # Errors
-    /// [`LabError::UnknownRegion`], and those of the method.
+    /// [`LabError::UnknownRegion`]; [`LabError::SamePlace`]; [`LabError::Frozen`], also where a frozen server is to
+    /// start; those of the method.
     pub async fn obey(&self, command: Command) -> Result<Answer, LabError> {
         let done = match command {
             Command::Status => return Ok(Answer::Status(self.status().await)),
@@ -20,33 +23,41 @@ impl World {
             Command::Heal { a, b } => {
                 self.check_line(&a, &b)?;
                 self.lines().heal(&a, &b);
-                let round_trip = self.lines().round_trip(&a, &b).as_secs_f64() * 1000.0;
-                format!("the line between {a} and {b} is whole, with a round trip of {round_trip:.1} ms")
+                let round_trip = in_ms(self.lines().round_trip(&a, &b));
+                format!("the line between {a} and {b} is whole, with a round trip of {round_trip}")
             }
             Command::Slow { a, b, round_trip } => {
                 self.check_line(&a, &b)?;
                 self.lines().slow(&a, &b, round_trip)?;
-                format!("a round trip between {a} and {b} takes {round_trip:?}")
+                format!("a round trip between {a} and {b} takes {}", in_ms(round_trip))
             }
             Command::Stop { region } => {
                 self.known(&region)?.stop().await?;
                 format!("{region} is stopped")
             }
             Command::Kill { region } => {
-                self.known(&region)?.kill().await?;
-                format!("{region} has crashed")
+                let server = self.known(&region)?;
+                let was_running = server.is_running();
+                server.kill().await?;
+                if was_running { format!("{region} has crashed") } else { format!("{region} was not running") }
             }
             Command::Freeze { region } => {
                 self.known(&region)?.freeze().await?;
                 format!("{region} is frozen")
             }
             Command::Thaw { region } => {
-                self.known(&region)?.thaw().await?;
-                format!("{region} goes on")
+                let server = self.known(&region)?;
+                let was_frozen = server.is_frozen();
+                server.thaw().await?;
+                if was_frozen { format!("{region} goes on{}", self.split_brain()) } else { format!("{region} was not frozen") }
             }
             Command::Start { region } => {
-                self.known(&region)?.start().await?;
-                format!("{region} runs")
+                let server = self.known(&region)?;
+                server.start().await?;
+                if server.is_frozen() {
+                    return Err(LabError::Frozen { region });
+                }
+                format!("{region} runs{}", self.split_brain())
             }
             Command::Pause { region } => {
                 self.known(&region)?.pause_replay().await?;
@@ -74,7 +85,19 @@ impl World {
         Ok(Answer::Done(done))
     }
 
+    /// What to add where more than one server takes writes.
+    fn split_brain(&self) -> String {
+        let takes_writes = |server: &&Server| server.role() == Role::Primary && server.is_running() && !server.is_frozen();
+        let primaries: Vec<_> = self.servers().filter(takes_writes).map(Server::region).collect();
+        if primaries.len() < 2 {
+            return String::new();
+        }
+        let newest = self.primary().region();
+        format!("; {} take writes now, a split brain: `rejoin` makes a replica of each but {newest}", primaries.join(" and "))
+    }
+
     fn urls(&self, from: Option<&str>) -> Result<Vec<ServerUrl>, LabError> {
+        from.map_or(Ok(()), |place| self.check_place(place))?;
         let servers = self.servers().map(|server| {
             let url = from.map_or_else(|| Ok(server.url()), |place| server.url_from(place))?;
             Ok(ServerUrl { region: server.region().to_owned(), role: server.role(), url })
@@ -82,13 +105,18 @@ impl World {
         servers.collect()
     }
 
-    /// A line may end in any place, but a name that no server has at either end is a slip.
     fn check_line(&self, a: &str, b: &str) -> Result<(), LabError> {
-        let has_server = |place| self.server(place).is_some();
-        let is_place = |place| has_server(place) || self.lines().knows(place);
-        match [a, b].into_iter().find(|place| !is_place(place)) {
-            Some(unknown) => self.known(unknown).map(drop),
-            None => Ok(()),
-        }
+        self.check_place(a)?;
+        self.check_place(b)?;
+        if a == b { Err(LabError::SamePlace { place: a.to_owned() }) } else { Ok(()) }
     }
+
+    /// A line may end in any place, but a name that nobody has heard of is a slip.
+    fn check_place(&self, place: &str) -> Result<(), LabError> {
+        if self.lines().knows(place) { Ok(()) } else { self.known(place).map(drop) }
+    }
+}
+
+fn in_ms(round_trip: Duration) -> String {
+    format!("{:.1} ms", round_trip.as_secs_f64() * 1000.0)
 }

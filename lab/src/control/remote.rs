@@ -2,13 +2,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::control::contact::Contact;
 use crate::control::{Reply, Request};
 use crate::{Answer, Command, ServerUrl, lock};
+
+/// For the answer to a question.
+const TO_A_QUESTION: Duration = Duration::from_secs(30);
+
+/// For anything else, which may wait for commands before it: the longest, a rejoin, takes a quarter of an hour at the worst.
+const TO_A_COMMAND: Duration = Duration::from_mins(30);
 
 /// A running world of another process, found by its [folder](crate::Builder::folder).
 ///
@@ -55,6 +63,17 @@ pub enum RemoteError {
         /// What the system answered.
         source: io::Error,
     },
+    /// The process of the world is there, and says nothing.
+    #[error(
+        "the lab in {} has not answered within {waited:?}: see whether its process stands still; what it was told it may yet do",
+        folder.display()
+    )]
+    Silent {
+        /// The folder of the world.
+        folder: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// The world did not do it; the message is that of its [`LabError`](crate::LabError).
     #[error("{message}")]
     Refused {
@@ -82,13 +101,17 @@ impl Remote {
     }
 
     /// Has the world do something. Returns when it is done; commands that are sent at the same time are done one after the
-    /// other. A command goes on when its sender does not wait for the answer.
+    /// other, but those that can end what another waits for are done at once: all that change lines, and `Thaw`. A command
+    /// goes on when its sender does not wait for the answer.
     ///
     /// # Errors
-    /// [`RemoteError::Refused`], [`RemoteError::Ended`]; [`RemoteError::NoLab`] when the world has ended meanwhile.
+    /// [`RemoteError::Refused`], [`RemoteError::Ended`]; [`RemoteError::NoLab`] when the world has ended meanwhile;
+    /// [`RemoteError::Silent`] after half a minute without an answer to a question, half an hour to any other command.
     pub async fn send(&self, command: &Command) -> Result<Answer, RemoteError> {
         let mut stream = TcpStream::connect(self.contact.address).await.map_err(|_| self.no_lab())?;
-        let reply = self.exchange(&mut stream, command).await;
+        let waited = if command.is_question() { TO_A_QUESTION } else { TO_A_COMMAND };
+        let reply = timeout(waited, self.exchange(&mut stream, command)).await;
+        let reply = reply.map_err(|_| RemoteError::Silent { folder: self.folder.clone(), waited })?;
         let reply = reply.map_err(|source| RemoteError::Ended { folder: self.folder.clone(), source })?;
         reply.map_err(|message| RemoteError::Refused { message })
     }
@@ -112,6 +135,9 @@ impl Remote {
         stream.write_all(&request).await?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).await?;
+        if !line.ends_with('\n') {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
+        }
         Ok(serde_json::from_str(&line)?)
     }
 

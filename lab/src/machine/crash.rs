@@ -20,6 +20,10 @@ impl Machine {
     }
 
     pub(crate) async fn thaw(&self) {
+        // One that is stopping was woken for it, and may take long.
+        if !self.is_frozen() {
+            return;
+        }
         let _changing = self.changing.lock().await;
         self.thaw_now();
     }

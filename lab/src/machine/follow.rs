@@ -13,7 +13,7 @@ use crate::{LabError, Rejoined, cluster, session, stale};
 /// For a replica to catch up with its primary.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// For a primary to say where it is; a frozen one never does.
+/// For a server to say where it is; a frozen one never does.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` says so a few round trips earlier.)
@@ -86,15 +86,16 @@ impl Machine {
 
     /// Waits until this replica receives from its primary, and has replayed this position; not while the line to it is cut.
     async fn stream(&self, upstream: &Upstream, target: PgLsn, logged: u64) -> Result<(), LabError> {
-        let session = self.session("tell whether it streams").await?;
+        let doing = "tell whether it streams";
+        let session = self.session(doing).await?;
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             if self.site.lines.is_cut(&self.region, &upstream.region) {
                 // It cannot stream; it will when the line is healed.
                 return Ok(());
             }
-            let Ok(row) = session.query_one("SELECT pg_last_wal_replay_lsn()", &[]).await else {
-                return Err(self.did_not_start("it ended while it caught up", logged));
+            let Ok(row) = self.within(ANSWER, doing, session.query_one("SELECT pg_last_wal_replay_lsn()", &[])).await else {
+                return Err(self.did_not_start("it ended, or fell silent, while it caught up", logged));
             };
             let reached: Option<PgLsn> = row.get(0);
             let said = log::since(&self.log(), logged);

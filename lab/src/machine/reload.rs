@@ -57,7 +57,7 @@ impl Machine {
 
     async fn settings_read(&self, doing: &'static str) -> Result<SystemTime, LabError> {
         let session = self.session(doing).await?;
-        let row = session.query_one("SELECT pg_conf_load_time()", &[]).await.map_err(self.failed_to(doing))?;
+        let row = self.within(PATIENCE, doing, session.query_one("SELECT pg_conf_load_time()", &[])).await?;
         Ok(row.get(0))
     }
 }

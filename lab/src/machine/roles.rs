@@ -13,6 +13,9 @@ use crate::machine::{Machine, Upstream, log};
 use crate::process::POLL;
 use crate::{LabError, cluster, settings};
 
+/// For a server to answer a question.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// For a replica to take its new way.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -42,10 +45,10 @@ pub(crate) enum Turn {
 impl Machine {
     /// Stops the primary when this replica is sure to receive all that it has.
     pub(crate) async fn hand_over_from(&self, old: &Machine) -> Result<(), LabError> {
-        let session = self.session("tell what it receives").await?;
-        let failed = self.failed_to("tell what it receives");
+        let doing = "tell what it receives";
+        let session = self.session(doing).await?;
         let streams = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
-        let streams: bool = session.query_one(streams, &[]).await.map_err(&failed)?.get(0);
+        let streams: bool = self.within(ANSWER, doing, session.query_one(streams, &[])).await?.get(0);
         let not_received = || LabError::NotReceived { region: self.region.clone(), primary: old.region.clone() };
         if !streams || self.site.lines.is_cut(&self.region, &old.region) {
             return Err(not_received());
@@ -55,7 +58,7 @@ impl Machine {
         let last = cluster::last_checkpoint(old.data());
         let since = Instant::now();
         loop {
-            let row = session.query_one("SELECT pg_last_wal_receive_lsn()", &[]).await.map_err(&failed)?;
+            let row = self.within(ANSWER, doing, session.query_one("SELECT pg_last_wal_receive_lsn()", &[])).await?;
             if row.get::<_, Option<PgLsn>>(0) > last {
                 return Ok(());
             }
@@ -73,8 +76,7 @@ impl Machine {
         let doing = "become the primary";
         let _changing = self.changing.lock().await;
         let session = self.session(doing).await?;
-        let promoted = timeout(PROMOTION, session.query_one(PROMOTE, &[])).await;
-        let promoted = promoted.map_err(|_| self.too_slow(doing, PROMOTION))?.map_err(self.failed_to(doing))?;
+        let promoted = self.within(PROMOTION, doing, session.query_one(PROMOTE, &[])).await?;
         if !promoted.get::<_, bool>(0) {
             return Err(self.too_slow(doing, Duration::from_mins(1)));
         }
@@ -90,7 +92,7 @@ impl Machine {
     }
 
     pub(crate) async fn timeline_of(&self, session: &Client) -> Result<u32, LabError> {
-        let row = session.query_one(TIMELINE, &[]).await.map_err(self.failed_to("tell its timeline"))?;
+        let row = self.within(ANSWER, "tell its timeline", session.query_one(TIMELINE, &[])).await?;
         Ok(row.get::<_, i32>(0).cast_unsigned())
     }
 
@@ -110,8 +112,9 @@ impl Machine {
         if !self.is_frozen() {
             // One that holds back its replay would go on receiving from the old primary.
             let doing = "tell what it receives";
-            let receiver = self.session(doing).await?.query_opt("SELECT pid FROM pg_stat_wal_receiver", &[]).await;
-            if let Some(receiver) = receiver.map_err(self.failed_to(doing))? {
+            let session = self.session(doing).await?;
+            let receiver = session.query_opt("SELECT pid FROM pg_stat_wal_receiver", &[]);
+            if let Some(receiver) = self.within(ANSWER, doing, receiver).await? {
                 let _ = kill(Pid::from_raw(receiver.get(0)), Signal::SIGTERM);
             }
         }

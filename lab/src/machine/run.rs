@@ -1,6 +1,5 @@
 //! From a folder with data to a server that accepts connections.
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -41,13 +40,12 @@ impl Machine {
 
     fn spawn(&self) -> Result<(), LabError> {
         let site = &*self.site;
-        let log = self.log();
         let program = site.postgres.bin().join("postgres");
         let launch = Launch {
             account: &site.place.account,
             program: &program,
             folder: &site.place.home,
-            log: File::options().create(true).append(true).open(&log).map_err(LabError::file("write", &log))?,
+            log: site.place.open_log(&self.region)?,
             at_end: site.at_end(),
             sweeper: site.place.sweeper.as_ref(),
         };

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::LabError;
-use crate::server::{Role, Server};
+use crate::server::Server;
+
+/// PostgreSQL counts milliseconds up to `i32::MAX`, a little more.
+const LONGEST_LAG: Duration = Duration::from_hours(24 * 24);
 
 impl Server {
     /// Starts the server again, on the same port. Returns when it accepts connections and, for a
@@ -71,11 +74,12 @@ impl Server {
     /// promotion loses none of it.
     ///
     /// # Errors
-    /// [`LabError::Shared`]; [`LabError::NoReplica`]; [`LabError::Frozen`]; when the server does not answer.
+    /// [`LabError::Shared`]; [`LabError::NoReplica`]; [`LabError::LagTooLong`]; [`LabError::Frozen`]; when the server does not answer.
     pub async fn lag(&self, delay: Duration) -> Result<(), LabError> {
         self.breakable("hold back a replica")?;
-        if self.role() == Role::Primary {
-            return Err(LabError::NoReplica { region: self.region().to_owned() });
+        self.check_replica()?;
+        if delay > LONGEST_LAG {
+            return Err(LabError::LagTooLong { region: self.region().to_owned(), delay });
         }
         if self.is_frozen() {
             return Err(LabError::Frozen { region: self.region().to_owned() });

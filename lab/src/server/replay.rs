@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::types::PgLsn;
 
 use crate::LabError;
@@ -21,7 +21,7 @@ const FLUSH: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_logical_em
 /// Where that commit ends, or a later one.
 const FLUSHED: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
 
-/// An idle replica looks at the request to pause when it is woken, which the request does.
+/// An idle replica looks at the request when it is woken, which the request does.
 const PAUSE: Duration = Duration::from_secs(10);
 
 impl Server {
@@ -73,33 +73,37 @@ impl Server {
     /// newer until [`resume_replay`](Self::resume_replay) or a restart.
     ///
     /// # Errors
-    /// When this is no replica, or it does not answer, or does not pause within ten seconds; [`LabError::Shared`] in a test on
+    /// [`LabError::NoReplica`]; when it does not answer, or does not pause, within ten seconds; [`LabError::Shared`] in a test on
     /// shared servers.
     pub async fn pause_replay(&self) -> Result<(), LabError> {
         let doing = "pause its replay";
         let machine = self.breakable("pause a replica")?;
+        self.check_replica()?;
         let session = machine.session(doing).await?;
         let failed = machine.failed_to(doing);
-        session.execute("SELECT pg_wal_replay_pause()", &[]).await.map_err(&failed)?;
-        let until = Instant::now() + PAUSE;
-        while Instant::now() < until {
-            let row = session.query_one("SELECT pg_get_wal_replay_pause_state()", &[]).await;
-            if row.map_err(&failed)?.get::<_, String>(0) == "paused" {
-                return Ok(());
+        let pausing = async {
+            session.execute("SELECT pg_wal_replay_pause()", &[]).await.map_err(&failed)?;
+            loop {
+                let row = session.query_one("SELECT pg_get_wal_replay_pause_state()", &[]).await;
+                if row.map_err(&failed)?.get::<_, String>(0) == "paused" {
+                    return Ok(());
+                }
+                sleep(POLL).await;
             }
-            sleep(POLL).await;
-        }
-        Err(LabError::NotPaused { region: self.region().to_owned(), waited: PAUSE })
+        };
+        let not_paused = |_| Err(LabError::NotPaused { region: self.region().to_owned(), waited: PAUSE });
+        timeout(PAUSE, pausing).await.unwrap_or_else(not_paused)
     }
 
     /// Goes on replaying after [`pause_replay`](Self::pause_replay).
     ///
     /// # Errors
-    /// When this is no replica, or it does not answer.
+    /// [`LabError::NoReplica`]; when it does not answer within ten seconds.
     pub async fn resume_replay(&self) -> Result<(), LabError> {
         let doing = "resume its replay";
+        self.check_replica()?;
         let session = self.machine.session(doing).await?;
-        let resumed = session.execute("SELECT pg_wal_replay_resume()", &[]).await;
-        resumed.map(drop).map_err(self.machine.failed_to(doing))
+        let resuming = session.execute("SELECT pg_wal_replay_resume()", &[]);
+        self.machine.within(PAUSE, doing, resuming).await.map(drop)
     }
 }

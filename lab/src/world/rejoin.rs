@@ -1,10 +1,14 @@
 //! A server that has lost its way becomes a replica of the primary.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{LabError, World};
+
+/// For a primary to write its dirty pages, of which it has few.
+const CHECKPOINT: Duration = Duration::from_mins(1);
 
 /// How a server got the data of the primary that it follows now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,7 +28,8 @@ impl World {
     /// able to: it finds its way back only as far as the server's own log reaches.
     ///
     /// # Errors
-    /// [`LabError::Shared`]; [`LabError::UnknownRegion`]; [`LabError::IsPrimary`]; [`LabError::NotRunning`] and [`LabError::Frozen`] of the primary;
+    /// [`LabError::Shared`]; [`LabError::UnknownRegion`]; [`LabError::IsPrimary`]; [`LabError::NotRunning`], [`LabError::Frozen`] and
+    /// [`LabError::TooSlow`] of the primary;
     /// as for [`Server::start`](crate::Server::start).
     pub async fn rejoin(&self, region: &str) -> Result<Rejoined, LabError> {
         self.primary().breakable("change the roles of servers")?;
@@ -36,7 +41,8 @@ impl World {
         // Until its first checkpoint a new primary's data says that it is still on the old timeline, which is what `pg_rewind`
         // goes by.
         let doing = "make a checkpoint";
-        primary.session(doing).await?.batch_execute("CHECKPOINT").await.map_err(primary.failed_to(doing))?;
+        let session = primary.session(doing).await?;
+        primary.within(CHECKPOINT, doing, session.batch_execute("CHECKPOINT")).await?;
         machine.rejoin(primary.as_upstream()).await
     }
 }
