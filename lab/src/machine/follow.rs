@@ -116,7 +116,7 @@ impl Machine {
                 return Err(self.did_not_start("it cannot follow its primary", logged));
             }
             // The line may become slower meanwhile.
-            let patience = PATIENCE + self.round_trip_to(upstream) * EXCHANGES;
+            let patience = PATIENCE.saturating_add(self.round_trip_to(upstream).saturating_mul(EXCHANGES));
             if since.elapsed() > patience {
                 let (region, primary) = (self.region.clone(), upstream.region.clone());
                 return Err(LabError::NotCaughtUp { region, primary, waited: patience });

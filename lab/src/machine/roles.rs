@@ -148,7 +148,7 @@ impl Machine {
     /// Waits until this replica receives of this timeline.
     pub(crate) async fn turned(&self, timeline: u32) -> Turn {
         let Some(upstream) = self.upstream() else { return Turn::Waits };
-        let patience = PATIENCE + self.round_trip_to(&upstream) * EXCHANGES;
+        let patience = PATIENCE.saturating_add(self.round_trip_to(&upstream).saturating_mul(EXCHANGES));
         timeout(patience, self.turns(&upstream, timeline)).await.ok().and_then(Result::ok).unwrap_or(Turn::Waits)
     }
 
