@@ -124,6 +124,19 @@ pub enum LabError {
         /// The end of that file.
         tail: String,
     },
+    /// A replica runs, and does not have yet what its primary had when it started.
+    #[error(
+        "the replica `{region}` runs, and has not caught up with its primary `{primary}` within {waited:?}: it goes on \
+         trying; see the line between the two, and the logs of both"
+    )]
+    NotCaughtUp {
+        /// The replica's region.
+        region: String,
+        /// The region of its primary.
+        primary: String,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// Somebody else took the server's port.
     #[error(
         "port {port} of 127.0.0.1, which the server of region `{region}` needs, was taken by \

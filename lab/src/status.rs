@@ -2,7 +2,12 @@
 
 mod ask;
 mod lsn;
+mod memory;
 mod table;
+
+pub(crate) use memory::Memory;
+
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -50,8 +55,8 @@ pub struct ServerStatus {
     pub streaming: bool,
     /// How much of the log of the primary it does not show yet. `None` on another timeline than the primary's, too.
     pub lag_bytes: Option<u64>,
-    /// Zero where no bytes are behind, however long ago the primary wrote last. Else the time since the last commit that it
-    /// shows was made, which is more than it is behind when the primary has just begun to write again.
+    /// How long it is behind at least: the time since an earlier status saw the primary with more than this replica shows
+    /// now. Zero where no bytes are behind, and `None` where no earlier status saw that.
     pub lag_seconds: Option<f64>,
     /// Whether its replay is paused.
     pub replay_paused: bool,
@@ -97,8 +102,12 @@ impl World {
         let mut status = Status { servers, lines: self.lines_in_use().into_iter().map(LineStatus::from).collect() };
         let primary = status.servers.iter().find(|server| server.region == self.primary().region());
         let (written, timeline) = primary.map_or((None, None), |primary| (primary.written, primary.timeline));
+        let (mut memory, now) = (self.machines.memory(), Instant::now());
         for server in &mut status.servers {
-            server.compare(written.filter(|_| server.timeline == timeline));
+            server.compare(written.filter(|_| server.timeline == timeline), &memory, now);
+        }
+        if let Some((timeline, written)) = timeline.zip(written) {
+            memory.note(timeline, written, now);
         }
         status
     }
@@ -114,15 +123,11 @@ impl World {
 }
 
 impl ServerStatus {
-    /// Bytes first: on an idle primary, time alone grows with nothing to replay.
-    fn compare(&mut self, written: Option<PgLsn>) {
-        let behind = |(written, replayed): (PgLsn, PgLsn)| u64::from(written).saturating_sub(replayed.into());
-        self.lag_bytes = written.zip(self.replayed).map(behind);
-        self.lag_seconds = match self.lag_bytes {
-            Some(0) => Some(0.0),
-            Some(_) => self.lag_seconds,
-            None => None,
-        };
+    fn compare(&mut self, written: Option<PgLsn>, memory: &Memory, now: Instant) {
+        let Some((written, replayed)) = written.zip(self.replayed) else { return };
+        let behind = u64::from(written).saturating_sub(replayed.into());
+        self.lag_bytes = Some(behind);
+        self.lag_seconds = if behind == 0 { Some(0.0) } else { memory.behind_for(replayed, now).map(|time| time.as_secs_f64()) };
     }
 }
 

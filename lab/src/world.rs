@@ -33,7 +33,7 @@ pub struct World {
     /// The first to be dropped: nobody gives orders at the end. Only a world with a folder has one.
     control: Option<Control>,
     servers: Vec<Server>,
-    machines: Arc<Machines>,
+    pub(crate) machines: Arc<Machines>,
 }
 
 impl World {

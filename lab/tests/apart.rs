@@ -107,6 +107,29 @@ async fn a_replica_starts_while_it_is_cut_off_and_follows_later() {
 }
 
 #[tokio::test]
+async fn a_replica_behind_a_line_too_slow_to_sign_in_starts_with_the_data_that_it_has() {
+    let world = world().await;
+    let far = world.server("far").unwrap();
+    replayed(far, write(&world, "before").await).await;
+    let admin = sql::connect(&far.admin_url()).await;
+    let data: String = admin.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
+    let witness = std::path::Path::new(&data).join("witness");
+    std::fs::write(&witness, "").unwrap();
+    world.lines().slow("home", "far", Duration::from_secs(30)).unwrap();
+    far.kill().await.unwrap();
+    let missed = write(&world, "missed").await;
+
+    let since = Instant::now();
+    far.start().await.unwrap();
+
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    assert!(witness.exists(), "its data was made anew");
+    assert_eq!(sql::notes(&far.url()).await, ["before"]);
+    world.lines().heal("home", "far");
+    replayed(far, missed).await;
+}
+
+#[tokio::test]
 async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed() {
     let world = world().await;
     let far = world.server("far").unwrap();

@@ -144,13 +144,18 @@ async fn an_idle_world_is_not_behind_and_a_held_back_replica_is() {
     assert_eq!((idle.follows.as_deref(), idle.replayed.unwrap() >= position), (Some("nrt"), true));
 
     ord.pause_replay().await.unwrap();
+    let since = Instant::now();
     sql::write(&world.primary().url(), "after").await;
     let syd = world.server("syd").unwrap();
     syd.wait_until_replayed(world.primary().position().await.unwrap(), SOON).await.unwrap();
     ord.lag(Duration::from_secs(2)).await.unwrap();
 
+    let first = status_of(&world, "ord").await;
+    assert!(first.lag_bytes > Some(0), "{first:?}");
+    assert_eq!(first.lag_seconds, None, "nobody knows since when: {first:?}");
     let behind = status_of(&world, "ord").await;
     assert!(behind.lag_bytes > Some(0) && behind.lag_seconds > Some(0.0), "{behind:?}");
+    assert!(behind.lag_seconds < Some(since.elapsed().as_secs_f64()), "{behind:?}");
     assert!(behind.replay_paused && behind.apply_delay_ms == 2000 && behind.replayed < behind.received, "{behind:?}");
 }
 

@@ -1,11 +1,13 @@
 //! Replicas that become primaries, and primaries that become replicas: each test has a world of its own.
 
+mod eventually;
 mod sql;
 
 use std::path::Path;
 use std::time::Duration;
 
 use archipelago_lab::{LabError, Rejoined, Role, Server, World};
+use eventually::eventually;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -81,6 +83,81 @@ async fn a_switch_over_under_writes_loses_no_commit() {
     let promotion = world.switch_over("nrt").await.unwrap();
     assert_eq!((promotion.timeline, promotion.following), (3, vec!["ord".to_owned()]));
     assert_eq!(sql::notes(&world.primary().url()).await.len() - 1, count);
+}
+
+#[tokio::test]
+async fn a_promotion_ends_when_the_others_stream_so_that_the_next_can_follow_at_once() {
+    let world = world().await;
+    for (a, b) in [("nrt", "ord"), ("nrt", "syd"), ("ord", "syd")] {
+        world.lines().slow(a, b, Duration::from_millis(200)).unwrap();
+    }
+    let promotion = world.switch_over("ord").await.unwrap();
+    assert_eq!(promotion.following, ["syd"]);
+    let sends = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'syd' AND state = 'streaming'";
+    let admin = sql::connect(&world.primary().admin_url()).await;
+    assert_eq!(admin.query_one(sends, &[]).await.unwrap().get::<_, i64>(0), 1, "as the primary sees it");
+    world.switch_over("syd").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_old_primary_goes_on_when_the_new_one_dies_during_a_switch_over() {
+    let world = world().await;
+    let [nrt, ord] = ["nrt", "ord"].map(|region| world.server(region).unwrap());
+    sql::write(&nrt.url(), "before").await;
+    ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
+    // So that the old primary takes a while to end: it waits for what the new one has received.
+    world.lines().slow("nrt", "ord", Duration::from_secs(2)).unwrap();
+    let stopping = || std::fs::read_to_string(nrt.log()).unwrap().contains("received fast shutdown request");
+
+    let (switched, ()) = tokio::join!(world.switch_over("ord"), async {
+        eventually("the old primary is being stopped", stopping).await;
+        ord.kill().await.unwrap();
+    });
+
+    assert!(switched.is_err(), "{switched:?}");
+    assert_eq!((world.primary().region(), nrt.is_running()), ("nrt", true));
+    sql::write(&nrt.url(), "after").await;
+}
+
+#[tokio::test]
+async fn a_promotion_that_has_happened_does_not_fail_any_more() {
+    let world = world().await;
+    let [nrt, ord, syd] = ["nrt", "ord", "syd"].map(|region| world.server(region).unwrap());
+    sql::write(&nrt.url(), "before").await;
+    ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
+    let admin = sql::connect(&ord.admin_url()).await;
+    let data: String = admin.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
+    // Its settings cannot be written.
+    let settings = Path::new(&data).join("postgresql.conf");
+    std::fs::remove_file(&settings).unwrap();
+    std::fs::create_dir_all(settings.join("in the way")).unwrap();
+
+    let promotion = world.promote("ord").await.unwrap();
+
+    assert_eq!((promotion.timeline, &*promotion.following), (2, &["syd".to_owned()][..]), "{promotion:?}");
+    assert_eq!((world.primary().region(), ord.role()), ("ord", Role::Primary));
+    shows(syd, ord, &["before"]).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_has_lost_its_primary_still_tells_its_timeline_and_its_lag() {
+    let world = world().await;
+    let syd = world.server("syd").unwrap();
+    world.promote("ord").await.unwrap();
+    sql::write(&world.primary().url(), "before").await;
+    syd.wait_until_replayed(world.primary().position().await.unwrap(), SOON).await.unwrap();
+    let admin = sql::connect(&syd.admin_url()).await;
+    admin.batch_execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'").await.unwrap();
+    admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    world.lines().cut("ord", "syd").unwrap();
+    let gave_up = || std::fs::read_to_string(syd.log()).unwrap().contains("terminating walreceiver due to timeout");
+    eventually("the replica gives up", gave_up).await;
+    sql::write(&world.primary().url(), "missed").await;
+
+    assert_eq!(syd.timeline().await.unwrap(), 2);
+    let status = world.status().await;
+    let syd = status.servers.iter().find(|server| server.region == "syd").unwrap();
+    assert!(!syd.streaming && syd.timeline == Some(2) && syd.lag_bytes > Some(0), "{syd:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::process::{Halt, POLL};
 use crate::server::end_of_record;
 use crate::{LabError, Rejoined, cluster, session, stale};
 
-/// For a replica to catch up with its primary.
+/// For a replica to catch up with its primary, besides the way to and fro.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// For a server to say where it is; a frozen one never does.
@@ -18,6 +18,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` says so a few round trips earlier.)
 const STREAMS: &str = "started streaming WAL";
+
+/// For all that is said until a replica streams, in round trips: the sign-in, the timelines, the request.
+pub(super) const EXCHANGES: u32 = 10;
+
+/// PostgreSQL hangs up on whoever has not signed in after a minute (`authentication_timeout`), which takes three round trips.
+const SLOWEST: Duration = Duration::from_secs(20);
 
 /// What a replica logs that can never follow this primary again, whatever it waits for.
 pub(super) const HOPELESS: [&str; 6] = [
@@ -38,7 +44,8 @@ impl Machine {
         if same {
             match self.run_and_stream(upstream).await {
                 Err(error @ LabError::DidNotStart { .. }) => {
-                    tracing::warn!(%error, "making the data of this replica anew");
+                    tracing::info!(region = self.region, "it cannot follow its primary: making its data anew");
+                    tracing::debug!(%error, region = self.region);
                     self.halt_now(Halt::Immediate).await;
                 }
                 started => return started,
@@ -59,8 +66,11 @@ impl Machine {
         };
         match rewound.await {
             Ok(()) => Ok(Rejoined::Rewound),
+            // It runs, on data that nothing is wrong with.
+            Err(error @ LabError::NotCaughtUp { .. }) => Err(error),
             Err(error) => {
-                tracing::info!(%error, region = self.region, "it cannot be rewound: making its data anew");
+                tracing::info!(region = self.region, "it cannot be rewound: making its data anew");
+                tracing::debug!(%error, region = self.region);
                 self.halt_now(Halt::Immediate).await;
                 self.copy(&upstream).await.map(|()| Rejoined::Copied)
             }
@@ -84,13 +94,14 @@ impl Machine {
         }
     }
 
-    /// Waits until this replica receives from its primary, and has replayed this position; not while the line to it is cut.
+    /// Waits until this replica receives from its primary, and has replayed this position; not while the line between lets
+    /// nobody through.
     async fn stream(&self, upstream: &Upstream, target: PgLsn, logged: u64) -> Result<(), LabError> {
         let doing = "tell whether it streams";
         let session = self.session(doing).await?;
         let since = Instant::now();
-        while since.elapsed() < PATIENCE {
-            if self.site.lines.is_cut(&self.region, &upstream.region) {
+        loop {
+            if self.is_apart_from(upstream) {
                 // It cannot stream; it will when the line is healed.
                 return Ok(());
             }
@@ -105,9 +116,23 @@ impl Machine {
             if HOPELESS.iter().any(|phrase| said.contains(phrase)) {
                 return Err(self.did_not_start("it cannot follow its primary", logged));
             }
+            // The line may become slower meanwhile.
+            let patience = PATIENCE.saturating_add(self.round_trip_to(upstream).saturating_mul(EXCHANGES));
+            if since.elapsed() > patience {
+                let (region, primary) = (self.region.clone(), upstream.region.clone());
+                return Err(LabError::NotCaughtUp { region, primary, waited: patience });
+            }
             sleep(POLL).await;
         }
-        Err(self.did_not_start(&format!("it has not caught up within {PATIENCE:?}"), logged))
+    }
+
+    /// Whether the line between lets no replication through: it is cut, or too slow to sign in.
+    pub(super) fn is_apart_from(&self, upstream: &Upstream) -> bool {
+        self.site.lines.is_cut(&self.region, &upstream.region) || self.round_trip_to(upstream) >= SLOWEST
+    }
+
+    pub(super) fn round_trip_to(&self, upstream: &Upstream) -> Duration {
+        self.site.lines.round_trip(&self.region, &upstream.region)
     }
 }
 

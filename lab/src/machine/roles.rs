@@ -1,6 +1,6 @@
 //! A replica becomes a primary, or follows another.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -8,15 +8,15 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::types::PgLsn;
 
-use crate::machine::follow::HOPELESS;
+use crate::machine::follow::{EXCHANGES, HOPELESS};
 use crate::machine::{Machine, Upstream, log};
 use crate::process::POLL;
-use crate::{LabError, cluster, settings};
+use crate::{LabError, cluster, session, settings};
 
 /// For a server to answer a question.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// For a replica to take its new way.
+/// For a replica to take its new way, besides the way to and fro.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// For a replica to write down what the primary, which is gone, has sent.
@@ -25,10 +25,11 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 /// Longer than the minute that PostgreSQL itself waits for a promotion.
 const PROMOTION: Duration = Duration::from_secs(70);
 
-/// A primary's is the one that it writes. Before its first checkpoint only the name of the file that it writes tells.
+/// A primary's is the one that it writes. Before its first checkpoint only the name of the file that it writes tells; so does
+/// that of what a replica has received, when it is not connected any more.
 const TIMELINE: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN GREATEST( \
         (SELECT received_tli FROM pg_stat_wal_receiver), \
-        (SELECT min_recovery_end_timeline FROM pg_control_recovery()), \
+        (SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'), \
         (SELECT timeline_id FROM pg_control_checkpoint())) \
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END";
 
@@ -43,28 +44,49 @@ pub(crate) enum Turn {
 }
 
 impl Machine {
-    /// Stops the primary when this replica is sure to receive all that it has.
+    /// Stops the primary when this replica is sure to receive all that it has. After an error the primary runs.
     pub(crate) async fn hand_over_from(&self, old: &Machine) -> Result<(), LabError> {
-        let doing = "tell what it receives";
-        let session = self.session(doing).await?;
-        let streams = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
-        let streams: bool = self.within(ANSWER, doing, session.query_one(streams, &[])).await?.get(0);
         let not_received = || LabError::NotReceived { region: self.region.clone(), primary: old.region.clone() };
-        if !streams || self.site.lines.is_cut(&self.region, &old.region) {
-            return Err(not_received());
-        }
+        let late = |_| Err(not_received());
+        let session = self.session("tell what it receives").await?;
+        timeout(ARRIVAL, self.is_sent_all(&session, old)).await.unwrap_or_else(late)?;
         old.stop().await;
-        // The last that it wrote.
-        let last = cluster::last_checkpoint(old.data());
-        let since = Instant::now();
+        let received = timeout(ARRIVAL, self.has_all_of(&session, old)).await.unwrap_or_else(late);
+        if received.is_err() {
+            old.start().await?;
+        }
+        received
+    }
+
+    /// Waits until the primary sends to this replica as it writes; not while the line between is cut.
+    async fn is_sent_all(&self, session: &Client, primary: &Machine) -> Result<(), LabError> {
+        const RECEIVES: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
+        let sender = primary.session("tell to whom it sends").await?;
         loop {
-            let row = self.within(ANSWER, doing, session.query_one("SELECT pg_last_wal_receive_lsn()", &[])).await?;
-            if row.get::<_, Option<PgLsn>>(0) > last {
+            if self.site.lines.is_cut(&self.region, &primary.region) {
+                return Err(LabError::NotReceived { region: self.region.clone(), primary: primary.region.clone() });
+            }
+            let receives = session.query_one(RECEIVES, &[]).await.map_err(self.failed_to("tell what it receives"))?;
+            if receives.get(0) && self.is_sent_to(&sender).await.map_err(primary.failed_to("tell to whom it sends"))? {
                 return Ok(());
             }
-            if since.elapsed() > ARRIVAL {
-                old.start().await?;
-                return Err(not_received());
+            sleep(POLL).await;
+        }
+    }
+
+    /// Whether this primary streams to this replica. A replica itself says so a few round trips earlier.
+    async fn is_sent_to(&self, primary: &Client) -> Result<bool, tokio_postgres::Error> {
+        const SENDS: &str = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming')";
+        Ok(primary.query_one(SENDS, &[&self.region]).await?.get(0))
+    }
+
+    /// Waits until this replica has received the last that a primary wrote before it stopped.
+    async fn has_all_of(&self, session: &Client, stopped: &Machine) -> Result<(), LabError> {
+        let last = cluster::last_checkpoint(stopped.data());
+        loop {
+            let row = session.query_one("SELECT pg_last_wal_receive_lsn()", &[]).await;
+            if row.map_err(self.failed_to("tell what it receives"))?.get::<_, Option<PgLsn>>(0) > last {
+                return Ok(());
             }
             sleep(POLL).await;
         }
@@ -72,18 +94,24 @@ impl Machine {
 
     /// Returns when this replica takes writes, with the timeline that it has begun.
     pub(crate) async fn promote(&self) -> Result<u32, LabError> {
-        const PROMOTE: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 60) ELSE true END";
+        // With the timeline in the same answer: when it is promoted, nothing is left that may fail.
+        const PROMOTE: &str = "WITH promotion AS MATERIALIZED \
+            (SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 60) ELSE true END AS done) \
+            SELECT CASE WHEN done THEN ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END \
+            FROM promotion";
         let doing = "become the primary";
         let _changing = self.changing.lock().await;
         let session = self.session(doing).await?;
-        let promoted = self.within(PROMOTION, doing, session.query_one(PROMOTE, &[])).await?;
-        if !promoted.get::<_, bool>(0) {
-            return Err(self.too_slow(doing, Duration::from_mins(1)));
-        }
+        let promoted = timeout(PROMOTION, session.query_one(PROMOTE, &[])).await;
+        let promoted = promoted.map_err(|_| self.too_slow(doing, PROMOTION))?.map_err(self.failed_to(doing))?;
+        let timeline = promoted.get::<_, Option<i32>>(0).ok_or_else(|| self.too_slow(doing, Duration::from_mins(1)))?;
         self.set_upstream(None);
         self.note_lag(Duration::ZERO);
-        settings::write(self)?;
-        self.timeline_of(&session).await
+        if let Err(error) = settings::write(self) {
+            // A primary does not heed the old ones, and the next start writes them again.
+            tracing::warn!(%error, region = self.region, "it is the primary, with the settings of a replica");
+        }
+        Ok(timeline.cast_unsigned())
     }
 
     /// The timeline whose log it writes, or the newest that it has received or replayed something of.
@@ -123,26 +151,29 @@ impl Machine {
 
     /// Waits until this replica receives of this timeline.
     pub(crate) async fn turned(&self, timeline: u32) -> Turn {
-        timeout(PATIENCE, self.turns(timeline)).await.ok().and_then(Result::ok).unwrap_or(Turn::Waits)
+        let Some(upstream) = self.upstream() else { return Turn::Waits };
+        let patience = PATIENCE.saturating_add(self.round_trip_to(&upstream).saturating_mul(EXCHANGES));
+        timeout(patience, self.turns(&upstream, timeline)).await.ok().and_then(Result::ok).unwrap_or(Turn::Waits)
     }
 
-    async fn turns(&self, timeline: u32) -> Result<Turn, LabError> {
+    async fn turns(&self, upstream: &Upstream, timeline: u32) -> Result<Turn, LabError> {
         const QUESTION: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND received_tli = $1), \
             pg_is_wal_replay_paused()";
         let doing = "tell whom it follows";
         let logged = self.log_length();
+        let failed = self.failed_to(doing);
         let session = self.session(doing).await?;
+        let primary = session::open(upstream.port, &self.site.secrets.admin).await.map_err(&failed)?;
         loop {
-            let row = session.query_one(QUESTION, &[&timeline.cast_signed()]).await.map_err(self.failed_to(doing))?;
-            let (follows, paused): (bool, bool) = (row.get(0), row.get(1));
-            let is_cut = |upstream: Upstream| self.site.lines.is_cut(&self.region, &upstream.region);
-            if follows {
+            let row = session.query_one(QUESTION, &[&timeline.cast_signed()]).await.map_err(&failed)?;
+            let (receives, paused): (bool, bool) = (row.get(0), row.get(1));
+            if receives && self.is_sent_to(&primary).await.map_err(&failed)? {
                 return Ok(Turn::Follows);
             }
             if HOPELESS.iter().any(|phrase| log::since(&self.log(), logged).contains(phrase)) {
                 return Ok(Turn::Stranded);
             }
-            if paused || !self.lag().is_zero() || self.upstream().is_some_and(is_cut) {
+            if paused || !self.lag().is_zero() || self.is_apart_from(upstream) {
                 return Ok(Turn::Waits);
             }
             sleep(POLL).await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
+use crate::machine::follow::HOPELESS;
 use crate::machine::{Machine, log};
 use crate::process::{Halt, Launch, POLL};
 use crate::{LabError, session, settings, stale};
@@ -67,6 +68,9 @@ impl Machine {
             if !running {
                 return Err(self.did_not_start("it ended", logged));
             }
+            if self.upstream().is_some() && HOPELESS.iter().any(|phrase| said.contains(phrase)) {
+                return Err(self.did_not_start("it cannot follow its primary", logged));
+            }
             // Before that, whoever answers on this port is somebody else.
             if said.contains("listening on") {
                 match session::open(self.port, &self.site.secrets.admin).await {
@@ -80,8 +84,7 @@ impl Machine {
             }
             sleep(POLL).await;
         }
-        let why = format!("it accepts no connections after {PATIENCE:?}");
-        Err(self.did_not_start(&why, logged))
+        Err(self.too_slow("accept connections", PATIENCE))
     }
 
     pub(super) fn did_not_start(&self, why: &str, logged: u64) -> LabError {

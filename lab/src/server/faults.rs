@@ -11,10 +11,13 @@ const LONGEST_LAG: Duration = Duration::from_hours(24 * 24);
 impl Server {
     /// Starts the server again, on the same port. Returns when it accepts connections and, for a
     /// replica whose primary runs, when it streams and has replayed where the primary was. A replica
-    /// that cannot follow its primary any more is made anew. A running server is left alone.
+    /// that cannot follow its primary any more is made anew. A replica whose line to the primary is cut, or has a round
+    /// trip of 20 seconds or more, does not stream before that is healed, and is not waited for. A running server is left
+    /// alone.
     ///
     /// # Errors
-    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`].
+    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`]; [`LabError::NotCaughtUp`] of a
+    /// replica that runs and has not caught up within a minute and ten round trips: it keeps its data, and goes on trying.
     pub async fn start(&self) -> Result<(), LabError> {
         self.machine.start().await
     }

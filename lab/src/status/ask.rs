@@ -17,7 +17,6 @@ const QUESTION: &str = "SELECT \
     CASE WHEN pg_is_in_recovery() THEN GREATEST(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) END, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END, \
     EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
-    extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8, \
     CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END";
 
 pub(super) async fn ask(machine: &Machine) -> ServerStatus {
@@ -28,7 +27,7 @@ pub(super) async fn ask(machine: &Machine) -> ServerStatus {
         status.state = ServerState::Running;
         status.timeline = Some(timeline);
         (status.written, status.received, status.replayed) = (row.get(0), row.get(1), row.get(2));
-        (status.streaming, status.lag_seconds, status.replay_paused) = (row.get(3), row.get(4), row.get(5));
+        (status.streaming, status.replay_paused) = (row.get(3), row.get(4));
     }
     status
 }

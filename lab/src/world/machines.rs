@@ -1,10 +1,11 @@
 //! What a world stands on: its servers' processes and data.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Role;
 use crate::machine::Machine;
+use crate::status::Memory;
 
 /// All servers of a world. The last handle to them stops them.
 #[derive(Debug)]
@@ -16,11 +17,17 @@ pub(crate) struct Machines {
     /// Held while one becomes the primary, or a replica of it.
     pub(super) roles: tokio::sync::Mutex<()>,
     pub(super) created: bool,
+    memory: Mutex<Memory>,
 }
 
 impl Machines {
     pub(crate) fn new(all: Vec<Arc<Machine>>, created: bool) -> Self {
-        Self { all, primary: AtomicUsize::new(0), roles: tokio::sync::Mutex::default(), created }
+        Self { all, primary: AtomicUsize::new(0), roles: tokio::sync::Mutex::default(), created, memory: Mutex::default() }
+    }
+
+    /// What earlier statuses saw.
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its place in the order.

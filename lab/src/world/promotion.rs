@@ -58,12 +58,17 @@ impl World {
         let _turn = self.machines.roles.lock().await;
         let candidate = self.candidate(region)?;
         let old = self.primary().machine();
-        if old.is_running() && !old.is_frozen() {
+        let goes_on = old.is_running() && !old.is_frozen();
+        if goes_on {
             candidate.hand_over_from(old).await?;
         } else {
             old.stop().await;
         }
-        self.raise(candidate).await
+        let promotion = self.raise(candidate).await;
+        if promotion.is_err() && goes_on {
+            old.start().await?;
+        }
+        promotion
     }
 
     fn candidate(&self, region: &str) -> Result<&Machine, LabError> {
