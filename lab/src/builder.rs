@@ -99,7 +99,7 @@ impl Builder {
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
         let lines = Lines::new(self.distances)?.with_neighbours(self.shared);
-        let site = Arc::new(Site { postgres, secrets, place, lines, shared: self.shared });
+        let site = Arc::new(Site { postgres, secrets, place, lines });
 
         if !complete {
             cluster::init(&site, &self.primary).await?;

@@ -42,7 +42,7 @@ use traffic::Traffic;
 #[derive(Debug, Clone)]
 pub struct Lines {
     shared: Arc<Shared>,
-    /// Neighbours use the same lines.
+    /// Tests share the servers and their lines, so none of them may harm one.
     has_neighbours: bool,
 }
 
@@ -71,7 +71,7 @@ impl Lines {
         })
     }
 
-    /// The same, for tests that share servers: none of them may cut a line.
+    /// The same, shared by tests or not.
     pub(crate) fn with_neighbours(self, has_neighbours: bool) -> Self {
         Self { has_neighbours, ..self }
     }
@@ -168,7 +168,8 @@ impl Lines {
         pairs.filter_map(|(a, b)| Some(Line::new(a, b, self.state(a, b)?))).collect()
     }
 
-    fn allow(&self, doing: &'static str) -> Result<(), LabError> {
+    /// Whether the servers and lines may be harmed, by doing this.
+    pub(crate) fn allow(&self, doing: &'static str) -> Result<(), LabError> {
         if self.has_neighbours { Err(LabError::Shared { doing }) } else { Ok(()) }
     }
 

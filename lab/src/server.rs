@@ -57,7 +57,7 @@ impl Server {
 
     /// For whoever is about to harm the server: refused where other tests use it too.
     pub(crate) fn breakable(&self, doing: &'static str) -> Result<&Machine, LabError> {
-        self.machine.site.allows(doing).map(|()| &*self.machine)
+        self.machine.site.lines.allow(doing).map(|()| &*self.machine)
     }
 
     /// For what only a replica does.

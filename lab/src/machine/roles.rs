@@ -102,8 +102,7 @@ impl Machine {
         let doing = "become the primary";
         let _changing = self.changing.lock().await;
         let session = self.session(doing).await?;
-        let promoted = timeout(PROMOTION, session.query_one(PROMOTE, &[])).await;
-        let promoted = promoted.map_err(|_| self.too_slow(doing, PROMOTION))?.map_err(self.failed_to(doing))?;
+        let promoted = self.within(PROMOTION, doing, session.query_one(PROMOTE, &[])).await?;
         let timeline = promoted.get::<_, Option<i32>>(0).ok_or_else(|| self.too_slow(doing, Duration::from_mins(1)))?;
         self.set_upstream(None);
         self.note_lag(Duration::ZERO);
