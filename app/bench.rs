@@ -21,12 +21,12 @@ use std::time::Duration;
 use archipelago::bench::Plan;
 use clap::value_parser;
 use humantime::parse_duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::databases::Databases;
 use self::progress::Progress;
 use self::queries::{Query, Work};
 use self::report::{Report, Row};
+use crate::cli::signals::Signals;
 use crate::cli::{Failed, say};
 use crate::repos::Repos;
 use crate::settings::Vars;
@@ -128,17 +128,13 @@ async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<
 
 /// One region after the other; false when a signal has ended it.
 async fn measure(plan: Plan, work: Work, repos: &Repos) -> Result<(Vec<Row>, bool), Failed> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::heard()?;
     let progress = Progress::new(&plan, work.query().count());
     let (mut rows, is_whole) = (Vec::new(), Cell::new(true));
     for (done, info) in (0..).zip(work.query().regions()) {
         let _moving = progress.moving(done, info.code);
         let stop = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            signals.next().await;
             is_whole.set(false);
         };
         let outcome = plan.measure(stop, async || work.run(repos, info.code).await).await?;

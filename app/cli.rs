@@ -3,6 +3,7 @@
 #[cfg(feature = "lab")]
 mod lab;
 mod serve;
+pub(crate) mod signals;
 
 use std::env::VarError;
 use std::io::{self, Write};

@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use archipelago::RepoSet;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::signals::Signals;
 use super::{Failed, WrongSettings, env, report, say};
 use crate::repos::Repos;
 use crate::settings::{Settings, Vars};
@@ -70,8 +70,7 @@ async fn migrate(settings: &Settings) -> Result<(), Failed> {
 /// Serves until a signal comes, and then finishes what is in flight.
 async fn serve_until_told(settings: &Settings) -> Result<(), Failed> {
     metrics::record()?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::heard()?;
     let running = server::start(settings).await?;
     let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
     if let Some(region) = region.filter(|region| !Repos::knows(region)) {
@@ -89,15 +88,8 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failed> {
         running.address,
         running.metrics_address,
     ));
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    let _ = say("\nFinishing the requests in flight …\n");
-    tokio::select! {
-        () = running.stop() => Ok(()),
-        _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C".into()),
-    }
+    signals.next().await;
+    signals.finish(running.stop()).await
 }
 
 pub(super) fn settings(vars: &impl Vars) -> Result<Settings, Failed> {

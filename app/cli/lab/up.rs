@@ -9,9 +9,9 @@ use archipelago::{RegionInfo, RepoSet};
 use archipelago_lab::Distances;
 use archipelago_lab::edge::{Edge, Instance, PATH};
 use futures_util::future::{join_all, try_join_all};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::serve::{begin_log, settings};
+use crate::cli::signals::Signals;
 use crate::cli::{Failed, env, report, say};
 use crate::local::{self, Local, rehearsal, with};
 use crate::metrics;
@@ -67,8 +67,7 @@ impl Options {
 }
 
 async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -> Result<(), Failed> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::heard()?;
     // All at once: each opens connections across the world.
     let starting = Repos::REGIONS
         .iter()
@@ -88,20 +87,12 @@ async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -
          In another terminal `archipelago lab --help` cuts lines, stops servers, and more. Stop with Ctrl-C.\n",
         table(local, &instances),
     ));
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    let _ = say("\nFinishing the requests in flight …\n");
+    signals.next().await;
     let end = async {
         edge.shutdown().await;
         join_all(instances.into_iter().map(|(_, running)| running.stop())).await;
-        Ok(())
     };
-    tokio::select! {
-        ended = end => ended,
-        _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C".into()),
-    }
+    signals.finish(end).await
 }
 
 /// The settings of the instance in a region: ports of its own, and the key that all share, as on Fly. Its metrics are those of all
