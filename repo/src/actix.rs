@@ -52,6 +52,7 @@ mod writer;
 use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
+use tokio::runtime::Handle;
 
 pub use actix_web::cookie::Key;
 
@@ -63,8 +64,14 @@ pub use self::writer::Writer;
 use crate::RepoSet;
 
 /// Registers the repos, and the key that signs the position cookie. For [`App::configure`](actix_web::App::configure).
+///
+/// Every worker of the server does this, and begins to open its own connections to the databases nearest to hand.
 pub fn configure<R: RepoSet>(repos: Arc<R>, key: Key) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
+        if let Ok(runtime) = Handle::try_current() {
+            let repos = repos.clone();
+            runtime.spawn(async move { repos.warm_up().await });
+        }
         app.app_data(Data::from(repos)).app_data(Data::new(key));
     }
 }

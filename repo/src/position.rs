@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use diesel::sql_types::{Bool, Text};
+use diesel::pg::Pg;
+use diesel::pg::data_types::PgLsn;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio_postgres::types::PgLsn as Lsn;
 
@@ -42,48 +45,64 @@ pub struct Committed<T> {
     pub position: Option<Position>,
 }
 
-/// Asks for the position, on the connection that has just committed. A transaction that is not over has no position: called
-/// inside one this would be too early.
+/// The position, asked on the connection that has just committed. A transaction that is not over has no position: asked inside
+/// one this would be too early.
 ///
 /// With `synchronous_commit=off` only the *insert* position is behind the commit for certain. Otherwise the commit was flushed,
 /// and the flushed position is better: behind it there may be records that no commit follows (a page pruned by a SELECT), which
 /// an idle primary does not send for seconds. When the last record ends with its page or its segment, the insert position is
 /// already behind the header of the next one (24 bytes, or 40), where no record ends; hence the subtraction.
-pub(crate) async fn after_commit(connection: &mut AsyncPgConnection) -> diesel::QueryResult<Position> {
-    #[derive(diesel::QueryableByName)]
-    struct Committed {
-        #[diesel(sql_type = diesel::sql_types::PgLsn)]
-        position: diesel::pg::data_types::PgLsn,
-    }
-    let committed: Committed = diesel::sql_query(
-        "SELECT CASE
-             WHEN current_setting('synchronous_commit') <> 'off' THEN pg_current_wal_flush_lsn()
-             WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
-             WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
-             ELSE lsn
-         END AS position
-         FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
-                      pg_size_bytes(current_setting('wal_segment_size')) AS segment,
-                      current_setting('wal_block_size')::bigint AS page) AS now",
-    )
-    .get_result(connection)
-    .await?;
-    Ok(Position(committed.position.0.into()))
+#[derive(Clone, Copy, QueryId)]
+struct AfterCommit;
+
+impl Query for AfterCommit {
+    type SqlType = sql_types::PgLsn;
 }
 
-/// Whether a server shows everything up to `position`: a standby that replayed it, or a server that is no standby.
-pub(crate) async fn is_replayed(connection: &mut AsyncPgConnection, position: Position) -> diesel::QueryResult<bool> {
-    #[derive(diesel::QueryableByName)]
-    struct Verdict {
-        #[diesel(sql_type = Bool)]
-        replayed: bool,
+// Not `sql_query`, which Diesel prepares anew each time, at a round trip of its own.
+impl QueryFragment<Pg> for AfterCommit {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT CASE
+                 WHEN current_setting('synchronous_commit') <> 'off' THEN pg_current_wal_flush_lsn()
+                 WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
+                 WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
+                 ELSE lsn
+             END
+             FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
+                          pg_size_bytes(current_setting('wal_segment_size')) AS segment,
+                          current_setting('wal_block_size')::bigint AS page) AS now",
+        );
+        Ok(())
     }
-    // In one row: the replayed position freezes at a promotion.
-    let verdict: Verdict = diesel::sql_query(
-        "SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false) AS replayed",
-    )
-    .bind::<Text, _>(position.to_string())
-    .get_result(connection)
-    .await?;
-    Ok(verdict.replayed)
+}
+
+/// Asks for the position behind a commit, on its connection.
+pub(crate) async fn after_commit(mut connection: &AsyncPgConnection) -> QueryResult<Position> {
+    let position: PgLsn = AfterCommit.get_result(&mut connection).await?;
+    Ok(Position(position.0.into()))
+}
+
+/// Whether a server shows everything up to a position: a standby that replayed it, or a server that is no standby. Both are asked
+/// in one row, since the replayed position freezes at a promotion.
+#[derive(Clone, Copy, QueryId)]
+pub(crate) struct IsReplayed(PgLsn);
+
+impl From<Position> for IsReplayed {
+    fn from(Position(lsn): Position) -> Self {
+        Self(PgLsn(lsn.into()))
+    }
+}
+
+impl Query for IsReplayed {
+    type SqlType = sql_types::Bool;
+}
+
+impl QueryFragment<Pg> for IsReplayed {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= ");
+        out.push_bind_param::<sql_types::PgLsn, _>(&self.0)?;
+        out.push_sql(", false)");
+        Ok(())
+    }
 }

@@ -1,17 +1,20 @@
 //! The handle for writing. Only the primary's repo gives one.
 
-use diesel_async::methods::{ExecuteDsl, LoadQuery};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::AsyncPgConnection;
+use futures_util::future::join;
 
-use crate::pool::Lease;
-use crate::replica::found;
-use crate::transaction::in_transaction;
-use crate::{Committed, Error, Pool, Position, Reason, Replica, ServedBy, position};
+use crate::question::{Execute, Load, Write};
+use crate::replica::one;
+use crate::transaction::written;
+use crate::{Committed, Error, LoadsAs, Pool, Position, Reason, Replica, ServedBy, position};
 
 /// Writes to the primary. What `repos.primary()` gives.
 ///
-/// Every write returns a [`Committed`]: its value, and a position in the log that has the commit behind it. Asking for the
-/// position is a round trip of its own after the commit.
+/// Every write returns a [`Committed`]: its value, and a position in the log that has the commit behind it. The question for the
+/// position goes down the connection right behind the statement, so that both take one round trip.
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     pool: &'a Pool,
@@ -42,47 +45,56 @@ impl<'a> Primary<'a> {
     /// # Errors
     /// When no connection can be had, or the server refuses the statement or does not answer in time. After
     /// [`Error::Timeout`] or a lost connection the write may have happened.
-    pub async fn execute(self, statement: impl ExecuteDsl<AsyncPgConnection> + Send) -> Result<Committed<usize>, Error> {
-        let mut lease = self.pool.checkout().await?;
-        let value = lease.statement(async |connection| Ok(ExecuteDsl::execute(statement, connection).await?)).await?;
-        Ok(committed(&mut lease, value).await)
+    pub async fn execute(self, statement: impl QueryFragment<Pg> + QueryId + Send) -> Result<Committed<usize>, Error> {
+        self.write(Execute(statement)).await
     }
 
     /// Runs a statement that returns one row (`RETURNING`).
     ///
     /// # Errors
     /// As [`execute`](Self::execute), and [`NotFound`](diesel::result::Error::NotFound) without a row.
-    pub async fn get_result<'query, U>(
-        self,
-        statement: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Committed<U>, Error>
+    pub async fn get_result<U>(self, statement: impl LoadsAs<U>) -> Result<Committed<U>, Error>
     where
         U: Send,
     {
-        let mut lease = self.pool.checkout().await?;
-        let value = lease.statement(async |connection| Ok(statement.get_result(connection).await?)).await?;
-        Ok(committed(&mut lease, value).await)
+        let Committed { value, position } = self.write(Load::new(statement)).await?;
+        Ok(Committed { value: one(value)?, position })
     }
 
     /// Runs a statement that returns one row, or none: an UPDATE of a row that may be gone.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
-    pub async fn optional<'query, U>(
-        self,
-        statement: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Committed<Option<U>>, Error>
+    pub async fn optional<U>(self, statement: impl LoadsAs<U>) -> Result<Committed<Option<U>>, Error>
     where
         U: Send,
     {
-        let mut lease = self.pool.checkout().await?;
-        let value = found(lease.statement(async |connection| Ok(statement.get_result(connection).await?)).await)?;
-        Ok(committed(&mut lease, value).await)
+        let Committed { value, position } = self.write(Load::new(statement)).await?;
+        Ok(Committed { value: value.into_iter().next(), position })
     }
 
     /// Runs `work` in a transaction: committed when it returns `Ok`, rolled back when it returns an error.
     ///
-    /// The connection is Diesel's own; each statement is a round trip.
+    /// The connection is Diesel's own. Each statement is a round trip, and so is BEGIN; COMMIT and the question for the position
+    /// share one. Statements that do not need each other's answers can share one too, as Diesel pipelines over a shared reference:
+    ///
+    /// ```no_run
+    /// # archipelago::repos! { primary home; replica near }
+    /// # diesel::table! { users (id) { id -> BigInt, name -> Text } }
+    /// # async fn example(repos: Repos) -> Result<(), archipelago::Error> {
+    /// use diesel::prelude::*;
+    /// use diesel_async::RunQueryDsl;
+    ///
+    /// let rename = |id: i64, name: &'static str| diesel::update(users::table.find(id)).set(users::name.eq(name));
+    /// let swapped = repos.primary().transaction(async |connection| {
+    ///     let (mut one, mut other) = (&*connection, &*connection);
+    ///     let (ada, bob) = futures_util::join!(rename(1, "Bob").execute(&mut one), rename(2, "Ada").execute(&mut other));
+    ///     Ok::<_, archipelago::Error>(ada? + bob?)
+    /// });
+    /// assert_eq!(swapped.await?.value, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What `work` returns, and as [`execute`](Self::execute).
@@ -94,15 +106,30 @@ impl<'a> Primary<'a> {
         E: From<Error> + From<diesel::result::Error>,
     {
         let mut lease = self.pool.checkout().await?;
-        let value = lease.transaction(async |connection| in_transaction(connection, "BEGIN", work).await).await?;
-        Ok(committed(&mut lease, value).await)
+        let (value, position) = lease.transaction(async |connection| written(connection, work).await).await?;
+        Ok(committed(value, position))
+    }
+
+    /// One round trip: the statement, which commits by itself, and behind it the question for the position.
+    async fn write<Q: Write>(self, write: Q) -> Result<Committed<Q::Answer>, Error> {
+        let mut lease = self.pool.checkout().await?;
+        let (value, position) = lease
+            .statement(async |connection| {
+                let connection = &*connection;
+                if write.is_sent_at_once() {
+                    Ok(join(write.send(connection), position::after_commit(connection)).await)
+                } else {
+                    let value = write.send(connection).await;
+                    Ok((value, position::after_commit(connection).await))
+                }
+            })
+            .await?;
+        Ok(committed(value?, position))
     }
 }
 
 /// The write is certain now, so a failing question for its position does not fail it.
-async fn committed<T>(lease: &mut Lease, value: T) -> Committed<T> {
-    let position: Result<Position, Error> =
-        lease.statement(async |connection| Ok(position::after_commit(connection).await?)).await;
+fn committed<T>(value: T, position: QueryResult<Position>) -> Committed<T> {
     if let Err(error) = &position {
         tracing::warn!(%error, "committed, but the position of the commit is unknown");
     }

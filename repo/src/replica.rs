@@ -1,20 +1,23 @@
 //! The handle for reading: every method of it reads.
 
+use std::sync::Mutex;
+
 use diesel::dsl::Limit;
 use diesel::query_builder::AsQuery;
 use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::pool::Lease;
-use crate::transaction::in_transaction;
-use crate::{Error, PlainSelect, Pool, Position, Reason, ServedBy, Snapshot, position};
+use crate::position::IsReplayed;
+use crate::question::{Load, Question};
+use crate::transaction::snapshot;
+use crate::{Error, LoadsAs, PlainSelect, Pool, Position, Reason, ServedBy, Snapshot};
 
 /// Reads from one region's database. What `repos.replica()` gives.
 ///
 /// It is a small `Copy` value, and its methods take `self`: a `&self` method called `load` would lose to
-/// [`RunQueryDsl::load`] wherever that trait is in scope. Each method checks out a connection, which waits at most
-/// [`Timeouts::checkout`](crate::Timeouts::checkout), and makes one round trip.
+/// [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip, on a connection that the reads of a thread
+/// share (see [`Pool`]); the first of its kind on a connection is prepared there, at a round trip more.
 ///
 /// There is no method that writes, and [`PlainSelect`] keeps writing queries from those that read:
 ///
@@ -49,56 +52,55 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// When no connection can be had, or the server refuses the query or does not answer in time.
-    pub async fn load<'query, U>(
+    pub async fn load<U>(
         self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
+        query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>,
     ) -> Result<Vec<U>, Error>
     where
         U: Send,
     {
-        self.lease().await?.statement(async |connection| Ok(query.load(connection).await?)).await
+        self.ask(&Mutex::new(Load::new(query))).await
     }
 
     /// The one row of `query`.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
-    pub async fn get_result<'query, U>(
+    pub async fn get_result<U>(
         self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
+        query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>,
     ) -> Result<U, Error>
     where
         U: Send,
     {
-        self.lease().await?.statement(async |connection| Ok(query.get_result(connection).await?)).await
+        one(self.load(query).await?)
     }
 
     /// The first row of `query`, which is asked with `LIMIT 1`.
     ///
     /// # Errors
     /// As [`get_result`](Self::get_result).
-    pub async fn first<'query, U, Q>(self, query: Q) -> Result<U, Error>
+    pub async fn first<U, Q>(self, query: Q) -> Result<U, Error>
     where
         U: Send,
         Q: AsQuery<Query: PlainSelect> + LimitDsl,
-        Limit<Q>: LoadQuery<'query, AsyncPgConnection, U> + Send + 'query,
+        Limit<Q>: LoadsAs<U>,
     {
-        let query = query.limit(1);
-        self.lease().await?.statement(async |connection| Ok(query.get_result(connection).await?)).await
+        one(self.ask(&Mutex::new(Load::new(query.limit(1)))).await?)
     }
 
     /// The one row of `query`, or none.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn optional<'query, U>(
+    pub async fn optional<U>(
         self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
+        query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>,
     ) -> Result<Option<U>, Error>
     where
         U: Send,
     {
-        found(self.get_result(query).await)
+        Ok(self.load(query).await?.into_iter().next())
     }
 
     /// The rows of a query that the compiler cannot see to be a read: raw SQL, or a UNION.
@@ -114,7 +116,7 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        self.lease().await?.statement(async |connection| Ok(query.load(connection).await?)).await
+        self.pool.checkout().await?.statement(async |connection| Ok(query.load(connection).await?)).await
     }
 
     /// Several reads that see one state of the database: a read-only transaction, `REPEATABLE READ`.
@@ -125,10 +127,8 @@ impl<'a> Replica<'a> {
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
     pub async fn snapshot<T>(self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let mut lease = self.lease().await?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let reads = async |connection: &mut AsyncPgConnection| reads(&mut Snapshot::new(connection)).await;
-        lease.transaction(async |connection| in_transaction(connection, begin, reads).await).await
+        let mut lease = self.pool.checkout().await?;
+        lease.transaction(async |connection| snapshot(connection, reads).await).await
     }
 
     /// Whether reads of this handle show everything up to `position`. One round trip.
@@ -136,7 +136,7 @@ impl<'a> Replica<'a> {
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn has_replayed(self, position: Position) -> Result<bool, Error> {
-        self.lease().await?.statement(async |connection| Ok(position::is_replayed(connection, position).await?)).await
+        one(self.ask(&Mutex::new(Load::new(IsReplayed::from(position)))).await?)
     }
 
     /// Whether the database answers: as [`Pool::ping`].
@@ -147,16 +147,12 @@ impl<'a> Replica<'a> {
         self.pool.ping().await
     }
 
-    async fn lease(self) -> Result<Lease, Error> {
-        self.pool.checkout().await
+    pub(crate) async fn ask<Q: Question>(self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
+        self.pool.ask(question).await
     }
 }
 
-/// "No row" as a value instead of an error.
-pub(crate) fn found<U>(answer: Result<U, Error>) -> Result<Option<U>, Error> {
-    match answer {
-        Ok(row) => Ok(Some(row)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+/// The first row, or "no row" as an error.
+pub(crate) fn one<U>(rows: Vec<U>) -> Result<U, Error> {
+    rows.into_iter().next().ok_or(Error::Query(diesel::result::Error::NotFound))
 }

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::{Access, Pool, Primary, RegionInfo, Replica, Writes};
 
 /// A set of repos made by [`repos!`](crate::repos). The generated methods of the same names say more.
@@ -45,15 +47,18 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     fn pools(&self) -> impl Iterator<Item = &Pool> + Send;
 
     /// Opens a connection to the primary and to whoever serves this instance's reads, so that the first visitor need not wait.
-    /// A database that is down is reported in the log and tried again by the first query.
+    /// They are the calling thread's; an Actix worker does this when it starts. A database that is down is reported in the log and
+    /// tried again by the first query.
     fn warm_up(&self) -> impl Future<Output = ()> + Send {
         async {
             let own = self.replica().served_by().region;
-            for pool in self.pools().filter(|pool| pool.access() == Access::Write || pool.info().code == own) {
+            let wanted = self.pools().filter(|pool| pool.access() == Access::Write || pool.info().code == own);
+            join_all(wanted.map(async |pool| {
                 if let Err(error) = pool.ping().await {
                     tracing::warn!(%error, url = %pool.url(), "starting without a database; it will be tried again");
                 }
-            }
+            }))
+            .await;
         }
     }
 

@@ -22,6 +22,7 @@ pub struct Settings {
     region: String,
     urls: Vec<(&'static str, DatabaseUrl)>,
     pool_size: u32,
+    sharing: bool,
     timeouts: Timeouts,
 }
 
@@ -88,7 +89,7 @@ impl Settings {
         let base = reader.url("DATABASE_URL");
         let urls = R::REGIONS.iter().filter_map(|info| Some((info.code, reader.region_url::<R>(info, base.as_ref())?))).collect();
         if reader.errors.is_empty() {
-            Ok(Self { region, urls, pool_size, timeouts: Timeouts::default() })
+            Ok(Self { region, urls, pool_size, sharing: true, timeouts: Timeouts::default() })
         } else {
             Err(reader.errors)
         }
@@ -104,6 +105,7 @@ impl Settings {
             region: String::new(),
             urls: R::REGIONS.iter().map(|info| (info.code, url.clone())).collect(),
             pool_size: R::POOL_SIZE,
+            sharing: true,
             timeouts: Timeouts::default(),
         })
     }
@@ -135,6 +137,13 @@ impl Settings {
         self
     }
 
+    /// The same, with every read on a connection that it checks out, instead of one that reads share: to compare the two.
+    #[must_use]
+    pub fn without_sharing(mut self) -> Self {
+        self.sharing = false;
+        self
+    }
+
     /// The same, with other bounds on waiting.
     #[must_use]
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
@@ -161,6 +170,12 @@ impl Settings {
     #[must_use]
     pub fn pool_size(&self) -> u32 {
         self.pool_size
+    }
+
+    /// Whether reads share connections.
+    #[must_use]
+    pub fn sharing(&self) -> bool {
+        self.sharing
     }
 
     /// The bounds on waiting.

@@ -22,6 +22,13 @@ pub struct Timeouts {
     pub shutdown: Duration,
 }
 
+impl Timeouts {
+    /// For the answer to a statement: the server ends a slow one by itself, and the second more is for a server that is silent.
+    pub(crate) fn answer(&self) -> Duration {
+        self.statement + Duration::from_secs(1)
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {

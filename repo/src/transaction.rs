@@ -1,83 +1,92 @@
 //! Transactions: one that writes at the primary, and one whose reads all see the same state of the database.
 
+use diesel::QueryResult;
+use diesel::connection::TransactionDepthChange;
 use diesel::query_builder::AsQuery;
-use diesel_async::methods::LoadQuery;
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
+use futures_util::future::join;
 
-use crate::replica::found;
-use crate::{Error, PlainSelect};
+use crate::question::{Load, Question};
+use crate::replica::one;
+use crate::{Error, LoadsAs, PlainSelect, Position, position};
 
 /// A read-only transaction. What [`Replica::snapshot`](crate::Replica::snapshot) hands to its closure.
 pub struct Snapshot<'a> {
     connection: &'a mut AsyncPgConnection,
 }
 
-impl<'a> Snapshot<'a> {
-    pub(crate) fn new(connection: &'a mut AsyncPgConnection) -> Self {
-        Self { connection }
-    }
-
+impl Snapshot<'_> {
     /// The rows of `query`. One round trip.
     ///
     /// # Errors
     /// When the server refuses the query or ends the transaction.
-    pub async fn load<'query, U>(
-        &mut self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Vec<U>, Error>
-    where
-        U: Send,
-    {
-        Ok(query.load(self.connection).await?)
+    pub async fn load<U: Send>(&mut self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Vec<U>, Error> {
+        Load::new(query).send(self.connection).await
     }
 
     /// The one row of `query`. One round trip.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
-    pub async fn get_result<'query, U>(
-        &mut self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<U, Error>
-    where
-        U: Send,
-    {
-        Ok(query.get_result(self.connection).await?)
+    pub async fn get_result<U: Send>(&mut self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<U, Error> {
+        one(self.load(query).await?)
     }
 
     /// The one row of `query`, or none. One round trip.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn optional<'query, U>(
-        &mut self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Option<U>, Error>
-    where
-        U: Send,
-    {
-        found(self.get_result(query).await)
+    pub async fn optional<U: Send>(&mut self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Option<U>, Error> {
+        Ok(self.load(query).await?.into_iter().next())
     }
 }
 
-/// Begins with `begin`; commits when `work` returns `Ok`, and rolls back when it returns an error.
+/// A transaction whose reads see one state of the database.
+pub(crate) async fn snapshot<T>(
+    connection: &mut AsyncPgConnection,
+    reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let reads = async |connection: &mut AsyncPgConnection| reads(&mut Snapshot { connection }).await;
+    let (value, ()) = in_transaction(connection, begin, reads, AnsiTransactionManager::commit_transaction).await?;
+    Ok(value)
+}
+
+/// A transaction that writes, and the position behind its commit.
+pub(crate) async fn written<T, E: From<diesel::result::Error>>(
+    connection: &mut AsyncPgConnection,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+) -> Result<(T, QueryResult<Position>), E> {
+    in_transaction(connection, "BEGIN", work, commit).await
+}
+
+/// Begins with `begin`; ends with `commit` when `work` returns `Ok`, and rolls back when it returns an error.
 ///
 /// Diesel's own `transaction` takes only closures whose futures are `Send`, which a handler's on an Actix worker are not.
-pub(crate) async fn in_transaction<T, E: From<diesel::result::Error>>(
+async fn in_transaction<T, C, E: From<diesel::result::Error>>(
     connection: &mut AsyncPgConnection,
     begin: &str,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
-) -> Result<T, E> {
+    commit: impl AsyncFnOnce(&mut AsyncPgConnection) -> QueryResult<C>,
+) -> Result<(T, C), E> {
     AnsiTransactionManager::begin_transaction_sql(connection, begin).await?;
     match work(connection).await {
-        Ok(value) => {
-            AnsiTransactionManager::commit_transaction(connection).await?;
-            Ok(value)
-        }
+        Ok(value) => Ok((value, commit(connection).await?)),
         Err(error) => {
             // Where even that fails the connection counts as broken, and closing it rolls back.
             let _ = AnsiTransactionManager::rollback_transaction(connection).await;
             Err(error)
         }
     }
+}
+
+/// Commits and asks for the position, in one round trip. A connection whose commit failed counts as broken and is closed.
+async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<QueryResult<Position>> {
+    let shared = &*connection;
+    // COMMIT alone succeeds in a transaction that has failed, and rolls it back.
+    let (committed, position) = join((&mut &*shared).batch_execute("SELECT; COMMIT"), position::after_commit(shared)).await;
+    committed?;
+    let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
+    status.transaction_state()?.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;
+    Ok(position)
 }

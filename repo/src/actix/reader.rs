@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Ready, ready};
+use std::sync::Mutex;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
@@ -13,12 +14,15 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
 
 use super::{Trace, cookie};
-use crate::{Error, PlainSelect, Position, Reason, Replica, RepoSet, Role, Snapshot};
+use crate::question::{After, Load};
+use crate::replica::one;
+use crate::{Error, LoadsAs, PlainSelect, Position, Reason, Replica, RepoSet, Role, Snapshot};
 
 /// Reads for one request, from the database near this instance that shows at least what the visitor has written.
 ///
 /// It has no method that writes. Where the visitor carries a position (the cookie that a [`Writer`](super::Writer) gives), the
-/// first read of the request asks the replica whether it has got there, one round trip; if not, the primary serves the request.
+/// first read of the request asks the replica whether it has got there, in the same round trip; if not, the primary serves the
+/// request.
 ///
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Reader`.
 pub struct Reader<R: RepoSet> {
@@ -33,49 +37,36 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn load<'query, U: Send>(
-        &self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Vec<U>, Error> {
-        let replica = self.replica().await?;
-        self.count(replica, replica.load(query)).await
+    pub async fn load<U: Send>(&self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Vec<U>, Error> {
+        self.rows(query).await
     }
 
     /// As [`Replica::get_result`].
     ///
     /// # Errors
     /// As there.
-    pub async fn get_result<'query, U: Send>(
-        &self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<U, Error> {
-        let replica = self.replica().await?;
-        self.count(replica, replica.get_result(query)).await
+    pub async fn get_result<U: Send>(&self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<U, Error> {
+        one(self.rows(query).await?)
     }
 
     /// As [`Replica::optional`].
     ///
     /// # Errors
     /// As there.
-    pub async fn optional<'query, U: Send>(
-        &self,
-        query: impl AsQuery<Query: PlainSelect> + LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Option<U>, Error> {
-        let replica = self.replica().await?;
-        self.count(replica, replica.optional(query)).await
+    pub async fn optional<U: Send>(&self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Option<U>, Error> {
+        Ok(self.rows(query).await?.into_iter().next())
     }
 
     /// As [`Replica::first`].
     ///
     /// # Errors
     /// As there.
-    pub async fn first<'query, U: Send, Q>(&self, query: Q) -> Result<U, Error>
+    pub async fn first<U: Send, Q>(&self, query: Q) -> Result<U, Error>
     where
         Q: AsQuery<Query: PlainSelect> + LimitDsl,
-        Limit<Q>: LoadQuery<'query, AsyncPgConnection, U> + Send + 'query,
+        Limit<Q>: LoadsAs<U>,
     {
-        let replica = self.replica().await?;
-        self.count(replica, replica.first(query)).await
+        one(self.rows(query.limit(1)).await?)
     }
 
     /// As [`Replica::load_unchecked`].
@@ -103,19 +94,43 @@ impl<R: RepoSet> Reader<R> {
         self.trace.count(replica.served_by(), read, |error| !error.is_passing()).await
     }
 
-    /// The handle that this request's reads go to.
+    /// The rows of `query`, from the replica where it is fresh enough, which it says in the same round trip.
+    async fn rows<U: Send>(&self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error> {
+        let question = Mutex::new(Load::new(query));
+        if let Some(position) = self.unsure() {
+            let near = self.repos.replica();
+            let verdict = self.count(near, near.ask(&Mutex::new(After { position, question: &question }))).await?;
+            self.caught_up.set(Some(verdict.is_some()));
+            if let Some(rows) = verdict {
+                return Ok(rows);
+            }
+        }
+        let replica = self.chosen();
+        self.count(replica, replica.ask(&question)).await
+    }
+
+    /// The handle for a read that cannot carry the question of freshness along.
     ///
     /// # Errors
     /// When the replica cannot be asked how far it is.
     async fn replica(&self) -> Result<Replica<'_>, Error> {
-        let near = self.repos.replica();
-        let Some(position) = self.after.filter(|_| near.served_by().role == Role::Replica) else { return Ok(near) };
-        let caught_up = match self.caught_up.get() {
-            Some(caught_up) => caught_up,
-            None => self.count(near, near.has_replayed(position)).await?,
-        };
-        self.caught_up.set(Some(caught_up));
-        Ok(if caught_up { near } else { self.repos.primary().reads(Reason::Fresher) })
+        if let Some(position) = self.unsure() {
+            let near = self.repos.replica();
+            self.caught_up.set(Some(self.count(near, near.has_replayed(position)).await?));
+        }
+        Ok(self.chosen())
+    }
+
+    /// What the replica must have replayed, until it has said whether it has.
+    fn unsure(&self) -> Option<Position> {
+        self.after.filter(|_| self.caught_up.get().is_none() && self.repos.replica().served_by().role == Role::Replica)
+    }
+
+    fn chosen(&self) -> Replica<'_> {
+        match self.caught_up.get() {
+            Some(false) => self.repos.primary().reads(Reason::Fresher),
+            Some(true) | None => self.repos.replica(),
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use diesel::pg::Pg;
+use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
-use diesel_async::methods::{ExecuteDsl, LoadQuery};
 
 use super::Trace;
 use super::reader::registered;
 use super::replay::unless_handed_on;
-use crate::{Committed, Error, RepoSet};
+use crate::{Committed, Error, LoadsAs, RepoSet};
 
 /// Writes for one request, which runs in the primary's region: see [writes from afar](super#writes-from-afar). After a write the
 /// answer carries the commit's position to the visitor, in a signed cookie, so that their next read shows it in any region.
@@ -29,7 +30,7 @@ impl<R: RepoSet> Writer<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn execute(&self, statement: impl ExecuteDsl<AsyncPgConnection> + Send) -> Result<usize, Error> {
+    pub async fn execute(&self, statement: impl QueryFragment<Pg> + QueryId + Send) -> Result<usize, Error> {
         self.count(self.repos.primary().execute(statement)).await
     }
 
@@ -37,10 +38,7 @@ impl<R: RepoSet> Writer<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn get_result<'query, U: Send>(
-        &self,
-        statement: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<U, Error> {
+    pub async fn get_result<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<U, Error> {
         self.count(self.repos.primary().get_result(statement)).await
     }
 
@@ -48,10 +46,7 @@ impl<R: RepoSet> Writer<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn optional<'query, U: Send>(
-        &self,
-        statement: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
-    ) -> Result<Option<U>, Error> {
+    pub async fn optional<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<Option<U>, Error> {
         self.count(self.repos.primary().optional(statement)).await
     }
 

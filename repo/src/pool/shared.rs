@@ -1,0 +1,236 @@
+//! Connections that the reads of one thread share: usually one carries them all, and others help while a slow query holds it up.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, select};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::lock;
+use super::pipeline::{Pipeline, Standing, Ticket};
+use crate::connect::{ConnectError, Connector};
+use crate::question::Question;
+use crate::Error;
+
+/// Questions that one connection may owe answers to, on average. More callers than that wait for a place.
+const DEPTH: usize = 64;
+
+/// How long to wait with another attempt after a connection that would only have helped could not be opened.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A thread's shared connections, at most `most`.
+pub(super) struct Shared {
+    connector: Connector,
+    most: usize,
+    places: Semaphore,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    pipelines: Vec<Arc<Pipeline>>,
+    opening: Option<Opening>,
+    /// Not before this moment is another connection opened beside one that works.
+    next_opening: Instant,
+    shut_down: bool,
+}
+
+/// The one attempt to connect that is going on. Whoever has no connection waits for it.
+type Opening = futures_util::future::Shared<BoxFuture<'static, Result<(), ConnectError>>>;
+
+impl Shared {
+    pub(super) fn new(connector: Connector, size: u32) -> Self {
+        let most = usize::try_from(size).unwrap_or(usize::MAX);
+        let places = Semaphore::new(most.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS));
+        let state = State { pipelines: Vec::new(), opening: None, next_opening: Instant::now(), shut_down: false };
+        Self { connector, most, places, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(super) fn count(&self) -> (u32, u32) {
+        let state = lock(&self.state);
+        let open = state.pipelines.iter().filter(|pipeline| !pipeline.is_closed());
+        open.fold((0, 0), |(open, idle), pipeline| (open + 1, idle + u32::from(pipeline.idle_since().is_some())))
+    }
+
+    pub(super) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.shut_down = true;
+        // Those who wait for an answer keep their connection until they have it.
+        state.pipelines.clear();
+    }
+
+    /// Asks on a shared connection. Where a slow query is in front, the question is sent on another connection as well, and the
+    /// first answer counts: a slow query holds up others for some milliseconds and not for its whole time.
+    pub(super) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
+        let _place = self.place().await?;
+        let ticket = self.enter().await?;
+        self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer()).await
+    }
+
+    async fn ask_with<Q: Question>(&self, ticket: Ticket, question: &Mutex<Q>, deadline: Instant) -> Result<Q::Answer, Error> {
+        let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
+        let mut answer = pin!(async move {
+            let sent = lock(question).send(ticket.connection());
+            let answer = sent.await;
+            ticket.answered();
+            answer
+        });
+        let mut until = Instant::now() + pipeline.patience();
+        while until < deadline {
+            if let Ok(answer) = timeout_at(until, &mut answer).await {
+                return answer;
+            }
+            // A thread that was busy itself may not have looked at answers that are there.
+            tokio::task::yield_now().await;
+            until = match standing() {
+                Standing::First => deadline,
+                Standing::Moving => Instant::now() + pipeline.patience(),
+                Standing::Stuck => match self.enter_another() {
+                    Some(ticket) => {
+                        let again = self.ask_again(ticket, question, deadline);
+                        return match select(answer, again).await {
+                            Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
+                            Either::Left((Err(_), again)) => again.await,
+                            Either::Right((Err(_), answer)) => self.before(deadline, &pipeline, answer).await,
+                        };
+                    }
+                    None => Instant::now() + pipeline.patience(),
+                },
+            };
+        }
+        self.before(deadline, &pipeline, answer).await
+    }
+
+    fn ask_again<'a, Q: Question>(
+        &'a self,
+        ticket: Ticket,
+        question: &'a Mutex<Q>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Q::Answer, Error>> {
+        Box::pin(self.ask_with(ticket, question, deadline))
+    }
+
+    /// Waits for an answer no longer than the server may take. A connection that is silent for so long serves nobody any more.
+    async fn before<A>(
+        &self,
+        deadline: Instant,
+        pipeline: &Arc<Pipeline>,
+        answer: impl Future<Output = Result<A, Error>>,
+    ) -> Result<A, Error> {
+        timeout_at(deadline, answer).await.unwrap_or_else(|_| {
+            lock(&self.state).pipelines.retain(|open| !Arc::ptr_eq(open, pipeline));
+            Err(Error::Timeout { region: self.connector.region, waited: self.connector.timeouts.answer() })
+        })
+    }
+
+    async fn place(&self) -> Result<SemaphorePermit<'_>, Error> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
+        }
+        let Connector { region, timeouts, .. } = self.connector;
+        match timeout(timeouts.checkout, self.places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => Err(Error::ShutDown { region }),
+            Err(_) => Err(Error::Busy { region, waited: timeouts.checkout }),
+        }
+    }
+
+    /// A place in the queue of the first connection that is not held up, or of the one that owes least.
+    async fn enter(&self) -> Result<Ticket, Error> {
+        let region = self.connector.region;
+        loop {
+            let opening = {
+                let mut state = lock(&self.state);
+                if state.shut_down {
+                    return Err(Error::ShutDown { region });
+                }
+                state.pipelines.retain(|pipeline| !pipeline.is_closed());
+                if let Some(pipeline) = state.free().cloned() {
+                    if pipeline.is_older_than(self.connector.timeouts.lifetime) {
+                        self.open_another(&mut state);
+                    }
+                    return Ok(pipeline.enter());
+                }
+                if let Some(pipeline) = state.pipelines.iter().min_by_key(|pipeline| pipeline.owed()).cloned() {
+                    if state.pipelines.len() < self.most {
+                        self.open_another(&mut state);
+                    }
+                    return Ok(pipeline.enter());
+                }
+                self.opening(&mut state)
+            };
+            opening.await.map_err(|error| Error::Unreachable { region, reason: error.to_string() })?;
+        }
+    }
+
+    /// A place in the queue of a connection that is not held up. Has one opened where there is none.
+    fn enter_another(&self) -> Option<Ticket> {
+        let mut state = lock(&self.state);
+        let free = state.free().map(Pipeline::enter);
+        if free.is_none() && state.pipelines.len() < self.most {
+            self.open_another(&mut state);
+        }
+        free
+    }
+
+    /// Opens a connection while others go on working.
+    fn open_another(&self, state: &mut State) {
+        if state.next_opening <= Instant::now() && !state.shut_down {
+            let _ = self.opening(state);
+        }
+    }
+
+    fn opening(&self, state: &mut State) -> Opening {
+        state.opening.get_or_insert_with(|| {
+            let task = tokio::spawn(open(self.connector.clone(), self.state.clone()));
+            async { task.await.unwrap_or_else(|stopped| Err(ConnectError::new(stopped))) }.boxed().shared()
+        }).clone()
+    }
+}
+
+impl State {
+    fn free(&self) -> Option<&Arc<Pipeline>> {
+        self.pipelines.iter().find(|pipeline| !pipeline.is_closed() && !pipeline.is_late())
+    }
+}
+
+/// Opens a connection and adds it to the others, in the place of those that have lived long enough.
+async fn open(connector: Connector, state: Arc<Mutex<State>>) -> Result<(), ConnectError> {
+    let outcome = connector.open().await;
+    let mut opened = lock(&state);
+    opened.opening = None;
+    match outcome {
+        Ok(connection) => {
+            opened.pipelines.retain(|pipeline| !pipeline.is_older_than(connector.timeouts.lifetime));
+            if !opened.shut_down {
+                let pipeline = Arc::new(Pipeline::new(connection));
+                tokio::spawn(close_when_idle(connector.timeouts.idle, Arc::downgrade(&pipeline), Arc::downgrade(&state)));
+                opened.pipelines.push(pipeline);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            opened.next_opening = Instant::now() + PAUSE;
+            Err(error)
+        }
+    }
+}
+
+/// Takes a connection from the others once nobody has used it for so long.
+async fn close_when_idle(limit: Duration, pipeline: Weak<Pipeline>, state: Weak<Mutex<State>>) {
+    let mut next = Instant::now() + limit;
+    loop {
+        sleep_until(next).await;
+        let (Some(pipeline), Some(state)) = (pipeline.upgrade(), state.upgrade()) else { return };
+        // Nobody enters while the state is locked.
+        let mut state = lock(&state);
+        let now = Instant::now();
+        next = pipeline.idle_since().unwrap_or(now) + limit;
+        if next <= now {
+            state.pipelines.retain(|open| !Arc::ptr_eq(open, &pipeline));
+            return;
+        }
+    }
+}
