@@ -10,8 +10,6 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::Failed;
-use crate::contenders::Contender;
-use crate::databases::Databases;
 
 /// More than any contender needs to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,19 +24,19 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a contender on these databases.
+    /// Starts this program with other arguments and variables: a hidden command that serves.
     ///
     /// # Errors
     /// When it does not start; what it says of that goes to standard error.
-    pub async fn start(contender: Contender, databases: &Databases) -> Result<Self, Failed> {
+    pub async fn start(arguments: &[&str], vars: &[(String, String)]) -> Result<Self, Failed> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", contender.name()])
-            .envs(databases.vars()?)
+            .args(arguments)
+            .envs(vars.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let unstarted = || format!("{} does not start", contender.name());
+        let unstarted = || format!("`{}` does not start", arguments.join(" "));
         let stdout = child.stdout.take().ok_or_else(unstarted)?;
         let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??.ok_or_else(unstarted)?;
         let pid = i32::try_from(child.id().ok_or_else(unstarted)?)?;

@@ -1,11 +1,11 @@
 //! The programs that are compared: each serves GET `/users/{id}`, GET `/users` and POST `/users`, with the same bytes.
 
 mod archipelago;
-mod hand_written;
-mod raw;
+pub mod hand_written;
+pub mod raw;
 
 use std::env::{self, VarError};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Instant;
 
 use ::archipelago::{Reason, RepoSet, Role, ServedBy};
@@ -57,6 +57,12 @@ impl Contender {
         }
     }
 
+    /// Whether a ratio to `yardstick` says something.
+    #[must_use]
+    pub fn is_compared_to(self, yardstick: Self) -> bool {
+        self != yardstick && self != Self::HandWritten
+    }
+
     /// Serves on a free port, which it announces, until told to stop.
     ///
     /// # Errors
@@ -72,13 +78,21 @@ impl Contender {
             Self::Raw => raw::listen(listener, primary, replica)?,
             _ => hand_written::listen(listener, primary, replica)?,
         };
-        let handle = server.handle();
-        let serving = tokio::spawn(server);
-        announce(address)?;
-        told_to_stop().await;
-        handle.stop(false).await;
-        Ok(serving.await??)
+        until_told(server, address).await
     }
+}
+
+/// In the child: serves until told to stop.
+///
+/// # Errors
+/// When there is nobody to tell the address, or the server ends by itself.
+pub async fn until_told(server: Server, address: SocketAddr) -> Result<(), Failed> {
+    let handle = server.handle();
+    let serving = tokio::spawn(server);
+    announce(address)?;
+    told_to_stop().await;
+    handle.stop(false).await;
+    Ok(serving.await??)
 }
 
 fn env_var(name: &str) -> Result<String, VarError> {

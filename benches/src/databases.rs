@@ -1,5 +1,6 @@
 //! One primary and one replica on this machine, migrated and full of users, and what is asked of them beside the load.
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use archipelago::{DatabaseUrl, RepoSet};
@@ -12,7 +13,7 @@ use crate::Failed;
 use crate::contenders::{PRIMARY_URL, replica_region, replica_url};
 
 /// For the replica to show what the primary has: far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Names that have to be escaped in HTML.
 const SEED: &str =
@@ -65,10 +66,18 @@ impl Databases {
     /// The environment of a contender, which runs beside the replica.
     ///
     /// # Errors
-    /// When there is no free port for a line.
+    /// None but those of [`vars_from`](Self::vars_from).
     pub fn vars(&self) -> Result<[(String, String); 6], Failed> {
+        self.vars_from(replica_region())
+    }
+
+    /// The environment of a contender that stands at `place`, and takes that for the replica's region all the same.
+    ///
+    /// # Errors
+    /// When there is no free port for a line.
+    pub fn vars_from(&self, place: &str) -> Result<[(String, String); 6], Failed> {
         let region = replica_region();
-        let seen = |server: &Server| server.url_from(region);
+        let seen = |server: &Server| server.url_from(place);
         Ok([
             (PRIMARY_URL.to_owned(), seen(self.world.primary())?),
             (replica_url(), seen(replica(&self.world)?)?),
@@ -87,7 +96,7 @@ impl Databases {
         Ok(self.world.shutdown().await?)
     }
 
-    /// What the servers are, for a heading.
+    /// What the servers and the machine are, for a heading.
     ///
     /// # Errors
     /// When the primary does not answer.
@@ -98,7 +107,12 @@ impl Databases {
             let row = self.primary.session.query_one("SELECT current_setting($1)", &[&name]).await?;
             words.push(format!("{name} = {}", row.get::<_, &str>(0)));
         }
-        Ok(words.join(", "))
+        let cores = available_parallelism().map_or(0, usize::from);
+        let optimized = if cfg!(debug_assertions) { "\nNot optimized: use `cargo run --release`." } else { "" };
+        Ok(format!(
+            "{}. With fsync off a commit waits for no disk.\nClient, programs and servers share {cores} cores.{optimized}",
+            words.join(", ")
+        ))
     }
 }
 

@@ -20,8 +20,10 @@ pub struct Load<'a> {
     pub seconds: u64,
     /// Connections, each with one request at a time.
     pub connections: u32,
-    /// What the script is given: the number of users, for one.
-    pub argument: u32,
+    /// How many users there are.
+    pub users: u32,
+    /// The cookie that each request carries, if it carries one.
+    pub cookie: Option<&'a str>,
 }
 
 /// What came back. Latencies are in microseconds.
@@ -49,11 +51,12 @@ impl Load<'_> {
     /// # Errors
     /// When there is no `wrk`, or it cannot connect.
     pub async fn run(self, url: &str) -> Result<Answers, Failed> {
-        let Self { script, seconds, connections, argument } = self;
+        let Self { script, seconds, connections, users, cookie } = self;
         // One thread of wrk is quicker than a program on the other cores, and leaves them more than two would.
         let output = Command::new("wrk")
             .args(["--threads=1", &format!("--connections={connections}"), &format!("--duration={seconds}")])
-            .args([&format!("--script={script}.lua"), url, "--", &argument.to_string()])
+            .args(cookie.map(|cookie| format!("--header=Cookie: {cookie}")))
+            .args([&format!("--script={script}.lua"), url, "--", &users.to_string()])
             .current_dir(FOLDER)
             .stdin(Stdio::null())
             .kill_on_drop(true)
@@ -89,5 +92,38 @@ impl Answers {
         (*refused > 0 || *broken > 0 || *requests < 1.0).then(|| {
             format!("of {requests} answers {refused} had a status of 400 or more, and {broken} times a connection failed")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRINTED: &str = "\
+Running 1s test @ http://127.0.0.1:1
+Requests/sec:  22593.10
+{\"requests\":22594,\"seconds\":1.000041,\"p50\":2271.0,\"p99\":10198.0,\"max\":40000.0,\"refused\":0,\"broken\":0}
+";
+
+    #[test]
+    fn the_scripts_line_is_read() {
+        let answers = answers(PRINTED).unwrap();
+        assert!((answers.per_second() - 22593.07).abs() < 0.01, "{answers:?}");
+        assert_eq!((answers.p50, answers.p99, answers.max), (2271.0, 10198.0, 40000.0));
+        assert_eq!(answers.trouble(), None);
+    }
+
+    #[test]
+    fn what_is_no_line_of_the_scripts_gives_nothing() {
+        assert_eq!(answers("unable to connect to 127.0.0.1:1 Connection refused\n"), None);
+        assert_eq!(answers(""), None);
+    }
+
+    #[test]
+    fn any_wrong_answer_is_trouble() {
+        let wrong = answers(&PRINTED.replace("\"refused\":0", "\"refused\":7")).unwrap();
+        let said = wrong.trouble().unwrap();
+        assert_eq!(said, "of 22594 answers 7 had a status of 400 or more, and 0 times a connection failed");
+        assert!(answers(&PRINTED.replace("22594", "0")).unwrap().trouble().is_some(), "nobody answered");
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn listen(listener: TcpListener, primary: String, replica: String) ->
     Ok(server.disable_signals().listen(listener)?.run())
 }
 
-fn pool(url: &str) -> Pool<AsyncPgConnection> {
+/// Opens no connection yet.
+pub fn pool(url: &str) -> Pool<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
     // The default asks `SELECT 1` at every checkout, which costs a third.
     config.recycling_method = RecyclingMethod::Fast;

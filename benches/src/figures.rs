@@ -1,7 +1,10 @@
-//! The figures of one turn, and what is made of them: medians and ratios.
+//! The figures of one turn, and what is made of them: medians, ratios, a table.
+
+mod table;
 
 use serde_json::{Map, Value};
 
+pub use self::table::comparison;
 use crate::cost::CpuTime;
 use crate::wrk::Answers;
 
