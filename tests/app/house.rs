@@ -74,6 +74,18 @@ fn app() {
     check("archipelago-app", DependencyKind::Build, &expect!["archipelago-regions"]);
 }
 
+/// The app as anybody could write it without Archipelago, and the app itself beside it.
+#[test]
+fn benches() {
+    check(
+        "archipelago-benches",
+        DependencyKind::Normal,
+        &expect![
+            "actix-web archipelago archipelago-app archipelago-lab askama clap diesel diesel-async procfs reqwest rustls serde serde_json tokio tokio-postgres tracing-subscriber"
+        ],
+    );
+}
+
 #[test]
 fn nothing_needs_libpq() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();

@@ -1,0 +1,23 @@
+//! The app of this repository, as `archipelago serve` starts it, with its metrics and its log.
+
+use std::io;
+
+use archipelago_app::settings::Settings;
+use archipelago_app::{metrics, server};
+use tracing_subscriber::EnvFilter;
+
+use super::env_var;
+use crate::Failed;
+use crate::child::{announce, told_to_stop};
+
+pub(super) async fn serve() -> Result<(), Failed> {
+    let settings =
+        Settings::from_vars(&env_var).map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&settings.log)?).with_writer(io::stderr).init();
+    metrics::record()?;
+    let running = server::start(&settings).await?;
+    announce(running.address)?;
+    told_to_stop().await;
+    running.stop().await;
+    Ok(())
+}

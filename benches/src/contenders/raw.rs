@@ -1,0 +1,82 @@
+//! The limit: the same pages on tokio-postgres itself, one connection to each server for each worker, shared by all its requests.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Instant;
+
+use actix_web::dev::Server;
+use actix_web::error::{ErrorInternalServerError, ErrorNotFound, ErrorUnprocessableEntity};
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Data, Form, Path, get, post};
+use actix_web::{App, HttpResponse, HttpServer, Result};
+use archipelago_app::form::UserForm;
+use archipelago_app::paging::{Cursor, PAGE_SIZE, Page};
+use archipelago_app::routes;
+use archipelago_app::users::User;
+use archipelago_app::views::{IndexPage, ShowPage};
+use tokio_postgres::{Client, NoTls, Row, Statement};
+
+use super::{frame, page};
+
+/// A worker's connections, and the statements that are prepared on them. A client pipelines what is asked of it at the same time.
+struct Databases {
+    primary: Client,
+    insert: Statement,
+    replica: Client,
+    user: Statement,
+    list: Statement,
+}
+
+pub(super) fn listen(listener: TcpListener, primary: String, replica: String) -> io::Result<Server> {
+    let server = HttpServer::new(move || {
+        let (primary, replica) = (primary.clone(), replica.clone());
+        App::new()
+            .data_factory(move || connect(primary.clone(), replica.clone()))
+            .route("/users/{id}", get().to(show))
+            .route("/users", get().to(index))
+            .route("/users", post().to(create))
+    });
+    Ok(server.disable_signals().listen(listener)?.run())
+}
+
+async fn connect(primary: String, replica: String) -> Result<Databases, tokio_postgres::Error> {
+    let (primary, to_primary) = tokio_postgres::connect(&primary, NoTls).await?;
+    let (replica, to_replica) = tokio_postgres::connect(&replica, NoTls).await?;
+    // On the worker's own thread.
+    actix_web::rt::spawn(to_primary);
+    actix_web::rt::spawn(to_replica);
+    Ok(Databases {
+        insert: primary.prepare("INSERT INTO users (name, age) VALUES ($1, $2) RETURNING id").await?,
+        primary,
+        user: replica.prepare("SELECT id, name, age FROM users WHERE id = $1").await?,
+        list: replica.prepare("SELECT id, name, age FROM users ORDER BY id LIMIT $1").await?,
+        replica,
+    })
+}
+
+fn user(row: &Row) -> User {
+    User { id: row.get(0), name: row.get(1), age: row.get(2) }
+}
+
+async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse> {
+    let start = Instant::now();
+    let row = databases.replica.query_opt(&databases.user, &[&*id]).await.map_err(ErrorInternalServerError)?;
+    let user = row.as_ref().map(user).ok_or_else(|| ErrorNotFound("no such user"))?;
+    page(&ShowPage { frame: frame(start), user: &user })
+}
+
+async fn index(databases: Data<Databases>) -> Result<HttpResponse> {
+    let start = Instant::now();
+    let limit = i64::from(PAGE_SIZE) + 1;
+    let rows = databases.replica.query(&databases.list, &[&limit]).await.map_err(ErrorInternalServerError)?;
+    let found = Page::new(Cursor::default(), rows.iter().map(user).collect(), |user| user.id);
+    let [previous, next] = [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
+    page(&IndexPage { frame: frame(start), users: &found.rows, previous, next })
+}
+
+async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<HttpResponse> {
+    let user = form.user().map_err(|_| ErrorUnprocessableEntity("no such age, or no name"))?;
+    let created = databases.primary.query_one(&databases.insert, &[&user.name, &user.age]).await;
+    let id = created.map_err(ErrorInternalServerError)?.get(0);
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(id))).finish())
+}

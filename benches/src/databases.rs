@@ -1,0 +1,140 @@
+//! One primary and one replica on this machine, migrated and full of users, and what is asked of them beside the load.
+
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use archipelago::{DatabaseUrl, RepoSet};
+use archipelago_app::migrations;
+use archipelago_app::repos::Repos;
+use archipelago_lab::{Distances, Server, World};
+use tokio_postgres::{Client, NoTls};
+
+use crate::Failed;
+use crate::contenders::{PRIMARY_URL, replica_region, replica_url};
+
+/// For the replica to show what the primary has: far more than it takes.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Names that have to be escaped in HTML.
+const SEED: &str =
+    "INSERT INTO users (name, age) SELECT 'Zoë O''Neil & Co. ' || n, n % 151 FROM generate_series(1, $1::bigint) AS n";
+
+/// The servers. They stop with this value.
+pub struct Databases {
+    world: World,
+    /// The primary.
+    pub primary: Watched,
+    /// Its replica.
+    pub replica: Watched,
+}
+
+/// A server, and a session of the superuser's that watches it.
+pub struct Watched {
+    session: Client,
+    /// The process that all others of the server come from.
+    pub postmaster: i32,
+}
+
+impl Databases {
+    /// Starts the servers so far apart, and makes so many users.
+    ///
+    /// # Errors
+    /// When there is no `PostgreSQL`, or it does not start.
+    pub async fn start(distances: Distances, users: u32) -> Result<Self, Failed> {
+        let world = World::builder().primary(Repos::PRIMARY.code).replicas([replica_region()]).distances(distances);
+        let world = world.start().await?;
+        let url: DatabaseUrl = world.primary().url().parse()?;
+        migrations::run(&url).await?;
+        let owner = world.primary().client().await?;
+        owner.execute(SEED, &[&i64::from(users)]).await?;
+        owner.batch_execute("VACUUM (ANALYZE) users").await?;
+        let (primary, replica) = (Watched::new(world.primary()).await?, Watched::new(replica(&world)?).await?);
+        let databases = Self { world, primary, replica };
+        databases.settle().await?;
+        Ok(databases)
+    }
+
+    /// Waits until the replica has replayed all that the primary has.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn settle(&self) -> Result<(), Failed> {
+        let position = self.world.primary().position().await?;
+        Ok(replica(&self.world)?.wait_until_replayed(position, PATIENCE).await?)
+    }
+
+    /// The environment of a contender, which runs beside the replica.
+    ///
+    /// # Errors
+    /// None but those of [`vars_from`](Self::vars_from).
+    pub fn vars(&self) -> Result<[(String, String); 6], Failed> {
+        self.vars_from(replica_region())
+    }
+
+    /// The environment of a contender that stands at `place`, and takes that for the replica's region all the same.
+    ///
+    /// # Errors
+    /// When there is no free port for a line.
+    pub fn vars_from(&self, place: &str) -> Result<[(String, String); 6], Failed> {
+        let region = replica_region();
+        let seen = |server: &Server| server.url_from(place);
+        Ok([
+            (PRIMARY_URL.to_owned(), seen(self.world.primary())?),
+            (replica_url(), seen(replica(&self.world)?)?),
+            ("FLY_REGION".to_owned(), region.to_owned()),
+            ("PORT".to_owned(), "0".to_owned()),
+            ("METRICS_PORT".to_owned(), "0".to_owned()),
+            ("SECRET_KEY".to_owned(), "5ec2e7".repeat(11)[..64].to_owned()),
+        ])
+    }
+
+    /// Stops the servers.
+    ///
+    /// # Errors
+    /// When one does not stop.
+    pub async fn stop(self) -> Result<(), Failed> {
+        Ok(self.world.shutdown().await?)
+    }
+
+    /// What the servers and the machine are, for a heading.
+    ///
+    /// # Errors
+    /// When the primary does not answer.
+    pub async fn description(&self) -> Result<String, Failed> {
+        let asked = ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers"];
+        let mut words = Vec::new();
+        for name in asked {
+            let row = self.primary.session.query_one("SELECT current_setting($1)", &[&name]).await?;
+            words.push(format!("{name} = {}", row.get::<_, &str>(0)));
+        }
+        let cores = available_parallelism().map_or(0, usize::from);
+        let optimized = if cfg!(debug_assertions) { "\nNot optimized: use `cargo run --release`." } else { "" };
+        Ok(format!(
+            "{}. With fsync off a commit waits for no disk.\nClient, programs and servers share {cores} cores.{optimized}",
+            words.join(", ")
+        ))
+    }
+}
+
+impl Watched {
+    async fn new(server: &Server) -> Result<Self, Failed> {
+        let (session, connection) = tokio_postgres::connect(&server.admin_url(), NoTls).await?;
+        tokio::spawn(connection);
+        let backend: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        let postmaster = procfs::process::Process::new(backend)?.stat()?.ppid;
+        Ok(Self { session, postmaster })
+    }
+
+    /// How many connections applications have open.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn connections(&self) -> Result<i64, Failed> {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> current_user";
+        Ok(self.session.query_one(count, &[]).await?.get(0))
+    }
+}
+
+fn replica(world: &World) -> Result<&Server, Failed> {
+    Ok(world.replicas().next().ok_or("the lab has no replica")?)
+}

@@ -1,0 +1,74 @@
+//! What `load` may be told, and what it asks the contenders for.
+
+use std::path::PathBuf;
+
+use clap::builder::TypedValueParser;
+use clap::{Args, ValueEnum};
+
+use crate::contenders::Contender;
+
+/// How to measure.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// How often every contender has its turn.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
+    pub rounds: usize,
+    /// For how long each turn is measured, in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// For how long before that, in seconds: connections are opened, statements prepared.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub warm_up: u64,
+    /// Connections of the client, each with one request at a time.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+    /// How many users there are.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub users: u32,
+    /// Only these workloads.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Workload::value_variants().to_vec(), hide_default_value = true)]
+    pub only: Vec<Workload>,
+    /// Only these contenders.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contender::value_variants().to_vec(), hide_default_value = true)]
+    pub contenders: Vec<Contender>,
+    /// Also write every figure as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What the client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// The page of one user at random.
+    User,
+    /// The first page of the list.
+    List,
+    /// A form that creates a user.
+    Create,
+    /// Of twenty requests nineteen for one user's page, and one that creates a user.
+    Mixed,
+}
+
+impl Workload {
+    /// Its name, as in arguments, and that of its script.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::List => "list",
+            Self::Create => "create",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// What is asked for, in words.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::User => "GET /users/{id}, one user at random",
+            Self::List => "GET /users, the first page of the list",
+            Self::Create => "POST /users, one more user",
+            Self::Mixed => "95 % GET /users/{id}, 5 % POST /users",
+        }
+    }
+}

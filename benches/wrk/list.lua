@@ -1,0 +1,4 @@
+-- The list's first page.
+require "answers"
+
+wrk.path = "/users"

@@ -1,0 +1,12 @@
+-- Of twenty requests nineteen for one user's page, and one that creates a user. The argument is the number of users.
+require "answers"
+local requests = require "requests"
+
+function init(args)
+  requests.make(tonumber(args[1]))
+end
+
+function request()
+  if math.random(20) == 1 then return requests.create end
+  return requests.user()
+end

@@ -1,0 +1,18 @@
+-- The requests that the scripts put together. Formatting each anew would cost the client more than sending it.
+local requests = {}
+local users, head, tail
+
+-- For users with the ids from 1 to `count`.
+function requests.make(count)
+  users = count
+  head, tail = wrk.format("GET", "/users/{id}"):match("^(.*){id}(.*)$")
+  local form = { ["content-type"] = "application/x-www-form-urlencoded" }
+  requests.create = wrk.format("POST", "/users", form, "user%5Bname%5D=Ada+Lovelace&user%5Bage%5D=36")
+end
+
+-- The page of one user at random.
+function requests.user()
+  return head .. math.random(users) .. tail
+end
+
+return requests
