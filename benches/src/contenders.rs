@@ -6,6 +6,7 @@ pub mod raw;
 
 use std::env::{self, VarError};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use ::archipelago::{Reason, RepoSet, Role, ServedBy};
@@ -29,6 +30,15 @@ pub enum Contender {
     Raw,
     /// The app of this repository.
     Archipelago,
+    /// The same, with each read on a connection that it checks out.
+    ArchipelagoCheckout,
+}
+
+/// Connections of all workers together, as many as the hand-written program may open: Actix has a worker for each core.
+#[must_use]
+pub fn pool_size() -> u32 {
+    let workers = available_parallelism().map_or(1, usize::from);
+    hand_written::POOL_SIZE.saturating_mul(u32::try_from(workers).unwrap_or(1))
 }
 
 /// The variable with the primary's URL.
@@ -54,6 +64,7 @@ impl Contender {
             Self::HandWritten => "hand-written",
             Self::Raw => "raw",
             Self::Archipelago => "archipelago",
+            Self::ArchipelagoCheckout => "archipelago-checkout",
         }
     }
 
@@ -68,8 +79,8 @@ impl Contender {
     /// # Errors
     /// When it cannot start.
     pub async fn serve(self) -> Result<(), Failed> {
-        if self == Self::Archipelago {
-            return archipelago::serve().await;
+        if matches!(self, Self::Archipelago | Self::ArchipelagoCheckout) {
+            return archipelago::serve(self == Self::Archipelago).await;
         }
         let (primary, replica) = (env::var(PRIMARY_URL)?, env::var(replica_url())?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

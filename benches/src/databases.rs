@@ -10,7 +10,7 @@ use archipelago_lab::{Distances, Server, World};
 use tokio_postgres::{Client, NoTls};
 
 use crate::Failed;
-use crate::contenders::{PRIMARY_URL, replica_region, replica_url};
+use crate::contenders::{PRIMARY_URL, pool_size, replica_region, replica_url};
 
 /// For the replica to show what the primary has: far more than it takes.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -67,7 +67,7 @@ impl Databases {
     ///
     /// # Errors
     /// None but those of [`vars_from`](Self::vars_from).
-    pub fn vars(&self) -> Result<[(String, String); 6], Failed> {
+    pub fn vars(&self) -> Result<[(String, String); 7], Failed> {
         self.vars_from(replica_region())
     }
 
@@ -75,13 +75,14 @@ impl Databases {
     ///
     /// # Errors
     /// When there is no free port for a line.
-    pub fn vars_from(&self, place: &str) -> Result<[(String, String); 6], Failed> {
+    pub fn vars_from(&self, place: &str) -> Result<[(String, String); 7], Failed> {
         let region = replica_region();
         let seen = |server: &Server| server.url_from(place);
         Ok([
             (PRIMARY_URL.to_owned(), seen(self.world.primary())?),
             (replica_url(), seen(replica(&self.world)?)?),
             ("FLY_REGION".to_owned(), region.to_owned()),
+            ("POOL_SIZE".to_owned(), pool_size().to_string()),
             ("PORT".to_owned(), "0".to_owned()),
             ("METRICS_PORT".to_owned(), "0".to_owned()),
             ("SECRET_KEY".to_owned(), "5ec2e7".repeat(11)[..64].to_owned()),

@@ -5,6 +5,8 @@ mod world {
     pub mod reading_and_writing;
     #[cfg(feature = "actix")]
     pub mod replay;
+    pub mod round_trips;
     pub mod shared;
+    pub mod sharing;
     pub mod tls;
 }

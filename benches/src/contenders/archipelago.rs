@@ -10,9 +10,12 @@ use super::env_var;
 use crate::Failed;
 use crate::child::{announce, told_to_stop};
 
-pub(super) async fn serve() -> Result<(), Failed> {
-    let settings =
+pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
+    let mut settings =
         Settings::from_vars(&env_var).map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    if !sharing {
+        settings.databases = settings.databases.without_sharing();
+    }
     tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&settings.log)?).with_writer(io::stderr).init();
     metrics::record()?;
     let running = server::start(&settings).await?;

@@ -24,7 +24,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{frame, page};
 
 /// Of each worker to each server.
-const POOL_SIZE: u32 = 8;
+pub const POOL_SIZE: u32 = 8;
 
 struct Databases {
     primary: Pool<AsyncPgConnection>,

@@ -20,7 +20,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::Failed;
 use crate::contenders::hand_written::pool;
-use crate::contenders::{Contender, PRIMARY_URL, replica_url, until_told};
+use crate::contenders::{Contender, PRIMARY_URL, pool_size, replica_url, until_told};
 
 archipelago::repos! { primary home; replica near }
 
@@ -40,8 +40,14 @@ pub async fn serve(contender: Contender) -> Result<(), Failed> {
     let server = match contender {
         Contender::HandWritten => pools(listener, replica)?,
         Contender::Raw => pipelined(listener, replica)?,
-        Contender::Archipelago => {
-            let settings = Settings::single_database::<Repos>(&primary)?.with_url("near", &replica)?.in_region("near");
+        Contender::Archipelago | Contender::ArchipelagoCheckout => {
+            let mut settings = Settings::single_database::<Repos>(&primary)?
+                .with_url("near", &replica)?
+                .in_region("near")
+                .with_pool_size(pool_size());
+            if contender == Contender::ArchipelagoCheckout {
+                settings = settings.without_sharing();
+            }
             repos(listener, Repos::connect(&settings).await?)?
         }
     };

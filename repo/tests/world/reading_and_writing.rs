@@ -257,3 +257,60 @@ async fn futures_are_send() {
     spawnable(repos.primary().execute(diesel::delete(users::table))).await.unwrap();
     spawnable(repos.shutdown()).await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_failed_is_not_committed_whatever_its_closure_says() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "swallowed").await).await.unwrap();
+    let swallowed = repos.primary().transaction(async |connection| {
+        diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36))).execute(connection).await?;
+        let _ = diesel::sql_query("SELECT 1 / 0").execute(connection).await;
+        Ok::<_, Error>(())
+    });
+    let error = swallowed.await.unwrap_err();
+    assert!(error.to_string().contains("current transaction is aborted"), "{error}");
+    assert_eq!(repos.primary().reads(archipelago::Reason::Primary).get_result::<i64>(users::table.count()).await.unwrap(), 0);
+}
+
+/// Diesel asks the server for the number of such a type before it sends the statement, and the question for the position must not
+/// overtake it.
+#[tokio::test]
+async fn the_position_is_behind_a_write_with_a_type_of_the_databases_own() {
+    use diesel::serialize::{IsNull, Output, ToSql};
+
+    #[derive(diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+    #[diesel(postgres_type(name = "mood"))]
+    struct SqlMood;
+
+    #[derive(Debug, diesel::expression::AsExpression)]
+    #[diesel(sql_type = SqlMood)]
+    struct Happy;
+
+    impl ToSql<SqlMood, diesel::pg::Pg> for Happy {
+        fn to_sql(&self, out: &mut Output<diesel::pg::Pg>) -> diesel::serialize::Result {
+            std::io::Write::write_all(out, b"happy")?;
+            Ok(IsNull::No)
+        }
+    }
+
+    diesel::table! {
+        use diesel::sql_types::BigInt;
+        use super::SqlMood;
+        moods (id) { id -> BigInt, mood -> SqlMood }
+    }
+
+    let world = new_world().await;
+    let settings = database(&world, "types").await;
+    let repos = Repos::connect(&settings).await.unwrap();
+    repos.primary().execute(diesel::sql_query("CREATE TYPE mood AS ENUM ('happy')")).await.unwrap();
+    let table = "CREATE TABLE moods (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood NOT NULL)";
+    repos.primary().execute(diesel::sql_query(table)).await.unwrap();
+    repos.shutdown().await;
+
+    // Connections that know the position's statement, and not yet the type.
+    let repos = Repos::connect(&settings.with_pool_size(1)).await.unwrap();
+    let before = insert(&repos, "Ada").await;
+    let happy = diesel::insert_into(moods::table).values(moods::mood.eq(Happy));
+    let position = repos.primary().execute(happy).await.unwrap().position.unwrap();
+    assert!(position > before, "{position} is behind {before}");
+}
