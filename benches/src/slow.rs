@@ -155,6 +155,9 @@ mod tests {
     fn a_row_for_each_with_the_medians_of_its_rounds() {
         let round = |p99| [1999.6, 0.511, p99, 9.0, 0.0, 16.0];
         let rows = [((Contender::HandWritten, 2000, 1), vec![round(7.0), round(1.25), round(2.5)])];
-        expect![[""]].assert_eq(&table(rows.into_iter()));
+        expect![[r#"
+            CONTENDER     RATE  SLOW  REQ/S  P50 ms  P99 ms  MAX ms  ERRORS  CONNECTIONS
+            hand-written  2000   1 %   2000    0.51    2.50     9.0       0           16
+        "#]].assert_eq(&table(rows.into_iter()));
     }
 }
