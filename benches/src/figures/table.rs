@@ -40,6 +40,7 @@ mod tests {
             hand-written        25900    2.31    9.87        27.2       24.5        12.0           0          16
             raw                 47400    1.28   10.00        17.7        9.7        11.2           2           2
             raw / hand-written   1.83    0.55    1.01        0.65       0.40        0.93           -        0.12
-        "#]].assert_eq(&comparison(&rows, [(1, 0)]));
+        "#]]
+        .assert_eq(&comparison(&rows, [(1, 0)]));
     }
 }
