@@ -7,6 +7,8 @@ use archipelago::{DatabaseUrl, RepoSet};
 use archipelago_app::migrations;
 use archipelago_app::repos::Repos;
 use archipelago_lab::{Distances, Server, World};
+use procfs::Current;
+use procfs::process::Process;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Failed;
@@ -110,8 +112,10 @@ impl Databases {
         }
         let cores = available_parallelism().map_or(0, usize::from);
         let optimized = if cfg!(debug_assertions) { "\nNot optimized: use `cargo run --release`." } else { "" };
+        let busy = procfs::LoadAverage::current()?.one;
         Ok(format!(
-            "{}. With fsync off a commit waits for no disk.\nClient, programs and servers share {cores} cores.{optimized}",
+            "{}. With fsync off a commit waits for no disk.\nClient, programs and servers share {cores} cores, on which {busy:.1} \
+             processes ran in the minute before (load average).{optimized}",
             words.join(", ")
         ))
     }
@@ -122,7 +126,7 @@ impl Watched {
         let (session, connection) = tokio_postgres::connect(&server.admin_url(), NoTls).await?;
         tokio::spawn(connection);
         let backend: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-        let postmaster = procfs::process::Process::new(backend)?.stat()?.ppid;
+        let postmaster = Process::new(backend)?.stat()?.ppid;
         Ok(Self { session, postmaster })
     }
 

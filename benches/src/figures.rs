@@ -77,9 +77,13 @@ impl Figures {
     }
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+/// The middle one, or halfway between the two in the middle; no number of nothing.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;
+    if numbers.is_empty() {
+        return f64::NAN;
+    }
     if numbers.len() % 2 == 1 { numbers[middle] } else { f64::midpoint(numbers[middle - 1], numbers[middle]) }
 }
 

@@ -35,6 +35,12 @@ mod tests {
             ("hand-written".to_owned(), Figures([25_900.4, 2.31, 9.871, 27.2, 24.5, 12.0, 0.0, 16.0])),
             ("raw".to_owned(), Figures([47_400.0, 1.28, 10.0, 17.7, 9.7, 11.2, 2.0, 2.0])),
         ];
-        expect![[""]].assert_eq(&comparison(&rows, [(1, 0)]));
+        expect![[r#"
+                                REQ/S  P50 ms  P99 ms  APP CPU µs  PG CPU µs  MEMORY MiB  TO PRIMARY  TO REPLICA
+            hand-written        25900    2.31    9.87        27.2       24.5        12.0           0          16
+            raw                 47400    1.28   10.00        17.7        9.7        11.2           2           2
+            raw / hand-written   1.83    0.55    1.01        0.65       0.40        0.93           -        0.12
+        "#]]
+        .assert_eq(&comparison(&rows, [(1, 0)]));
     }
 }
