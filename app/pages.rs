@@ -12,7 +12,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CacheControl, CacheDirective, ContentType};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use archipelago::actix::Trace;
@@ -22,6 +22,9 @@ use crate::failure::Failure;
 use crate::notice::Notice;
 use crate::repos::Repos;
 use crate::views::{Frame, Served};
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What the frame of a page tells its visitor, collected from the request.
 pub struct Visit {
@@ -50,7 +53,7 @@ impl Visit {
     /// When the page cannot be rendered.
     pub fn page(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse, Failure> {
         let mut response = HttpResponse::build(status);
-        response.content_type(ContentType::html()).insert_header(CacheControl(vec![CacheDirective::NoStore]));
+        response.insert_header((CONTENT_TYPE, HTML)).insert_header((CACHE_CONTROL, NO_STORE));
         if self.notice.is_some() {
             response.cookie(Notice::removal());
         }
