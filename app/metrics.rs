@@ -40,7 +40,8 @@ type RequestLabels = (&'static str, String, Option<StatusCode>);
 /// Region, role and reason.
 type DatabaseLabels = [&'static str; 3];
 
-/// Begins to record; what is counted before is lost. Needs a Tokio runtime.
+/// Begins to record. Call it before a server starts: a worker that counted before goes on counting into nothing. Needs a Tokio
+/// runtime.
 ///
 /// # Errors
 /// When something else in this process records already.
