@@ -9,6 +9,7 @@ pub mod failure;
 pub mod form;
 #[cfg(feature = "lab")]
 pub mod local;
+pub mod log;
 pub mod metrics;
 pub mod migrations;
 pub mod notice;

@@ -1,17 +1,19 @@
 //! What Prometheus reads on the second port, which is not public.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use archipelago::actix::{FLY_REPLAY, Trace};
 use archipelago::{RepoSet, ServedBy};
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use crate::repos::Repos;
@@ -25,7 +27,21 @@ const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /// How often what was recorded is put into the buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Begins to record. Needs a Tokio runtime.
+thread_local! {
+    /// What this worker has counted before. To find a series by its labels costs ten times what adding to it does.
+    static REQUESTS: RefCell<HashMap<RequestLabels, Histogram>> = RefCell::default();
+    static DATABASES: RefCell<HashMap<DatabaseLabels, (Counter, Histogram)>> = RefCell::default();
+}
+
+/// Method, route and status; no status where the request was handed to the primary's region: that has not failed, and is counted
+/// there.
+type RequestLabels = (&'static str, String, Option<StatusCode>);
+
+/// Region, role and reason.
+type DatabaseLabels = [&'static str; 3];
+
+/// Begins to record. Call it before a server starts: a worker that counted before goes on counting into nothing. Needs a Tokio
+/// runtime.
 ///
 /// # Errors
 /// When something else in this process records already.
@@ -78,17 +94,30 @@ pub async fn count_requests(
     let response = next.call(request).await?;
     // The pattern and not the path: one series for all users.
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-    // What was handed to the primary's region has not failed, and is counted there.
     let is_replay = response.headers().contains_key(FLY_REPLAY);
-    let status = if is_replay { "replay".to_owned() } else { response.status().as_str().to_owned() };
-    let method = known(response.request().method());
-    histogram!("http_request_seconds", "method" => method, "route" => route, "status" => status).record(start.elapsed());
+    let labels = (known(response.request().method()), route, (!is_replay).then_some(response.status()));
+    REQUESTS.with_borrow_mut(|series| series.entry(labels).or_insert_with_key(request_series).record(start.elapsed()));
     if let Some((ServedBy { region, role, reason }, elapsed)) = Trace::of(response.request()).served() {
-        let labels = [("region", region), ("role", role.as_str()), ("reason", reason.as_str())];
-        counter!("archipelago_requests_total", &labels).increment(1);
-        histogram!("archipelago_database_seconds", "region" => region).record(elapsed);
+        DATABASES.with_borrow_mut(|series| {
+            let labels = [region, role.as_str(), reason.as_str()];
+            let (count, seconds) = series.entry(labels).or_insert_with_key(database_series);
+            count.increment(1);
+            seconds.record(elapsed);
+        });
     }
     Ok(response)
+}
+
+fn request_series((method, route, status): &RequestLabels) -> Histogram {
+    let status = status.map_or("replay".to_owned(), |status| status.as_str().to_owned());
+    histogram!("http_request_seconds", "method" => *method, "route" => route.clone(), "status" => status)
+}
+
+fn database_series(&[region, role, reason]: &DatabaseLabels) -> (Counter, Histogram) {
+    (
+        counter!("archipelago_requests_total", "region" => region, "role" => role, "reason" => reason),
+        histogram!("archipelago_database_seconds", "region" => region),
+    )
 }
 
 /// A client may send any word as a method; each would be a series for ever.

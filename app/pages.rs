@@ -7,13 +7,14 @@ pub mod regions;
 pub mod style;
 pub mod users;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CacheControl, CacheDirective, ContentType};
-use actix_web::web::Data;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use archipelago::actix::Trace;
 use askama::Template;
@@ -22,6 +23,15 @@ use crate::failure::Failure;
 use crate::notice::Notice;
 use crate::repos::Repos;
 use crate::views::{Frame, Served};
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+thread_local! {
+    /// A worker writes its pages into the same memory, one after another: HTTP/1 has copied the last one by then. Where it has not
+    /// been sent yet, the next one gets memory of its own.
+    static PAGE: RefCell<BytesMut> = RefCell::default();
+}
 
 /// What the frame of a page tells its visitor, collected from the request.
 pub struct Visit {
@@ -50,11 +60,15 @@ impl Visit {
     /// When the page cannot be rendered.
     pub fn page(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse, Failure> {
         let mut response = HttpResponse::build(status);
-        response.content_type(ContentType::html()).insert_header(CacheControl(vec![CacheDirective::NoStore]));
+        response.insert_header((CONTENT_TYPE, HTML)).insert_header((CACHE_CONTROL, NO_STORE));
         if self.notice.is_some() {
             response.cookie(Notice::removal());
         }
-        Ok(response.body(page.render()?))
+        let text = PAGE.with_borrow_mut(|text| {
+            text.clear();
+            page.render_into(text).map(|()| text.split().freeze())
+        })?;
+        Ok(response.body(text))
     }
 }
 

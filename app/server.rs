@@ -12,6 +12,7 @@ use archipelago::actix::{Key, answer_for};
 use archipelago::{ServedBy, SettingError};
 use tokio::task::JoinHandle;
 
+use crate::log::request_span;
 use crate::metrics::{self, count_requests};
 use crate::origin::same_site_writes;
 use crate::pages::failure::error_pages;
@@ -141,7 +142,7 @@ fn app(
                 .add(("cross-origin-opener-policy", "same-origin")),
         )
         .wrap(from_fn(count_requests))
-        .wrap(tracing_actix_web::TracingLogger::default())
+        .wrap(from_fn(request_span))
 }
 
 /// Listens before anything else starts, so that a taken port is reported at once, by the variable that names it.

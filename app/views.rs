@@ -167,7 +167,7 @@ impl FormTarget {
     fn action(self) -> String {
         match self {
             Self::New => routes::USERS.to_owned(),
-            Self::Edit { id } => routes::user(id),
+            Self::Edit { id } => routes::user(id).to_string(),
         }
     }
 

@@ -47,7 +47,7 @@ pub(crate) async fn create(writer: Writer, visit: Visit, form: web::Form<UserFor
         Err(errors) => return refused(&visit, FormTarget::New, &form, errors),
     };
     match writes::create(&writer, &user).await {
-        Ok(user) => Ok(redirect(routes::user(user.id), Notice::Created)),
+        Ok(user) => Ok(redirect(routes::user(user.id).to_string(), Notice::Created)),
         Err(error) => not_saved(&visit, FormTarget::New, &form, error),
     }
 }
@@ -67,7 +67,7 @@ pub(crate) async fn update(writer: Writer, visit: Visit, id: web::Path<i64>, for
         Err(errors) => return refused(&visit, target, &form, errors),
     };
     match writes::update(&writer, *id, &changes).await {
-        Ok(Some(user)) => Ok(redirect(routes::user(user.id), Notice::Updated)),
+        Ok(Some(user)) => Ok(redirect(routes::user(user.id).to_string(), Notice::Updated)),
         Ok(None) => Err(Failure::NoSuchUser),
         Err(error) => not_saved(&visit, target, &form, error),
     }
