@@ -18,7 +18,8 @@ pub struct User {
 
 /// A user who is not in the database yet.
 #[derive(Clone, Debug, PartialEq, Eq, Insertable)]
-#[diesel(table_name = users)]
+// With a default for what is not there Diesel would prepare the INSERT anew each time.
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct NewUser {
     /// 1 to [`MAX_NAME`] characters.
     pub name: String,

@@ -76,5 +76,5 @@ async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<Http
     let mut primary = databases.primary.get().await.map_err(ErrorServiceUnavailable)?;
     let created = diesel::insert_into(users::table).values(&user).returning(User::as_returning());
     let created: User = created.get_result(&mut primary).await.map_err(ErrorInternalServerError)?;
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(created.id))).finish())
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(created.id).to_string())).finish())
 }

@@ -78,5 +78,5 @@ async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<Http
     let user = form.user().map_err(|_| ErrorUnprocessableEntity("no such age, or no name"))?;
     let created = databases.primary.query_one(&databases.insert, &[&user.name, &user.age]).await;
     let id = created.map_err(ErrorInternalServerError)?.get(0);
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(id))).finish())
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(id).to_string())).finish())
 }

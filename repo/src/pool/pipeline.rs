@@ -14,7 +14,7 @@ use crate::question::{Ping, Question};
 
 /// How much longer than the quickest answer one may take before the connection counts as held up: some hundred quick queries, and
 /// little beside what a visitor notices.
-const PATIENCE: Duration = Duration::from_millis(2);
+pub(super) const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A shared connection, and what the server still owes on it.
 pub(super) struct Pipeline {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::lock;
-use super::pipeline::{Pipeline, Standing, Ticket};
+use super::pipeline::{PATIENCE, Pipeline, Standing, Ticket};
+use crate::Error;
 use crate::connect::{ConnectError, Connector};
 use crate::question::Question;
-use crate::Error;
 
 /// Questions that one connection may owe answers to, on average. More callers than that wait for a place.
 const DEPTH: usize = 64;
@@ -175,24 +175,40 @@ impl Shared {
         free
     }
 
-    /// Opens a connection while others go on working.
+    /// Opens a connection while others go on working, if they are still held up a moment later: a thread that was busy itself may
+    /// not have looked yet at answers that are there.
     fn open_another(&self, state: &mut State) {
-        if state.next_opening <= Instant::now() && !state.shut_down {
-            let _ = self.opening(state);
+        if state.opening.is_none() && !state.shut_down && state.next_opening <= Instant::now() {
+            let (connector, shared) = (self.connector.clone(), self.state.clone());
+            state.opening = Some(spawned(async move {
+                sleep(PATIENCE).await;
+                if lock(&shared).wants_another(connector.timeouts.lifetime) {
+                    return open(connector, shared).await;
+                }
+                lock(&shared).opening = None;
+                Ok(())
+            }));
         }
     }
 
     fn opening(&self, state: &mut State) -> Opening {
-        state.opening.get_or_insert_with(|| {
-            let task = tokio::spawn(open(self.connector.clone(), self.state.clone()));
-            async { task.await.unwrap_or_else(|stopped| Err(ConnectError::new(stopped))) }.boxed().shared()
-        }).clone()
+        state.opening.get_or_insert_with(|| spawned(open(self.connector.clone(), self.state.clone()))).clone()
     }
+}
+
+/// An attempt that goes on when whoever waits for it leaves.
+fn spawned(attempt: impl Future<Output = Result<(), ConnectError>> + Send + 'static) -> Opening {
+    let task = tokio::spawn(attempt);
+    async { task.await.unwrap_or_else(|stopped| Err(ConnectError::new(stopped))) }.boxed().shared()
 }
 
 impl State {
     fn free(&self) -> Option<&Arc<Pipeline>> {
         self.pipelines.iter().find(|pipeline| !pipeline.is_closed() && !pipeline.is_late())
+    }
+
+    fn wants_another(&self, lifetime: Duration) -> bool {
+        self.free().is_none_or(|pipeline| pipeline.is_older_than(lifetime))
     }
 }
 

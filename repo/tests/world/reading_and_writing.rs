@@ -253,6 +253,7 @@ async fn futures_are_send() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "send").await).await.unwrap();
     let read = spawnable(repos.replica_in("near").load::<User>(users::table.order(users::id)));
+    eprintln!("SIZE load {}", std::mem::size_of_val(&read));
     assert!(read.await.unwrap().is_empty());
     spawnable(repos.primary().execute(diesel::delete(users::table))).await.unwrap();
     spawnable(repos.shutdown()).await;
@@ -276,29 +277,6 @@ async fn a_transaction_that_failed_is_not_committed_whatever_its_closure_says() 
 /// overtake it.
 #[tokio::test]
 async fn the_position_is_behind_a_write_with_a_type_of_the_databases_own() {
-    use diesel::serialize::{IsNull, Output, ToSql};
-
-    #[derive(diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
-    #[diesel(postgres_type(name = "mood"))]
-    struct SqlMood;
-
-    #[derive(Debug, diesel::expression::AsExpression)]
-    #[diesel(sql_type = SqlMood)]
-    struct Happy;
-
-    impl ToSql<SqlMood, diesel::pg::Pg> for Happy {
-        fn to_sql(&self, out: &mut Output<diesel::pg::Pg>) -> diesel::serialize::Result {
-            std::io::Write::write_all(out, b"happy")?;
-            Ok(IsNull::No)
-        }
-    }
-
-    diesel::table! {
-        use diesel::sql_types::BigInt;
-        use super::SqlMood;
-        moods (id) { id -> BigInt, mood -> SqlMood }
-    }
-
     let world = new_world().await;
     let settings = database(&world, "types").await;
     let repos = Repos::connect(&settings).await.unwrap();
@@ -310,7 +288,34 @@ async fn the_position_is_behind_a_write_with_a_type_of_the_databases_own() {
     // Connections that know the position's statement, and not yet the type.
     let repos = Repos::connect(&settings.with_pool_size(1)).await.unwrap();
     let before = insert(&repos, "Ada").await;
-    let happy = diesel::insert_into(moods::table).values(moods::mood.eq(Happy));
+    let happy = diesel::insert_into(mood::moods::table).values(mood::moods::mood.eq(mood::Happy));
     let position = repos.primary().execute(happy).await.unwrap().position.unwrap();
     assert!(position > before, "{position} is behind {before}");
+}
+
+/// A type that only this database has.
+mod mood {
+    use diesel::pg::Pg;
+    use diesel::serialize::{IsNull, Output, Result, ToSql};
+
+    #[derive(diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+    #[diesel(postgres_type(name = "mood"))]
+    pub struct Mood;
+
+    #[derive(Debug, diesel::expression::AsExpression)]
+    #[diesel(sql_type = Mood)]
+    pub struct Happy;
+
+    impl ToSql<Mood, Pg> for Happy {
+        fn to_sql(&self, out: &mut Output<Pg>) -> Result {
+            std::io::Write::write_all(out, b"happy")?;
+            Ok(IsNull::No)
+        }
+    }
+
+    diesel::table! {
+        use diesel::sql_types::BigInt;
+        use super::Mood;
+        moods (id) { id -> BigInt, mood -> Mood }
+    }
 }

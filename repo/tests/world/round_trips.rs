@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use archipelago::{Error, Position};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -97,6 +96,8 @@ async fn a_write_and_its_position_are_one_round_trip() {
 
 #[tokio::test]
 async fn a_transaction_saves_the_round_trips_that_it_can() -> Result<(), Error> {
+    use diesel_async::RunQueryDsl;
+
     let (counter, repos) = counted("trips_of_a_transaction").await;
     let two = async || {
         let two = repos.primary().transaction(async |connection| {
