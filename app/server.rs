@@ -10,6 +10,7 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpServer, web};
 use archipelago::actix::{Key, answer_for};
 use archipelago::{ServedBy, SettingError};
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
 use crate::log::request_span;
@@ -26,6 +27,10 @@ const CONTENT_SECURITY_POLICY: &str =
 
 /// A user's form is far smaller.
 const MAX_FORM: usize = 16 * 1024;
+
+/// Connections that may wait to be taken. The standard library's 128 are fewer than a crowd brings at once, and who finds no room
+/// tries again after a second.
+const BACKLOG: u32 = 4096;
 
 /// For requests in flight to end after a signal: longer than one statement may take.
 const SHUTDOWN_SECONDS: u64 = 15;
@@ -145,12 +150,21 @@ fn app(
         .wrap(from_fn(request_span))
 }
 
-/// Listens before anything else starts, so that a taken port is reported at once, by the variable that names it.
+/// Listens before anything else starts, so that a taken port is reported at once, by the variable that names it. Needs a Tokio
+/// runtime.
 ///
 /// # Errors
 /// When the port is taken.
 pub fn listen(settings: &Settings, port: u16, variable: &'static str) -> Result<(SocketAddr, TcpListener), StartError> {
     let address = SocketAddr::new(settings.host, port);
-    let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let bound = bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
     bound.map_err(|reason| StartError::Listen { address, reason, variable })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As the standard library does: a restart need not wait for the last connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
