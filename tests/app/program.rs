@@ -10,6 +10,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use expect_test::{Expect, expect};
 use reqwest::StatusCode;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::interval;
@@ -148,6 +149,21 @@ async fn a_signal_ends_it_in_order() {
         serving.signal(signal).await;
         assert!(serving.child.wait().await.unwrap().success(), "{signal}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_which_request_failed() {
+    let mut vars = environment(shared_world().await, "log").await;
+    vars.insert("RUST_LOG".to_owned(), "error".to_owned());
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Not on Fly, a start would migrate at the primary: it is the replica that is away.
+    vars.insert(archipelago::override_variable(first_replica()), format!("postgres://app:hunter2@{closed}/app"));
+    let mut serving = Serving::start(&[], &vars, LISTENING).await;
+    let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
+    assert_eq!(Page::of(visitor().get(serving.url("/users/7?x=1"))).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let line = tokio::time::timeout(DEADLINE, log.next_line()).await.unwrap().unwrap().unwrap();
+    assert!(line.contains("request{method=GET url=/users/7?x=1}") && line.contains("a request failed"), "{line}");
+    assert!(line.contains("Connection refused") && !line.contains("hunter2"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
