@@ -66,7 +66,7 @@ pub fn record() -> Result<(), BuildError> {
     );
     metrics::describe_gauge!("archipelago_pool_connections", "Open connections of this instance to a region");
     metrics::describe_gauge!("archipelago_pool_idle_connections", "Open connections that nobody uses");
-    metrics::describe_gauge!("archipelago_pool_size", "The most connections that a pool may open");
+    metrics::describe_gauge!("archipelago_pool_size", "POOL_SIZE, which the workers divide among them");
     Ok(())
 }
 

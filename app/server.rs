@@ -75,7 +75,8 @@ pub enum StartError {
 pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
-    let repos = Arc::new(Repos::connect(&settings.databases).await?);
+    // Each worker opens its own connections, while it serves already.
+    let repos = Arc::new(Repos::new(&settings.databases)?);
     let (key, set) = (settings.key.0.clone(), repos.clone());
     // Signals stop the whole program in order, in `cli::serve`; Actix alone would cut requests off at Ctrl-C.
     let pages = HttpServer::new(move || app(set.clone(), key.clone()))

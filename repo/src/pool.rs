@@ -26,10 +26,14 @@ use crate::{DatabaseUrl, Error, RegionInfo, Settings, Timeouts};
 ///
 /// Nothing is opened before the first query. Every thread that asks opens connections of its own, which live on that thread's
 /// runtime: an Actix worker never waits for another one's lock, nor wakes another thread. `POOL_SIZE` is divided among the cores
-/// of the machine, and each thread has one connection at least.
+/// of the machine; a thread may open its share, but two at least, to share among its reads, and as many to check out. Where all of
+/// them are in use that is `2 × POOL_SIZE`, and a little more where the cores do not divide it.
 ///
-/// A single read shares a connection with the other reads of its thread, pipelined; usually one connection carries them all, and
-/// others are opened while a slow query holds it up. Transactions and writes check out a connection for themselves.
+/// A single read shares a connection with the other reads of its thread, pipelined. Usually one connection carries them all. While
+/// a slow query holds it up, others are opened, and a read that stands behind it is sent on one of them as well: so a read that
+/// does something (a function that notifies, say) may do it twice, and the future of a read that has begun wants to be polled until
+/// it is done, or dropped; left lying it holds up its neighbours. Transactions, writes, raw SQL and reads with an
+/// [`sql`](diesel::dsl::sql) fragment, which Diesel prepares anew each time, check out a connection for themselves.
 ///
 /// A connection that broke is not used again, and the next caller opens a new one: a server that comes back is used again without
 /// a restart. The session of a pool for reading is read-only, at the primary too: what a replica would refuse fails on a single
@@ -70,7 +74,7 @@ pub struct PoolState {
     pub connections: u32,
     /// Open connections that nobody uses.
     pub idle: u32,
-    /// What `POOL_SIZE` allows.
+    /// `POOL_SIZE`.
     pub size: u32,
 }
 
@@ -144,7 +148,7 @@ impl Pool {
 
     /// Asks one question: on a connection that is shared with others where this pool reads, else on one of its own.
     pub(crate) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
-        if self.sharing && self.access() == Access::Read {
+        if self.sharing && self.access() == Access::Read && lock(question).is_prepared_once() {
             self.part()?.shared.ask(question).await
         } else {
             let ask = async |connection: &mut AsyncPgConnection| {
@@ -181,10 +185,10 @@ impl Pool {
         Ok(part)
     }
 
-    /// What one thread may open.
+    /// What one thread may open. Two where more than one is allowed, so that one slow query is not everybody's.
     fn share(&self) -> u32 {
         let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
-        self.size.div_ceil(cores)
+        self.size.div_ceil(cores).max(self.size.min(2))
     }
 }
 

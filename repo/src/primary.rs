@@ -1,6 +1,5 @@
 //! The handle for writing. Only the primary's repo gives one.
 
-use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
@@ -107,29 +106,31 @@ impl<'a> Primary<'a> {
     {
         let mut lease = self.pool.checkout().await?;
         let (value, position) = lease.transaction(async |connection| written(connection, work).await).await?;
-        Ok(committed(value, position))
+        Ok(committed(value, position.map_err(Error::from)))
     }
 
     /// One round trip: the statement, which commits by itself, and behind it the question for the position.
     async fn write<Q: Write>(self, write: Q) -> Result<Committed<Q::Answer>, Error> {
         let mut lease = self.pool.checkout().await?;
-        let (value, position) = lease
-            .statement(async |connection| {
-                let connection = &*connection;
-                if write.is_sent_at_once() {
-                    Ok(join(write.send(connection), position::after_commit(connection)).await)
-                } else {
-                    let value = write.send(connection).await;
-                    Ok((value, position::after_commit(connection).await))
-                }
-            })
-            .await?;
+        let mut value = Err(Error::Timeout { region: self.pool.info().code, waited: self.pool.timeouts().answer() });
+        let position = lease.statement(async |connection| {
+            let connection = &*connection;
+            let position = position::after_commit(connection);
+            let write_it = async { value = write.send(connection).await };
+            if write.is_sent_at_once() {
+                Ok(join(write_it, position).await.1?)
+            } else {
+                write_it.await;
+                Ok(position.await?)
+            }
+        });
+        let position = position.await;
         Ok(committed(value?, position))
     }
 }
 
 /// The write is certain now, so a failing question for its position does not fail it.
-fn committed<T>(value: T, position: QueryResult<Position>) -> Committed<T> {
+fn committed<T>(value: T, position: Result<Position, Error>) -> Committed<T> {
     if let Err(error) = &position {
         tracing::warn!(%error, "committed, but the position of the commit is unknown");
     }

@@ -22,6 +22,10 @@ use crate::{Error, Position};
 pub(crate) trait Question: Send {
     type Answer: Send;
 
+    /// Whether it is prepared once on each connection. Otherwise Diesel prepares it each time, and for that round trip nobody else
+    /// can send anything down the connection.
+    fn is_prepared_once(&self) -> bool;
+
     /// Sends it down `connection`, behind whatever was sent before, when the future is first polled.
     fn send<'c>(
         &self,
@@ -79,6 +83,10 @@ impl<Q: LoadsAs<U>, U> Load<Q, U> {
 impl<Q: LoadsAs<U>, U: Send> Question for Load<Q, U> {
     type Answer = Vec<U>;
 
+    fn is_prepared_once(&self) -> bool {
+        self.query.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
+    }
+
     fn send<'c>(&self, connection: &'c AsyncPgConnection) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
         let rows = Q::load(&self.query, connection);
         async move { Ok(rows.await?) }
@@ -96,6 +104,10 @@ pub(crate) struct Execute<S>(pub(crate) S);
 
 impl<S: QueryFragment<Pg> + QueryId + Send> Question for Execute<S> {
     type Answer = usize;
+
+    fn is_prepared_once(&self) -> bool {
+        self.0.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
+    }
 
     fn send<'c>(&self, connection: &'c AsyncPgConnection) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
         let count = AsyncConnectionCore::execute_returning_count(&mut &*connection, &self.0);
@@ -137,6 +149,10 @@ pub(crate) struct After<'a, Q> {
 impl<'a, Q: Question> Question for After<'a, Q> {
     type Answer = Option<Q::Answer>;
 
+    fn is_prepared_once(&self) -> bool {
+        self.question.lock().unwrap_or_else(PoisonError::into_inner).is_prepared_once()
+    }
+
     fn send<'c>(
         &self,
         connection: &'c AsyncPgConnection,
@@ -158,6 +174,10 @@ pub(crate) struct Ping;
 
 impl Question for Ping {
     type Answer = ();
+
+    fn is_prepared_once(&self) -> bool {
+        true
+    }
 
     fn send<'c>(&self, mut connection: &'c AsyncPgConnection) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
         async move { Ok(connection.batch_execute("").await?) }

@@ -7,7 +7,7 @@
 //! | the `url_env` of a place | the same, under the name that regions.toml gives |
 //! | `FLY_REGION` | where this instance runs; unset on a laptop, and then the primary serves the reads |
 //! | `PRIMARY_REGION` | fly.toml's `primary_region`; must be the primary that the program was built with |
-//! | `POOL_SIZE` | connections to each region, 1 to 1000; wins over regions.toml |
+//! | `POOL_SIZE` | connections to each region, divided among the cores ([`Pool`](crate::Pool) says how), 1 to 1000; wins over regions.toml |
 //!
 //! A variable that is set and empty counts as unset.
 
@@ -130,7 +130,7 @@ impl Settings {
         Ok(self)
     }
 
-    /// The same, with at most `size` connections to each region.
+    /// The same, with `size` connections to each region, divided among the cores as [`Pool`](crate::Pool) says.
     #[must_use]
     pub fn with_pool_size(mut self, size: u32) -> Self {
         self.pool_size = size.max(1);
@@ -166,7 +166,7 @@ impl Settings {
         found.map(|(_, url)| url).ok_or_else(|| SettingError::NoRegion(region.to_owned()))
     }
 
-    /// The most connections to each region.
+    /// Connections to each region, to be divided among the cores.
     #[must_use]
     pub fn pool_size(&self) -> u32 {
         self.pool_size

@@ -70,17 +70,19 @@ async fn in_transaction<T, C, E: From<diesel::result::Error>>(
     commit: impl AsyncFnOnce(&mut AsyncPgConnection) -> QueryResult<C>,
 ) -> Result<(T, C), E> {
     AnsiTransactionManager::begin_transaction_sql(connection, begin).await?;
-    match work(connection).await {
-        Ok(value) => Ok((value, commit(connection).await?)),
-        Err(error) => {
-            // Where even that fails the connection counts as broken, and closing it rolls back.
-            let _ = AnsiTransactionManager::rollback_transaction(connection).await;
-            Err(error)
-        }
-    }
+    let error = match work(connection).await {
+        Ok(value) => match commit(connection).await {
+            Ok(committed) => return Ok((value, committed)),
+            Err(error) => error.into(),
+        },
+        Err(error) => error,
+    };
+    // Where even that fails the connection counts as broken, and closing it rolls back.
+    let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+    Err(error)
 }
 
-/// Commits and asks for the position, in one round trip. A connection whose commit failed counts as broken and is closed.
+/// Commits and asks for the position, in one round trip.
 async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<QueryResult<Position>> {
     let shared = &*connection;
     // COMMIT alone succeeds in a transaction that has failed, and rolls it back.

@@ -115,18 +115,27 @@ pub struct Repos {
 impl Repos {
     /// What was declared of every region, the primary first.
     pub const REGIONS: &'static [::archipelago::RegionInfo] = &[*RepoHome::INFO];
+    /// Makes every repo, and opens no connection: a database is connected to when it is first asked.
+    ///
+    /// # Errors
+    /// When the settings were made for other regions.
+    pub fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        ::core::result::Result::Ok(Self {
+            region: ::std::string::String::from(settings.region()),
+            repo_home: RepoHome::new(settings)?,
+        })
+    }
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
-    /// The other regions are connected to when they are first asked. A database that is down does not fail this.
+    /// They are the calling thread's own. A database that is down does not fail this.
     ///
     /// # Errors
     /// When the settings were made for other regions.
     pub async fn connect(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        let repos = Self {
-            region: ::std::string::String::from(settings.region()),
-            repo_home: RepoHome::new(settings)?,
-        };
+        let repos = Self::new(settings)?;
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
     }

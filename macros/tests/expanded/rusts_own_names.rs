@@ -384,15 +384,14 @@ impl Repos {
         *RepoString::INFO,
         *RepoS::INFO,
     ];
-    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
-    /// The other regions are connected to when they are first asked. A database that is down does not fail this.
+    /// Makes every repo, and opens no connection: a database is connected to when it is first asked.
     ///
     /// # Errors
     /// When the settings were made for other regions.
-    pub async fn connect(
+    pub fn new(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        let repos = Self {
+        ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
             repo_type: RepoType::new(settings)?,
             repo_box: RepoBox::new(settings)?,
@@ -400,7 +399,17 @@ impl Repos {
             repo_none: RepoNone::new(settings)?,
             repo_string: RepoString::new(settings)?,
             repo_s: RepoS::new(settings)?,
-        };
+        })
+    }
+    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
+    /// They are the calling thread's own. A database that is down does not fail this.
+    ///
+    /// # Errors
+    /// When the settings were made for other regions.
+    pub async fn connect(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let repos = Self::new(settings)?;
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
     }

@@ -1,25 +1,34 @@
 //! One connection that several callers share: each sends its question at once, and the server answers them in that order.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::lock;
 use crate::connect::Connection;
 use crate::question::{Ping, Question};
 
-/// How much longer than the quickest answer one may take before the connection counts as held up: some hundred quick queries, and
-/// little beside what a visitor notices.
+/// How much longer than the quickest answer one may take, at the least, before the connection counts as held up: some hundred
+/// quick queries, and little beside what a visitor notices. On a long line it is half the quickest answer, as the line's own time
+/// varies.
 pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+
+/// For how long the quickest answer counts, once or twice: a line may become longer.
+const MEMORY: Duration = Duration::from_secs(30);
 
 /// A shared connection, and what the server still owes on it.
 pub(super) struct Pipeline {
     connection: Connection,
     opened: Instant,
+    /// How long the server may take for an answer.
+    limit: Duration,
+    retired: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -29,8 +38,29 @@ struct Queue {
     next: u64,
     /// When the last answer came.
     answered: Instant,
-    /// The quickest answer so far: the round trip, nearly.
-    quickest: Duration,
+    quickest: Quickest,
+}
+
+/// The quickest answer of late: the round trip, nearly.
+struct Quickest {
+    since: Instant,
+    now: Duration,
+    before: Duration,
+}
+
+impl Quickest {
+    fn count(&mut self, now: Instant, took: Duration) {
+        if now - self.since > MEMORY {
+            *self = Self { since: now, now: took, before: self.now };
+        }
+        self.now = self.now.min(took);
+    }
+
+    /// What an answer may take before it is late.
+    fn patience(&self) -> Duration {
+        let quickest = self.now.min(self.before);
+        quickest + PATIENCE.max(quickest / 2)
+    }
 }
 
 /// How a question stands that has waited for a while.
@@ -44,22 +74,31 @@ pub(super) enum Standing {
 }
 
 impl Pipeline {
-    pub(super) fn new(connection: Connection) -> Self {
-        let (opened, quickest) = (Instant::now(), connection.round_trip);
-        Self { connection, opened, queue: Mutex::new(Queue { owed: VecDeque::new(), next: 0, answered: opened, quickest }) }
+    /// A connection to share, whose server takes at most `limit` for an answer.
+    pub(super) fn new(connection: Connection, limit: Duration) -> Self {
+        let (opened, round_trip) = (Instant::now(), connection.round_trip);
+        let quickest = Quickest { since: opened, now: round_trip, before: round_trip };
+        let queue = Queue { owed: VecDeque::new(), next: 0, answered: opened, quickest };
+        Self { connection, opened, limit, retired: AtomicBool::new(false), queue: Mutex::new(queue) }
     }
 
-    /// A place at the end of the queue.
-    pub(super) fn enter(self: &Arc<Self>) -> Ticket {
+    /// The end of the queue, in a place that was free.
+    pub(super) fn enter(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Ticket {
         let mut queue = lock(&self.queue);
         let number = queue.next;
         queue.next += 1;
         queue.owed.push_back((number, Instant::now()));
-        Ticket { pipeline: self.clone(), number, answered: false }
+        Ticket { pipeline: self.clone(), number, place: Some(place) }
     }
 
+    /// Whether it serves nobody any more: its socket is closed, or it was retired.
     pub(super) fn is_closed(&self) -> bool {
-        self.connection.is_closed()
+        self.retired.load(Ordering::Relaxed) || self.connection.is_closed()
+    }
+
+    /// Nobody enters any more. It is closed when the last of those in the queue has left.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
@@ -80,12 +119,12 @@ impl Pipeline {
     /// Whether the answer owed for longest is late, so that the next question had better go elsewhere.
     pub(super) fn is_late(&self) -> bool {
         let queue = lock(&self.queue);
-        queue.owed.front().is_some_and(|(_, sent)| sent.elapsed() > queue.quickest + PATIENCE)
+        queue.owed.front().is_some_and(|(_, sent)| sent.elapsed() > queue.quickest.patience())
     }
 
     /// How long an answer takes when nothing is in its way, and a little more.
     pub(super) fn patience(&self) -> Duration {
-        lock(&self.queue).quickest + PATIENCE
+        lock(&self.queue).quickest.patience()
     }
 
     fn standing(&self, number: u64) -> Standing {
@@ -93,26 +132,31 @@ impl Pipeline {
         match queue.owed.front() {
             Some((first, sent)) if *first != number => {
                 let since = queue.answered.max(*sent);
-                if since.elapsed() > queue.quickest + PATIENCE { Standing::Stuck } else { Standing::Moving }
+                if since.elapsed() > queue.quickest.patience() { Standing::Stuck } else { Standing::Moving }
             }
             _ => Standing::First,
         }
     }
 
-    fn answered(&self, number: u64) {
+    /// The answer has come; `served`, where the server gave it, and not somebody on the way.
+    fn answered(&self, number: u64, served: bool) {
         let mut queue = lock(&self.queue);
         let Some(place) = queue.owed.iter().position(|(owed, _)| *owed == number) else { return };
         let Some((_, sent)) = queue.owed.remove(place) else { return };
-        queue.answered = Instant::now();
-        queue.quickest = queue.quickest.min(queue.answered - sent);
+        let now = Instant::now();
+        queue.answered = now;
+        if served {
+            queue.quickest.count(now, now - sent);
+        }
     }
 }
 
-/// A place in a pipeline's queue. It is left when the answer has come, whether or not the caller still waits for it.
+/// A question's number in a pipeline's queue. It is kept until the answer has come, whether or not the caller still waits for it.
 pub(super) struct Ticket {
     pipeline: Arc<Pipeline>,
     number: u64,
-    answered: bool,
+    /// Gone with the answer.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Ticket {
@@ -130,23 +174,24 @@ impl Ticket {
         move || pipeline.standing(number)
     }
 
-    pub(super) fn answered(mut self) {
-        self.answered = true;
-        self.pipeline.answered(self.number);
+    pub(super) fn answered(mut self, served: bool) {
+        self.place = None;
+        self.pipeline.answered(self.number, served);
     }
 }
 
 impl Drop for Ticket {
     /// The caller left without the answer. What is sent behind the question is answered after it.
     fn drop(&mut self) {
-        let Some(runtime) = Handle::try_current().ok().filter(|_| !self.answered) else { return };
+        let Some(place) = self.place.take() else { return };
         let (pipeline, number) = (self.pipeline.clone(), self.number);
+        let Ok(runtime) = Handle::try_current() else { return pipeline.retire() };
         runtime.spawn(async move {
-            let _ = timeout(LEFT_BEHIND, Ping.send(&pipeline.connection.inner)).await;
-            pipeline.answered(number);
+            match timeout(pipeline.limit, Ping.send(&pipeline.connection.inner)).await {
+                Ok(_) => pipeline.answered(number, false),
+                Err(_) => pipeline.retire(),
+            }
+            drop(place);
         });
     }
 }
-
-/// For a question that nobody waits for any more: longer than the server lets a statement run.
-const LEFT_BEHIND: Duration = Duration::from_secs(15);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::lock;
 use super::pipeline::{PATIENCE, Pipeline, Standing, Ticket};
@@ -18,6 +18,9 @@ use crate::question::Question;
 /// Questions that one connection may owe answers to, on average. More callers than that wait for a place.
 const DEPTH: usize = 64;
 
+/// How often a question that is stuck is sent on another connection.
+const COPIES: u8 = 2;
+
 /// How long to wait with another attempt after a connection that would only have helped could not be opened.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -25,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     connector: Connector,
     most: usize,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
 }
 
@@ -43,7 +46,7 @@ type Opening = futures_util::future::Shared<BoxFuture<'static, Result<(), Connec
 impl Shared {
     pub(super) fn new(connector: Connector, size: u32) -> Self {
         let most = usize::try_from(size).unwrap_or(usize::MAX);
-        let places = Semaphore::new(most.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS));
+        let places = Arc::new(Semaphore::new(most.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS)));
         let state = State { pipelines: Vec::new(), opening: None, next_opening: Instant::now(), shut_down: false };
         Self { connector, most, places, state: Arc::new(Mutex::new(state)) }
     }
@@ -64,41 +67,48 @@ impl Shared {
     /// Asks on a shared connection. Where a slow query is in front, the question is sent on another connection as well, and the
     /// first answer counts: a slow query holds up others for some milliseconds and not for its whole time.
     pub(super) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
-        let _place = self.place().await?;
         let ticket = self.enter().await?;
-        self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer()).await
+        self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES).await
     }
 
-    async fn ask_with<Q: Question>(&self, ticket: Ticket, question: &Mutex<Q>, deadline: Instant) -> Result<Q::Answer, Error> {
+    async fn ask_with<Q: Question>(
+        &self,
+        ticket: Ticket,
+        question: &Mutex<Q>,
+        deadline: Instant,
+        copies: u8,
+    ) -> Result<Q::Answer, Error> {
         let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
         let mut answer = pin!(async move {
             let sent = lock(question).send(ticket.connection());
             let answer = sent.await;
-            ticket.answered();
+            ticket.answered(answer.is_ok());
             answer
         });
-        let mut until = Instant::now() + pipeline.patience();
+        let mut pause = pipeline.patience();
+        let mut until = Instant::now() + pause;
         while until < deadline {
             if let Ok(answer) = timeout_at(until, &mut answer).await {
                 return answer;
             }
             // A thread that was busy itself may not have looked at answers that are there.
             tokio::task::yield_now().await;
-            until = match standing() {
-                Standing::First => deadline,
-                Standing::Moving => Instant::now() + pipeline.patience(),
-                Standing::Stuck => match self.enter_another() {
-                    Some(ticket) => {
-                        let again = self.ask_again(ticket, question, deadline);
-                        return match select(answer, again).await {
-                            Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
-                            Either::Left((Err(_), again)) => again.await,
-                            Either::Right((Err(_), answer)) => self.before(deadline, &pipeline, answer).await,
-                        };
-                    }
-                    None => Instant::now() + pipeline.patience(),
-                },
+            let other = match standing() {
+                Standing::First => break,
+                Standing::Moving => None,
+                Standing::Stuck if copies == 0 => break,
+                Standing::Stuck => self.enter_another(),
             };
+            if let Some(ticket) = other {
+                let again = self.ask_again(ticket, question, deadline, copies - 1);
+                return match select(answer, again).await {
+                    Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
+                    Either::Left((Err(_), again)) => again.await,
+                    Either::Right((Err(_), answer)) => self.before(deadline, &pipeline, answer).await,
+                };
+            }
+            pause *= 2;
+            until = Instant::now() + pause;
         }
         self.before(deadline, &pipeline, answer).await
     }
@@ -108,38 +118,41 @@ impl Shared {
         ticket: Ticket,
         question: &'a Mutex<Q>,
         deadline: Instant,
+        copies: u8,
     ) -> BoxFuture<'a, Result<Q::Answer, Error>> {
-        Box::pin(self.ask_with(ticket, question, deadline))
+        Box::pin(self.ask_with(ticket, question, deadline, copies))
     }
 
     /// Waits for an answer no longer than the server may take. A connection that is silent for so long serves nobody any more.
     async fn before<A>(
         &self,
         deadline: Instant,
-        pipeline: &Arc<Pipeline>,
+        pipeline: &Pipeline,
         answer: impl Future<Output = Result<A, Error>>,
     ) -> Result<A, Error> {
         timeout_at(deadline, answer).await.unwrap_or_else(|_| {
-            lock(&self.state).pipelines.retain(|open| !Arc::ptr_eq(open, pipeline));
+            pipeline.retire();
             Err(Error::Timeout { region: self.connector.region, waited: self.connector.timeouts.answer() })
         })
     }
 
-    async fn place(&self) -> Result<SemaphorePermit<'_>, Error> {
-        if let Ok(place) = self.places.try_acquire() {
+    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);
         }
         let Connector { region, timeouts, .. } = self.connector;
-        match timeout(timeouts.checkout, self.places.acquire()).await {
+        match timeout_at(deadline, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(Error::ShutDown { region }),
             Err(_) => Err(Error::Busy { region, waited: timeouts.checkout }),
         }
     }
 
-    /// A place in the queue of the first connection that is not held up, or of the one that owes least.
+    /// The end of the queue of the first connection that is not held up, or of the one that owes least.
     async fn enter(&self) -> Result<Ticket, Error> {
-        let region = self.connector.region;
+        let Connector { region, timeouts, .. } = self.connector;
+        let deadline = Instant::now() + timeouts.checkout;
+        let place = self.place(deadline).await?;
         loop {
             let opening = {
                 let mut state = lock(&self.state);
@@ -147,46 +160,46 @@ impl Shared {
                     return Err(Error::ShutDown { region });
                 }
                 state.pipelines.retain(|pipeline| !pipeline.is_closed());
-                if let Some(pipeline) = state.free().cloned() {
-                    if pipeline.is_older_than(self.connector.timeouts.lifetime) {
+                let chosen = state.free().or_else(|| state.pipelines.iter().min_by_key(|pipeline| pipeline.owed())).cloned();
+                if let Some(pipeline) = chosen {
+                    if state.wants_another(self.most, timeouts.lifetime) {
                         self.open_another(&mut state);
                     }
-                    return Ok(pipeline.enter());
-                }
-                if let Some(pipeline) = state.pipelines.iter().min_by_key(|pipeline| pipeline.owed()).cloned() {
-                    if state.pipelines.len() < self.most {
-                        self.open_another(&mut state);
-                    }
-                    return Ok(pipeline.enter());
+                    return Ok(pipeline.enter(place));
                 }
                 self.opening(&mut state)
             };
-            opening.await.map_err(|error| Error::Unreachable { region, reason: error.to_string() })?;
+            let unreachable = |reason| Error::Unreachable { region, reason };
+            match timeout_at(deadline, opening).await {
+                Ok(outcome) => outcome.map_err(|error| unreachable(error.to_string()))?,
+                Err(_) => return Err(unreachable(format!("no answer within {:?}", timeouts.checkout))),
+            }
         }
     }
 
-    /// A place in the queue of a connection that is not held up. Has one opened where there is none.
+    /// The end of the queue of a connection that is not held up. Has one opened where there is none.
     fn enter_another(&self) -> Option<Ticket> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
         let mut state = lock(&self.state);
-        let free = state.free().map(Pipeline::enter);
-        if free.is_none() && state.pipelines.len() < self.most {
+        let free = state.free().cloned();
+        if state.wants_another(self.most, self.connector.timeouts.lifetime) {
             self.open_another(&mut state);
         }
-        free
+        Some(free?.enter(place))
     }
 
     /// Opens a connection while others go on working, if they are still held up a moment later: a thread that was busy itself may
     /// not have looked yet at answers that are there.
     fn open_another(&self, state: &mut State) {
-        if state.opening.is_none() && !state.shut_down && state.next_opening <= Instant::now() {
-            let (connector, shared) = (self.connector.clone(), self.state.clone());
+        if state.opening.is_none() && state.next_opening <= Instant::now() {
+            let (connector, shared, most) = (self.connector.clone(), self.state.clone(), self.most);
             state.opening = Some(spawned(async move {
                 sleep(PATIENCE).await;
-                if lock(&shared).wants_another(connector.timeouts.lifetime) {
-                    return open(connector, shared).await;
+                if !lock(&shared).wants_another(most, connector.timeouts.lifetime) {
+                    lock(&shared).opening = None;
+                    return Ok(());
                 }
-                lock(&shared).opening = None;
-                Ok(())
+                open(connector, shared).await
             }));
         }
     }
@@ -207,8 +220,10 @@ impl State {
         self.pipelines.iter().find(|pipeline| !pipeline.is_closed() && !pipeline.is_late())
     }
 
-    fn wants_another(&self, lifetime: Duration) -> bool {
-        self.free().is_none_or(|pipeline| pipeline.is_older_than(lifetime))
+    /// Whether all are held up and there may be more, or one has lived long enough.
+    fn wants_another(&self, most: usize, lifetime: Duration) -> bool {
+        let more = self.pipelines.len() < most && self.free().is_none();
+        !self.shut_down && (more || self.pipelines.iter().any(|pipeline| pipeline.is_older_than(lifetime)))
     }
 }
 
@@ -221,7 +236,7 @@ async fn open(connector: Connector, state: Arc<Mutex<State>>) -> Result<(), Conn
         Ok(connection) => {
             opened.pipelines.retain(|pipeline| !pipeline.is_older_than(connector.timeouts.lifetime));
             if !opened.shut_down {
-                let pipeline = Arc::new(Pipeline::new(connection));
+                let pipeline = Arc::new(Pipeline::new(connection, connector.timeouts.answer()));
                 tokio::spawn(close_when_idle(connector.timeouts.idle, Arc::downgrade(&pipeline), Arc::downgrade(&state)));
                 opened.pipelines.push(pipeline);
             }
