@@ -135,8 +135,21 @@ impl Watched {
     /// # Errors
     /// When the server does not answer.
     pub async fn connections(&self) -> Result<i64, Failed> {
-        let count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> current_user";
-        Ok(self.session.query_one(count, &[]).await?.get(0))
+        self.count("true").await
+    }
+
+    /// How many of those are asked nothing at this moment.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn idle_connections(&self) -> Result<i64, Failed> {
+        self.count("state = 'idle'").await
+    }
+
+    async fn count(&self, which: &str) -> Result<i64, Failed> {
+        let others = "backend_type = 'client backend' AND usename <> current_user";
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {others} AND {which}");
+        Ok(self.session.query_one(&count, &[]).await?.get(0))
     }
 }
 
