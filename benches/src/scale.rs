@@ -24,6 +24,9 @@ pub struct Options {
     /// How many are many users.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(i64::from(FEW_USERS)..))]
     users: u32,
+    /// What each server may keep of its tables in memory: `shared_buffers`, as PostgreSQL writes it.
+    #[arg(long, default_value = "256MB")]
+    shared_buffers: String,
     /// How often the app is started.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     starts: u32,
@@ -56,7 +59,7 @@ const WARM_UP: u64 = 1;
 /// # Errors
 /// When something does not start, or an answer was wrong.
 pub async fn run(options: &Options) -> Result<(), Failed> {
-    let databases = Databases::start(Distances::default(), FEW_USERS).await?;
+    let databases = Databases::start_with(Distances::default(), FEW_USERS, &options.shared_buffers).await?;
     let outcome = on(&databases, options).await;
     databases.stop().await?;
     outcome

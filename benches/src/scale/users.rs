@@ -27,7 +27,7 @@ const QUESTIONS: [(&str, &str); 4] = [
 /// When something does not start, or an answer was wrong.
 pub async fn measure(few: &Databases, options: &Options) -> Result<String, Failed> {
     eprintln!("making {} users", options.users);
-    let many = Databases::start(Distances::default(), options.users).await?;
+    let many = Databases::start_with(Distances::default(), options.users, &options.shared_buffers).await?;
     let outcome = on([(few, FEW_USERS), (&many, options.users)], options).await;
     many.stop().await?;
     outcome
