@@ -111,14 +111,17 @@ fn env_var(name: &str) -> Result<String, VarError> {
 }
 
 /// The frame of a page whose query began at `start`, as the app has it.
-fn frame(start: Instant) -> Frame<'static> {
+pub fn frame(start: Instant) -> Frame<'static> {
     let by = ServedBy { region: replica_region(), role: Role::Replica, reason: Reason::Local };
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     Frame { flash: None, served: Some(Served { by, milliseconds }), instance: replica_region() }
 }
 
 /// A page as an answer.
-fn page(template: &impl Template) -> actix_web::Result<HttpResponse> {
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn page(template: &impl Template) -> actix_web::Result<HttpResponse> {
     let body = template.render().map_err(actix_web::error::ErrorInternalServerError)?;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(body))
 }

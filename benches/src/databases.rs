@@ -43,8 +43,30 @@ impl Databases {
     /// # Errors
     /// When there is no `PostgreSQL`, or it does not start.
     pub async fn start(distances: Distances, users: u32) -> Result<Self, Failed> {
-        let world = World::builder().primary(Repos::PRIMARY.code).replicas([replica_region()]).distances(distances);
-        let world = world.start().await?;
+        Self::on(world(distances).await?, users).await
+    }
+
+    /// The same, and each server may keep so much of its tables in memory (`shared_buffers`): the lab's own have little.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and when `shared_buffers` is no size.
+    pub async fn start_with(distances: Distances, users: u32, shared_buffers: &str) -> Result<Self, Failed> {
+        let world = world(distances).await?;
+        for server in world.servers() {
+            let (session, connection) = tokio_postgres::connect(&server.admin_url(), NoTls).await?;
+            tokio::spawn(connection);
+            session.batch_execute(&format!("ALTER SYSTEM SET shared_buffers = '{shared_buffers}'")).await?;
+        }
+        for server in world.servers() {
+            server.stop().await?;
+        }
+        for server in world.servers() {
+            server.start().await?;
+        }
+        Self::on(world, users).await
+    }
+
+    async fn on(world: World, users: u32) -> Result<Self, Failed> {
         let url: DatabaseUrl = world.primary().url().parse()?;
         migrations::run(&url).await?;
         let owner = world.primary().client().await?;
@@ -53,6 +75,10 @@ impl Databases {
         let (primary, replica) = (Watched::new(world.primary()).await?, Watched::new(replica(&world)?).await?);
         let databases = Self { world, primary, replica };
         databases.settle().await?;
+        // What was written to fill them is not to be paid for while something is measured.
+        for server in [&databases.primary, &databases.replica] {
+            server.session.batch_execute("CHECKPOINT").await?;
+        }
         Ok(databases)
     }
 
@@ -135,9 +161,27 @@ impl Watched {
     /// # Errors
     /// When the server does not answer.
     pub async fn connections(&self) -> Result<i64, Failed> {
-        let count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> current_user";
-        Ok(self.session.query_one(count, &[]).await?.get(0))
+        self.count("true").await
     }
+
+    /// How many of those are asked nothing at this moment.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn idle_connections(&self) -> Result<i64, Failed> {
+        self.count("state = 'idle'").await
+    }
+
+    async fn count(&self, which: &str) -> Result<i64, Failed> {
+        let others = "backend_type = 'client backend' AND usename <> current_user";
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {others} AND {which}");
+        Ok(self.session.query_one(&count, &[]).await?.get(0))
+    }
+}
+
+async fn world(distances: Distances) -> Result<World, Failed> {
+    let world = World::builder().primary(Repos::PRIMARY.code).replicas([replica_region()]).distances(distances);
+    Ok(world.start().await?)
 }
 
 fn replica(world: &World) -> Result<&Server, Failed> {

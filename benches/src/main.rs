@@ -6,6 +6,7 @@ mod cost;
 mod databases;
 mod figures;
 mod load;
+mod scale;
 mod slow;
 mod turn;
 mod verify;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// The same pages from every contender in turn: requests, latencies, CPU time, memory, connections.
     Load(load::Options),
+    /// What more users, more regions and a start cost.
+    Scale(scale::Options),
     /// How quick reads are while one of a hundred is slow.
     Slow(slow::Options),
     /// What it costs to ask the replica, with a read, whether it shows what this visitor wrote.
@@ -38,6 +41,12 @@ enum Command {
     Serve {
         /// Which.
         contender: Contender,
+    },
+    /// Be an instance of `scale`.
+    #[command(hide = true)]
+    ServeRegions {
+        /// With how many.
+        regions: scale::Regions,
     },
     /// Be a contender of `slow`.
     #[command(hide = true)]
@@ -54,9 +63,11 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Load(options) => load::run(&options).await,
+        Command::Scale(options) => scale::run(&options).await,
         Command::Slow(options) => slow::run(&options).await,
         Command::Verify(options) => verify::run(&options).await,
         Command::Serve { contender } => contender.serve().await,
+        Command::ServeRegions { regions } => scale::serve(regions).await,
         Command::ServeSlow { contender } => slow::serve(contender).await,
     };
     match ended {

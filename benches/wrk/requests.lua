@@ -2,10 +2,15 @@
 local requests = {}
 local users, head, tail
 
+-- What stands before and behind the id in a GET of `path`, where it is written {id}.
+function requests.split(path)
+  return wrk.format("GET", path):match("^(.*){id}(.*)$")
+end
+
 -- For users with the ids from 1 to `count`.
 function requests.make(count)
   users = count
-  head, tail = wrk.format("GET", "/users/{id}"):match("^(.*){id}(.*)$")
+  head, tail = requests.split("/users/{id}")
   local form = { ["content-type"] = "application/x-www-form-urlencoded" }
   requests.create = wrk.format("POST", "/users", form, "user%5Bname%5D=Ada+Lovelace&user%5Bage%5D=36")
 end

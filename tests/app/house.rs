@@ -84,6 +84,7 @@ fn benches() {
             "actix-web archipelago archipelago-app archipelago-lab askama clap diesel diesel-async procfs reqwest rustls serde serde_json tokio tokio-postgres tracing-subscriber"
         ],
     );
+    check("archipelago-benches", DependencyKind::Build, &expect!["archipelago-regions"]);
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! An instance of two regions and one of forty, which differ in nothing else.
+
+use std::env;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::error::ErrorNotFound;
+use actix_web::web::{Data, Path, get};
+use actix_web::{App, HttpResponse, HttpServer, Result};
+use archipelago::actix::{Key, Reader, configure};
+use archipelago::{RepoSet, Settings};
+use archipelago_app::reads::user_query;
+use archipelago_app::users::User;
+use archipelago_app::views::ShowPage;
+
+use super::Regions;
+use crate::Failed;
+use crate::contenders::{PRIMARY_URL, frame, page, pool_size, replica_url, until_told};
+
+mod two {
+    archipelago::repos! { primary nrt; replica ord }
+}
+
+/// Of benches/regions.toml, by way of build.rs.
+mod forty {
+    include!(concat!(env!("OUT_DIR"), "/repos.rs"));
+}
+
+const ID: i64 = 7;
+
+impl Regions {
+    /// How many.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Few => two::Repos::REGIONS.len(),
+            Self::Many => forty::Repos::REGIONS.len(),
+        }
+    }
+}
+
+/// In the child: serves until told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn serve(regions: Regions) -> Result<(), Failed> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env::var("PORT")?.parse()?))?;
+    match regions {
+        Regions::Few => listen(listener, two::Repos::connect(&settings::<two::Repos>()?).await?).await,
+        Regions::Many => listen(listener, forty::Repos::connect(&settings::<forty::Repos>()?).await?).await,
+    }
+}
+
+/// This instance runs beside the first replica. All other regions are played by the primary, where their connections show.
+fn settings<R: RepoSet>() -> Result<Settings, Failed> {
+    let own = R::REGIONS[1].code;
+    let settings = Settings::single_database::<R>(&env::var(PRIMARY_URL)?)?.with_url(own, &env::var(replica_url())?)?;
+    Ok(settings.in_region(own).with_pool_size(pool_size()))
+}
+
+async fn listen<R: RepoSet>(listener: TcpListener, repos: R) -> Result<(), Failed> {
+    let (address, repos, key) = (listener.local_addr()?, Arc::new(repos), Key::generate());
+    let app = move || {
+        App::new()
+            .configure(configure(repos.clone(), key.clone()))
+            .route("/users/{id}", get().to(show::<R>))
+            .route("/everywhere", get().to(everywhere::<R>))
+    };
+    until_told(HttpServer::new(app).disable_signals().listen(listener)?.run(), address).await
+}
+
+async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpResponse> {
+    let start = Instant::now();
+    let user: User = reader.optional(user_query(*id)).await?.ok_or_else(|| ErrorNotFound("no such user"))?;
+    page(&ShowPage { frame: frame(start), user: &user })
+}
+
+/// The same user as every region has them: no pool is left unopened.
+async fn everywhere<R: RepoSet>(repos: Data<R>) -> Result<String> {
+    for info in R::REGIONS {
+        let _: User = repos.replica_in(info.code).get_result(user_query(ID)).await?;
+    }
+    Ok(R::REGIONS.len().to_string())
+}
