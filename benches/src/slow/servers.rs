@@ -11,8 +11,8 @@ use actix_web::{App, HttpServer, Result};
 use archipelago::Settings;
 use archipelago_app::reads::user_query;
 use archipelago_app::users::User;
-use diesel::dsl::{select, sql};
-use diesel::sql_types::Integer;
+use diesel::dsl::select;
+use diesel::sql_types::Double;
 use diesel_async::AsyncPgConnection;
 use diesel_async::RunQueryDsl;
 use diesel_async::pooled_connection::bb8::Pool;
@@ -26,8 +26,11 @@ archipelago::repos! { primary home; replica near }
 
 const ID: i64 = 7;
 
-/// What takes 100 ms.
-const SLEEP: &str = "(SELECT 1 FROM pg_sleep(0.1))";
+/// What the slow reads take, in seconds.
+const SLEEP: f64 = 0.1;
+
+// Not an `sql` fragment, which Diesel would prepare anew each time.
+diesel::define_sql_function! { fn pg_sleep(seconds: Double) -> Text; }
 
 /// In the child: serves until told to stop.
 ///
@@ -63,8 +66,8 @@ fn pools(listener: TcpListener, replica: String) -> io::Result<Server> {
     }
     async fn slow(replica: Data<Pool<AsyncPgConnection>>) -> Result<String> {
         let mut connection = replica.get().await.map_err(ErrorInternalServerError)?;
-        let one: i32 = select(sql::<Integer>(SLEEP)).get_result(&mut connection).await.map_err(ErrorInternalServerError)?;
-        Ok(one.to_string())
+        let nothing: String = select(pg_sleep(SLEEP)).get_result(&mut connection).await.map_err(ErrorInternalServerError)?;
+        Ok(nothing)
     }
     let app =
         move || App::new().app_data(Data::new(pool(&replica))).route("/quick", get().to(quick)).route("/slow", get().to(slow));
@@ -82,7 +85,7 @@ fn pipelined(listener: TcpListener, replica: String) -> io::Result<Server> {
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
         actix_web::rt::spawn(connection);
         let user = client.prepare("SELECT name FROM users WHERE id = $1").await?;
-        let sleep = client.prepare(&format!("SELECT {SLEEP}")).await?;
+        let sleep = client.prepare(&format!("SELECT 1 FROM pg_sleep({SLEEP})")).await?;
         Ok(Replica { client, user, sleep })
     }
     async fn quick(replica: Data<Replica>) -> Result<String> {
@@ -107,8 +110,8 @@ fn repos(listener: TcpListener, repos: Repos) -> io::Result<Server> {
         Ok(user.name)
     }
     async fn slow(repos: Data<Repos>) -> Result<String> {
-        let one: i32 = repos.replica().get_result(select(sql::<Integer>(SLEEP))).await.map_err(ErrorInternalServerError)?;
-        Ok(one.to_string())
+        let nothing: String = repos.replica().get_result(select(pg_sleep(SLEEP))).await.map_err(ErrorInternalServerError)?;
+        Ok(nothing)
     }
     let repos = Data::new(repos);
     let app = move || App::new().app_data(repos.clone()).route("/quick", get().to(quick)).route("/slow", get().to(slow));
