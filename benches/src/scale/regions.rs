@@ -121,8 +121,12 @@ mod tests {
     #[test]
     fn a_row_for_each_with_the_medians_of_its_rounds() {
         let round = |first| [first, 11.94, 30_000.4, 3.0, 2.0, 5.0, 14.0, 44.0, 16.26];
-        expect![[r#""#]]
-            .assert_eq(&table([(2, vec![round(30.0), round(50.26), round(40.04)]), (40, vec![round(41.0)])].into_iter()));
+        expect![[r#"
+            REGIONS  FIRST ANSWER ms  MEMORY MiB  REQ/S  TO PRIMARY  TO REPLICA  IDLE AFTER  MEMORY AFTER  ALL ASKED  MEMORY THEN
+                  2             40.0        11.9  30000           3           2           5          14.0         44         16.3
+                 40             41.0        11.9  30000           3           2           5          14.0         44         16.3
+        "#]]
+        .assert_eq(&table([(2, vec![round(30.0), round(50.26), round(40.04)]), (40, vec![round(41.0)])].into_iter()));
     }
 
     #[test]

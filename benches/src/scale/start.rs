@@ -41,6 +41,10 @@ mod tests {
 
     #[test]
     fn the_middle_and_both_ends() {
-        expect![[r#""#]].assert_eq(&table(vec![61.26, 48.04, 99.0, 52.0]));
+        expect![[r#"
+            STARTS  FASTEST ms  MEDIAN ms  SLOWEST ms
+                 4        48.0       56.6        99.0
+        "#]]
+        .assert_eq(&table(vec![61.26, 48.04, 99.0, 52.0]));
     }
 }
