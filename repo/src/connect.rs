@@ -50,20 +50,20 @@ pub(crate) struct Connection {
 pub struct ConnectError(String);
 
 impl ConnectError {
-    pub(crate) fn new(reason: impl ToString) -> Self {
+    pub(crate) fn new(reason: &impl ToString) -> Self {
         Self(reason.to_string())
     }
 }
 
 impl From<diesel::ConnectionError> for ConnectError {
     fn from(error: diesel::ConnectionError) -> Self {
-        Self::new(error)
+        Self::new(&error)
     }
 }
 
 impl From<diesel::result::Error> for ConnectError {
     fn from(error: diesel::result::Error) -> Self {
-        Self::new(error)
+        Self::new(&error)
     }
 }
 

@@ -52,7 +52,7 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// When no connection can be had, or the server refuses the query or does not answer in time.
-    pub async fn load<U>(self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Vec<U>, Error>
+    pub async fn load<U>(self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Vec<U>, Error>
     where
         U: Send,
     {
@@ -63,7 +63,7 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
-    pub async fn get_result<U>(self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<U, Error>
+    pub async fn get_result<U>(self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<U, Error>
     where
         U: Send,
     {
@@ -87,7 +87,7 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn optional<U>(self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Option<U>, Error>
+    pub async fn optional<U>(self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Option<U>, Error>
     where
         U: Send,
     {

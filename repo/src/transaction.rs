@@ -2,7 +2,6 @@
 
 use diesel::QueryResult;
 use diesel::connection::TransactionDepthChange;
-use diesel::query_builder::AsQuery;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::future::join;
 
@@ -20,7 +19,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// When the server refuses the query or ends the transaction.
-    pub async fn load<U: Send>(&mut self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Vec<U>, Error> {
+    pub async fn load<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Vec<U>, Error> {
         Load::new(query).send(self.connection).await
     }
 
@@ -28,7 +27,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
-    pub async fn get_result<U: Send>(&mut self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<U, Error> {
+    pub async fn get_result<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<U, Error> {
         one(self.load(query).await?)
     }
 
@@ -36,7 +35,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn optional<U: Send>(&mut self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Option<U>, Error> {
+    pub async fn optional<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Option<U>, Error> {
         Ok(self.load(query).await?.into_iter().next())
     }
 }

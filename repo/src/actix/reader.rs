@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::{Ready, ready};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
@@ -37,7 +38,7 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn load<U: Send>(&self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Vec<U>, Error> {
+    pub async fn load<U: Send>(&self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Vec<U>, Error> {
         self.rows(query).await
     }
 
@@ -45,7 +46,7 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn get_result<U: Send>(&self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<U, Error> {
+    pub async fn get_result<U: Send>(&self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<U, Error> {
         one(self.rows(query).await?)
     }
 
@@ -53,7 +54,7 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn optional<U: Send>(&self, query: impl AsQuery<Query: PlainSelect> + LoadsAs<U>) -> Result<Option<U>, Error> {
+    pub async fn optional<U: Send>(&self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Option<U>, Error> {
         Ok(self.rows(query).await?.into_iter().next())
     }
 
@@ -78,7 +79,8 @@ impl<R: RepoSet> Reader<R> {
         query: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
     ) -> Result<Vec<U>, Error> {
         let replica = self.replica().await?;
-        self.count(replica, replica.load_unchecked(query)).await
+        let start = Instant::now();
+        self.counted(replica, start, replica.load_unchecked(query).await)
     }
 
     /// As [`Replica::snapshot`].
@@ -87,11 +89,15 @@ impl<R: RepoSet> Reader<R> {
     /// As there.
     pub async fn snapshot<T>(&self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let replica = self.replica().await?;
-        self.count(replica, replica.snapshot(reads)).await
+        let start = Instant::now();
+        self.counted(replica, start, replica.snapshot(reads).await)
     }
 
-    async fn count<T>(&self, replica: Replica<'_>, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        self.trace.count(replica.served_by(), read, |error| !error.is_passing()).await
+    /// What became of a read that began at `start`. It is counted afterwards, as a future that is handed on is copied each time.
+    fn counted<T>(&self, replica: Replica<'_>, start: Instant, outcome: Result<T, Error>) -> Result<T, Error> {
+        let is_answer = outcome.as_ref().err().is_none_or(|error| !error.is_passing());
+        self.trace.count(replica.served_by(), start, is_answer);
+        outcome
     }
 
     /// The rows of `query`, from the replica where it is fresh enough, which it says in the same round trip.
@@ -99,14 +105,15 @@ impl<R: RepoSet> Reader<R> {
         let question = Mutex::new(Load::new(query));
         if let Some(position) = self.unsure() {
             let near = self.repos.replica();
-            let verdict = self.count(near, near.ask(&Mutex::new(After { position, question: &question }))).await?;
+            let (start, after) = (Instant::now(), Mutex::new(After { position, question: &question }));
+            let verdict = self.counted(near, start, near.ask(&after).await)?;
             self.caught_up.set(Some(verdict.is_some()));
             if let Some(rows) = verdict {
                 return Ok(rows);
             }
         }
-        let replica = self.chosen();
-        self.count(replica, replica.ask(&question)).await
+        let (start, replica) = (Instant::now(), self.chosen());
+        self.counted(replica, start, replica.ask(&question).await)
     }
 
     /// The handle for a read that cannot carry the question of freshness along.
@@ -116,7 +123,8 @@ impl<R: RepoSet> Reader<R> {
     async fn replica(&self) -> Result<Replica<'_>, Error> {
         if let Some(position) = self.unsure() {
             let near = self.repos.replica();
-            self.caught_up.set(Some(self.count(near, near.has_replayed(position)).await?));
+            let start = Instant::now();
+            self.caught_up.set(Some(self.counted(near, start, near.has_replayed(position).await)?));
         }
         Ok(self.chosen())
     }

@@ -44,19 +44,11 @@ impl Trace {
         asked.served_by.map(|served_by| (served_by, asked.elapsed))
     }
 
-    /// Runs a query and counts its time. A database that gave no answer, by `is_answer`, has served nobody.
-    pub(super) async fn count<T, E>(
-        &self,
-        served_by: ServedBy,
-        query: impl Future<Output = Result<T, E>>,
-        is_answer: impl Fn(&E) -> bool,
-    ) -> Result<T, E> {
-        let start = Instant::now();
-        let outcome = query.await;
+    /// Counts the time of a query that began at `start`. A database that gave no answer has served nobody.
+    pub(super) fn count(&self, served_by: ServedBy, start: Instant, is_answer: bool) {
         let mut asked = self.0.borrow_mut();
         asked.elapsed += start.elapsed();
-        asked.served_by = outcome.as_ref().err().is_none_or(is_answer).then_some(served_by);
-        outcome
+        asked.served_by = is_answer.then_some(served_by);
     }
 
     pub(super) fn committed_at(&self, position: Position) {

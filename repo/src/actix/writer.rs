@@ -1,6 +1,7 @@
 //! `Writer`: a handler's way to the primary.
 
 use std::future::{Ready, ready};
+use std::time::Instant;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
@@ -62,8 +63,10 @@ impl<R: RepoSet> Writer<R> {
     }
 
     async fn count<T, E>(&self, write: impl Future<Output = Result<Committed<T>, E>>) -> Result<T, E> {
-        let served_by = self.repos.primary().served_by();
-        let Committed { value, position } = self.trace.count(served_by, write, |_| false).await?;
+        let start = Instant::now();
+        let outcome = write.await;
+        self.trace.count(self.repos.primary().served_by(), start, outcome.is_ok());
+        let Committed { value, position } = outcome?;
         if let Some(position) = position {
             self.trace.committed_at(position);
         }

@@ -127,7 +127,7 @@ impl ManageConnection for Manager {
 
     /// Asks nothing of the server: a socket that was closed is known to be closed, and a query says the rest.
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), ConnectError> {
-        if self.has_broken(pooled) { Err(ConnectError::new("the server closed the connection")) } else { Ok(()) }
+        if self.has_broken(pooled) { Err(ConnectError::new(&"the server closed the connection")) } else { Ok(()) }
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {

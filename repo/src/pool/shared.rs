@@ -212,7 +212,7 @@ impl Shared {
 /// An attempt that goes on when whoever waits for it leaves.
 fn spawned(attempt: impl Future<Output = Result<(), ConnectError>> + Send + 'static) -> Opening {
     let task = tokio::spawn(attempt);
-    async { task.await.unwrap_or_else(|stopped| Err(ConnectError::new(stopped))) }.boxed().shared()
+    async { task.await.unwrap_or_else(|stopped| Err(ConnectError::new(&stopped))) }.boxed().shared()
 }
 
 impl State {
