@@ -68,14 +68,16 @@ pub enum StartError {
     Setting(#[from] SettingError),
 }
 
-/// Connects the repos and listens.
+/// Makes the repos and listens. The workers open their connections while they serve already.
 ///
 /// # Errors
 /// When a port is taken.
-pub async fn start(settings: &Settings) -> Result<Running, StartError> {
+///
+/// # Panics
+/// Outside a Tokio runtime, which runs the servers.
+pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
-    // Each worker opens its own connections, while it serves already.
     let repos = Arc::new(Repos::new(&settings.databases)?);
     let (key, set) = (settings.key.0.clone(), repos.clone());
     // Signals stop the whole program in order, in `cli::serve`; Actix alone would cut requests off at Ctrl-C.

@@ -103,9 +103,11 @@ impl Work {
         match self {
             Self::Index => debug_query::<Pg, _>(&reads::page_query(Cursor::default())).to_string(),
             Self::Show { id } => debug_query::<Pg, _>(&reads::user_query(id)).to_string(),
-            Self::Write => "INSERT INTO users … RETURNING id, then DELETE FROM users WHERE id = …; both are committed at once, \
-                            and after each the position of its commit is asked for: four round trips"
-                .to_owned(),
+            Self::Write => {
+                "INSERT INTO users … RETURNING id, then DELETE FROM users WHERE id = …; each is committed at once and \
+                            asks for the position of its commit in the same round trip"
+                    .to_owned()
+            }
         }
     }
 

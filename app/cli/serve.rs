@@ -71,7 +71,7 @@ async fn migrate(settings: &Settings) -> Result<(), Failed> {
 async fn serve_until_told(settings: &Settings) -> Result<(), Failed> {
     metrics::record()?;
     let mut signals = Signals::heard()?;
-    let running = server::start(settings).await?;
+    let running = server::start(settings)?;
     let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
     if let Some(region) = region.filter(|region| !Repos::knows(region)) {
         tracing::warn!(

@@ -42,8 +42,9 @@ pub struct Pool {
     info: &'static RegionInfo,
     size: u32,
     sharing: bool,
-    connector: Connector,
-    threads: ThreadLocal<Mutex<Arc<Part>>>,
+    // In boxes, as a set of forty regions is moved about as a whole.
+    connector: Box<Connector>,
+    threads: Box<ThreadLocal<Mutex<Arc<Part>>>>,
     shut_down: AtomicBool,
 }
 
@@ -89,8 +90,8 @@ impl Pool {
             info,
             size: settings.pool_size(),
             sharing: settings.sharing(),
-            connector: Connector { region: info.code, url, access, timeouts, open: TaskTracker::new() },
-            threads: ThreadLocal::new(),
+            connector: Box::new(Connector { region: info.code, url, access, timeouts, open: TaskTracker::new() }),
+            threads: Box::default(),
             shut_down: AtomicBool::new(false),
         })
     }

@@ -79,7 +79,7 @@ impl Site {
     }
 
     pub async fn of(vars: &HashMap<String, String>) -> Self {
-        let running = server::start(&settings(vars)).await.unwrap();
+        let running = server::start(&settings(vars)).unwrap();
         Self { running, browser: visitor() }
     }
 

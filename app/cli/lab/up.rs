@@ -8,7 +8,7 @@ use std::time::Duration;
 use archipelago::{RegionInfo, RepoSet};
 use archipelago_lab::Distances;
 use archipelago_lab::edge::{Edge, Instance, PATH};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 
 use crate::cli::serve::{begin_log, settings};
 use crate::cli::signals::Signals;
@@ -68,11 +68,8 @@ impl Options {
 
 async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -> Result<(), Failed> {
     let mut signals = Signals::heard()?;
-    // All at once: each opens connections across the world.
-    let starting = Repos::REGIONS
-        .iter()
-        .map(async |info| -> Result<_, Failed> { Ok((info, server::start(&instance(local, info, settings)?).await?)) });
-    let instances = try_join_all(starting).await?;
+    let started = |info| -> Result<_, Failed> { Ok((info, server::start(&instance(local, info, settings)?)?)) };
+    let instances = Repos::REGIONS.iter().map(started).collect::<Result<Vec<_>, _>>()?;
     let behind = instances.iter().map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
     let edge = Edge::builder(local.world().lines().clone(), behind)
         .places(<Repos as RepoSet>::PLACES.iter().copied())

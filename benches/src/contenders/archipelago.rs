@@ -18,7 +18,7 @@ pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
     }
     tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&settings.log)?).with_writer(io::stderr).init();
     metrics::record()?;
-    let running = server::start(&settings).await?;
+    let running = server::start(&settings)?;
     announce(running.address)?;
     told_to_stop().await;
     running.stop().await;
