@@ -172,6 +172,20 @@ impl Watched {
         self.count("state = 'idle'").await
     }
 
+    /// Waits until the connections of applications that have ended are gone.
+    ///
+    /// # Errors
+    /// When one stays, or the server does not answer.
+    pub async fn left_alone(&self) -> Result<(), Failed> {
+        let nobody = async {
+            while self.connections().await? > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, nobody).await?
+    }
+
     async fn count(&self, which: &str) -> Result<i64, Failed> {
         let others = "backend_type = 'client backend' AND usename <> current_user";
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {others} AND {which}");

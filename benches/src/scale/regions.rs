@@ -65,6 +65,8 @@ pub async fn measure(databases: &Databases, options: &Options) -> Result<String,
 #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes, and no server 2^53 connections")]
 async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<Found, Failed> {
     let Databases { primary, replica, .. } = databases;
+    // Or the end of one instance's connections would delay the start of the next.
+    tokio::try_join!(primary.left_alone(), replica.left_alone())?;
     let word = regions.to_possible_value().ok_or("no such regions")?;
     let (running, first) = first_answer(&["serve-regions", word.get_name()], &databases.vars()?, "/users/7").await?;
     let mebibytes = || Ok::<_, Failed>(memory(running.pid)? as f64 / f64::from(1 << 20));

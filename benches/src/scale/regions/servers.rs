@@ -47,8 +47,12 @@ impl Regions {
 pub async fn serve(regions: Regions) -> Result<(), Failed> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env::var("PORT")?.parse()?))?;
     match regions {
-        Regions::Few => listen(listener, two::Repos::connect(&settings::<two::Repos>()?).await?).await,
-        Regions::Many => listen(listener, forty::Repos::connect(&settings::<forty::Repos>()?).await?).await,
+        Regions::Few => listen(listener, Arc::new(two::Repos::connect(&settings::<two::Repos>()?).await?)).await,
+        Regions::Many => {
+            // Forty repos take 20 kB, too many for the stack.
+            let repos = Arc::new(Box::pin(forty::Repos::connect(&settings::<forty::Repos>()?)).await?);
+            listen(listener, repos).await
+        }
     }
 }
 
@@ -59,8 +63,8 @@ fn settings<R: RepoSet>() -> Result<Settings, Failed> {
     Ok(settings.in_region(own).with_pool_size(pool_size()))
 }
 
-async fn listen<R: RepoSet>(listener: TcpListener, repos: R) -> Result<(), Failed> {
-    let (address, repos, key) = (listener.local_addr()?, Arc::new(repos), Key::generate());
+async fn listen<R: RepoSet>(listener: TcpListener, repos: Arc<R>) -> Result<(), Failed> {
+    let (address, key) = (listener.local_addr()?, Key::generate());
     let app = move || {
         App::new()
             .configure(configure(repos.clone(), key.clone()))
