@@ -194,7 +194,7 @@ pub struct RegionRow<'a> {
     pub ok: Option<bool>,
     /// How many connections this instance holds open to it.
     pub connections: u32,
-    /// How many connections it may hold at most.
+    /// `POOL_SIZE`; for the primary, for reading and for writing together.
     pub size: u32,
     /// Whether this instance's reads go to it first.
     pub serves_reads_here: bool,
