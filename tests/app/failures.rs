@@ -63,7 +63,7 @@ async fn writes_from_other_sites() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_down() {
     let world = new_world().await;
-    let site = Site::of(&environment(&world, "replica_down").await).await;
+    let site = Site::of(&environment(&world, "replica_down").await);
     world.server(first_replica()).unwrap().stop().await.unwrap();
     // The first read may find a connection that was open, the next ones cannot connect.
     for _ in 0..3 {
@@ -88,7 +88,7 @@ async fn a_replica_that_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_down() {
     let world = new_world().await;
-    let site = Site::of(&environment(&world, "primary_down").await).await;
+    let site = Site::of(&environment(&world, "primary_down").await);
     let shown = site.create("Ada", "36").await;
     world
         .server(first_replica())

@@ -16,7 +16,7 @@ async fn pages_of_fifty_there_and_back() {
     let mut connection = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     diesel::insert_into(users::table).values(&people).execute(&mut connection).await.unwrap();
     catch_up(world).await;
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
 
     let counts = |body: &str| body.matches("<bdi>User number").count() / 2;
     let first = site.get("/users").await;

@@ -46,7 +46,7 @@ async fn metrics_have_a_port_of_their_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_finishes_the_requests_in_flight() {
     let vars = environment(shared_world().await, "graceful").await;
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
     let mut admin = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     admin.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
     let create = site.browser.post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]);

@@ -21,7 +21,7 @@ const SENT: &str = "user%5Bname%5D=Eve&user%5Bage%5D=85";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_from_afar_is_handed_to_the_primarys_region() {
     let vars = environment(shared_world().await, "replay").await;
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
     let shown = site.create("Ada", "36").await;
     let before = everybody(&vars).await;
     let writes = [
@@ -49,9 +49,9 @@ async fn the_visitor_reads_from_afar_what_was_written_at_the_primary() {
     let world = new_world().await;
     let mut vars = environment(&world, "whole_way").await;
     vars.insert("SECRET_KEY".to_owned(), "5a".repeat(32));
-    let far = Site::of(&vars).await;
+    let far = Site::of(&vars);
     vars.insert("FLY_REGION".to_owned(), primary().to_owned());
-    let home = Site::of(&vars).await;
+    let home = Site::of(&vars);
     world.server(first_replica()).unwrap().pause_replay().await.unwrap();
 
     // Cookies know no ports, so one browser visits both.
@@ -92,7 +92,7 @@ async fn a_connection_with_no_body_left_unread_takes_the_next_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_proxy_can_hand_on_is_written_from_here() {
     let vars = environment(shared_world().await, "from_here").await;
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
     let replayed = ("fly-replay-src", "instance=1;region=here;t=1;state=");
     let returned = ("fly-replay-failed", "region=there;reason=no_candidate");
     for headers in [vec![], vec![replayed], vec![("fly-region", "here"), replayed], vec![("fly-region", "here"), returned]] {
@@ -120,7 +120,7 @@ async fn an_instance_in_the_primarys_region_or_in_none_hands_nothing_on() {
     let mut vars = environment(shared_world().await, "at_home").await;
     for region in [primary(), ""] {
         vars.insert("FLY_REGION".to_owned(), region.to_owned());
-        let site = Site::of(&vars).await;
+        let site = Site::of(&vars);
         let page = Page::of(site.browser.post(site.url("/users")).header("fly-region", "here").form(&FORM)).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{region:?}: {}", page.body);
     }

@@ -11,7 +11,7 @@ async fn every_region_reads_from_its_own_database() {
     let mut vars = environment(shared_world().await, "own_database").await;
     for info in Repos::REGIONS {
         vars.insert("FLY_REGION".to_owned(), info.code.to_owned());
-        let site = Site::of(&vars).await;
+        let site = Site::of(&vars);
         let page = site.get("/users").await;
         assert_eq!(page.served_by(), format!("{}; role={}; reason=local", info.code, info.role));
         page.assert_shows(&format!("This instance runs in {}", info.code));
@@ -24,7 +24,7 @@ async fn a_place_without_a_database_reads_from_the_nearest() {
     let place = Repos::PLACES.iter().find(|place| Repos::REGIONS.iter().all(|info| info.code != **place)).unwrap();
     let nearest = Repos::nearest_to(place).next().unwrap();
     vars.insert("FLY_REGION".to_owned(), (*place).to_owned());
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
     assert_eq!(site.get("/users").await.served_by(), format!("{nearest}; role=replica; reason=nearest"));
 }
 
@@ -35,7 +35,7 @@ async fn one_ordinary_database_serves_everything() {
     let mut vars = environment(world, "single").await;
     vars.retain(|name, _| !name.starts_with("DATABASE_URL") && name != "FLY_REGION");
     vars.insert("DATABASE_URL".to_owned(), world.primary().url_of("single"));
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
     let shown = site.create("Ada", "36").await;
     let page = site.get(&shown).await;
     assert_eq!(page.served_by(), format!("{}; role=primary; reason=primary", primary()));
@@ -43,7 +43,7 @@ async fn one_ordinary_database_serves_everything() {
 
     // With a region, that region's repo reads from the same database.
     vars.insert("FLY_REGION".to_owned(), first_replica().to_owned());
-    let site = Site::of(&vars).await;
+    let site = Site::of(&vars);
     let page = site.get("/users").await;
     assert_eq!(page.served_by(), format!("{}; role=replica; reason=local", first_replica()));
     page.assert_shows("<bdi>Ada</bdi>");
@@ -52,7 +52,7 @@ async fn one_ordinary_database_serves_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_read_their_own_writes() {
     let world = new_world().await;
-    let site = Site::of(&environment(&world, "own_writes").await).await;
+    let site = Site::of(&environment(&world, "own_writes").await);
     let replica = world.server(first_replica()).unwrap();
     let fresher = format!("{}; role=primary; reason=fresher", primary());
     let local = format!("{}; role=replica; reason=local", first_replica());

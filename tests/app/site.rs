@@ -75,10 +75,10 @@ pub async fn catch_up(world: &World) {
 impl Site {
     /// The app in the first replica's region, in front of a new database of the shared servers.
     pub async fn new(database: &str) -> Self {
-        Self::of(&environment(shared_world().await, database).await).await
+        Self::of(&environment(shared_world().await, database).await)
     }
 
-    pub async fn of(vars: &HashMap<String, String>) -> Self {
+    pub fn of(vars: &HashMap<String, String>) -> Self {
         let running = server::start(&settings(vars)).unwrap();
         Self { running, browser: visitor() }
     }
