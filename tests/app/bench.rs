@@ -270,7 +270,8 @@ async fn without_a_database_it_compares_its_own() {
     };
     let far: Vec<_> =
         ARTICLE.iter().filter(|_| primary() == "nrt").filter_map(|(code, article)| Some((median(code)?, *article))).collect();
-    assert!(far.is_sorted(), "{document}");
+    // Neighbours lie 5 % apart, which the noise of a busy machine may be.
+    assert!(far.is_sorted_by(|(near, _), (next, _)| near / next < 1.1), "{document}");
     for (here, article) in &far {
         assert!((here / article - 1.0).abs() < 0.25, "{here} ms, in the article {article} ms: {document}");
         assert!(here / median(primary()).unwrap() > 50.0, "home is far: {document}");
