@@ -250,7 +250,8 @@ async fn without_a_database_it_compares_its_own() {
     let clone = tempfile::tempdir().unwrap();
     let vars = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap())]);
     let written = format!("--json={}", clone.path().join("bench.json").display());
-    let short = ["bench", "--query=show", "--time=1s", "--warm-up=100ms", &written];
+    // Neighbours lie 5 % apart: long enough for a median that a busy machine does not move so far.
+    let short = ["bench", "--query=show", "--time=3s", "--warm-up=100ms", &written];
 
     let (ok, printed, error) = output(&[&short[..], &["--from=atlantis"]].concat(), &vars).await;
     assert!(!ok && error.contains("`atlantis` is no region to see the databases from"), "{printed}{error}");
@@ -270,8 +271,7 @@ async fn without_a_database_it_compares_its_own() {
     };
     let far: Vec<_> =
         ARTICLE.iter().filter(|_| primary() == "nrt").filter_map(|(code, article)| Some((median(code)?, *article))).collect();
-    // Neighbours lie 5 % apart, which the noise of a busy machine may be.
-    assert!(far.is_sorted_by(|(near, _), (next, _)| near / next < 1.1), "{document}");
+    assert!(far.is_sorted(), "{document}");
     for (here, article) in &far {
         assert!((here / article - 1.0).abs() < 0.25, "{here} ms, in the article {article} ms: {document}");
         assert!(here / median(primary()).unwrap() > 50.0, "home is far: {document}");
