@@ -162,9 +162,7 @@ impl Shared {
                 state.pipelines.retain(|pipeline| !pipeline.is_closed());
                 let chosen = state.free().or_else(|| state.pipelines.iter().min_by_key(|pipeline| pipeline.owed())).cloned();
                 if let Some(pipeline) = chosen {
-                    if state.wants_another(self.most, timeouts.lifetime) {
-                        self.open_another(&mut state);
-                    }
+                    self.open_another_if_wanted(&mut state);
                     return Ok(pipeline.enter(place));
                 }
                 self.opening(&mut state)
@@ -182,16 +180,15 @@ impl Shared {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let mut state = lock(&self.state);
         let free = state.free().cloned();
-        if state.wants_another(self.most, self.connector.timeouts.lifetime) {
-            self.open_another(&mut state);
-        }
+        self.open_another_if_wanted(&mut state);
         Some(free?.enter(place))
     }
 
     /// Opens a connection while others go on working, if they are still held up a moment later: a thread that was busy itself may
     /// not have looked yet at answers that are there.
-    fn open_another(&self, state: &mut State) {
-        if state.opening.is_none() && state.next_opening <= Instant::now() {
+    fn open_another_if_wanted(&self, state: &mut State) {
+        let wanted = state.wants_another(self.most, self.connector.timeouts.lifetime);
+        if wanted && state.opening.is_none() && state.next_opening <= Instant::now() {
             let (connector, shared, most) = (self.connector.clone(), self.state.clone(), self.most);
             state.opening = Some(spawned(async move {
                 sleep(PATIENCE).await;
