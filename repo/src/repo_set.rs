@@ -19,6 +19,8 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     const POOL_SIZE: u32 = 10;
     /// How far a replica may be behind: `[routing] max_lag`. Carried for the router; nothing measures lag yet.
     const MAX_LAG: Duration = Duration::from_secs(10);
+    /// Reads that may be under way to the primary at once, from an instance elsewhere: `[routing] max_spill`.
+    const MAX_SPILL: u32 = 100;
     /// Where a write from afar is run: `[routing] writes`. An Actix `Writer` obeys it.
     const WRITES: Writes = Writes::Replay;
 
