@@ -107,7 +107,7 @@ fn table(rows: &[Row], time: Duration) -> String {
         let statements = statements as f64 / time.as_secs_f64();
         table.add_row([
             region.clone(),
-            round_trip.as_millis().to_string(),
+            format!("{:.0}", round_trip.as_secs_f64() * 1000.0),
             open.to_string(),
             connections.to_string(),
             format!("{statements:.2}"),

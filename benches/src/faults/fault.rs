@@ -13,6 +13,8 @@ use crate::far::INSTANCE;
 /// Each happens in, or to, the region of the instance, but for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
+    /// Nothing happens: the yardstick.
+    Nothing,
     /// The replica crashes.
     Kill,
     /// The replica hangs.
@@ -36,6 +38,7 @@ impl Fault {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Nothing => "nothing",
             Self::Kill => "kill",
             Self::Freeze => "freeze",
             Self::Cut => "cut",
@@ -52,6 +55,7 @@ impl Fault {
     pub fn meaning(self) -> String {
         let (home, primary, lag) = (replica_region(), Repos::PRIMARY.code, self.lag());
         match self {
+            Self::Nothing => "nothing happens".to_owned(),
             Self::Kill => format!("{home}'s replica crashes"),
             Self::Freeze => format!("{home}'s replica hangs"),
             Self::Cut => format!("{home}'s instance is cut off from {home}'s replica"),
@@ -75,6 +79,7 @@ impl Fault {
     pub async fn begin(self, world: &World) -> Result<(), LabError> {
         let home = home(world);
         match self {
+            Self::Nothing => Ok(()),
             Self::Kill => home.kill().await,
             Self::Freeze => home.freeze().await,
             Self::Cut => world.lines().cut(INSTANCE, home.region()),
@@ -98,6 +103,7 @@ impl Fault {
     pub async fn end(self, world: &World) -> Result<(), LabError> {
         let home = home(world);
         match self {
+            Self::Nothing => Ok(()),
             Self::Kill => home.start().await,
             Self::Freeze => home.thaw().await,
             Self::Cut => {

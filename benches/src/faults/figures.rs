@@ -24,8 +24,10 @@ pub struct Figures {
     pub reads: usize,
     /// Those that got no page.
     pub failed_reads: usize,
-    /// From the moment when a read was due to its last byte.
+    /// The longest read of somebody who wrote nothing, from the moment when it was due to its last byte.
     pub longest_read: Duration,
+    /// The longest read of somebody who had just written.
+    pub longest_own_read: Duration,
     /// The next region that served somebody who wrote nothing, and how long after the fault began.
     pub next: Option<(String, Duration)>,
     /// How long after the mending began the region's own replica served again; none where it never stopped.
@@ -55,10 +57,14 @@ impl Figures {
         let (reads, writes) = (after(|kind| kind != Kind::Write), after(|kind| kind == Kind::Write));
         // Who wrote something may have to be served elsewhere at the best of times.
         let plain = after(|kind| kind == Kind::Read);
-        let regions = || plain.iter().filter_map(|answer| Some((*answer, answer.region.as_deref()?)));
-        let next = regions().find(|(_, region)| *region != home);
-        let was_away = regions().take_while(|(answer, _)| answer.end < healed).last().is_some_and(|(_, region)| region != home);
-        let back = regions().find(|(answer, region)| was_away && answer.due >= healed && *region == home);
+        let is_home = |answer: &Answer| answer.trouble.is_none() && answer.region.as_deref() == Some(home);
+        let next =
+            plain.iter().find_map(|answer| Some((answer.region.as_ref().filter(|region| *region != home)?, answer.end - began)));
+        let was_away = plain.iter().take_while(|answer| answer.end < healed).last().is_some_and(|answer| !is_home(answer));
+        let back = plain.iter().find(|answer| was_away && answer.due >= healed && is_home(answer));
+        let longest = |kind| {
+            reads.iter().filter(|answer| answer.kind == kind).map(|answer| answer.end - answer.due).max().unwrap_or_default()
+        };
         let acknowledged = answers.iter().filter(|answer| answer.kind == Kind::Write && answer.trouble.is_none());
         let acknowledged: Vec<_> = acknowledged.map(|answer| answer.end).collect();
         let ends = acknowledged.iter().copied().chain(writes.last().map(|answer| answer.end));
@@ -66,9 +72,10 @@ impl Figures {
         Self {
             reads: reads.len(),
             failed_reads: failed(&reads),
-            longest_read: reads.iter().map(|answer| answer.end - answer.due).max().unwrap_or_default(),
-            next: next.map(|(answer, region)| (region.to_owned(), answer.end - began)),
-            home_again: back.map(|(answer, _)| answer.end - healed),
+            longest_read: longest(Kind::Read),
+            longest_own_read: longest(Kind::OwnRead),
+            next: next.map(|(region, after)| (region.clone(), after)),
+            home_again: back.map(|answer| answer.end - healed),
             writes: writes.len(),
             failed_writes: failed(&writes),
             without_writes: gaps.map(|(start, end)| end - *start).max().unwrap_or_default(),
@@ -95,21 +102,23 @@ mod tests {
         let answers = [
             answer(Kind::Read, 0, 10, "ord", None),
             answer(Kind::Write, 20, 170, "nrt", None),
-            answer(Kind::OwnRead, 170, 320, "nrt", None),
+            answer(Kind::OwnRead, 170, 900, "nrt", None),
             answer(Kind::Read, 1000, 1500, "atl", None),
             answer(Kind::Read, 1100, 1120, "atl", None),
             answer(Kind::Read, 1200, 1201, "", Some("503 Service Unavailable")),
             answer(Kind::Write, 1200, 1300, "", Some("503 Service Unavailable")),
             answer(Kind::Write, 3000, 3150, "ams", None),
+            answer(Kind::OwnRead, 3150, 3300, "ams", None),
             answer(Kind::Read, 5010, 5040, "atl", None),
             answer(Kind::Read, 5100, 5105, "ord", None),
         ];
         let moments = Moments { began: at(1000), healed: at(5000), new_primary: Some(at(2000)) };
         let figures = Figures::new(&moments, &answers, "ord");
         let expected = Figures {
-            reads: 5,
+            reads: 6,
             failed_reads: 1,
             longest_read: Duration::from_millis(500),
+            longest_own_read: Duration::from_millis(150),
             next: Some(("atl".to_owned(), Duration::from_millis(120))),
             home_again: Some(Duration::from_millis(105)),
             writes: 2,

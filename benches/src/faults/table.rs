@@ -20,7 +20,7 @@ pub fn heading(options: &Options) -> String {
         "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed \
          by a read\nof what was written. Each fault lasts {seconds} s. A latency counts from the moment when the request was due. NEXT is \
          the first other region that\nserves a visitor who wrote nothing, AFTER the fault; HOME AGAIN counts from the moment when mending \
-         begins, a server's start included.\n",
+         begins, a server's start included.\nLONGEST is the longest read of those who wrote nothing, OWN of those who had just written.\n",
         home = replica_region(),
     )
 }
@@ -36,12 +36,14 @@ pub fn table(rows: &[(Fault, Figures)]) -> String {
         "READS",
         "FAILED",
         "LONGEST ms",
+        "OWN ms",
         "WRITES",
         "FAILED",
         "WITHOUT WRITES s",
         "NEW PRIMARY s",
     ];
     let mut table = plain_table(header, 2);
+    let milliseconds = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1000.0);
     let seconds = |time: Option<Duration>| time.map_or("-".to_owned(), |time| format!("{:.2}", time.as_secs_f64()));
     for (fault, figures) in rows {
         table.add_row([
@@ -51,7 +53,8 @@ pub fn table(rows: &[(Fault, Figures)]) -> String {
             seconds(figures.home_again),
             figures.reads.to_string(),
             figures.failed_reads.to_string(),
-            format!("{:.0}", figures.longest_read.as_secs_f64() * 1000.0),
+            milliseconds(figures.longest_read),
+            milliseconds(figures.longest_own_read),
             figures.writes.to_string(),
             figures.failed_writes.to_string(),
             seconds(Some(figures.without_writes)),
@@ -72,6 +75,7 @@ pub fn json(rows: &[(Fault, Figures)]) -> serde_json::Result<String> {
             "reads": figures.reads,
             "failed_reads": figures.failed_reads,
             "longest_read": figures.longest_read.as_secs_f64(),
+            "longest_own_read": figures.longest_own_read.as_secs_f64(),
             "next_region": figures.next.as_ref().map(|(region, _)| region),
             "next_serves_after": figures.next.as_ref().map(|(_, after)| after.as_secs_f64()),
             "home_serves_again_after": figures.home_again.map(|time| time.as_secs_f64()),
@@ -109,6 +113,7 @@ mod tests {
             reads: 8412,
             failed_reads: 0,
             longest_read: milliseconds(61),
+            longest_own_read: milliseconds(181),
             next: Some(("atl".to_owned(), milliseconds(32))),
             home_again: Some(milliseconds(2104)),
             writes: 420,
@@ -117,8 +122,8 @@ mod tests {
             new_primary: None,
         };
         expect![[r#"
-            FAULT                  NEXT  AFTER s  HOME AGAIN s  READS  FAILED  LONGEST ms  WRITES  FAILED  WITHOUT WRITES s  NEW PRIMARY s
-            ord's replica crashes  atl      0.03          2.10   8412       0          61     420       3              0.18              -
+            FAULT                  NEXT  AFTER s  HOME AGAIN s  READS  FAILED  LONGEST ms  OWN ms  WRITES  FAILED  WITHOUT WRITES s  NEW PRIMARY s
+            ord's replica crashes  atl      0.03          2.10   8412       0          61     181     420       3              0.18              -
         "#]].assert_eq(&table(&[(Fault::Kill, figures)]));
     }
 }
