@@ -1,4 +1,4 @@
-//! The world of regions.toml, as far apart as on Earth, and in it one instance of the app far from the primary.
+//! The world of regions.toml, as far apart as on Earth, and in it instances of the app, one of them far from the primary.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use archipelago_app::repos::Repos;
 use archipelago_lab::{Distances, LabError, Server, World};
 
 use crate::Failed;
-use crate::contenders::replica_region;
+use crate::child::Running;
+use crate::contenders::{Contender, replica_region};
 use crate::databases::{fill, own_vars};
 
-/// Where the instance stands: as far from everywhere as its region is, by lines of its own, so that it can be cut off from the
+/// Where the instance of [`replica_region`] stands: as far from everywhere as its region is, by lines of its own, so that it can be cut off from the
 /// replica beside it.
 pub const INSTANCE: &str = "instance";
 
@@ -36,12 +37,29 @@ pub async fn world(users: u32) -> Result<World, Failed> {
     Ok(world)
 }
 
-/// The environment of the instance, which reaches each server at what `url` gives.
+/// Starts the instances of all other regions, which nobody asks: one near the primary gives it something to commit every second.
+///
+/// # Errors
+/// When one does not start.
+pub async fn others(world: &World) -> Result<Vec<Running>, Failed> {
+    let mut others = Vec::new();
+    for region in world.servers().map(Server::region).filter(|region| *region != replica_region()) {
+        let vars = vars(world, region, |server| server.url_from(region))?;
+        others.push(Running::start(&["serve", Contender::Archipelago.name()], &vars).await?);
+    }
+    Ok(others)
+}
+
+/// The environment of the instance of `region`, which reaches each server at what `url` gives.
 ///
 /// # Errors
 /// Those of `url`.
-pub fn vars(world: &World, url: impl Fn(&Server) -> Result<String, LabError>) -> Result<Vec<(String, String)>, Failed> {
-    let mut vars = own_vars(replica_region()).to_vec();
+pub fn vars(
+    world: &World,
+    region: &str,
+    url: impl Fn(&Server) -> Result<String, LabError>,
+) -> Result<Vec<(String, String)>, Failed> {
+    let mut vars = own_vars(region).to_vec();
     // What goes wrong on purpose fills no screen, unless somebody wants to see it.
     if std::env::var_os("RUST_LOG").is_none() {
         vars.push(("RUST_LOG".to_owned(), "off".to_owned()));

@@ -80,7 +80,8 @@ pub async fn run(options: &Options) -> Result<(), Failed> {
 
 /// What became of every request that was due after the fault began.
 async fn under_load(world: &World, fault: Fault, options: &Options) -> Result<(Moments, Vec<Answer>), Failed> {
-    let vars = far::vars(world, |server| server.url_from(INSTANCE))?;
+    let others = far::others(world).await?;
+    let vars = far::vars(world, replica_region(), |server| server.url_from(INSTANCE))?;
     let running = Running::start(&["serve", Contender::Archipelago.name()], &vars).await?;
     let mut load = Load::start(&running.url(""), Rates { reads: options.reads, writes: options.writes }, USERS)?;
     sleep(WARM_UP).await;
@@ -102,7 +103,12 @@ async fn under_load(world: &World, fault: Fault, options: &Options) -> Result<(M
     }
     sleep(AFTERWARDS).await;
     let answers = load.stop().await;
-    running.stop().await?;
+    for instance in others.into_iter().chain([running]) {
+        // What was measured is not lost for that.
+        if let Err(error) = instance.stop().await {
+            eprintln!("  {error}");
+        }
+    }
     Ok((Moments { began, healed, new_primary }, answers))
 }
 
