@@ -5,6 +5,7 @@
 mod app {
     pub mod bench;
     pub mod browser;
+    pub mod failover;
     pub mod failures;
     pub mod house;
     pub mod lab;

@@ -37,7 +37,7 @@ fn repo() {
         "archipelago",
         DependencyKind::Normal,
         &expect![
-            "actix-web archipelago-macros bb8 diesel diesel-async futures-util hdrhistogram rustls rustls-native-certs thiserror thread_local tokio tokio-postgres tokio-postgres-rustls tokio-util tracing url"
+            "actix-web arc-swap archipelago-macros bb8 diesel diesel-async futures-util hdrhistogram rustls rustls-native-certs thiserror thread_local tokio tokio-postgres tokio-postgres-rustls tokio-util tracing url"
         ],
     );
     check("archipelago", DependencyKind::Build, &expect![""]);

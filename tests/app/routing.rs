@@ -41,11 +41,11 @@ async fn one_ordinary_database_serves_everything() {
     assert_eq!(page.served_by(), format!("{}; role=primary; reason=primary", primary()));
     page.assert_shows("This instance runs in no region");
 
-    // With a region, that region's repo reads from the same database.
+    // With a region, that region's repo reads from the same database, which says itself what it is.
     vars.insert("FLY_REGION".to_owned(), first_replica().to_owned());
     let site = Site::of(&vars);
     let page = site.get("/users").await;
-    assert_eq!(page.served_by(), format!("{}; role=replica; reason=local", first_replica()));
+    assert_eq!(page.served_by(), format!("{}; role=primary; reason=local", first_replica()));
     page.assert_shows("<bdi>Ada</bdi>");
 }
 
@@ -87,6 +87,34 @@ async fn the_position_cookie_is_signed_and_out_of_reach_of_scripts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_carries_its_position_in_a_header() {
+    const POSITION: &str = "archipelago-position";
+    let world = new_world().await;
+    let site = Site::of(&environment(&world, "header").await);
+    world.server(first_replica()).unwrap().pause_replay().await.unwrap();
+    let written = Page::of(visitor().post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
+    let (shown, position) = (written.header("location").unwrap(), written.header(POSITION).unwrap());
+    let read = async |position: &str| Page::of(visitor().get(site.url(&shown)).header(POSITION, position)).await;
+    let (fresher, local) = ("; role=primary; reason=fresher", format!("{}; role=replica; reason=local", first_replica()));
+
+    let page = read(&position).await;
+    assert_eq!((page.status, page.served_by()), (StatusCode::OK, format!("{}{fresher}", primary())));
+    let seen = page.header(POSITION).expect("what it showed");
+    assert_eq!(read(&seen).await.status, StatusCode::OK, "what was read once is not unread");
+
+    // The signature has 44 characters; behind it everybody can read the position.
+    let (signature, known) = position.split_at(44);
+    let forged = known.replace(known.rsplit('-').next().unwrap(), "FFFFFFFF/FFFFFFFF");
+    for nonsense in [known.to_owned(), format!("{signature}{forged}"), forged, "0/0".to_owned(), String::new()] {
+        let page = read(&nonsense).await;
+        assert_eq!((page.status, page.served_by()), (StatusCode::NOT_FOUND, local.clone()), "{nonsense}");
+        let cookie = format!("archipelago_position={}", nonsense.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
+        let page = Page::of(visitor().get(site.url(&shown)).header("cookie", cookie)).await;
+        assert_eq!((page.status, page.served_by()), (StatusCode::NOT_FOUND, local.clone()), "{nonsense}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_regions_page_shows_every_region() {
     let site = Site::new("regions_page").await;
     let page = site.get("/regions").await;
@@ -96,9 +124,10 @@ async fn the_regions_page_shows_every_region() {
         assert_eq!(json[index]["region"], info.code);
         assert_eq!(json[index]["repo"], info.repo);
     }
-    assert_eq!(json[0]["reachable"], true, "the primary");
-    let far = regions(archipelago::Role::Replica).last().unwrap();
+    assert_eq!(json[0]["leads"], true, "the primary");
+    assert_eq!(json[1]["first_for_reads"], true, "this instance's own");
+    let far = regions(archipelago::Role::Replica).last().filter(|far| *far != first_replica()).unwrap();
     let far = json.as_array().unwrap().iter().find(|region| region["region"] == far).unwrap();
-    assert_eq!(far["connections"].as_u64(), Some(u64::from(far["region"] == first_replica())), "looking opens no connection");
+    assert_eq!((&far["connections"], &far["up"]), (&0.into(), &serde_json::Value::Null), "looking asks nobody");
     page.assert_hides("127.0.0.1");
 }

@@ -48,14 +48,20 @@ pub async fn new_world() -> World {
 
 /// A new database with the app's tables on every server, and the environment that leads to it from the first replica's region.
 pub async fn environment(world: &World, database: &str) -> HashMap<String, String> {
+    let vars = environment_without_tables(world, database).await;
+    migrations::run(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    catch_up(world).await;
+    vars
+}
+
+/// The same, before any migration has run.
+pub async fn environment_without_tables(world: &World, database: &str) -> HashMap<String, String> {
     world.create_database(database).await.unwrap();
     let url = |server: &archipelago_lab::Server| (override_variable(server.region()), server.url_of(database));
     let mut vars: HashMap<_, _> = world.servers().map(url).collect();
     for (name, value) in [("FLY_REGION", first_replica()), ("PORT", "0"), ("METRICS_PORT", "0"), ("POOL_SIZE", "4")] {
         vars.insert(name.to_owned(), value.to_owned());
     }
-    let settings = settings(&vars);
-    migrations::run(settings.databases.url(primary()).unwrap()).await.unwrap();
     catch_up(world).await;
     vars
 }
@@ -79,8 +85,11 @@ impl Site {
     }
 
     pub fn of(vars: &HashMap<String, String>) -> Self {
-        let running = server::start(&settings(vars)).unwrap();
-        Self { running, browser: visitor() }
+        Self::with(&settings(vars))
+    }
+
+    pub fn with(settings: &Settings) -> Self {
+        Self { running: server::start(settings).unwrap(), browser: visitor() }
     }
 
     pub fn url(&self, path: &str) -> String {
