@@ -61,11 +61,8 @@ impl Timelines {
     /// Whether everything at `wanted` is there where `reached` is.
     #[must_use]
     pub fn includes(&self, reached: Position, wanted: Position) -> bool {
-        if reached.timeline == wanted.timeline {
-            reached.lsn >= wanted.lsn
-        } else {
-            reached.timeline > wanted.timeline && self.contains(wanted)
-        }
+        let is_one_history = reached.timeline == wanted.timeline || reached.timeline > wanted.timeline && self.contains(wanted);
+        is_one_history && reached.lsn >= wanted.lsn
     }
 
     fn contains(&self, position: Position) -> bool {
@@ -94,6 +91,7 @@ mod tests {
         let timelines = Timelines::of_file(2, "1\t0/100\tx", vec![promotion("ord", 2, 10)]);
         let at = |timeline, lsn| Position { timeline, lsn };
         assert!(timelines.includes(at(2, 0x101), at(1, 0x100)));
+        assert!(!timelines.includes(at(2, 0x90), at(1, 0x100)), "still on its way");
         assert!(!timelines.includes(at(2, 0x900), at(1, 0x101)));
         assert!(!timelines.includes(at(1, 0x900), at(2, 0x101)));
         assert!(timelines.includes(at(1, 0x90), at(1, 0x90)));
