@@ -97,7 +97,7 @@ pub async fn count_requests(
     let is_replay = response.headers().contains_key(FLY_REPLAY);
     let labels = (known(response.request().method()), route, (!is_replay).then_some(response.status()));
     REQUESTS.with_borrow_mut(|series| series.entry(labels).or_insert_with_key(request_series).record(start.elapsed()));
-    if let Some((ServedBy { region, role, reason }, elapsed)) = Trace::of(response.request()).served() {
+    if let Some((ServedBy { region, role, reason, .. }, elapsed)) = Trace::of(response.request()).served() {
         DATABASES.with_borrow_mut(|series| {
             let labels = [region, role.as_str(), reason.as_str()];
             let (count, seconds) = series.entry(labels).or_insert_with_key(database_series);

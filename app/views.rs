@@ -131,6 +131,7 @@ impl Served {
             Reason::Local => "This region's own database answered.",
             Reason::Nearest => "The nearest replica answered.",
             Reason::Fresher => "A nearer replica had not caught up with your last write.",
+            Reason::Failover => "No nearer database could answer.",
             Reason::Primary => "The primary answered.",
         }
     }

@@ -1,6 +1,6 @@
 //! What the databases are asked: the reads of the pages, and a write of the benchmark's own.
 
-use archipelago::{Error, RegionInfo, Role};
+use archipelago::{Error, RegionInfo, Replica, RepoSet, Role};
 use clap::ValueEnum;
 use diesel::debug_query;
 use diesel::pg::Pg;
@@ -115,11 +115,11 @@ impl Work {
     pub(super) async fn run(self, repos: &Repos, region: &str) -> Result<usize, Error> {
         match self {
             Self::Index => {
-                let users: Vec<User> = repos.replica_in(region).load(reads::page_query(Cursor::default())).await?;
+                let users: Vec<User> = only(repos, region).load(reads::page_query(Cursor::default())).await?;
                 Ok(users.len())
             }
             Self::Show { id } => {
-                let user: Option<User> = repos.replica_in(region).optional(reads::user_query(id)).await?;
+                let user: Option<User> = only(repos, region).optional(reads::user_query(id)).await?;
                 Ok(usize::from(user.is_some()))
             }
             Self::Write => {
@@ -142,12 +142,17 @@ impl Work {
     }
 }
 
+/// That region's database and no other, whatever becomes of it.
+fn only<'a>(repos: &'a Repos, region: &str) -> Replica<'a> {
+    repos.only(region).unwrap_or_else(|| repos.replica_in(region))
+}
+
 /// The id of the first user, from the first region that answers.
 async fn first_user(repos: &Repos) -> Result<i64, WorkError> {
     let mut last = WorkError::NoUser;
     for info in Repos::REGIONS {
         let first = users::table.select(users::id).order(users::id);
-        match repos.replica_in(info.code).first::<i64, _>(first).await {
+        match only(repos, info.code).first::<i64, _>(first).await {
             Ok(id) => return Ok(id),
             Err(error) if error.is_not_found() => return Err(WorkError::NoUser),
             Err(error) => last = WorkError::NoAnswer(error),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -9,7 +10,7 @@ use actix_web::test::TestRequest;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage};
 use archipelago::actix::{Key, Reader};
-use archipelago::{Access, Pool, Reason, Replica, Settings};
+use archipelago::{Cluster, Member, Replica, Settings};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 archipelago::repos! { primary home; replica near; replica far; replica farther; replica farthest }
@@ -19,9 +20,9 @@ trait Databases {
     fn replica_in(&self, region: &str) -> Replica<'_>;
 }
 
-impl Databases for HashMap<String, Pool> {
+impl Databases for HashMap<String, Arc<Member>> {
     fn replica_in(&self, region: &str) -> Replica<'_> {
-        Replica::new(&self[region], Reason::Local)
+        Replica::only(&self[region])
     }
 }
 
@@ -36,19 +37,21 @@ fn choice(criterion: &mut Criterion) {
     let _entered = runtime.enter();
     let settings = Settings::single_database::<Repos>("postgres://app@127.0.0.1:1/app").expect("a URL").in_region("near");
     let repos = runtime.block_on(Repos::connect(&settings)).expect("pools, of which none is opened");
-    let pool = || Pool::new(RepoNear::INFO, Access::Read, &settings).expect("a pool");
-    let hard_coded = pool();
-    let map: HashMap<String, Pool> = Region::ALL.iter().map(|region| (region.to_string(), pool())).collect();
+    let cluster = Cluster::new::<Repos>(&settings).expect("members");
+    let hard_coded = cluster.member(1);
+    let map: HashMap<_, _> =
+        Region::ALL.iter().enumerate().map(|(index, region)| (region.to_string(), cluster.member(index))).collect();
     let boxed: Box<dyn Databases> = Box::new(runtime.block_on(Repos::connect(&settings)).expect("pools"));
 
     let mut group = criterion.benchmark_group("choosing a database");
-    group.bench_function("a hard-coded pool", |bencher| bencher.iter(|| Replica::new(black_box(&hard_coded), Reason::Local)));
+    group.bench_function("a hard-coded pool", |bencher| bencher.iter(|| Replica::only(black_box(&hard_coded))));
     group.bench_function("repos.replica()", |bencher| bencher.iter(|| black_box(&repos).replica()));
     group.bench_function("repos.replica_in(code)", |bencher| bencher.iter(|| black_box(&repos).replica_in(black_box("near"))));
     group.bench_function("repos.replica_in(code), the last", |bencher| {
         bencher.iter(|| black_box(&repos).replica_in(black_box("farthest")));
     });
-    group.bench_function("HashMap<String, Pool>", |bencher| bencher.iter(|| black_box(&map).replica_in(black_box("near"))));
+    group
+        .bench_function("HashMap<String, Arc<Member>>", |bencher| bencher.iter(|| black_box(&map).replica_in(black_box("near"))));
     group.bench_function("Box<dyn Databases>", |bencher| bencher.iter(|| black_box(&boxed).replica_in(black_box("near"))));
     group.finish();
 

@@ -61,6 +61,7 @@ pub use self::replay::FLY_REPLAY;
 pub use self::trace::{Trace, answer_for};
 pub use self::writer::Writer;
 
+use self::cookie::Signer;
 use crate::RepoSet;
 
 /// Registers the repos, and the key that signs the position cookie. For [`App::configure`](actix_web::App::configure).
@@ -72,6 +73,6 @@ pub fn configure<R: RepoSet>(repos: Arc<R>, key: Key) -> impl FnOnce(&mut Servic
             let repos = repos.clone();
             runtime.spawn(async move { repos.warm_up().await });
         }
-        app.app_data(Data::from(repos)).app_data(Data::new(key));
+        app.app_data(Data::from(repos)).app_data(Data::new(Signer::new(key)));
     }
 }

@@ -1,14 +1,21 @@
 //! One connection: opened, encrypted as the URL asks, and told how to behave.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, WeakShared, join};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Socket};
+use tokio_postgres::{Client, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::{Access, DatabaseUrl, Timeouts};
+use crate::cluster::HealthRecord;
+use crate::freshness::{Need, Unmet};
+use crate::state::{self, Said, Server, State};
+use crate::{Access, DatabaseUrl, Error, Position, Role, Timeouts};
 
 impl DatabaseUrl {
     /// One connection outside any pool, to read and write without a limit on a statement's time: for migrations.
@@ -32,6 +39,9 @@ pub(crate) struct Connector {
     pub(crate) url: DatabaseUrl,
     pub(crate) access: Access,
     pub(crate) timeouts: Timeouts,
+    pub(crate) health: Arc<HealthRecord>,
+    /// The newest migration that a server must have to be read from.
+    pub(crate) migration: Option<Arc<str>>,
     /// Counts the connections that are open.
     pub(crate) open: TaskTracker,
 }
@@ -39,19 +49,43 @@ pub(crate) struct Connector {
 /// A connection of a pool. Dropped, it is closed, whatever the server still owes on it.
 pub(crate) struct Connection {
     pub(crate) inner: AsyncPgConnection,
+    pub(crate) region: &'static str,
     /// How long the server took to answer the last question of the opening.
     pub(crate) round_trip: Duration,
+    /// Whose it is.
+    server: Server,
+    /// How the server stood when it was last asked on this connection.
+    state: Mutex<State>,
+    health: Arc<HealthRecord>,
+    /// Itself, where reads share it.
+    shared: Weak<Self>,
+    /// The question for the state that is about to be sent.
+    about_to_ask: Mutex<Option<WeakShared<BoxFuture<'static, Option<State>>>>>,
     driver: AbortOnDropHandle<()>,
 }
 
 /// Why a connection could not be opened, or not be used again.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConnectError(String);
+#[error("{reason}")]
+pub struct ConnectError {
+    reason: String,
+    is_replica: bool,
+}
 
 impl ConnectError {
     pub(crate) fn new(reason: &impl ToString) -> Self {
-        Self(reason.to_string())
+        Self { reason: reason.to_string(), is_replica: false }
+    }
+
+    /// As the failure of a question to `region`.
+    pub(crate) fn of(&self, region: &'static str) -> Error {
+        if self.is_replica { Error::NotPrimary { region } } else { Error::Unreachable { region, reason: self.reason.clone() } }
+    }
+}
+
+impl From<tokio_postgres::Error> for ConnectError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        explain(&error)
     }
 }
 
@@ -68,9 +102,22 @@ impl From<diesel::result::Error> for ConnectError {
 }
 
 impl Connector {
-    /// A new connection, which the current runtime drives.
+    /// A new connection, which the current runtime drives. A server that cannot be reached is known to be down from then on.
     pub(crate) async fn open(&self) -> Result<Connection, ConnectError> {
-        within(self.timeouts.checkout, self.opened()).await
+        let outcome = within(self.timeouts.checkout, self.opened()).await;
+        if let Err(error) = &outcome
+            && !error.is_replica
+        {
+            self.health.failed(error.to_string());
+        }
+        outcome
+    }
+
+    /// Who the server is, and how it stands, on a connection that is closed again.
+    pub(crate) async fn who(&self) -> Result<(Server, Said), ConnectError> {
+        let (client, driver) = dial(&self.url, self.timeouts).await?;
+        let _driver = AbortOnDropHandle::new(tokio::spawn(driver));
+        state::greet(&client, "").await
     }
 
     async fn opened(&self) -> Result<Connection, ConnectError> {
@@ -82,26 +129,134 @@ impl Connector {
             }
         });
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-        let mut inner = AsyncPgConnection::try_from(client).await?;
-        // With SET and not as startup parameters, which PgBouncer refuses.
-        let mut session = Vec::new();
+        let asked = Instant::now();
+        let (greeting, migrated) = join(state::greet(&client, &self.session()), self.is_migrated(&client)).await;
+        let round_trip = asked.elapsed();
+        let (server, said) = greeting?;
+        migrated?;
+        if self.access == Access::Write && said.is_replica && self.health.lineage.protections.role {
+            return Err(ConnectError { reason: "it is a replica, and takes no writes".to_owned(), is_replica: true });
+        }
+        let state = Mutex::new(self.health.settle(server, said, None));
+        let inner = AsyncPgConnection::try_from(client).await?;
+        Ok(Connection {
+            inner,
+            region: self.region,
+            round_trip,
+            server,
+            state,
+            health: self.health.clone(),
+            shared: Weak::new(),
+            about_to_ask: Mutex::default(),
+            driver,
+        })
+    }
+
+    /// With SET and not as startup parameters, which `PgBouncer` refuses.
+    fn session(&self) -> String {
+        let mut session = String::new();
         if !self.url.config().get_options().is_some_and(|options| options.contains("statement_timeout")) {
-            session.push(format!("SET statement_timeout = {}", self.timeouts.statement.as_millis()));
+            session += &format!("SET statement_timeout = {};", self.timeouts.statement.as_millis());
         }
         // Never off: an operator may have made the whole database read-only.
         if self.access == Access::Read {
-            session.push("SET default_transaction_read_only = on".to_owned());
+            session += "SET default_transaction_read_only = on;";
         }
-        let asked = Instant::now();
-        inner.batch_execute(&session.join("; ")).await?;
-        Ok(Connection { inner, round_trip: asked.elapsed(), driver })
+        session
+    }
+
+    /// A server that has the migration once never loses it: it is asked when a connection is opened, and not again.
+    async fn is_migrated(&self, client: &Client) -> Result<(), ConnectError> {
+        let Some(needed) = self.migration.as_deref().filter(|_| self.access == Access::Read) else { return Ok(()) };
+        let newest = match client.simple_query("SELECT max(version) FROM __diesel_schema_migrations").await {
+            Ok(messages) => messages.iter().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
+                _ => None,
+            }),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => None,
+            Err(error) => return Err(error.into()),
+        };
+        if newest.as_deref().is_some_and(|newest| newest >= needed) {
+            return Ok(());
+        }
+        let newest = newest.unwrap_or_else(|| "none".to_owned());
+        Err(ConnectError::new(&format!(
+            "its newest migration is {newest}, and this program needs {needed}: run the migrations on the primary; a replica has \
+             them when it has caught up"
+        )))
     }
 }
 
 impl Connection {
+    /// To be shared by the reads of a thread.
+    pub(crate) fn into_shared(self) -> Arc<Self> {
+        Arc::new_cyclic(|shared| Self { shared: shared.clone(), ..self })
+    }
+
     /// Whether the socket is closed, as far as anybody has noticed. Asks nothing of the server.
     pub(crate) fn is_closed(&self) -> bool {
         self.driver.is_finished()
+    }
+
+    /// How the server stood when it was last asked here. It has only moved forward since.
+    pub(crate) fn state(&self) -> State {
+        *lock(&self.state)
+    }
+
+    /// Asks how the server stands, behind whatever was sent before, when the future is first polled.
+    pub(crate) fn ask_state(&self) -> impl Future<Output = Result<State, Error>> + Send + use<'_> {
+        let said = state::ask(&self.inner);
+        async move {
+            let said = said.await?;
+            let mut state = lock(&self.state);
+            *state = self.health.settle(self.server, said, Some(*state));
+            Ok(*state)
+        }
+    }
+
+    /// The same, in one question with whoever else asks it at this moment, as an event loop sees moments: it is sent when all who
+    /// are ready have sent their own.
+    pub(crate) async fn ask_state_with_others(&self) -> Result<State, Error> {
+        let Some(shared) = self.shared.upgrade() else { return self.ask_state().await };
+        let question = {
+            let mut about_to_ask = lock(&self.about_to_ask);
+            let question = about_to_ask.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
+                let ask = async move {
+                    tokio::task::yield_now().await;
+                    lock(&shared.about_to_ask).take();
+                    shared.ask_state().await.ok()
+                };
+                ask.boxed().shared()
+            });
+            *about_to_ask = question.downgrade();
+            question
+        };
+        let broke = || Error::Unreachable { region: self.region, reason: "the connection broke".to_owned() };
+        question.await.ok_or_else(broke)
+    }
+
+    /// Whether a server that stands so may answer a read that needs this.
+    pub(crate) fn meets(&self, need: Need, state: &State) -> Result<(), Unmet> {
+        let lineage = &self.health.lineage;
+        let newest = if lineage.protections.role { lineage.newest() } else { 0 };
+        need.met_by(state, self.server.system, newest)
+    }
+
+    /// Whether it leads to a primary that was replaced: it goes on taking writes, and nobody will ever see them.
+    pub(crate) fn is_of_the_past(&self) -> bool {
+        let (lineage, state) = (&self.health.lineage, self.state());
+        lineage.protections.role && state.role == Role::Primary && state.timeline < lineage.newest()
+    }
+
+    /// The position that has everything up to `lsn` behind it, on the timeline that the server was last on.
+    pub(crate) fn position(&self, lsn: u64, timeline: u32) -> Position {
+        Position { system: self.server.system, timeline, lsn }
+    }
+
+    /// Has the primary commit something, so that replicas can tell how old it is what they show. A read-only session may: it
+    /// changes nothing that anybody can see.
+    pub(crate) async fn beat(&self) -> diesel::QueryResult<()> {
+        (&mut &self.inner).batch_execute("SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat')").await
     }
 }
 
@@ -127,11 +282,16 @@ async fn dial(url: &DatabaseUrl, timeouts: Timeouts) -> Result<(Client, Driver),
 
 async fn within<T>(limit: Duration, opening: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
     let outcome = tokio::time::timeout(limit, opening).await;
-    outcome.unwrap_or_else(|_| Err(ConnectError(format!("no answer within {limit:?}"))))
+    outcome.unwrap_or_else(|_| Err(ConnectError::new(&format!("no answer within {limit:?}"))))
 }
 
 /// The whole chain of causes: tokio-postgres says only "error connecting to server" by itself.
 fn explain(error: &tokio_postgres::Error) -> ConnectError {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    ConnectError(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
+    ConnectError::new(&causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
+}
+
+/// Locks, whether or not somebody panicked meanwhile: what these locks guard is whole after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -31,6 +31,24 @@ pub enum Error {
         /// How long we waited.
         waited: Duration,
     },
+    /// It was to take a write, and is a replica, or a primary that was replaced. Nothing has happened.
+    #[error("the database of region `{region}` is not the primary")]
+    NotPrimary {
+        /// The region.
+        region: &'static str,
+    },
+    /// No database that can be reached is fresh enough for the read.
+    #[error("no database that can be reached is fresh enough for this read; `{region}` was the last one asked")]
+    NotFresh {
+        /// The region.
+        region: &'static str,
+    },
+    /// As many reads as may are under way to the primary already: `[routing] max_spill`.
+    #[error("too many reads have left region `{region}` for the primary; its own database is down, or behind")]
+    Spilled {
+        /// The region whose reads they are.
+        region: &'static str,
+    },
     /// The repos were shut down.
     #[error("the pool of region `{region}` was shut down")]
     ShutDown {
@@ -53,7 +71,13 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Timeout { .. } | Self::ShutDown { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::Timeout { .. }
+            | Self::NotPrimary { .. }
+            | Self::NotFresh { .. }
+            | Self::Spilled { .. }
+            | Self::ShutDown { .. } => true,
             Self::Query(DieselError::DatabaseError(kind, message)) => match kind {
                 DatabaseErrorKind::ReadOnlyTransaction
                 | DatabaseErrorKind::SerializationFailure
@@ -67,6 +91,22 @@ impl Error {
             },
             Self::Query(_) => false,
         }
+    }
+
+    /// When the same request may be worth another attempt; none where it would fail again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = match self {
+            Self::Spilled { .. } => 1,
+            _ => 5,
+        };
+        self.is_passing().then_some(Duration::from_secs(seconds))
+    }
+
+    /// Whether another server may answer what this one did not. What takes one too long would take the next one as long.
+    pub(crate) fn leads_elsewhere(&self) -> bool {
+        let is_slow = matches!(self, Self::Query(DieselError::DatabaseError(_, message)) if message.message().contains("statement timeout"));
+        self.is_passing() && !is_slow && !matches!(self, Self::ShutDown { .. })
     }
 
     /// Whether a write that failed so may have happened all the same: it was sent, and what came of it is not known.

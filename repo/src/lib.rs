@@ -28,8 +28,10 @@
 //!
 //! What this crate must not know: any region's name, any page, any file. The names come in with [`repos!`].
 
+mod cluster;
 mod connect;
 mod error;
+mod freshness;
 mod pool;
 mod position;
 mod primary;
@@ -37,8 +39,10 @@ mod question;
 mod region;
 mod replica;
 mod repo_set;
+mod route;
 mod select;
 mod settings;
+mod state;
 mod timeouts;
 mod tls;
 mod transaction;
@@ -51,8 +55,10 @@ pub mod bench;
 
 pub use archipelago_macros::repos;
 
+pub use crate::cluster::{Cluster, Health, Member};
 pub use crate::connect::ConnectError;
 pub use crate::error::Error;
+pub use crate::freshness::Freshness;
 pub use crate::pool::{Access, Pool, PoolState};
 pub use crate::position::{Committed, Position};
 pub use crate::primary::Primary;
@@ -61,7 +67,7 @@ pub use crate::region::{Reason, RegionInfo, Role, ServedBy, UnknownRegion, Write
 pub use crate::replica::Replica;
 pub use crate::repo_set::RepoSet;
 pub use crate::select::PlainSelect;
-pub use crate::settings::{SettingError, Settings, override_variable};
+pub use crate::settings::{Protection, SettingError, Settings, override_variable};
 pub use crate::timeouts::Timeouts;
 pub use crate::transaction::Snapshot;
 pub use crate::url::{DatabaseUrl, UrlError};

@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
-use diesel_async::AsyncPgConnection;
 use thread_local::ThreadLocal;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::checkouts::Lease;
 use self::part::Part;
-use crate::connect::Connector;
-use crate::question::{Ping, Question};
+use crate::cluster::HealthRecord;
+use crate::connect::{Connection, Connector};
+use crate::freshness::Need;
+use crate::question::{Checked, Ping, Question, Verdict};
 use crate::settings::SettingError;
 use crate::{DatabaseUrl, Error, RegionInfo, Settings, Timeouts};
 
@@ -80,17 +81,27 @@ pub struct PoolState {
 }
 
 impl Pool {
-    /// A pool to a region's database, as `settings` say. Opens no connection.
-    ///
-    /// # Errors
-    /// When the settings were made for other regions and have no URL for this one.
-    pub fn new(info: &'static RegionInfo, access: Access, settings: &Settings) -> Result<Self, SettingError> {
-        let (url, timeouts) = (settings.url(info.code)?.clone(), settings.timeouts());
+    /// A pool to a region's database, as `settings` say. Opens no connection. Fails when they have no URL for this region.
+    pub(crate) fn new(
+        info: &'static RegionInfo,
+        access: Access,
+        settings: &Settings,
+        health: Arc<HealthRecord>,
+    ) -> Result<Self, SettingError> {
+        let connector = Connector {
+            region: info.code,
+            url: settings.url(info.code)?.clone(),
+            access,
+            timeouts: settings.timeouts(),
+            health,
+            migration: settings.migration(),
+            open: TaskTracker::new(),
+        };
         Ok(Self {
             info,
             size: settings.pool_size(),
             sharing: settings.sharing(),
-            connector: Box::new(Connector { region: info.code, url, access, timeouts, open: TaskTracker::new() }),
+            connector: Box::new(connector),
             threads: Box::default(),
             shut_down: AtomicBool::new(false),
         })
@@ -152,12 +163,21 @@ impl Pool {
         if self.sharing && self.access() == Access::Read && lock(question).is_prepared_once() {
             self.part()?.shared.ask(question).await
         } else {
-            let ask = async |connection: &mut AsyncPgConnection| {
+            let ask = async |connection: &mut Connection| {
                 let answer = lock(question).send(connection);
                 answer.await
             };
             self.checkout().await?.statement(ask).await
         }
+    }
+
+    /// Asks one question of a server that stands as the read needs it, and how it stood behind the answer.
+    pub(crate) async fn read<Q: Question>(&self, question: &Mutex<Q>, need: Need) -> Result<Verdict<Q::Answer>, Error> {
+        self.ask(&Mutex::new(Checked { question, need })).await
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// A connection for one caller alone.

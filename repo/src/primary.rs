@@ -1,42 +1,48 @@
 //! The handle for writing. Only the primary's repo gives one.
 
+use std::time::Duration;
+
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join;
 
-use crate::question::{Execute, Load, Write};
+use crate::cluster::Cluster;
+use crate::pool::Lease;
+use crate::question::{Execute, Load, Question};
 use crate::replica::one;
 use crate::transaction::written;
-use crate::{Committed, Error, LoadsAs, Pool, Position, Reason, Replica, ServedBy, position};
+use crate::{Committed, Error, Freshness, LoadsAs, Position, Reason, Replica, Role, ServedBy, position};
 
 /// Writes to the primary. What `repos.primary()` gives.
 ///
 /// Every write returns a [`Committed`]: its value, and a position in the log that has the commit behind it. The question for the
 /// position goes down the connection right behind the statement, so that both take one round trip.
+///
+/// The primary is that of regions.toml until another member is: then all members are asked who is writable on the newest timeline, and
+/// writes go there. A write is sent once: what is tried again is only to find somebody who takes it. A primary that was replaced gets
+/// no write from a process that knows it. One that does not know, as the line to everybody on the new timeline is cut from it, still
+/// writes to the old one: against that the old primary itself must be stopped (fencing), which is the business of whoever promotes.
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
-    pool: &'a Pool,
-    reads: &'a Pool,
+    cluster: &'a Cluster,
 }
 
 impl<'a> Primary<'a> {
-    /// A handle to the primary's two pools. For generated code.
-    #[must_use]
-    pub fn new(pool: &'a Pool, reads: &'a Pool) -> Self {
-        Self { pool, reads }
+    pub(crate) fn new(cluster: &'a Cluster) -> Self {
+        Self { cluster }
     }
 
-    /// Who serves the writes of this handle.
+    /// Who takes the writes of this handle.
     #[must_use]
     pub fn served_by(self) -> ServedBy {
-        self.reads(Reason::Primary).served_by()
+        ServedBy { role: Role::Primary, ..self.cluster.leader().served_by(Reason::Primary) }
     }
 
     /// Reads from the primary, which always shows the newest state, in a session that may not write.
     #[must_use]
-    pub fn reads(self, reason: Reason) -> Replica<'a> {
-        Replica::new(self.reads, reason)
+    pub fn reads(self) -> Replica<'a> {
+        Replica::near(self.cluster, &[], Reason::Primary).fresh(Freshness::Primary)
     }
 
     /// Runs a statement and counts the rows it touched.
@@ -104,28 +110,49 @@ impl<'a> Primary<'a> {
     where
         E: From<Error> + From<diesel::result::Error>,
     {
-        let mut lease = self.pool.checkout().await?;
-        let (value, position) = lease.transaction(async |connection| written(connection, work).await).await?;
-        Ok(committed(value, position.map_err(Error::from)))
+        let mut lease = self.lease().await?;
+        let (value, lsn) = lease.transaction(async |connection| written(&mut connection.inner, work).await).await?;
+        Ok(committed(value, lsn.map(|lsn| lease.position(lsn)).map_err(Error::from)))
     }
 
     /// One round trip: the statement, which commits by itself, and behind it the question for the position.
-    async fn write<Q: Write>(self, write: Q) -> Result<Committed<Q::Answer>, Error> {
-        let mut lease = self.pool.checkout().await?;
-        let mut value = Err(Error::Timeout { region: self.pool.info().code, waited: self.pool.timeouts().answer() });
-        let position = lease.statement(async |connection| {
-            let connection = &*connection;
-            let position = position::after_commit(connection);
-            let write_it = async { value = write.send(connection).await };
-            if write.is_sent_at_once() {
-                Ok(join(write_it, position).await.1?)
+    async fn write<Q: Question>(self, write: Q) -> Result<Committed<Q::Answer>, Error> {
+        let is_after = self.cluster.lineage().protections.after_commit;
+        let mut lease = self.lease().await?;
+        let mut value = None;
+        let lsn = lease.statement(async |connection| {
+            let lsn = position::after_commit(&connection.inner);
+            let write_it = async { value = Some(write.send(connection).await) };
+            if !is_after {
+                Ok(join(lsn, write_it).await.0?)
+            } else if write.is_sent_at_once() {
+                Ok(join(write_it, lsn).await.1?)
             } else {
                 write_it.await;
-                Ok(position.await?)
+                Ok(lsn.await?)
             }
         });
-        let position = position.await;
-        Ok(committed(value?, position))
+        match (lsn.await, value) {
+            (lsn, Some(value)) => Ok(committed(value?, lsn.map(|lsn| lease.position(lsn)))),
+            (Err(error), None) => Err(error),
+            (Ok(_), None) => Err(Error::Timeout { region: lease.region(), waited: Duration::ZERO }),
+        }
+    }
+
+    /// A connection to whoever takes the writes. Nobody has been asked to write yet, so this may be tried again.
+    async fn lease(self) -> Result<Lease, Error> {
+        let cluster = self.cluster;
+        let limit = cluster.leader().writing.timeouts().checkout;
+        cluster.knows_the_leader(limit).await;
+        let index = cluster.leader_index();
+        let error = match cluster.at(index).writing.checkout().await {
+            Err(error @ (Error::NotPrimary { .. } | Error::Unreachable { .. })) => error,
+            outcome => return outcome,
+        };
+        if cluster.leader_is_another_than(index, limit).await {
+            return cluster.leader().writing.checkout().await;
+        }
+        Err(error)
     }
 }
 

@@ -12,10 +12,12 @@ use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::query_dsl::CompatibleType;
 use diesel::result::Error::DeserializationError;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::future::join;
+use futures_util::future::{OptionFuture, join, join3};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::position::IsReplayed;
+use crate::connect::Connection;
+use crate::freshness::{Need, Unmet};
+use crate::state::State;
 use crate::{Error, Position};
 
 /// A question, and the kind of its answer.
@@ -27,15 +29,10 @@ pub(crate) trait Question: Send {
     fn is_prepared_once(&self) -> bool;
 
     /// Sends it down `connection`, behind whatever was sent before, when the future is first polled.
-    fn send<'c>(
-        &self,
-        connection: &'c AsyncPgConnection,
-    ) -> impl Future<Output = Result<Self::Answer, Error>> + Send + use<'c, Self>;
-}
+    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<Self::Answer, Error>> + Send + use<'c, Self>;
 
-/// A question that writes.
-pub(crate) trait Write: Question {
-    /// Whether the first thing sent is the statement itself, and not a question for the types of its parameters.
+    /// Whether the first thing sent is the question itself, and not one for the types of its parameters: what is meant to follow it
+    /// would overtake it.
     fn is_sent_at_once(&self) -> bool;
 }
 
@@ -87,13 +84,11 @@ impl<Q: LoadsAs<U>, U: Send> Question for Load<Q, U> {
         self.query.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
     }
 
-    fn send<'c>(&self, connection: &'c AsyncPgConnection) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
-        let rows = Q::load(&self.query, connection);
+    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
+        let rows = Q::load(&self.query, &connection.inner);
         async move { Ok(rows.await?) }
     }
-}
 
-impl<Q: LoadsAs<U>, U: Send> Write for Load<Q, U> {
     fn is_sent_at_once(&self) -> bool {
         knows_its_types(&self.query)
     }
@@ -109,13 +104,11 @@ impl<S: QueryFragment<Pg> + QueryId + Send> Question for Execute<S> {
         self.0.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
     }
 
-    fn send<'c>(&self, connection: &'c AsyncPgConnection) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
-        let count = AsyncConnectionCore::execute_returning_count(&mut &*connection, &self.0);
+    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
+        let count = AsyncConnectionCore::execute_returning_count(&mut &connection.inner, &self.0);
         async move { Ok(count.await?) }
     }
-}
 
-impl<S: QueryFragment<Pg> + QueryId + Send> Write for Execute<S> {
     fn is_sent_at_once(&self) -> bool {
         knows_its_types(&self.0)
     }
@@ -137,17 +130,29 @@ fn knows_its_types(statement: &impl QueryFragment<Pg>) -> bool {
     statement.collect_binds(&mut RawBytesBindCollector::new(), &mut asked, &Pg).is_ok() && !asked.0
 }
 
-/// A question for a server that shows everything up to a position; the answer of one that does not is none.
+/// A question for a server that stands as it needs.
 ///
-/// The verdict and the answer take one round trip. The verdict is asked first: a server only moves forward, so what it says holds
-/// for the answer behind it.
-pub(crate) struct After<'a, Q> {
-    pub(crate) position: Position,
+/// The verdict and the answer take one round trip, and so does what the answer shows. Ahead of the question goes the one for the
+/// verdict, unless the server has shown on this connection before that it stands well: it only moves forward. Behind the question
+/// goes the one for the place in the log that the answer cannot be newer than, for the visitor to carry on; questions of one moment
+/// share it.
+pub(crate) struct Checked<'a, Q> {
     pub(crate) question: &'a Mutex<Q>,
+    pub(crate) need: Need,
 }
 
-impl<'a, Q: Question> Question for After<'a, Q> {
-    type Answer = Option<Q::Answer>;
+/// An answer, or why there is none here.
+pub(crate) type Verdict<A> = Result<Shown<A>, Unmet>;
+
+/// An answer, and how the server stood behind it.
+pub(crate) struct Shown<A> {
+    pub(crate) answer: A,
+    pub(crate) state: State,
+    pub(crate) position: Position,
+}
+
+impl<'a, Q: Question> Question for Checked<'a, Q> {
+    type Answer = Verdict<Q::Answer>;
 
     fn is_prepared_once(&self) -> bool {
         self.question.lock().unwrap_or_else(PoisonError::into_inner).is_prepared_once()
@@ -155,17 +160,32 @@ impl<'a, Q: Question> Question for After<'a, Q> {
 
     fn send<'c>(
         &self,
-        connection: &'c AsyncPgConnection,
-    ) -> impl Future<Output = Result<Option<Q::Answer>, Error>> + Send + use<'a, 'c, Q> {
-        let verdict = <IsReplayed as LoadsAs<bool>>::load(&self.position.into(), connection);
-        let answer = self.question.lock().unwrap_or_else(PoisonError::into_inner).send(connection);
+        connection: &'c Connection,
+    ) -> impl Future<Output = Result<Verdict<Q::Answer>, Error>> + Send + use<'a, 'c, Q> {
+        let need = self.need;
+        let question = self.question.lock().unwrap_or_else(PoisonError::into_inner);
+        let stood_well = connection.meets(need, &connection.state()).is_ok();
+        let ahead = OptionFuture::from((!stood_well).then(|| connection.ask_state()));
+        let (is_sent_at_once, answer) = (question.is_sent_at_once(), question.send(connection));
         async move {
-            match join(verdict, answer).await {
-                (Ok(verdict), answer) if verdict == [true] => answer.map(Some),
-                (Ok(_), _) => Ok(None),
-                (Err(error), _) => Err(error.into()),
+            let (ahead, answer, behind) = if is_sent_at_once {
+                join3(ahead, answer, connection.ask_state_with_others()).await
+            } else {
+                let (ahead, answer) = join(ahead, answer).await;
+                (ahead, answer, connection.ask_state().await)
+            };
+            if let Some(ahead) = ahead
+                && let Err(unmet) = connection.meets(need, &ahead?)
+            {
+                return Ok(Err(unmet));
             }
+            let (answer, state) = (answer?, behind?);
+            Ok(Ok(Shown { answer, state, position: connection.position(state.lsn, state.timeline) }))
         }
+    }
+
+    fn is_sent_at_once(&self) -> bool {
+        self.question.lock().unwrap_or_else(PoisonError::into_inner).is_sent_at_once()
     }
 }
 
@@ -179,7 +199,11 @@ impl Question for Ping {
         true
     }
 
-    fn send<'c>(&self, mut connection: &'c AsyncPgConnection) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
-        async move { Ok(connection.batch_execute("").await?) }
+    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
+        async move { Ok((&mut &connection.inner).batch_execute("").await?) }
+    }
+
+    fn is_sent_at_once(&self) -> bool {
+        true
     }
 }

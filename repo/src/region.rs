@@ -1,6 +1,7 @@
 //! What the generated code says of each region, and what an answer says of who served it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// One region of a [`repos!`](crate::repos) call, as the generated `Repos::REGIONS` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum Reason {
     Nearest,
     /// A nearer database had not replayed yet what the visitor wrote.
     Fresher,
+    /// A nearer database cannot be reached, or is further behind than the read allows.
+    Failover,
     /// It was a write, or no region is known to be near (a laptop, a test).
     Primary,
 }
@@ -66,6 +69,7 @@ impl Reason {
             Self::Local => "local",
             Self::Nearest => "nearest",
             Self::Fresher => "fresher",
+            Self::Failover => "failover",
             Self::Primary => "primary",
         }
     }
@@ -77,21 +81,26 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Who served a query, and why. Prints as the value of the `x-served-by` header: `ord; role=replica; reason=local`.
+/// Who served a query, and why. Prints as the value of the `x-served-by` header: `ord; role=replica; reason=local`, and behind it
+/// `; stale=12s` where that is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServedBy {
     /// The region of the database.
     pub region: &'static str,
-    /// The role that regions.toml gives it.
+    /// What it said that it is; before it was asked, what regions.toml says.
     pub role: Role,
     /// Why this one.
     pub reason: Reason,
+    /// How far behind the primary it may have been, where that is more than the read allows without
+    /// [`or_stale`](crate::Replica::or_stale).
+    pub stale: Option<Duration>,
 }
 
 impl fmt::Display for ServedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { region, role, reason } = self;
-        write!(f, "{region}; role={role}; reason={reason}")
+        let Self { region, role, reason, stale } = self;
+        write!(f, "{region}; role={role}; reason={reason}")?;
+        stale.map_or(Ok(()), |stale| write!(f, "; stale={}s", stale.as_secs()))
     }
 }
 

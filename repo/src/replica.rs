@@ -8,12 +8,19 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::position::IsReplayed;
-use crate::question::{Load, Question};
+use crate::cluster::{Cluster, Member};
+use crate::freshness::Need;
+use crate::pool::Lease;
+use crate::question::{Load, Ping, Question};
+use crate::route::{Ask, CheckOut, Served, Way};
 use crate::transaction::snapshot;
-use crate::{Error, LoadsAs, PlainSelect, Pool, Position, Reason, ServedBy, Snapshot};
+use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Reason, ServedBy, Snapshot};
 
-/// Reads from one region's database. What `repos.replica()` gives.
+/// Reads, from the nearest database that can serve them. What `repos.replica()` gives; `repos.repo_ord().reads()` gives one that
+/// stays with its own.
+///
+/// A read goes to the region's own database; where that cannot be reached, or is further behind than the read allows, to the next
+/// nearest, and in the end to the primary: once to each, and at most as long as one statement may take.
 ///
 /// It is a small `Copy` value, and its methods take `self`: a `&self` method called `load` would lose to
 /// [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip, on a connection that the reads of a thread
@@ -31,21 +38,53 @@ use crate::{Error, LoadsAs, PlainSelect, Pool, Position, Reason, ServedBy, Snaps
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Replica<'a> {
-    pool: &'a Pool,
-    reason: Reason,
+    pub(crate) way: Way<'a>,
+    pub(crate) reason: Reason,
+    pub(crate) need: Need,
+    pub(crate) or_stale: bool,
+    pub(crate) hedged: bool,
 }
 
 impl<'a> Replica<'a> {
-    /// A handle to `pool`, chosen for `reason`. For generated code.
-    #[must_use]
-    pub fn new(pool: &'a Pool, reason: Reason) -> Self {
-        Self { pool, reason }
+    pub(crate) fn near(cluster: &'a Cluster, order: &'static [usize], reason: Reason) -> Self {
+        let need = cluster.max_lag().map_or(Need::ANY, Need::at_most);
+        Self { way: Way::Through { cluster, order }, reason, need, or_stale: false, hedged: false }
     }
 
-    /// Who serves the reads of this handle, and why.
+    /// Reads from this database and no other, however far behind it is. For generated code.
+    #[must_use]
+    pub fn only(member: &'a Member) -> Self {
+        Self { way: Way::Only(member), reason: Reason::Local, need: Need::ANY, or_stale: false, hedged: false }
+    }
+
+    /// The same, for reads that must be so fresh. Each call narrows what was said before, but for [`Freshness::Any`], which takes
+    /// it all back.
+    #[must_use]
+    pub fn fresh(mut self, freshness: Freshness) -> Self {
+        self.need = self.need.and(freshness);
+        self
+    }
+
+    /// The same, for reads that rather take an answer from a replica further behind than allowed, where no other can be reached,
+    /// than none. Who serves it then says so ([`ServedBy::stale`]). What [`Freshness::AtLeast`] says holds all the same.
+    #[must_use]
+    pub fn or_stale(mut self) -> Self {
+        self.or_stale = true;
+        self
+    }
+
+    /// The same, for reads that are sent to a second database as well when the first takes longer than 99 of 100 of its reads of
+    /// late. At most one read of twenty is.
+    #[must_use]
+    pub fn hedged(mut self) -> Self {
+        self.hedged = true;
+        self
+    }
+
+    /// Who is asked first, and why. After a failure it may be another one who serves.
     #[must_use]
     pub fn served_by(self) -> ServedBy {
-        ServedBy { region: self.pool.info().code, role: self.pool.info().role, reason: self.reason }
+        self.way.first().served_by(self.reason)
     }
 
     /// The rows of `query`.
@@ -56,7 +95,7 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        self.ask(&Mutex::new(Load::new(query))).await
+        Ok(self.read(Load::new(query)).await?.answer)
     }
 
     /// The one row of `query`.
@@ -80,7 +119,7 @@ impl<'a> Replica<'a> {
         Q: AsQuery<Query: PlainSelect> + LimitDsl,
         Limit<Q>: LoadsAs<U>,
     {
-        one(self.ask(&Mutex::new(Load::new(query.limit(1)))).await?)
+        one(self.read(Load::new(query.limit(1))).await?.answer)
     }
 
     /// The one row of `query`, or none.
@@ -107,7 +146,8 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        self.pool.checkout().await?.statement(async |connection| Ok(query.load(connection).await?)).await
+        let mut checked_out = self.check_out().await?;
+        checked_out.answer.statement(async |connection| Ok(query.load(&mut connection.inner).await?)).await
     }
 
     /// Several reads that see one state of the database: a read-only transaction, `REPEATABLE READ`.
@@ -118,28 +158,37 @@ impl<'a> Replica<'a> {
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
     pub async fn snapshot<T>(self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let mut lease = self.pool.checkout().await?;
-        lease.transaction(async |connection| snapshot(connection, reads).await).await
+        let mut checked_out = self.check_out().await?;
+        checked_out.answer.transaction(async |connection| snapshot(&mut connection.inner, reads).await).await
     }
 
-    /// Whether reads of this handle show everything up to `position`. One round trip.
+    /// Whether the database that is asked first shows everything up to `position`. One round trip, or none where it has shown so
+    /// before.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// When it does not answer.
     pub async fn has_replayed(self, position: Position) -> Result<bool, Error> {
-        one(self.ask(&Mutex::new(Load::new(IsReplayed::from(position)))).await?)
+        let need = Need::ANY.and_at_least(Some(position));
+        let verdict = self.way.first().reading.read(&Mutex::new(Ping), need).await?;
+        Ok(verdict.is_ok())
     }
 
-    /// Whether the database answers: as [`Pool::ping`].
+    /// Whether the database that is asked first answers: as [`Pool::ping`](crate::Pool::ping).
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(self) -> Result<(), Error> {
-        self.pool.ping().await
+        self.way.first().reading.ping().await
     }
 
-    pub(crate) async fn ask<Q: Question>(self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
-        self.pool.ask(question).await
+    /// Asks one question, of the first who can answer.
+    pub(crate) async fn read<Q: Question>(self, question: Q) -> Result<Served<Q::Answer>, Error> {
+        self.through(&Ask(Mutex::new(question))).await
+    }
+
+    /// A connection to the first who can serve.
+    pub(crate) async fn check_out(self) -> Result<Served<Lease>, Error> {
+        self.through(&CheckOut).await
     }
 }
 

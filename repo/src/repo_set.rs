@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::{Access, Pool, Primary, RegionInfo, Replica, Writes};
+use crate::{Cluster, Member, Pool, Primary, RegionInfo, Replica, Writes};
 
 /// A set of repos made by [`repos!`](crate::repos). The generated methods of the same names say more.
 pub trait RepoSet: Send + Sync + Sized + 'static {
@@ -17,8 +17,10 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     const PLACES: &'static [&'static str];
     /// Connections to each region where `POOL_SIZE` says nothing.
     const POOL_SIZE: u32 = 10;
-    /// How far a replica may be behind: `[routing] max_lag`. Carried for the router; nothing measures lag yet.
+    /// How far behind the primary a read may be that says nothing else: `[routing] max_lag`.
     const MAX_LAG: Duration = Duration::from_secs(10);
+    /// Reads that may be under way to the primary at once, from an instance elsewhere: `[routing] max_spill`.
+    const MAX_SPILL: u32 = 100;
     /// Where a write from afar is run: `[routing] writes`. An Actix `Writer` obeys it.
     const WRITES: Writes = Writes::Replay;
 
@@ -34,8 +36,13 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     /// Where this instance runs; empty when nobody said.
     fn region(&self) -> &str;
 
+    /// Every database, and what is known of them.
+    fn cluster(&self) -> &Cluster;
+
     /// Writes.
-    fn primary(&self) -> Primary<'_>;
+    fn primary(&self) -> Primary<'_> {
+        self.cluster().primary()
+    }
 
     /// Reads, near this instance.
     fn replica(&self) -> Replica<'_>;
@@ -43,17 +50,35 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     /// Reads, near `region`.
     fn replica_in(&self, region: &str) -> Replica<'_>;
 
-    /// Every pool: the primary's for writing, then each region's for reading in the order of [`REGIONS`](Self::REGIONS).
-    fn pools(&self) -> impl Iterator<Item = &Pool> + Send;
+    /// Reads from the database of `region` and no other, however far behind it is; none where `region` has none.
+    fn only(&self, region: &str) -> Option<Replica<'_>> {
+        self.members().find(|member| member.info().code == region).map(Replica::only)
+    }
+
+    /// Every region's database, in the order of [`REGIONS`](Self::REGIONS).
+    fn members(&self) -> impl Iterator<Item = &Member> + Send {
+        self.cluster().members()
+    }
+
+    /// Every pool: of each region the one for writing, which only the primary uses, and the one for reading.
+    fn pools(&self) -> impl Iterator<Item = &Pool> + Send {
+        self.members().flat_map(|member| [member.writing(), member.reading()])
+    }
+
+    /// The one that takes the writes, as far as this process knows.
+    fn leader(&self) -> &Member {
+        self.cluster().leader()
+    }
 
     /// Opens a connection to the primary and to whoever serves this instance's reads, so that the first visitor need not wait.
     /// They are the calling thread's; an Actix worker does this when it starts. A database that is down is reported in the log and
-    /// tried again by the first query.
+    /// tried again in the background.
     fn warm_up(&self) -> impl Future<Output = ()> + Send {
         async {
+            self.cluster().watch(self.cluster().leader_index());
             let own = self.replica().served_by().region;
-            let wanted = self.pools().filter(|pool| pool.access() == Access::Write || pool.info().code == own);
-            join_all(wanted.map(async |pool| {
+            let reading = self.members().filter(|member| member.info().code == own).map(Member::reading);
+            join_all(reading.chain([self.leader().writing()]).map(async |pool| {
                 if let Err(error) = pool.ping().await {
                     tracing::warn!(%error, url = %pool.url(), "starting without a database; it will be tried again");
                 }
@@ -65,6 +90,7 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     /// Closes every pool: no new queries, and those in flight may end, at most [`Timeouts::shutdown`](crate::Timeouts::shutdown).
     fn shut_down(&self) -> impl Future<Output = ()> + Send {
         async {
+            self.cluster().stop();
             self.pools().for_each(Pool::close);
             let limit = self.pools().next().map_or(Duration::ZERO, |pool| pool.timeouts().shutdown);
             let drained = async {

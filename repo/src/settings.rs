@@ -13,6 +13,8 @@
 
 use std::env::VarError;
 use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{DatabaseUrl, RegionInfo, RepoSet, Role, Timeouts, UrlError};
 
@@ -24,6 +26,38 @@ pub struct Settings {
     pool_size: u32,
     sharing: bool,
     timeouts: Timeouts,
+    max_lag: Option<Duration>,
+    migration: Option<Arc<str>>,
+    protections: Protections,
+}
+
+/// What keeps a promise to visitors, each for [`Settings::without`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// That visitors carry the position of what they wrote and saw.
+    Cookie,
+    /// That positions are compared on one timeline only.
+    Timeline,
+    /// That a write's position is taken behind its commit.
+    AfterCommit,
+    /// That a replica further behind than `max_lag` serves no read.
+    MaxLag,
+    /// That a replica takes no writes, and a primary that was replaced nothing.
+    Role,
+}
+
+/// Those that are on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protections {
+    pub(crate) cookie: bool,
+    pub(crate) timeline: bool,
+    pub(crate) after_commit: bool,
+    pub(crate) max_lag: bool,
+    pub(crate) role: bool,
+}
+
+impl Protections {
+    const ALL: Self = Self { cookie: true, timeline: true, after_commit: true, max_lag: true, role: true };
 }
 
 /// One thing that is wrong with the settings. Prints the variable's name, what is wrong and what to write.
@@ -88,11 +122,7 @@ impl Settings {
         let pool_size = reader.pool_size().unwrap_or(R::POOL_SIZE);
         let base = reader.url("DATABASE_URL");
         let urls = R::REGIONS.iter().filter_map(|info| Some((info.code, reader.region_url::<R>(info, base.as_ref())?))).collect();
-        if reader.errors.is_empty() {
-            Ok(Self { region, urls, pool_size, sharing: true, timeouts: Timeouts::default() })
-        } else {
-            Err(reader.errors)
-        }
+        if reader.errors.is_empty() { Ok(Self::with_urls(region, urls, pool_size)) } else { Err(reader.errors) }
     }
 
     /// One ordinary database that plays every region: for development and tests. No region is this instance's own.
@@ -101,13 +131,21 @@ impl Settings {
     /// When `url` cannot be used.
     pub fn single_database<R: RepoSet>(url: &str) -> Result<Self, UrlError> {
         let url: DatabaseUrl = url.parse()?;
-        Ok(Self {
-            region: String::new(),
-            urls: R::REGIONS.iter().map(|info| (info.code, url.clone())).collect(),
-            pool_size: R::POOL_SIZE,
+        let urls = R::REGIONS.iter().map(|info| (info.code, url.clone())).collect();
+        Ok(Self::with_urls(String::new(), urls, R::POOL_SIZE))
+    }
+
+    fn with_urls(region: String, urls: Vec<(&'static str, DatabaseUrl)>, pool_size: u32) -> Self {
+        Self {
+            region,
+            urls,
+            pool_size,
             sharing: true,
             timeouts: Timeouts::default(),
-        })
+            max_lag: None,
+            migration: None,
+            protections: Protections::ALL,
+        }
     }
 
     /// The same, with this instance running in `region`.
@@ -149,6 +187,47 @@ impl Settings {
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
+    }
+
+    /// The same, with another limit on how far a replica may be behind than [`RepoSet::MAX_LAG`].
+    #[must_use]
+    pub fn with_max_lag(mut self, limit: Duration) -> Self {
+        self.max_lag = Some(limit);
+        self
+    }
+
+    /// The same, for a program that needs the schema of this migration: a database whose newest row of Diesel's
+    /// `__diesel_schema_migrations` is older serves no reads.
+    #[must_use]
+    pub fn requiring_migration(mut self, version: &str) -> Self {
+        self.migration = Some(version.into());
+        self
+    }
+
+    /// The same, without one of the protections: for tests that must fail without it, and for nothing else.
+    #[must_use]
+    pub fn without(mut self, protection: Protection) -> Self {
+        let protections = &mut self.protections;
+        *match protection {
+            Protection::Cookie => &mut protections.cookie,
+            Protection::Timeline => &mut protections.timeline,
+            Protection::AfterCommit => &mut protections.after_commit,
+            Protection::MaxLag => &mut protections.max_lag,
+            Protection::Role => &mut protections.role,
+        } = false;
+        self
+    }
+
+    pub(crate) fn max_lag(&self) -> Option<Duration> {
+        self.max_lag
+    }
+
+    pub(crate) fn migration(&self) -> Option<Arc<str>> {
+        self.migration.clone()
+    }
+
+    pub(crate) fn protections(&self) -> Protections {
+        self.protections
     }
 
     /// Where this instance runs; empty when nobody said.

@@ -5,9 +5,8 @@ use diesel::connection::TransactionDepthChange;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::future::join;
 
-use crate::question::{Load, Question};
 use crate::replica::one;
-use crate::{Error, LoadsAs, PlainSelect, Position, position};
+use crate::{Error, LoadsAs, PlainSelect, position};
 
 /// A read-only transaction. What [`Replica::snapshot`](crate::Replica::snapshot) hands to its closure.
 pub struct Snapshot<'a> {
@@ -20,7 +19,7 @@ impl Snapshot<'_> {
     /// # Errors
     /// When the server refuses the query or ends the transaction.
     pub async fn load<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Vec<U>, Error> {
-        Load::new(query).send(self.connection).await
+        Ok(loaded(query, self.connection).await?)
     }
 
     /// The one row of `query`. One round trip.
@@ -40,6 +39,10 @@ impl Snapshot<'_> {
     }
 }
 
+async fn loaded<Q: LoadsAs<U>, U>(query: Q, connection: &AsyncPgConnection) -> QueryResult<Vec<U>> {
+    Q::load(&query.as_query(), connection).await
+}
+
 /// A transaction whose reads see one state of the database.
 pub(crate) async fn snapshot<T>(
     connection: &mut AsyncPgConnection,
@@ -51,11 +54,11 @@ pub(crate) async fn snapshot<T>(
     Ok(value)
 }
 
-/// A transaction that writes, and the position behind its commit.
+/// A transaction that writes, and the place in the log behind its commit.
 pub(crate) async fn written<T, E: From<diesel::result::Error>>(
     connection: &mut AsyncPgConnection,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
-) -> Result<(T, QueryResult<Position>), E> {
+) -> Result<(T, QueryResult<u64>), E> {
     in_transaction(connection, "BEGIN", work, commit).await
 }
 
@@ -82,7 +85,7 @@ async fn in_transaction<T, C, E: From<diesel::result::Error>>(
 }
 
 /// Commits and asks for the position, in one round trip.
-async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<QueryResult<Position>> {
+async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<QueryResult<u64>> {
     let shared = &*connection;
     // COMMIT alone succeeds in a transaction that has failed, and rolls it back.
     let (committed, position) = join((&mut &*shared).batch_execute("SELECT; COMMIT"), position::after_commit(shared)).await;

@@ -1,4 +1,4 @@
-//! One struct for each region. Only the primary's has a method that leads to writing.
+//! One struct for each region, which reads from its database.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,31 +8,14 @@ use crate::parse::Repo;
 
 pub(super) fn expand_primary(declaration: &Declaration) -> TokenStream {
     let primary = &declaration.primary;
-    let doc = format!(" The primary, {}: reads and writes.", primary.title());
-    let common = common(declaration, primary, &doc, "Primary", Some(&quote!(writing: ::archipelago::Pool,)));
-    let name = primary.code.repo();
-    quote! {
-        #common
-
-        #[allow(dead_code, reason = "no program needs every repo")]
-        impl #name {
-            /// Writes to this database.
-            #[must_use]
-            pub fn writes(&self) -> ::archipelago::Primary<'_> {
-                ::archipelago::Primary::new(&self.writing, &self.reading)
-            }
-        }
-    }
+    expand(declaration, primary, &format!(" The primary, {}: reads and writes.", primary.title()), "Primary")
 }
 
 pub(super) fn expand_replica(declaration: &Declaration, replica: &Repo) -> TokenStream {
-    let doc = format!(" The replica in {}: reads only.", replica.title());
-    common(declaration, replica, &doc, "Replica", None)
+    expand(declaration, replica, &format!(" The replica in {}: reads only.", replica.title()), "Replica")
 }
 
-fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str, writing: Option<&TokenStream>) -> TokenStream {
-    let (new_pool, access) = (quote!(::archipelago::Pool::new), quote!(::archipelago::Access));
-    let open_writing = writing.map(|_| quote!(writing: #new_pool(Self::INFO, #access::Write, settings)?,));
+fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> TokenStream {
     let origin = declaration.origin(repo).map(|origin| quote! { #[doc = ""] #[doc = #origin] });
     let (name, variant, code) = (repo.code.repo(), repo.code.camel(), &repo.code.text);
     let name_text = name.to_string();
@@ -45,8 +28,7 @@ fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str, writing
         #origin
         #[derive(Debug)]
         pub struct #name {
-            #writing
-            reading: ::archipelago::Pool,
+            member: ::std::sync::Arc<::archipelago::Member>,
         }
 
         #[allow(dead_code, reason = "no program needs every repo")]
@@ -64,27 +46,16 @@ fn common(declaration: &Declaration, repo: &Repo, doc: &str, role: &str, writing
                 url_env: #url_env,
             };
 
-            /// Reads from this database, wherever this instance runs.
+            /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
             #[must_use]
             pub fn reads(&self) -> ::archipelago::Replica<'_> {
-                self.reads_because(::archipelago::Reason::Local)
+                ::archipelago::Replica::only(&self.member)
             }
 
             /// The connections that these reads use.
             #[must_use]
             pub fn pool(&self) -> &::archipelago::Pool {
-                &self.reading
-            }
-
-            fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-                ::core::result::Result::Ok(Self {
-                    #open_writing
-                    reading: #new_pool(Self::INFO, #access::Read, settings)?,
-                })
-            }
-
-            fn reads_because(&self, reason: ::archipelago::Reason) -> ::archipelago::Replica<'_> {
-                ::archipelago::Replica::new(&self.reading, reason)
+                self.member.reading()
             }
         }
     }

@@ -1,17 +1,17 @@
 //! The struct `Repos`, which owns every repo, and its match on the region string.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::region::grouped;
 use crate::check::Declaration;
-use crate::parse::Repo;
+use crate::parse::Code;
 
 pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     let fields: Vec<_> = declaration.repos().map(|repo| repo.code.field()).collect();
     let names: Vec<_> = declaration.repos().map(|repo| repo.code.repo()).collect();
     let field_docs = declaration.repos().map(|repo| format!(" The repo of {}.", repo.title()));
-    let primary = declaration.primary.code.field();
+    let members: Vec<_> = (0..names.len()).map(Literal::usize_unsuffixed).collect();
     let replica_in = replica_in(declaration);
     let repo_set = repo_set(declaration);
 
@@ -20,6 +20,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
         #[derive(Debug)]
         pub struct Repos {
             region: ::std::string::String,
+            cluster: ::archipelago::Cluster,
             #(#fields: #names,)*
         }
 
@@ -33,9 +34,11 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// # Errors
             /// When the settings were made for other regions.
             pub fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+                let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
                 ::core::result::Result::Ok(Self {
                     region: ::std::string::String::from(settings.region()),
-                    #(#fields: #names::new(settings)?,)*
+                    #(#fields: #names { member: cluster.member(#members) },)*
+                    cluster,
                 })
             }
 
@@ -63,13 +66,13 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
                 &self.region
             }
 
-            /// Writes.
+            /// Writes. They go to the primary, also after a promotion made another region's database the primary.
             #[must_use]
             pub fn primary(&self) -> ::archipelago::Primary<'_> {
-                self.#primary.writes()
+                self.cluster.primary()
             }
 
-            /// Reads, from the database of this instance's region, or the nearest replica.
+            /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
             #[must_use]
             pub fn replica(&self) -> ::archipelago::Replica<'_> {
                 self.replica_in(&self.region)
@@ -90,27 +93,38 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     }
 }
 
-/// A region with a database gets it, a place gets the replica nearest to it, anything else the primary.
+/// A region with a database gets it, a place the replica nearest to it, anything else the primary; and behind each of them the
+/// others, in the order in which they are asked where it cannot serve.
 fn replica_in(declaration: &Declaration) -> TokenStream {
-    let replica = |repo: &Repo, reason: TokenStream| {
-        let field = repo.code.field();
-        quote!(self.#field.reads_because(::archipelago::Reason::#reason))
+    let near = |order: &[usize], reason: TokenStream| {
+        let order = order.iter().copied().map(Literal::usize_unsuffixed);
+        quote!(self.cluster.near(&[#(#order),*], ::archipelago::Reason::#reason))
     };
-    let local = declaration.repos().map(|repo| {
-        let (code, replica) = (&repo.code.text, replica(repo, quote!(Local)));
+    let codes: Vec<_> = declaration.repos().map(|repo| repo.code.text.as_str()).collect();
+    let number = |code: &str| codes.iter().position(|known| *known == code);
+    // The members of `first`, then all others.
+    let order = |first: &[Code]| {
+        let mut order: Vec<_> = first.iter().filter_map(|code| number(&code.text)).collect();
+        order.extend((0..codes.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
+        order
+    };
+    let nearest_to = |place: &str| declaration.nearest.iter().find(|nearest| nearest.place.text == place);
+    let local = codes.iter().enumerate().map(|(index, code)| {
+        let mut order = order(nearest_to(code).map_or(&[][..], |nearest| &nearest.order));
+        order.retain(|other| *other != index);
+        order.insert(0, index);
+        let replica = near(&order, quote!(Local));
         quote! { #code => #replica, }
     });
-    let elsewhere =
-        declaration.nearest.iter().filter(|nearest| declaration.repos().all(|repo| repo.code.text != nearest.place.text));
-    let nearest = grouped(elsewhere, |order| order.first().map(|code| code.text.clone())).filter_map(|(places, order)| {
-        let repo = declaration.replicas.iter().find(|repo| order.first().is_some_and(|first| first.text == repo.code.text))?;
-        let replica = replica(repo, quote!(Nearest));
-        Some(quote! { #(#places)|* => #replica, })
+    let elsewhere = declaration.nearest.iter().filter(|nearest| number(&nearest.place.text).is_none());
+    let nearest = grouped(elsewhere, |nearest| order(nearest)).map(|(places, nearest)| {
+        let replica = near(&order(nearest), quote!(Nearest));
+        quote! { #(#places)|* => #replica, }
     });
-    let otherwise = replica(&declaration.primary, quote!(Primary));
+    let otherwise = near(&order(&[]), quote!(Primary));
     quote! {
-        /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
-        /// empty string, gets the primary.
+        /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
+        /// A region that nobody knows, or an empty string, gets the primary.
         #[must_use]
         pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
             match region {
@@ -129,16 +143,14 @@ fn duration(milliseconds: u32) -> TokenStream {
         .find(|(_, length)| milliseconds.is_multiple_of(*length))
         .unwrap_or(("millis", 1));
     let constructor = quote::format_ident!("from_{unit}");
-    let number = proc_macro2::Literal::u32_unsuffixed(milliseconds / length);
+    let number = Literal::u32_unsuffixed(milliseconds / length);
     quote!(::core::time::Duration::#constructor(#number))
 }
 
 fn repo_set(declaration: &Declaration) -> TokenStream {
-    let fields = declaration.repos().map(|repo| repo.code.field());
-    let (primary, primary_repo) = (declaration.primary.code.field(), declaration.primary.code.repo());
+    let primary_repo = declaration.primary.code.repo();
     let places = declaration.nearest.iter().map(|nearest| &nearest.place.text);
-    let pool_size =
-        declaration.pool_size.map(proc_macro2::Literal::u32_unsuffixed).map(|size| quote! { const POOL_SIZE: u32 = #size; });
+    let pool_size = declaration.pool_size.map(Literal::u32_unsuffixed).map(|size| quote! { const POOL_SIZE: u32 = #size; });
     let max_lag = declaration.max_lag_ms.as_ref().map(|lag| {
         let lag = duration(*lag);
         quote! { const MAX_LAG: ::core::time::Duration = #lag; }
@@ -164,8 +176,8 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
                 self.region()
             }
 
-            fn primary(&self) -> ::archipelago::Primary<'_> {
-                self.primary()
+            fn cluster(&self) -> &::archipelago::Cluster {
+                &self.cluster
             }
 
             fn replica(&self) -> ::archipelago::Replica<'_> {
@@ -174,10 +186,6 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
 
             fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
                 self.replica_in(region)
-            }
-
-            fn pools(&self) -> impl ::core::iter::Iterator<Item = &::archipelago::Pool> + ::core::marker::Send {
-                [&self.#primary.writing, #(&self.#fields.reading),*].into_iter()
             }
         }
     }

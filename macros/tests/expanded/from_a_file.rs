@@ -80,8 +80,7 @@ impl ::core::str::FromStr for Region {
 /// From regions.toml, line 1.
 #[derive(Debug)]
 pub struct RepoNrt {
-    writing: ::archipelago::Pool,
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoNrt {
@@ -96,45 +95,15 @@ impl RepoNrt {
         line: ::core::option::Option::Some(1),
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            writing: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Write,
-                settings,
-            )?,
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
-    }
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoNrt {
-    /// Writes to this database.
-    #[must_use]
-    pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.writing, &self.reading)
+        self.member.reading()
     }
 }
 /// The replica in `ord` (Chicago, Illinois (US)): reads only.
@@ -142,7 +111,7 @@ impl RepoNrt {
 /// From regions.toml, line 2.
 #[derive(Debug)]
 pub struct RepoOrd {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoOrd {
@@ -157,32 +126,15 @@ impl RepoOrd {
         line: ::core::option::Option::Some(2),
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `ams` (Amsterdam, Netherlands): reads only.
@@ -190,7 +142,7 @@ impl RepoOrd {
 /// From regions.toml, line 2.
 #[derive(Debug)]
 pub struct RepoAms {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoAms {
@@ -205,32 +157,15 @@ impl RepoAms {
         line: ::core::option::Option::Some(2),
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `us-east-1`: reads only.
@@ -238,7 +173,7 @@ impl RepoAms {
 /// From regions.toml, line 3.
 #[derive(Debug)]
 pub struct RepoUsEast1 {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoUsEast1 {
@@ -253,38 +188,22 @@ impl RepoUsEast1 {
         line: ::core::option::Option::Some(3),
         url_env: ::core::option::Option::Some("VIRGINIA_URL"),
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
 #[derive(Debug)]
 pub struct Repos {
     region: ::std::string::String,
+    cluster: ::archipelago::Cluster,
     repo_nrt: RepoNrt,
     repo_ord: RepoOrd,
     repo_ams: RepoAms,
@@ -306,12 +225,22 @@ impl Repos {
     pub fn new(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
-            repo_nrt: RepoNrt::new(settings)?,
-            repo_ord: RepoOrd::new(settings)?,
-            repo_ams: RepoAms::new(settings)?,
-            repo_us_east_1: RepoUsEast1::new(settings)?,
+            repo_nrt: RepoNrt {
+                member: cluster.member(0),
+            },
+            repo_ord: RepoOrd {
+                member: cluster.member(1),
+            },
+            repo_ams: RepoAms {
+                member: cluster.member(2),
+            },
+            repo_us_east_1: RepoUsEast1 {
+                member: cluster.member(3),
+            },
+            cluster,
         })
     }
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
@@ -335,30 +264,28 @@ impl Repos {
     pub fn region(&self) -> &str {
         &self.region
     }
-    /// Writes.
+    /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.repo_nrt.writes()
+        self.cluster.primary()
     }
-    /// Reads, from the database of this instance's region, or the nearest replica.
+    /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
     pub fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica_in(&self.region)
     }
-    /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
-    /// empty string, gets the primary.
+    /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
+    /// A region that nobody knows, or an empty string, gets the primary.
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "nrt" => self.repo_nrt.reads_because(::archipelago::Reason::Local),
-            "ord" => self.repo_ord.reads_because(::archipelago::Reason::Local),
-            "ams" => self.repo_ams.reads_because(::archipelago::Reason::Local),
-            "us-east-1" => {
-                self.repo_us_east_1.reads_because(::archipelago::Reason::Local)
-            }
-            "cdg" => self.repo_ams.reads_because(::archipelago::Reason::Nearest),
-            "sjc" => self.repo_ord.reads_because(::archipelago::Reason::Nearest),
-            _ => self.repo_nrt.reads_because(::archipelago::Reason::Primary),
+            "nrt" => self.cluster.near(&[0, 1, 3, 2], ::archipelago::Reason::Local),
+            "ord" => self.cluster.near(&[1, 3, 2, 0], ::archipelago::Reason::Local),
+            "ams" => self.cluster.near(&[2, 3, 1, 0], ::archipelago::Reason::Local),
+            "us-east-1" => self.cluster.near(&[3, 1, 2, 0], ::archipelago::Reason::Local),
+            "cdg" => self.cluster.near(&[2, 3, 1, 0], ::archipelago::Reason::Nearest),
+            "sjc" => self.cluster.near(&[1, 3, 2, 0], ::archipelago::Reason::Nearest),
+            _ => self.cluster.near(&[0, 1, 2, 3], ::archipelago::Reason::Primary),
         }
     }
     /// The repo of `nrt` (Tokyo, Japan).
@@ -402,27 +329,13 @@ impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }
-    fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.primary()
+    fn cluster(&self) -> &::archipelago::Cluster {
+        &self.cluster
     }
     fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica()
     }
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
-    }
-    fn pools(
-        &self,
-    ) -> impl ::core::iter::Iterator<
-        Item = &::archipelago::Pool,
-    > + ::core::marker::Send {
-        [
-            &self.repo_nrt.writing,
-            &self.repo_nrt.reading,
-            &self.repo_ord.reading,
-            &self.repo_ams.reading,
-            &self.repo_us_east_1.reading,
-        ]
-            .into_iter()
     }
 }

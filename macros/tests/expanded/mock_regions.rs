@@ -56,8 +56,7 @@ impl ::core::str::FromStr for Region {
 /// The primary, `home`: reads and writes.
 #[derive(Debug)]
 pub struct RepoHome {
-    writing: ::archipelago::Pool,
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoHome {
@@ -72,51 +71,21 @@ impl RepoHome {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            writing: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Write,
-                settings,
-            )?,
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
-    }
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoHome {
-    /// Writes to this database.
-    #[must_use]
-    pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.writing, &self.reading)
+        self.member.reading()
     }
 }
 /// The replica in `near`: reads only.
 #[derive(Debug)]
 pub struct RepoNear {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoNear {
@@ -131,38 +100,21 @@ impl RepoNear {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `far`: reads only.
 #[derive(Debug)]
 pub struct RepoFar {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoFar {
@@ -177,38 +129,22 @@ impl RepoFar {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
 #[derive(Debug)]
 pub struct Repos {
     region: ::std::string::String,
+    cluster: ::archipelago::Cluster,
     repo_home: RepoHome,
     repo_near: RepoNear,
     repo_far: RepoFar,
@@ -228,11 +164,19 @@ impl Repos {
     pub fn new(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
-            repo_home: RepoHome::new(settings)?,
-            repo_near: RepoNear::new(settings)?,
-            repo_far: RepoFar::new(settings)?,
+            repo_home: RepoHome {
+                member: cluster.member(0),
+            },
+            repo_near: RepoNear {
+                member: cluster.member(1),
+            },
+            repo_far: RepoFar {
+                member: cluster.member(2),
+            },
+            cluster,
         })
     }
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
@@ -256,25 +200,25 @@ impl Repos {
     pub fn region(&self) -> &str {
         &self.region
     }
-    /// Writes.
+    /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.repo_home.writes()
+        self.cluster.primary()
     }
-    /// Reads, from the database of this instance's region, or the nearest replica.
+    /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
     pub fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica_in(&self.region)
     }
-    /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
-    /// empty string, gets the primary.
+    /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
+    /// A region that nobody knows, or an empty string, gets the primary.
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => self.repo_home.reads_because(::archipelago::Reason::Local),
-            "near" => self.repo_near.reads_because(::archipelago::Reason::Local),
-            "far" => self.repo_far.reads_because(::archipelago::Reason::Local),
-            _ => self.repo_home.reads_because(::archipelago::Reason::Primary),
+            "home" => self.cluster.near(&[0, 1, 2], ::archipelago::Reason::Local),
+            "near" => self.cluster.near(&[1, 0, 2], ::archipelago::Reason::Local),
+            "far" => self.cluster.near(&[2, 0, 1], ::archipelago::Reason::Local),
+            _ => self.cluster.near(&[0, 1, 2], ::archipelago::Reason::Primary),
         }
     }
     /// The repo of `home`.
@@ -303,26 +247,13 @@ impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }
-    fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.primary()
+    fn cluster(&self) -> &::archipelago::Cluster {
+        &self.cluster
     }
     fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica()
     }
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
-    }
-    fn pools(
-        &self,
-    ) -> impl ::core::iter::Iterator<
-        Item = &::archipelago::Pool,
-    > + ::core::marker::Send {
-        [
-            &self.repo_home.writing,
-            &self.repo_home.reading,
-            &self.repo_near.reading,
-            &self.repo_far.reading,
-        ]
-            .into_iter()
     }
 }

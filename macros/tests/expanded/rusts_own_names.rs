@@ -75,8 +75,7 @@ impl ::core::str::FromStr for Region {
 /// The primary, `type`: reads and writes.
 #[derive(Debug)]
 pub struct RepoType {
-    writing: ::archipelago::Pool,
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoType {
@@ -91,51 +90,21 @@ impl RepoType {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            writing: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Write,
-                settings,
-            )?,
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
-    }
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoType {
-    /// Writes to this database.
-    #[must_use]
-    pub fn writes(&self) -> ::archipelago::Primary<'_> {
-        ::archipelago::Primary::new(&self.writing, &self.reading)
+        self.member.reading()
     }
 }
 /// The replica in `box`: reads only.
 #[derive(Debug)]
 pub struct RepoBox {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoBox {
@@ -150,38 +119,21 @@ impl RepoBox {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `ok`: reads only.
 #[derive(Debug)]
 pub struct RepoOk {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoOk {
@@ -196,38 +148,21 @@ impl RepoOk {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `none`: reads only.
 #[derive(Debug)]
 pub struct RepoNone {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoNone {
@@ -242,38 +177,21 @@ impl RepoNone {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `string`: reads only.
 #[derive(Debug)]
 pub struct RepoString {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoString {
@@ -288,38 +206,21 @@ impl RepoString {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// The replica in `s`: reads only.
 #[derive(Debug)]
 pub struct RepoS {
-    reading: ::archipelago::Pool,
+    member: ::std::sync::Arc<::archipelago::Member>,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl RepoS {
@@ -334,38 +235,22 @@ impl RepoS {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database, wherever this instance runs.
+    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        self.reads_because(::archipelago::Reason::Local)
+        ::archipelago::Replica::only(&self.member)
     }
     /// The connections that these reads use.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
-        &self.reading
-    }
-    fn new(
-        settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
-        ::core::result::Result::Ok(Self {
-            reading: ::archipelago::Pool::new(
-                Self::INFO,
-                ::archipelago::Access::Read,
-                settings,
-            )?,
-        })
-    }
-    fn reads_because(
-        &self,
-        reason: ::archipelago::Reason,
-    ) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::new(&self.reading, reason)
+        self.member.reading()
     }
 }
 /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
 #[derive(Debug)]
 pub struct Repos {
     region: ::std::string::String,
+    cluster: ::archipelago::Cluster,
     repo_type: RepoType,
     repo_box: RepoBox,
     repo_ok: RepoOk,
@@ -391,14 +276,26 @@ impl Repos {
     pub fn new(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+        let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
-            repo_type: RepoType::new(settings)?,
-            repo_box: RepoBox::new(settings)?,
-            repo_ok: RepoOk::new(settings)?,
-            repo_none: RepoNone::new(settings)?,
-            repo_string: RepoString::new(settings)?,
-            repo_s: RepoS::new(settings)?,
+            repo_type: RepoType {
+                member: cluster.member(0),
+            },
+            repo_box: RepoBox {
+                member: cluster.member(1),
+            },
+            repo_ok: RepoOk {
+                member: cluster.member(2),
+            },
+            repo_none: RepoNone {
+                member: cluster.member(3),
+            },
+            repo_string: RepoString {
+                member: cluster.member(4),
+            },
+            repo_s: RepoS { member: cluster.member(5) },
+            cluster,
         })
     }
     /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
@@ -422,28 +319,34 @@ impl Repos {
     pub fn region(&self) -> &str {
         &self.region
     }
-    /// Writes.
+    /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.repo_type.writes()
+        self.cluster.primary()
     }
-    /// Reads, from the database of this instance's region, or the nearest replica.
+    /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
     pub fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica_in(&self.region)
     }
-    /// Reads, near `region`: from its own database, or from the replica nearest to it. A region that nobody knows, or an
-    /// empty string, gets the primary.
+    /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
+    /// A region that nobody knows, or an empty string, gets the primary.
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "type" => self.repo_type.reads_because(::archipelago::Reason::Local),
-            "box" => self.repo_box.reads_because(::archipelago::Reason::Local),
-            "ok" => self.repo_ok.reads_because(::archipelago::Reason::Local),
-            "none" => self.repo_none.reads_because(::archipelago::Reason::Local),
-            "string" => self.repo_string.reads_because(::archipelago::Reason::Local),
-            "s" => self.repo_s.reads_because(::archipelago::Reason::Local),
-            _ => self.repo_type.reads_because(::archipelago::Reason::Primary),
+            "type" => {
+                self.cluster.near(&[0, 1, 2, 3, 4, 5], ::archipelago::Reason::Local)
+            }
+            "box" => self.cluster.near(&[1, 0, 2, 3, 4, 5], ::archipelago::Reason::Local),
+            "ok" => self.cluster.near(&[2, 0, 1, 3, 4, 5], ::archipelago::Reason::Local),
+            "none" => {
+                self.cluster.near(&[3, 0, 1, 2, 4, 5], ::archipelago::Reason::Local)
+            }
+            "string" => {
+                self.cluster.near(&[4, 0, 1, 2, 3, 5], ::archipelago::Reason::Local)
+            }
+            "s" => self.cluster.near(&[5, 0, 1, 2, 3, 4], ::archipelago::Reason::Local),
+            _ => self.cluster.near(&[0, 1, 2, 3, 4, 5], ::archipelago::Reason::Primary),
         }
     }
     /// The repo of `type`.
@@ -487,29 +390,13 @@ impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }
-    fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.primary()
+    fn cluster(&self) -> &::archipelago::Cluster {
+        &self.cluster
     }
     fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica()
     }
     fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         self.replica_in(region)
-    }
-    fn pools(
-        &self,
-    ) -> impl ::core::iter::Iterator<
-        Item = &::archipelago::Pool,
-    > + ::core::marker::Send {
-        [
-            &self.repo_type.writing,
-            &self.repo_type.reading,
-            &self.repo_box.reading,
-            &self.repo_ok.reading,
-            &self.repo_none.reading,
-            &self.repo_string.reading,
-            &self.repo_s.reading,
-        ]
-            .into_iter()
     }
 }

@@ -1,8 +1,6 @@
 //! `Reader`: a handler's way to the replicas.
 
-use std::cell::Cell;
 use std::future::{Ready, ready};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use actix_web::dev::Payload;
@@ -11,29 +9,55 @@ use actix_web::{FromRequest, HttpRequest};
 use diesel::dsl::Limit;
 use diesel::query_builder::AsQuery;
 use diesel::query_dsl::methods::LimitDsl;
-use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{Trace, cookie};
-use crate::question::{After, Load};
+use crate::question::Load;
 use crate::replica::one;
-use crate::{Error, LoadsAs, PlainSelect, Position, Reason, Replica, RepoSet, Role, Snapshot};
+use crate::route::Served;
+use crate::transaction::snapshot;
+use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Replica, RepoSet, Snapshot};
 
-/// Reads for one request, from the database near this instance that shows at least what the visitor has written.
+/// Reads for one request, from the database near this instance that is fresh enough: it shows at least what the visitor has written
+/// and seen before, and is at most [`MAX_LAG`](RepoSet::MAX_LAG) behind.
 ///
-/// It has no method that writes. Where the visitor carries a position (the cookie that a [`Writer`](super::Writer) gives), the
-/// first read of the request asks the replica whether it has got there, in the same round trip; if not, the primary serves the
-/// request.
+/// It has no method that writes. What the visitor has seen they carry with them, in a cookie or a header that every answer renews.
 ///
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Reader`.
 pub struct Reader<R: RepoSet> {
     repos: Data<R>,
-    after: Option<Position>,
-    caught_up: Cell<Option<bool>>,
+    carried: Option<Position>,
+    freshness: Option<Freshness>,
+    or_stale: bool,
+    hedged: bool,
     trace: Trace,
 }
 
 impl<R: RepoSet> Reader<R> {
+    /// The same, for reads that must be so fresh: as [`Replica::fresh`]. With [`Freshness::Any`] a visitor may not see what they
+    /// wrote.
+    #[must_use]
+    pub fn fresh(mut self, freshness: Freshness) -> Self {
+        self.freshness = Some(freshness);
+        self
+    }
+
+    /// The same, for reads that rather take an old answer than none: as [`Replica::or_stale`]. It shows what the visitor has written
+    /// and seen all the same.
+    #[must_use]
+    pub fn or_stale(mut self) -> Self {
+        self.or_stale = true;
+        self
+    }
+
+    /// The same, for reads that are sent to a second database when the first is slow: as [`Replica::hedged`].
+    #[must_use]
+    pub fn hedged(mut self) -> Self {
+        self.hedged = true;
+        self
+    }
+
     /// As [`Replica::load`].
     ///
     /// # Errors
@@ -78,9 +102,15 @@ impl<R: RepoSet> Reader<R> {
         &self,
         query: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
     ) -> Result<Vec<U>, Error> {
-        let replica = self.replica().await?;
         let start = Instant::now();
-        self.counted(replica, start, replica.load_unchecked(query).await)
+        let mut lease = self.served(start, self.replica().check_out().await)?;
+        let outcome = lease.statement(async |connection| {
+            let rows = query.load(&mut connection.inner).await?;
+            Ok((rows, connection.ask_state().await?))
+        });
+        let (rows, state) = self.counted(start, outcome.await)?;
+        self.trace.has_seen(lease.position(state.lsn));
+        Ok(rows)
     }
 
     /// As [`Replica::snapshot`].
@@ -88,57 +118,47 @@ impl<R: RepoSet> Reader<R> {
     /// # Errors
     /// As there.
     pub async fn snapshot<T>(&self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let replica = self.replica().await?;
         let start = Instant::now();
-        self.counted(replica, start, replica.snapshot(reads).await)
+        let mut lease = self.served(start, self.replica().check_out().await)?;
+        let outcome = lease.transaction(async |connection| {
+            let value = snapshot(&mut connection.inner, reads).await?;
+            Ok((value, connection.ask_state().await?))
+        });
+        let (value, state) = self.counted(start, outcome.await)?;
+        self.trace.has_seen(lease.position(state.lsn));
+        Ok(value)
     }
 
-    /// What became of a read that began at `start`. It is counted afterwards, as a future that is handed on is copied each time.
-    fn counted<T>(&self, replica: Replica<'_>, start: Instant, outcome: Result<T, Error>) -> Result<T, Error> {
-        let is_answer = outcome.as_ref().err().is_none_or(|error| !error.is_passing());
-        self.trace.count(replica.served_by(), start, is_answer);
-        outcome
-    }
-
-    /// The rows of `query`, from the replica where it is fresh enough, which it says in the same round trip.
     async fn rows<U: Send>(&self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error> {
-        let question = Mutex::new(Load::new(query));
-        if let Some(position) = self.unsure() {
-            let near = self.repos.replica();
-            let (start, after) = (Instant::now(), Mutex::new(After { position, question: &question }));
-            let verdict = self.counted(near, start, near.ask(&after).await)?;
-            self.caught_up.set(Some(verdict.is_some()));
-            if let Some(rows) = verdict {
-                return Ok(rows);
-            }
-        }
-        let (start, replica) = (Instant::now(), self.chosen());
-        self.counted(replica, start, replica.ask(&question).await)
+        let start = Instant::now();
+        self.served(start, self.replica().read(Load::new(query)).await)
     }
 
-    /// The handle for a read that cannot carry the question of freshness along.
-    ///
-    /// # Errors
-    /// When the replica cannot be asked how far it is.
-    async fn replica(&self) -> Result<Replica<'_>, Error> {
-        if let Some(position) = self.unsure() {
-            let near = self.repos.replica();
-            let start = Instant::now();
-            self.caught_up.set(Some(self.counted(near, start, near.has_replayed(position).await)?));
+    /// The handle for the next read, which must show what this request has seen already.
+    fn replica(&self) -> Replica<'_> {
+        let mut replica = self.repos.replica();
+        if self.repos.cluster().lineage().protections.cookie {
+            replica.need = replica.need.and_at_least(self.carried).and_at_least(self.trace.position());
         }
-        Ok(self.chosen())
+        replica = self.freshness.map_or(replica, |freshness| replica.fresh(freshness));
+        Replica { or_stale: self.or_stale, hedged: self.hedged, ..replica }
     }
 
-    /// What the replica must have replayed, until it has said whether it has.
-    fn unsure(&self) -> Option<Position> {
-        self.after.filter(|_| self.caught_up.get().is_none() && self.repos.replica().served_by().role == Role::Replica)
+    /// What became of a read that began at `start`.
+    fn served<A>(&self, start: Instant, outcome: Result<Served<A>, Error>) -> Result<A, Error> {
+        let by = outcome.as_ref().ok().map(|served| served.by);
+        self.trace.count(by, start);
+        let Served { answer, position, .. } = outcome?;
+        self.trace.has_seen(position);
+        Ok(answer)
     }
 
-    fn chosen(&self) -> Replica<'_> {
-        match self.caught_up.get() {
-            Some(false) => self.repos.primary().reads(Reason::Fresher),
-            Some(true) | None => self.repos.replica(),
+    /// What became of a read on a connection that was had before. A database that gave no answer has served nobody.
+    fn counted<T>(&self, start: Instant, outcome: Result<T, Error>) -> Result<T, Error> {
+        if outcome.as_ref().is_err_and(Error::is_passing) {
+            self.trace.count(None, start);
         }
+        outcome
     }
 }
 
@@ -147,10 +167,12 @@ impl<R: RepoSet> FromRequest for Reader<R> {
     type Future = Ready<Result<Self, actix_web::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(registered(request).map(|repos| Self {
+        ready(registered::<R>(request).map(|repos| Self {
+            carried: cookie::carried(request).inspect(|position| repos.cluster().lineage().brought(*position)),
             repos,
-            after: cookie::carried(request),
-            caught_up: Cell::new(None),
+            freshness: None,
+            or_stale: false,
+            hedged: false,
             trace: Trace::of(request),
         }))
     }

@@ -50,7 +50,8 @@ impl ResponseError for Replay {
 /// # Errors
 /// When it is to be handed on.
 pub(super) fn unless_handed_on<R: RepoSet>(repos: &R, request: &HttpRequest) -> Result<(), Replay> {
-    let region = R::PRIMARY.code;
+    // Where the primary is now, and not where it was when this was built.
+    let region = repos.leader().info().code;
     let is_afar = !repos.region().is_empty() && repos.region() != region;
     if is_afar && R::WRITES == Writes::Replay && can_be_handed_on(request) { Err(Replay { region }) } else { Ok(()) }
 }

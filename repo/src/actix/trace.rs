@@ -45,20 +45,25 @@ impl Trace {
     }
 
     /// Counts the time of a query that began at `start`. A database that gave no answer has served nobody.
-    pub(super) fn count(&self, served_by: ServedBy, start: Instant, is_answer: bool) {
+    pub(super) fn count(&self, served_by: Option<ServedBy>, start: Instant) {
         let mut asked = self.0.borrow_mut();
         asked.elapsed += start.elapsed();
-        asked.served_by = is_answer.then_some(served_by);
+        asked.served_by = served_by;
     }
 
-    pub(super) fn committed_at(&self, position: Position) {
+    /// The position of what this request has written and seen.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.0.borrow().position
+    }
+
+    pub(super) fn has_seen(&self, position: Position) {
         let mut asked = self.0.borrow_mut();
-        asked.position = asked.position.max(Some(position));
+        asked.position = Some(asked.position.map_or(position, |known| known.or_later(position)));
     }
 }
 
-/// Middleware: `x-served-by` and `server-timing` on every answer that asked a database, and the position cookie on every answer
-/// that wrote. For [`from_fn`](actix_web::middleware::from_fn).
+/// Middleware: `x-served-by` and `server-timing` on every answer that asked a database, and the position that it showed, as a cookie
+/// and as a header. For [`from_fn`](actix_web::middleware::from_fn).
 ///
 /// # Errors
 /// What the handler's are.

@@ -65,10 +65,10 @@ impl<R: RepoSet> Writer<R> {
     async fn count<T, E>(&self, write: impl Future<Output = Result<Committed<T>, E>>) -> Result<T, E> {
         let start = Instant::now();
         let outcome = write.await;
-        self.trace.count(self.repos.primary().served_by(), start, outcome.is_ok());
+        self.trace.count(outcome.is_ok().then(|| self.repos.primary().served_by()), start);
         let Committed { value, position } = outcome?;
         if let Some(position) = position {
-            self.trace.committed_at(position);
+            self.trace.has_seen(position);
         }
         Ok(value)
     }

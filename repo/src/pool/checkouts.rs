@@ -1,23 +1,25 @@
 //! Connections for one caller at a time: for writes, transactions and whatever else wants a session for itself.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bb8::{ManageConnection, PooledConnection, RunError};
-use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::PoolableConnection;
 use tokio::sync::watch;
 
 use super::lock;
+use crate::cluster::HealthRecord;
 use crate::connect::{ConnectError, Connection, Connector};
-use crate::{Error, Timeouts};
+use crate::freshness::{Need, Unmet};
+use crate::state::State;
+use crate::{Error, Position, Timeouts};
 
 /// A thread's connections to check out, at most `size`.
 pub(super) struct Checkouts {
     connector: Connector,
     size: u32,
     stage: Mutex<Stage>,
-    failure: watch::Sender<String>,
+    failure: watch::Sender<Option<ConnectError>>,
 }
 
 /// It only moves downwards.
@@ -47,24 +49,26 @@ impl Checkouts {
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let (pool, mut failure) = self.opened()?;
-        let unreachable = |reason| Error::Unreachable { region, reason };
+        let silent = |waited| ConnectError::new(&format!("no answer within {waited:?}")).of(region);
+        let start = Instant::now();
         let checkout = tokio::select! {
             biased;
             checkout = pool.get_owned() => checkout,
             // bb8 would let the caller wait its whole time.
-            reason = hopeless(&pool, &mut failure) => return Err(unreachable(reason)),
+            error = hopeless(&pool, &mut failure) => return Err(error.of(region)),
+            () = self.connector.health.gone() => return Err(silent(start.elapsed())),
         };
         match checkout {
-            Ok(pooled) => Ok(Lease { pooled, region, timeouts }),
-            Err(RunError::TimedOut) if pool.state().connections == 0 => {
-                Err(unreachable(format!("no answer within {:?}", timeouts.checkout)))
-            }
+            // Closed, as it is dropped.
+            Ok(pooled) if pooled.connection.is_of_the_past() => Err(Error::NotPrimary { region }),
+            Ok(pooled) => Ok(Lease { pooled, health: self.connector.health.clone(), timeouts }),
+            Err(RunError::TimedOut) if pool.state().connections == 0 => Err(silent(timeouts.checkout)),
             Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
-            Err(RunError::User(error)) => Err(unreachable(error.to_string())),
+            Err(RunError::User(error)) => Err(error.of(region)),
         }
     }
 
-    fn opened(&self) -> Result<(bb8::Pool<Manager>, watch::Receiver<String>), Error> {
+    fn opened(&self) -> Result<(bb8::Pool<Manager>, watch::Receiver<Option<ConnectError>>), Error> {
         let mut stage = lock(&self.stage);
         if matches!(*stage, Stage::Unopened) {
             *stage = Stage::Open(self.build());
@@ -89,10 +93,12 @@ impl Checkouts {
 }
 
 /// Resolves once an attempt to connect failed while the pool has no connection that could come back.
-async fn hopeless(pool: &bb8::Pool<Manager>, failure: &mut watch::Receiver<String>) -> String {
+async fn hopeless(pool: &bb8::Pool<Manager>, failure: &mut watch::Receiver<Option<ConnectError>>) -> ConnectError {
     while failure.changed().await.is_ok() {
-        if pool.state().connections == 0 {
-            return failure.borrow().clone();
+        if pool.state().connections == 0
+            && let Some(error) = failure.borrow().clone()
+        {
+            return error;
         }
     }
     std::future::pending().await
@@ -102,7 +108,7 @@ async fn hopeless(pool: &bb8::Pool<Manager>, failure: &mut watch::Receiver<Strin
 struct Manager {
     connector: Connector,
     /// Why the last attempt failed.
-    failure: watch::Sender<String>,
+    failure: watch::Sender<Option<ConnectError>>,
 }
 
 /// A connection that goes in and out of the pool.
@@ -120,7 +126,7 @@ impl ManageConnection for Manager {
     async fn connect(&self) -> Result<Pooled, ConnectError> {
         let outcome = self.connector.open().await;
         if let Err(error) = &outcome {
-            self.failure.send_replace(error.to_string());
+            self.failure.send_replace(Some(error.clone()));
         }
         outcome.map(|connection| Pooled { connection, in_flight: false })
     }
@@ -131,43 +137,70 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.in_flight || pooled.connection.inner.is_broken()
+        pooled.in_flight || pooled.connection.inner.is_broken() || pooled.connection.is_of_the_past()
     }
 }
 
 /// A connection in use. It goes back to the pool when dropped, unless an answer is still owed on it.
 pub(crate) struct Lease {
     pooled: PooledConnection<'static, Manager>,
-    region: &'static str,
+    health: Arc<HealthRecord>,
     timeouts: Timeouts,
 }
 
 impl Lease {
     /// Runs statements that together take no longer than one statement may. The server ends a statement by itself, and the
     /// second more is for a server that is silent.
-    pub(crate) async fn statement<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub(crate) async fn statement<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
         self.within(self.timeouts.answer(), work).await
     }
 
     /// Runs a transaction from its BEGIN to its end.
     pub(crate) async fn transaction<T, E: From<Error>>(
         &mut self,
-        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         self.within(self.timeouts.transaction, work).await
     }
 
+    /// Whether the server stands as a read needs it: asked, unless it has shown so before.
+    pub(crate) async fn meets(&mut self, need: Need) -> Result<Result<(), Unmet>, Error> {
+        let connection = &self.pooled.connection;
+        if connection.meets(need, &connection.state()).is_ok() {
+            return Ok(Ok(()));
+        }
+        let state = self.statement(async |connection| connection.ask_state().await).await?;
+        Ok(self.pooled.connection.meets(need, &state))
+    }
+
+    pub(crate) fn region(&self) -> &'static str {
+        self.pooled.connection.region
+    }
+
+    /// How the server stood when it was last asked on this connection.
+    pub(crate) fn state(&self) -> State {
+        self.pooled.connection.state()
+    }
+
+    /// The position that has everything up to `lsn` behind it, on the timeline that the server was last on.
+    pub(crate) fn position(&self, lsn: u64) -> Position {
+        self.pooled.connection.position(lsn, self.state().timeline)
+    }
+
+    /// Runs `work`, at most for so long, and no longer than the server is known to be up.
     async fn within<T, E: From<Error>>(
         &mut self,
         limit: Duration,
-        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
+        let (start, region) = (Instant::now(), self.pooled.connection.region);
         self.pooled.in_flight = true;
-        let answer = tokio::time::timeout(limit, work(&mut self.pooled.connection.inner)).await;
-        self.pooled.in_flight = answer.is_err();
-        answer.unwrap_or_else(|_| Err(Error::Timeout { region: self.region, waited: limit }.into()))
+        let answer = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(limit, work(&mut self.pooled.connection)) => answer.ok(),
+            () = self.health.gone() => None,
+        };
+        self.pooled.in_flight = answer.is_none();
+        answer.unwrap_or_else(|| Err(Error::Timeout { region, waited: start.elapsed() }.into()))
     }
 }

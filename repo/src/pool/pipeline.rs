@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use diesel_async::AsyncPgConnection;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -24,7 +23,7 @@ const MEMORY: Duration = Duration::from_secs(30);
 
 /// A shared connection, and what the server still owes on it.
 pub(super) struct Pipeline {
-    connection: Connection,
+    connection: Arc<Connection>,
     opened: Instant,
     /// How long the server may take for an answer.
     limit: Duration,
@@ -79,7 +78,7 @@ impl Pipeline {
         let (opened, round_trip) = (Instant::now(), connection.round_trip);
         let quickest = Quickest { since: opened, now: round_trip, before: round_trip };
         let queue = Queue { owed: VecDeque::new(), next: 0, answered: opened, quickest };
-        Self { connection, opened, limit, retired: AtomicBool::new(false), queue: Mutex::new(queue) }
+        Self { connection: connection.into_shared(), opened, limit, retired: AtomicBool::new(false), queue: Mutex::new(queue) }
     }
 
     /// The end of the queue, in a place that was free.
@@ -164,8 +163,8 @@ impl Ticket {
         &self.pipeline
     }
 
-    pub(super) fn connection(&self) -> &AsyncPgConnection {
-        &self.pipeline.connection.inner
+    pub(super) fn connection(&self) -> &Connection {
+        &self.pipeline.connection
     }
 
     /// A way to ask how the question stands, while the ticket itself is with whoever waits for the answer.
@@ -187,7 +186,7 @@ impl Drop for Ticket {
         let (pipeline, number) = (self.pipeline.clone(), self.number);
         let Ok(runtime) = Handle::try_current() else { return pipeline.retire() };
         runtime.spawn(async move {
-            match timeout(pipeline.limit, Ping.send(&pipeline.connection.inner)).await {
+            match timeout(pipeline.limit, Ping.send(&pipeline.connection)).await {
                 Ok(_) => pipeline.answered(number, false),
                 Err(_) => pipeline.retire(),
             }

@@ -123,16 +123,23 @@ impl Shared {
         Box::pin(self.ask_with(ticket, question, deadline, copies))
     }
 
-    /// Waits for an answer no longer than the server may take. A connection that is silent for so long serves nobody any more.
+    /// Waits for an answer no longer than the server may take, and no longer than it is known to be up. A connection that is silent
+    /// for so long serves nobody any more.
     async fn before<A>(
         &self,
         deadline: Instant,
         pipeline: &Pipeline,
         answer: impl Future<Output = Result<A, Error>>,
     ) -> Result<A, Error> {
-        timeout_at(deadline, answer).await.unwrap_or_else(|_| {
+        let start = Instant::now();
+        let answer = tokio::select! {
+            biased;
+            answer = timeout_at(deadline, answer) => answer.ok(),
+            () = self.connector.health.gone() => None,
+        };
+        answer.unwrap_or_else(|| {
             pipeline.retire();
-            Err(Error::Timeout { region: self.connector.region, waited: self.connector.timeouts.answer() })
+            Err(Error::Timeout { region: self.connector.region, waited: start.elapsed() })
         })
     }
 
@@ -167,10 +174,14 @@ impl Shared {
                 }
                 self.opening(&mut state)
             };
-            let unreachable = |reason| Error::Unreachable { region, reason };
-            match timeout_at(deadline, opening).await {
-                Ok(outcome) => outcome.map_err(|error| unreachable(error.to_string()))?,
-                Err(_) => return Err(unreachable(format!("no answer within {:?}", timeouts.checkout))),
+            let opened = tokio::select! {
+                biased;
+                opened = timeout_at(deadline, opening) => opened.ok(),
+                () = self.connector.health.gone() => None,
+            };
+            match opened {
+                Some(outcome) => outcome.map_err(|error| error.of(region))?,
+                None => return Err(ConnectError::new(&"it does not answer").of(region)),
             }
         }
     }

@@ -270,7 +270,7 @@ async fn a_transaction_that_failed_is_not_committed_whatever_its_closure_says() 
     });
     let error = swallowed.await.unwrap_err();
     assert!(error.to_string().contains("current transaction is aborted"), "{error}");
-    assert_eq!(repos.primary().reads(archipelago::Reason::Primary).get_result::<i64>(users::table.count()).await.unwrap(), 0);
+    assert_eq!(repos.primary().reads().get_result::<i64>(users::table.count()).await.unwrap(), 0);
 }
 
 /// Diesel asks the server for the number of such a type before it sends the statement, and the question for the position must not

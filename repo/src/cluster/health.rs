@@ -1,0 +1,164 @@
+//! How a region's database is: what the monitor and the queries have found, to be read without a lock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+
+use super::lineage::Lineage;
+use crate::Role;
+use crate::state::{Said, Server, State};
+
+/// How long an answer may take before the monitor is asked to look whether the server still answers at all.
+const SUSPICIOUS: Duration = Duration::from_millis(250);
+
+/// How a region's database is, as this instance has found it.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Whether it answers, and serves reads. None where this instance does not watch it.
+    pub up: Option<bool>,
+    /// Why it serves no reads. May name a host: for operators, not for visitors.
+    pub why_down: Option<String>,
+    /// Since when it has served none.
+    pub down_since: Option<Instant>,
+    /// What it said that it is when it last answered.
+    pub role: Option<Role>,
+    /// Its timeline: 1, and more after each promotion.
+    pub timeline: Option<u32>,
+    /// How far it is behind the primary, at the most: the time since the moment whose commits it showed when it last answered. It
+    /// grows while the server does not answer. None where nobody can tell.
+    pub lag: Option<Duration>,
+    /// How long it took to answer the last time: the round trip, nearly.
+    pub round_trip: Option<Duration>,
+}
+
+/// What is known of one region's database. Its pools and the monitor share it.
+pub(crate) struct HealthRecord {
+    pub(crate) lineage: Arc<Lineage>,
+    up: AtomicBool,
+    down: watch::Sender<bool>,
+    watched: AtomicBool,
+    wake: Notify,
+    look: ArcSwapOption<Look>,
+    failure: ArcSwapOption<Failure>,
+    /// Which server has been asked last, by its start, and the timeline that it was on for certain.
+    started: AtomicI64,
+    timeline: AtomicU32,
+}
+
+struct Look {
+    state: State,
+    round_trip: Duration,
+}
+
+struct Failure {
+    since: Instant,
+    reason: String,
+}
+
+impl HealthRecord {
+    pub(super) fn new(lineage: Arc<Lineage>) -> Self {
+        Self {
+            lineage,
+            // Nobody has found otherwise.
+            up: AtomicBool::new(true),
+            down: watch::Sender::new(false),
+            watched: AtomicBool::new(false),
+            wake: Notify::new(),
+            look: ArcSwapOption::empty(),
+            failure: ArcSwapOption::empty(),
+            started: AtomicI64::new(0),
+            timeline: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether a read may be sent there.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody had said so before.
+    pub(super) fn begin_to_watch(&self) -> bool {
+        !self.watched.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.look.load().as_ref().map(|look| look.round_trip)
+    }
+
+    pub(super) fn now(&self) -> Health {
+        let (look, failure) = (self.look.load_full(), self.failure.load_full());
+        let state = look.as_ref().map(|look| look.state);
+        Health {
+            up: self.is_watched().then(|| self.is_up()),
+            why_down: failure.as_ref().map(|failure| failure.reason.clone()),
+            down_since: failure.as_ref().map(|failure| failure.since),
+            role: state.map(|state| state.role),
+            timeline: state.map(|state| state.timeline),
+            lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
+            round_trip: look.as_ref().map(|look| look.round_trip),
+        }
+    }
+
+    /// It has answered the monitor.
+    pub(super) fn answered(&self, state: State, round_trip: Duration) {
+        self.look.store(Some(Arc::new(Look { state, round_trip })));
+        self.failure.store(None);
+        self.up.store(true, Ordering::Relaxed);
+        self.down.send_replace(false);
+    }
+
+    /// It could not be reached, or may not be used. It is asked again by the monitor only.
+    pub(crate) fn failed(&self, reason: String) {
+        // A server that nobody watches would never be found again.
+        if !self.is_watched() {
+            return;
+        }
+        let since = self.failure.load().as_ref().map_or_else(Instant::now, |failure| failure.since);
+        self.failure.store(Some(Arc::new(Failure { since, reason })));
+        self.up.store(false, Ordering::Relaxed);
+        self.wake.notify_one();
+        self.down.send_if_modified(|down| !std::mem::replace(down, true));
+    }
+
+    /// Somebody's connection broke, or is silent: asks the monitor to look at once.
+    pub(crate) fn suspect(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Until somebody wants the monitor to look.
+    pub(super) async fn suspected(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Resolves when the server is found to be down, which is looked for as it is late already. For whoever waits for its answer.
+    pub(crate) async fn gone(&self) {
+        tokio::time::sleep(SUSPICIOUS).await;
+        self.suspect();
+        let mut down = self.down.subscribe();
+        if down.wait_for(|down| *down).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// How a server stands that said this, and that stood as `before` when it was last asked on the same connection.
+    pub(crate) fn settle(&self, server: Server, said: Said, before: Option<State>) -> State {
+        let timeline = self.timeline_of(server, said);
+        self.lineage.settle(said, timeline, before)
+    }
+
+    /// A server never goes back to an older timeline while it runs, whatever it can say of itself at the moment.
+    fn timeline_of(&self, server: Server, said: Said) -> u32 {
+        if self.started.swap(server.started, Ordering::Relaxed) != server.started {
+            self.timeline.store(said.timeline, Ordering::Relaxed);
+        }
+        let known = self.timeline.fetch_max(said.timeline, Ordering::Relaxed);
+        if said.is_replica { known.max(said.timeline) } else { said.timeline }
+    }
+}

@@ -1,0 +1,103 @@
+//! What is known of the history that all databases share: the newest timeline, and where the primary was at a moment.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+use crate::settings::Protections;
+use crate::state::{Said, State};
+use crate::{Position, Role};
+
+/// One for all members of a cluster.
+pub(crate) struct Lineage {
+    pub(crate) protections: Protections,
+    system: AtomicU64,
+    newest: AtomicU32,
+    /// The primary's place in the log, and a moment at which it had got there.
+    sample: ArcSwapOption<Sample>,
+    promoted: Notify,
+}
+
+struct Sample {
+    timeline: u32,
+    lsn: u64,
+    at: Instant,
+}
+
+impl Lineage {
+    pub(super) fn new(protections: Protections) -> Self {
+        Self {
+            protections,
+            system: AtomicU64::new(0),
+            newest: AtomicU32::new(0),
+            sample: ArcSwapOption::empty(),
+            promoted: Notify::new(),
+        }
+    }
+
+    /// The newest timeline that anybody has shown: a primary on an older one was replaced.
+    pub(crate) fn newest(&self) -> u32 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// The system identifier that the databases share; 0 as long as nobody knows.
+    pub(super) fn system(&self) -> u64 {
+        self.system.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_of(&self, system: u64) {
+        self.system.store(system, Ordering::Relaxed);
+    }
+
+    /// Somebody is on this timeline.
+    pub(super) fn shown(&self, timeline: u32) {
+        if self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline {
+            self.promoted.notify_one();
+        }
+    }
+
+    /// A visitor brings a position that this app has signed, so there is such a timeline.
+    pub(crate) fn brought(&self, position: Position) {
+        if position.system == self.system() {
+            self.shown(position.timeline);
+        }
+    }
+
+    /// Until a newer timeline is shown than ever before.
+    pub(super) async fn promoted(&self) {
+        self.promoted.notified().await;
+    }
+
+    /// The primary has answered the monitor.
+    pub(super) fn sampled(&self, state: State) {
+        if let Some(at) = state.as_of.filter(|_| state.timeline == self.newest()) {
+            self.sample.store(Some(Sample { timeline: state.timeline, lsn: state.lsn, at }.into()));
+        }
+    }
+
+    /// How a server stands that said this on that timeline.
+    ///
+    /// A replica is as fresh as the last commit that it has replayed is young. On an idle primary that ages, although nothing is
+    /// missing: so whoever has replayed what the primary had at a moment is as fresh as that moment, and near the primary the monitor
+    /// commits something every second. On an older timeline than the newest, what is replayed says nothing of the present.
+    pub(super) fn settle(&self, said: Said, timeline: u32, before: Option<State>) -> State {
+        let timeline = if self.protections.timeline { timeline } else { 0 };
+        self.shown(timeline);
+        let role = if said.is_replica { Role::Replica } else { Role::Primary };
+        let before_as_of = before.and_then(|before| before.as_of);
+        let as_of = if timeline < self.newest() {
+            before_as_of
+        } else if role == Role::Primary {
+            Some(said.asked)
+        } else {
+            let by_time = said.behind.and_then(|behind| said.asked.checked_sub(behind));
+            let reached = |sample: &Sample| timeline == sample.timeline && said.lsn >= sample.lsn;
+            let by_place = self.sample.load().as_ref().filter(|sample| reached(sample)).map(|sample| sample.at);
+            before_as_of.max(by_time).max(by_place)
+        };
+        let lsn = before.filter(|before| before.timeline == timeline).map_or(said.lsn, |before| before.lsn.max(said.lsn));
+        State { role, timeline, lsn, as_of }
+    }
+}

@@ -1,0 +1,238 @@
+//! A read's way through the databases: from the nearest to the one that can serve it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::cluster::{Cluster, Member};
+use crate::freshness::{Need, Unmet};
+use crate::pool::Lease;
+use crate::question::{Question, Shown, Verdict};
+use crate::{Error, Position, Reason, Replica, Role, ServedBy};
+
+/// Who may be asked, and in which order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// This one.
+    Only(&'a Member),
+    /// These, by their numbers, and the primary last.
+    Through {
+        /// All of them.
+        cluster: &'a Cluster,
+        /// The nearest first.
+        order: &'static [usize],
+    },
+}
+
+/// What a read gave, who served it, and what it showed.
+pub(crate) struct Served<A> {
+    pub(crate) answer: A,
+    pub(crate) by: ServedBy,
+    /// Nothing that the answer shows is newer.
+    pub(crate) position: Position,
+}
+
+/// What is done with a database that is asked: it can be done with the next one as well.
+pub(crate) trait Attempt: Sync {
+    type Answer: Send;
+
+    fn with(&self, member: &Member, need: Need) -> impl Future<Output = Result<Verdict<Self::Answer>, Error>> + Send;
+}
+
+/// Asks a question.
+pub(crate) struct Ask<Q>(pub(crate) Mutex<Q>);
+
+impl<Q: Question> Attempt for Ask<Q> {
+    type Answer = Q::Answer;
+
+    async fn with(&self, member: &Member, need: Need) -> Result<Verdict<Q::Answer>, Error> {
+        member.reading.read(&self.0, need).await
+    }
+}
+
+/// Takes a connection for whatever wants a session.
+pub(crate) struct CheckOut;
+
+impl Attempt for CheckOut {
+    type Answer = Lease;
+
+    async fn with(&self, member: &Member, need: Need) -> Result<Verdict<Lease>, Error> {
+        let mut lease = member.reading.checkout().await?;
+        let state = match lease.meets(need).await? {
+            Ok(()) => lease.state(),
+            Err(unmet) => return Ok(Err(unmet)),
+        };
+        let position = lease.position(state.lsn);
+        Ok(Ok(Shown { answer: lease, state, position }))
+    }
+}
+
+impl<'a> Way<'a> {
+    /// Who is asked first.
+    pub(crate) fn first(self) -> &'a Member {
+        match self {
+            Self::Only(member) => member,
+            Self::Through { cluster, order } => cluster.at(order.first().copied().unwrap_or_else(|| cluster.leader_index())),
+        }
+    }
+}
+
+impl Member {
+    /// As long as it has not said itself what it is.
+    pub(crate) fn served_by(&self, reason: Reason) -> ServedBy {
+        ServedBy { region: self.info().code, role: self.info().role, reason, stale: None }
+    }
+}
+
+impl Replica<'_> {
+    /// Tries the databases in order until one serves.
+    pub(crate) async fn through<A: Attempt>(self, attempt: &A) -> Result<Served<A::Answer>, Error> {
+        match self.way {
+            Way::Only(member) => match attempt.with(member, self.need).await? {
+                Ok(shown) => Ok(served(member, self.reason, shown, None)),
+                Err(_) => Err(Error::NotFresh { region: member.info().code }),
+            },
+            Way::Through { cluster, order } => {
+                let limit = self.way.first().reading.timeouts().answer();
+                let mut walk = Walk::new(self, cluster, order);
+                let first = walk.here;
+                match timeout_at(Instant::now() + limit, walk.go(attempt)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(Error::Timeout { region: cluster.at(first).info().code, waited: limit }),
+                }
+            }
+        }
+    }
+}
+
+fn served<A>(member: &Member, reason: Reason, shown: Shown<A>, limit: Option<Duration>) -> Served<A> {
+    let Shown { answer, state, position } = shown;
+    let lag = state.as_of.filter(|_| state.role == Role::Replica).map(|as_of| as_of.elapsed());
+    let stale = limit.and_then(|limit| lag.filter(|lag| *lag > limit));
+    Served { answer, by: ServedBy { region: member.info().code, role: state.role, reason, stale }, position }
+}
+
+/// One read on its way.
+struct Walk<'a> {
+    read: Replica<'a>,
+    cluster: &'a Cluster,
+    order: &'static [usize],
+    /// Who is asked now.
+    here: usize,
+    reason: Reason,
+    /// Who was asked, or passed over as it is known to be down.
+    passed: Vec<usize>,
+    /// Those of them who answered, and only lag.
+    lagging: Vec<usize>,
+    failure: Option<Error>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(read: Replica<'a>, cluster: &'a Cluster, order: &'static [usize]) -> Self {
+        let here = match order.first() {
+            Some(first) if !read.need.primary => *first,
+            _ => cluster.leader_index(),
+        };
+        // Nothing is allocated as long as all is well.
+        Self { read, cluster, order, here, reason: read.reason, passed: Vec::new(), lagging: Vec::new(), failure: None }
+    }
+
+    async fn go<A: Attempt>(&mut self, attempt: &A) -> Result<Served<A::Answer>, Error> {
+        let (cluster, first) = (self.cluster, self.here);
+        loop {
+            let member = cluster.at(self.here);
+            cluster.watch(self.here);
+            let mut wants_the_primary = false;
+            if member.health.is_up() {
+                match self.ask(attempt, first).await {
+                    Ok(Ok(shown)) => return Ok(served(member, self.reason, shown, None)),
+                    Ok(Err(unmet)) => {
+                        wants_the_primary = unmet != Unmet::NotPrimary && matches!(unmet, Unmet::Behind);
+                        if matches!(unmet, Unmet::Lags(_)) {
+                            self.lagging.push(self.here);
+                        }
+                        self.failure.get_or_insert(Error::NotFresh { region: member.info().code });
+                    }
+                    Err(error) if error.leads_elsewhere() => {
+                        member.health.suspect();
+                        self.failure = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.passed.push(self.here);
+            match self.next(wants_the_primary) {
+                Some(next) => {
+                    self.here = next;
+                    self.reason = if wants_the_primary { Reason::Fresher } else { Reason::Failover };
+                }
+                None => return self.stale(attempt).await,
+            }
+        }
+    }
+
+    /// Asks who stands here; waits for it where that is no longer a way than to the primary.
+    async fn ask<A: Attempt>(&self, attempt: &A, first: usize) -> Result<Verdict<A::Answer>, Error> {
+        let (cluster, member) = (self.cluster, self.cluster.at(self.here));
+        let is_leader = self.here == cluster.leader_index();
+        if is_leader {
+            // One that was replaced before this process began does not know it.
+            cluster.knows_the_leader(member.reading.timeouts().connect).await;
+        }
+        let _place = if is_leader && self.here != first {
+            let region = cluster.at(first).info().code;
+            Some(cluster.spill().ok_or(Error::Spilled { region })?)
+        } else {
+            None
+        };
+        let verdict = attempt.with(member, self.read.need).await?;
+        if !matches!(verdict, Err(Unmet::Behind)) || is_leader {
+            return Ok(verdict);
+        }
+        let patience = self.patience();
+        let until = Instant::now() + patience;
+        let mut pause = Duration::from_millis(1);
+        while Instant::now() + pause < until {
+            sleep(pause).await;
+            pause *= 2;
+            let caught_up = member.reading.read(&Mutex::new(crate::question::Ping), self.read.need).await?;
+            if caught_up.is_ok() {
+                return attempt.with(member, self.read.need).await;
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// How much longer the way to the primary is: as long as that, waiting costs no more than going there.
+    fn patience(&self) -> Duration {
+        let round_trip = |index: usize| self.cluster.at(index).health.round_trip();
+        let ways = round_trip(self.cluster.leader_index()).zip(round_trip(self.here));
+        ways.map_or(Duration::ZERO, |(there, here)| there.saturating_sub(here))
+    }
+
+    /// Who is asked next: the nearest who was not, and the primary last; or the primary at once, as it has everything.
+    fn next(&self, wants_the_primary: bool) -> Option<usize> {
+        let leader = self.cluster.leader_index();
+        let left = |index: &usize| !self.passed.contains(index);
+        let leader_left = Some(leader).filter(left);
+        if wants_the_primary && leader_left.is_some() || self.read.need.primary {
+            return leader_left;
+        }
+        self.order.iter().copied().filter(|index| *index != leader).find(left).or(leader_left)
+    }
+
+    /// Nobody is fresh enough: the nearest who only lags, where the read allows that.
+    async fn stale<A: Attempt>(&mut self, attempt: &A) -> Result<Served<A::Answer>, Error> {
+        let need = Need { at_most: None, ..self.read.need };
+        for index in self.lagging.iter().copied().filter(|_| self.read.or_stale) {
+            let member = self.cluster.at(index);
+            if let Ok(Ok(shown)) = attempt.with(member, need).await {
+                let reason = if Some(&index) == self.order.first() { self.read.reason } else { Reason::Failover };
+                return Ok(served(member, reason, shown, self.read.need.at_most));
+            }
+        }
+        let nobody = || Error::Unreachable { region: self.cluster.at(self.here).info().code, reason: "it is down".to_owned() };
+        Err(self.failure.take().unwrap_or_else(nobody))
+    }
+}
