@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::fault::Happened;
+use crate::observer::Sample;
 use crate::operation::{Operation, Row, Version};
 use crate::timelines::Timelines;
 
@@ -31,6 +32,8 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// In any order.
     pub faults: Vec<Happened>,
+    /// What each server could have shown, in order.
+    pub samples: Vec<Sample>,
     /// What survived.
     pub timelines: Timelines,
     /// The region of the primary at the beginning.
@@ -114,6 +117,22 @@ impl History {
     /// A write that was acknowledged at a position which a promotion threw away before this time.
     pub(crate) fn is_lost(&self, write: &Operation, by: Duration) -> bool {
         write.position.and_then(|position| self.timelines.lost(position)).is_some_and(|at| at <= by)
+    }
+}
+
+/// A line for each operation, and for each fault where it begins.
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut faults: Vec<_> = self.faults.iter().collect();
+        faults.sort_by_key(|fault| fault.from);
+        let mut faults = faults.into_iter().peekable();
+        for operation in &self.operations {
+            while let Some(fault) = faults.next_if(|fault| fault.from <= operation.start) {
+                writeln!(f, "{:8.3}–{:.3} s  {}", fault.from.as_secs_f64(), fault.until.as_secs_f64(), fault.fault)?;
+            }
+            writeln!(f, "{operation}")?;
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod fault;
+pub mod observer;
 pub mod operation;
 pub mod page;
 pub mod perform;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use archipelago::Protection;
 use archipelago_history::Failed;
 use archipelago_history::report::Report;
 use archipelago_history::round::{MAX_LAG, Plan};
 use archipelago_history::schedule::Schedule;
 use archipelago_history::stage::{Rules, regions};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -29,9 +30,42 @@ struct Cli {
     /// How many visit at once.
     #[arg(long, default_value_t = 20)]
     visitors: u32,
+    /// Switch a protection off, to see that it is missed.
+    #[arg(long, value_name = "PROTECTION")]
+    without: Option<Without>,
+    /// Write every round's faults and operations, in the order in which they began, into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    histories: Option<PathBuf>,
     /// Write the figures as JSON into this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// Archipelago's protections, as they are named here.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Without {
+    /// Visitors carry no position.
+    Cookie,
+    /// Positions are compared across timelines.
+    Timeline,
+    /// A write's position is taken ahead of it.
+    AfterCommit,
+    /// A replica may be behind as far as it likes.
+    MaxLag,
+    /// Nobody is asked what it is.
+    Role,
+}
+
+impl From<Without> for Protection {
+    fn from(without: Without) -> Self {
+        match without {
+            Without::Cookie => Self::Cookie,
+            Without::Timeline => Self::Timeline,
+            Without::AfterCommit => Self::AfterCommit,
+            Without::MaxLag => Self::MaxLag,
+            Without::Role => Self::Role,
+        }
+    }
 }
 
 #[tokio::main]
@@ -70,10 +104,14 @@ impl Cli {
     async fn round(&self, seed: u64, report: &mut Report) -> Result<(), Failed> {
         let schedule = Schedule::random(seed, self.steps, &regions());
         println!("seed {seed}\n{schedule}");
-        let rules = Rules { max_lag: MAX_LAG };
+        let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Protection::from) };
         let plan = Plan { seed, schedule, visitors: self.visitors, rules };
         let round = plan.play().await.map_err(|error| format!("{error}; again: {}", self.again(seed)))?;
         report.add(seed, &round);
+        if let Some(folder) = &self.histories {
+            std::fs::create_dir_all(folder)?;
+            std::fs::write(folder.join(format!("{seed}.txt")), round.history.to_string())?;
+        }
         let violations = &round.verdict.violations;
         println!("     {} operations, {} violations", round.history.operations.len(), violations.len());
         for violation in violations {
@@ -87,6 +125,8 @@ impl Cli {
 
     fn again(&self, seed: u64) -> String {
         let Self { steps, visitors, .. } = self;
-        format!("cargo run --release -p archipelago-history -- --seed {seed} --steps {steps} --visitors {visitors}")
+        let without = self.without.and_then(|without| without.to_possible_value());
+        let without = without.map_or(String::new(), |without| format!(" --without {}", without.get_name()));
+        format!("cargo run --release -p archipelago-history -- --seed {seed} --steps {steps} --visitors {visitors}{without}")
     }
 }

@@ -11,6 +11,7 @@ use tokio_postgres::NoTls;
 
 use crate::Failed;
 use crate::check::{History, MARGIN, Verdict, check};
+use crate::observer::observe;
 use crate::operation::Row;
 use crate::perform::{Log, perform, settle};
 use crate::schedule::Schedule;
@@ -63,12 +64,16 @@ impl Plan {
         let site = Arc::new(site);
         let visits = (1..=self.visitors).map(|id| Ok(tokio::spawn(Visitor::new(id, self.seed, &site)?.visit())));
         let visits = visits.collect::<Result<Vec<_>, Failed>>()?;
-        let performed = perform(stage, &self.schedule, site.began).await;
-        if performed.is_ok() {
-            // The recovery from the last fault is part of the round.
-            sleep(MARGIN).await;
-        }
-        end.send_replace(true);
+        let performed = async {
+            let performed = perform(stage, &self.schedule, site.began).await;
+            if performed.is_ok() {
+                // The recovery from the last fault is part of the round.
+                sleep(MARGIN).await;
+            }
+            end.send_replace(true);
+            performed
+        };
+        let (performed, samples) = tokio::join!(performed, observe(&stage.world, site.began, site.end.clone()));
         let mut operations = Vec::new();
         for visit in join_all(visits).await {
             operations.extend(visit?);
@@ -82,7 +87,7 @@ impl Plan {
         let newest = primary.timeline().await?;
         let timelines = Timelines::of_file(newest, &forks(&primary.admin_url(), newest).await?, promotions);
         let first_primary = all.first().cloned().unwrap_or_default();
-        Ok(History { operations, faults, timelines, first_primary, regions: all, left, max_lag: self.rules.max_lag })
+        Ok(History { operations, faults, samples, timelines, first_primary, regions: all, left, max_lag: self.rules.max_lag })
     }
 }
 

@@ -5,7 +5,7 @@ use std::env::VarError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use archipelago::{Role, override_variable};
+use archipelago::{Protection, Role, override_variable};
 use archipelago_app::repos::Repos;
 use archipelago_app::server::{self, Running};
 use archipelago_app::{migrations, settings::Settings};
@@ -32,6 +32,8 @@ const ROUND_TRIP: [Duration; 2] = [Duration::from_millis(6), Duration::from_mill
 pub struct Rules {
     /// Instead of that of regions.toml, which is too long for a minute of faults.
     pub max_lag: Duration,
+    /// What is switched off, to see that it is missed.
+    pub without: Option<Protection>,
 }
 
 /// Everything that runs.
@@ -116,8 +118,9 @@ fn settings(world: &World, rules: Rules, region: &str, port: u16) -> Result<Sett
         [("FLY_REGION", region), ("PORT", &port), ("METRICS_PORT", "0"), ("POOL_SIZE", POOL_SIZE), ("SECRET_KEY", SECRET_KEY)];
     vars.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let settings = Settings::from_vars(&|name: &str| vars.get(name).cloned().ok_or(VarError::NotPresent));
-    let settings = settings.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let _ = rules;
+    let mut settings = settings.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let databases = settings.databases.with_max_lag(rules.max_lag);
+    settings.databases = rules.without.into_iter().fold(databases, archipelago::Settings::without);
     Ok(settings)
 }
 

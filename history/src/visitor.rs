@@ -1,5 +1,6 @@
 //! Somebody who reads and writes: one request after the other, each written down.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -160,8 +161,14 @@ impl Visitor {
         let is_whole = shown.len() < usize::from(archipelago_app::paging::PAGE_SIZE);
         let last = if is_whole { i64::MAX } else { shown.last().and_then(|(.., id)| *id).unwrap_or(after) };
         let missing = known.iter().filter(|(id, row)| after < *id && *id <= last && shown.iter().all(|(it, ..)| it != row));
-        let missing: Vec<_> = missing.map(|(_, row)| (*row, 0)).collect();
-        operation.seen = shown.into_iter().map(|(row, version, _)| (row, version)).chain(missing).collect();
+        let missing = missing.map(|(_, row)| (*row, 0));
+        // One that is there twice is found at the end; the newer of the two is what a visitor would take for it.
+        let mut seen: HashMap<Row, Version> = missing.collect();
+        for (row, version, _) in shown {
+            let newest = seen.entry(row).or_default();
+            *newest = version.max(*newest);
+        }
+        operation.seen = seen.into_iter().collect();
     }
 
     /// Sends a request, and writes down what came of it.

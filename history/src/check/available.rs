@@ -1,5 +1,5 @@
 //! No read fails while a server that is fresh enough can be reached: one of which that is certain, from well before the read to its
-//! end. The primary is always fresh enough; a replica where it has shown, to anybody, all that this visitor had seen.
+//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen.
 
 use super::circumstances::Circumstances;
 use super::{History, MARGIN, Promise, Verdict};
@@ -33,7 +33,7 @@ fn who_could_serve<'a>(history: &'a History, read: &Operation) -> Option<&'a str
     primary.or_else(|| replicas.find(|region| was_fresh_enough(history, read, region)))
 }
 
-/// Whether the server in `region`, since it was last unwell, has shown all that this visitor had seen before the read.
+/// Whether the server in `region` had replayed all that this visitor had seen before the read, and was well ever since.
 fn was_fresh_enough(history: &History, read: &Operation, region: &str) -> bool {
     let mine = history.operations.iter().filter(|it| it.visitor == read.visitor && it.end <= read.start);
     let seen: Vec<Position> = mine.filter_map(|it| it.position).collect();
@@ -45,12 +45,9 @@ fn was_fresh_enough(history: &History, read: &Operation, region: &str) -> bool {
         let survived = seen.iter().filter(|position| history.timelines.lost(**position).is_none());
         survived.into_iter().all(|position| history.timelines.includes(shown, *position))
     };
-    history.operations.iter().any(|it| {
-        it.end <= read.start
-            && it.database() == Some(region)
-            && it.position.is_some_and(includes_all)
-            && Circumstances::of(history, it.start, read.end).is_well(region)
-    })
+    let samples = history.samples.iter().filter(|sample| sample.at <= read.start && sample.region == region);
+    let mut included = samples.filter(|sample| includes_all(sample.position));
+    included.any(|sample| Circumstances::of(history, sample.at, read.end).is_well(region))
 }
 
 #[cfg(test)]
@@ -87,17 +84,15 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_has_shown_what_this_visitor_saw() {
+    fn a_replica_has_replayed_what_this_visitor_saw() {
         let mut story = Story::new();
         story.fault(Fault::Kill("nrt".to_owned()), 8.0, 20.0);
         story.write(1, 1.0, 1, Some(at(1, 100)));
         story.left(MINE, 1);
-        story.history.operations[0].served_by = Some("nrt; role=primary; reason=primary".to_owned());
-        story.read(2, 2.0, 0, Some(at(1, 90)));
         failed(&mut story, 9.0);
+        story.sample(2.0, "ord", at(1, 90));
         story.assert_good();
-        story.read(2, 8.9, 1, Some(at(1, 100)));
-        story.history.operations.swap(2, 3);
+        story.sample(8.5, "ord", at(1, 100));
         story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
         // Cut off, it could not be reached.
         story.fault(Fault::Cut("ord".to_owned(), "ams".to_owned()), 8.0, 20.0);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{History, Promise, check};
 use crate::Position;
 use crate::fault::{Fault, Happened};
+use crate::observer::Sample;
 use crate::operation::{Action, Operation, Outcome, Row, Version};
 use crate::timelines::{Promotion, Timelines};
 
@@ -21,6 +22,7 @@ impl Story {
         let history = History {
             operations: vec![],
             faults: vec![],
+            samples: vec![],
             timelines: Timelines { newest: 1, left_at: vec![], promotions: vec![] },
             first_primary: "nrt".to_owned(),
             regions: vec!["nrt".to_owned(), "ord".to_owned()],
@@ -56,6 +58,11 @@ impl Story {
     pub(crate) fn fault(&mut self, fault: Fault, from: f64, until: f64) {
         let [from, until] = [from, until].map(Duration::from_secs_f64);
         self.history.faults.push(Happened { fault, from, until });
+    }
+
+    pub(crate) fn sample(&mut self, seconds: f64, region: &str, position: Position) {
+        let at = Duration::from_secs_f64(seconds);
+        self.history.samples.push(Sample { at, region: region.to_owned(), position });
     }
 
     pub(crate) fn promoted(&mut self, promotion: Promotion, fork: u64) {

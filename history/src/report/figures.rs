@@ -45,10 +45,11 @@ impl Availability {
 pub struct Recovery(#[serde(serialize_with = "many_seconds")] Vec<Duration>);
 
 impl Recovery {
-    /// Looks at each region for the last operation that failed, from the fault's beginning to a while after its end, and for the
-    /// first good one after that.
+    /// Looks at each region for the last operation that failed, from the fault's beginning to a while after its end or to the next
+    /// fault, and for the first good one after that.
     pub(super) fn add(&mut self, history: &History, fault: &Happened, writes: bool) {
-        let felt = fault.from..fault.until + MARGIN;
+        let next = history.faults.iter().map(|other| other.from).filter(|from| *from > fault.until).min();
+        let felt = fault.from..next.unwrap_or(Duration::MAX).min(fault.until + MARGIN);
         let recovered = history.regions.iter().map(|region| {
             let here = |it: &&Operation| it.place == *region && it.action.is_write() == writes;
             let is_good = |it: &&Operation| it.outcome == Outcome::Done;
