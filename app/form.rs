@@ -1,6 +1,7 @@
 //! The form of a user: what a visitor typed, and what is wrong with it.
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::users::{Changes, MAX_AGE, MAX_NAME, NewUser};
 
@@ -10,6 +11,9 @@ pub struct UserForm {
     /// What an HTML form means by its POST: `put`, `patch` or `delete`.
     #[serde(rename = "_method")]
     pub method: Option<String>,
+    /// A UUID that the form of a new user was made with, so that it creates one user however often it arrives.
+    #[serde(rename = "_key")]
+    pub key: Option<String>,
     /// Any text.
     #[serde(rename = "user[name]")]
     pub name: Option<String>,
@@ -28,6 +32,14 @@ pub struct FieldErrors {
 }
 
 impl UserForm {
+    /// The form's key, if it has one.
+    ///
+    /// # Errors
+    /// When it is no UUID.
+    pub fn key(&self) -> Result<Option<Uuid>, uuid::Error> {
+        self.key.as_deref().map(str::parse).transpose()
+    }
+
     /// A whole user.
     ///
     /// # Errors
@@ -94,7 +106,7 @@ mod tests {
     use super::*;
 
     fn form(name: &str, age: &str) -> UserForm {
-        UserForm { method: None, name: Some(name.to_owned()), age: Some(age.to_owned()) }
+        UserForm { name: Some(name.to_owned()), age: Some(age.to_owned()), ..UserForm::default() }
     }
 
     #[test]
@@ -131,6 +143,14 @@ mod tests {
     fn both_fields_are_reported_at_once() {
         let errors = UserForm::default().user().unwrap_err();
         assert_eq!(errors, FieldErrors { name: Some("Write a name."), age: Some("Write an age.") });
+    }
+
+    #[test]
+    fn a_key_is_a_uuid_or_not_there() {
+        let key = |key: &str| UserForm { key: Some(key.to_owned()), ..UserForm::default() }.key();
+        assert_eq!(UserForm::default().key(), Ok(None));
+        assert!(key("67e55044-10b1-426f-9247-bb680e5fe0c8").is_ok_and(|key| key.is_some()));
+        assert!(key("").is_err(), "whoever sends a key wants it to count");
     }
 
     #[test]

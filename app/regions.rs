@@ -40,6 +40,7 @@ pub fn rules() -> String {
     let mut rules = String::new();
     let _ = writeln!(rules, "pool size  {}", <Repos as RepoSet>::POOL_SIZE);
     let _ = writeln!(rules, "max lag    {:?}", <Repos as RepoSet>::MAX_LAG);
+    let _ = writeln!(rules, "max spill  {} reads", <Repos as RepoSet>::MAX_SPILL);
     let _ = writeln!(rules, "writes     {}", <Repos as RepoSet>::WRITES);
     rules
 }

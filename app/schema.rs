@@ -9,5 +9,7 @@ diesel::table! {
         name -> Text,
         /// In years, 0 to 150.
         age -> Integer,
+        /// Of the form that created the user, if it had one.
+        idempotency_key -> Nullable<Uuid>,
     }
 }

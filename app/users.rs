@@ -27,6 +27,14 @@ pub struct NewUser {
     pub age: i32,
 }
 
+impl NewUser {
+    /// Whether `user` is who this one was to become.
+    #[must_use]
+    pub fn is(&self, user: &User) -> bool {
+        (&self.name, self.age) == (&user.name, user.age)
+    }
+}
+
 /// What an update changes; at least one of them.
 #[derive(Clone, Debug, PartialEq, Eq, AsChangeset)]
 #[diesel(table_name = users)]

@@ -2,6 +2,7 @@
 
 use archipelago::{Reason, ServedBy};
 use askama::Template;
+use uuid::Uuid;
 
 use crate::routes;
 use crate::users::User;
@@ -141,7 +142,10 @@ impl Served {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormTarget {
     /// A user who is not there yet.
-    New,
+    New {
+        /// The form's own, so that it creates one user however often it arrives.
+        key: Uuid,
+    },
     /// The user with this key.
     Edit {
         /// The key.
@@ -152,14 +156,14 @@ pub enum FormTarget {
 impl FormTarget {
     fn heading(self) -> String {
         match self {
-            Self::New => "New user".to_owned(),
+            Self::New { .. } => "New user".to_owned(),
             Self::Edit { id } => format!("Edit user {id}"),
         }
     }
 
     fn button(self) -> &'static str {
         match self {
-            Self::New => "Create user",
+            Self::New { .. } => "Create user",
             Self::Edit { .. } => "Save changes",
         }
     }
@@ -167,7 +171,7 @@ impl FormTarget {
     /// Where the form is posted to.
     fn action(self) -> String {
         match self {
-            Self::New => routes::USERS.to_owned(),
+            Self::New { .. } => routes::USERS.to_owned(),
             Self::Edit { id } => routes::user(id).to_string(),
         }
     }

@@ -9,6 +9,7 @@ mod app {
     pub mod house;
     pub mod lab;
     pub mod listing;
+    pub mod once;
     pub mod operations;
     pub mod process;
     pub mod program;

@@ -1,8 +1,9 @@
 //! The users: list, show, new, create, edit, update, delete.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use actix_web::{HttpResponse, web};
+use uuid::Uuid;
 
 use super::Visit;
 use crate::failure::Failure;
@@ -14,6 +15,9 @@ use crate::views::{FormPage, FormTarget, IndexPage, ShowPage};
 use crate::{reads, routes, writes};
 
 type Answer = Result<HttpResponse, Failure>;
+
+/// For a form that shows nobody's data: a browser that goes back to it finds the same one, with the same key.
+const SAME_WHEN_BACK: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// GET `/users`
 pub(crate) async fn index(reader: Reader, visit: Visit, cursor: Result<web::Query<Cursor>, actix_web::Error>) -> Answer {
@@ -37,25 +41,43 @@ pub(crate) async fn show(reader: Reader, visit: Visit, id: web::Path<i64>) -> An
 
 /// GET `/users/new`
 pub(crate) async fn new(visit: Visit) -> Answer {
-    form_page(&visit, StatusCode::OK, FormTarget::New, &UserForm::default(), FieldErrors::default(), None)
+    let mut page = form_page(&visit, StatusCode::OK, new_target(), &UserForm::default(), FieldErrors::default(), None)?;
+    page.headers_mut().insert(CACHE_CONTROL, SAME_WHEN_BACK);
+    Ok(page)
 }
 
 /// POST `/users`
 pub(crate) async fn create(writer: Writer, visit: Visit, form: web::Form<UserForm>) -> Answer {
+    let Ok(key) = form.key() else {
+        let problem = "The field _key holds no UUID, so nothing was saved. The form has a new one now: send it again.";
+        return impossible(&visit, new_target(), &form, problem);
+    };
+    let target = key.map_or_else(new_target, |key| FormTarget::New { key });
     let user = match form.user() {
         Ok(user) => user,
-        Err(errors) => return refused(&visit, FormTarget::New, &form, errors),
+        Err(errors) => return refused(&visit, target, &form, errors),
     };
-    match writes::create(&writer, &user).await {
-        Ok(user) => Ok(redirect(routes::user(user.id).to_string(), Notice::Created)),
-        Err(error) => not_saved(&visit, FormTarget::New, &form, error),
+    match writes::create(&writer, &user, key).await {
+        Ok(created) if user.is(&created) => Ok(redirect(routes::user(created.id).to_string(), Notice::Created)),
+        Ok(other) => {
+            let problem = format!(
+                "This form has created user {} already, who has another name or age. Send it again to create one more.",
+                other.id
+            );
+            impossible(&visit, new_target(), &form, &problem)
+        }
+        Err(error) => not_saved(&visit, target, &form, error),
     }
+}
+
+fn new_target() -> FormTarget {
+    FormTarget::New { key: Uuid::new_v4() }
 }
 
 /// GET `/users/{id}/edit`
 pub(crate) async fn edit(reader: Reader, visit: Visit, id: web::Path<i64>) -> Answer {
     let user = reads::user(&reader, *id).await?.ok_or(Failure::NoSuchUser)?;
-    let form = UserForm { method: None, name: Some(user.name), age: Some(user.age.to_string()) };
+    let form = UserForm { name: Some(user.name), age: Some(user.age.to_string()), ..UserForm::default() };
     form_page(&visit, StatusCode::OK, FormTarget::Edit { id: user.id }, &form, FieldErrors::default(), None)
 }
 
@@ -96,16 +118,21 @@ fn refused(visit: &Visit, target: FormTarget, form: &UserForm, errors: FieldErro
     form_page(visit, StatusCode::UNPROCESSABLE_ENTITY, target, form, errors, None)
 }
 
+/// The form again, where its fields are right and it can be saved all the same only as another form.
+fn impossible(visit: &Visit, target: FormTarget, form: &UserForm, problem: &str) -> Answer {
+    form_page(visit, StatusCode::UNPROCESSABLE_ENTITY, target, form, FieldErrors::default(), Some(problem))
+}
+
 /// The form again, so that nothing typed is lost while the primary is away.
 fn not_saved(visit: &Visit, target: FormTarget, form: &UserForm, error: archipelago::Error) -> Answer {
     if !error.is_passing() {
         return Err(error.into());
     }
     tracing::error!(%error, "a write was not saved");
-    let problem = if error.is_uncertain() {
-        "The database did not confirm that it was saved. Look at the list before you send it again."
-    } else {
-        "Nothing was saved: the database cannot be reached at the moment. Try again in a few seconds."
+    let problem = match (error.is_uncertain(), &form.key) {
+        (true, Some(_)) => "The database did not confirm that it was saved. Send it again: the user is created only once.",
+        (true, None) => "The database did not confirm that it was saved. Look at the list before you send it again.",
+        (false, _) => "Nothing was saved: the database cannot be reached at the moment. Try again in a few seconds.",
     };
     form_page(visit, StatusCode::SERVICE_UNAVAILABLE, target, form, FieldErrors::default(), Some(problem))
 }

@@ -1,6 +1,7 @@
 //! What a visitor's browser, keyboard or screen reader relies on in the rendered pages.
 
 use archipelago::Role;
+use uuid::Uuid;
 
 use super::*;
 
@@ -18,6 +19,7 @@ const NRT: RegionRow<'_> = RegionRow {
     size: 10,
     serves_reads_here: true,
 };
+const NEW: FormTarget = FormTarget::New { key: Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8) };
 
 fn frame() -> Frame<'static> {
     Frame { flash: None, served: Some(ORD), instance: "ord" }
@@ -53,7 +55,7 @@ fn assert_reads(html: &str, parts: &[&str]) {
 #[test]
 fn a_name_is_text_wherever_it_stands() {
     let evil = user(EVIL);
-    let typed = FormPage { name: EVIL, age: EVIL, name_error: Some(EVIL), problem: Some(EVIL), ..form(FormTarget::New) };
+    let typed = FormPage { name: EVIL, age: EVIL, name_error: Some(EVIL), problem: Some(EVIL), ..form(NEW) };
     let flashed = Frame { flash: Some(EVIL), ..frame() };
     let link = IndexPage { previous: Some(EVIL.to_owned()), ..index(&[]) };
     let list = html(&index(std::slice::from_ref(&evil)));
@@ -146,8 +148,9 @@ fn deleting_asks_first_and_posts_a_delete() {
 
 #[test]
 fn a_new_user_is_posted_and_an_edited_one_is_put() {
-    let new = html(&form(FormTarget::New));
+    let new = html(&form(NEW));
     assert_reads(&new, &["<title>New user · Archipelago</title>", r#"method="post" action="/users""#]);
+    assert_reads(&new, &[r#"type="hidden" name="_key" value="67e55044-10b1-426f-9247-bb680e5fe0c8""#]);
     assert!(!new.contains("_method"), "{new}");
     assert!(!new.contains("aria-invalid") && !new.contains("role=\"alert\""), "{new}");
 
@@ -160,13 +163,7 @@ fn a_new_user_is_posted_and_an_edited_one_is_put() {
 
 #[test]
 fn an_error_stands_beside_its_field_and_the_summary_links_to_it() {
-    let page = FormPage {
-        name: "",
-        age: "151",
-        name_error: Some("Write a name."),
-        age_error: Some("Too old."),
-        ..form(FormTarget::New)
-    };
+    let page = FormPage { name: "", age: "151", name_error: Some("Write a name."), age_error: Some("Too old."), ..form(NEW) };
     assert_reads(
         &html(&page),
         &[
@@ -184,7 +181,7 @@ fn an_error_stands_beside_its_field_and_the_summary_links_to_it() {
 
 #[test]
 fn a_problem_keeps_what_was_typed() {
-    let html = html(&FormPage { problem: Some("The primary cannot be reached."), ..form(FormTarget::New) });
+    let html = html(&FormPage { problem: Some("The primary cannot be reached."), ..form(NEW) });
     assert_reads(&html, &["role=\"alert\"", "The primary cannot be reached.", r#"value="Ada""#, r#"value="36""#]);
     assert!(!html.contains("aria-invalid"), "{html}");
 }

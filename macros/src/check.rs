@@ -18,25 +18,27 @@ pub(crate) struct Declaration {
     pub(crate) nearest: Vec<Nearest>,
     pub(crate) pool_size: Option<u32>,
     pub(crate) max_lag_ms: Option<u32>,
+    pub(crate) max_spill: Option<u32>,
     pub(crate) writes: Option<Ident>,
 }
 
 pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     let mut mistakes = Mistakes::default();
-    let (mut source, mut pool_size, mut max_lag_ms, mut writes) = (None, None, None, None);
+    let (mut source, mut pool_size, mut max_lag_ms, mut max_spill, mut writes) = (None, None, None, None, None);
     let (mut primary, mut replicas, mut nearest) = (None, Vec::new(), Vec::new());
     for statement in statements {
         match statement {
             Statement::Source(file) => mistakes.only_once(&mut source, file.span(), "source", file),
             Statement::PoolSize(size) => mistakes.only_once(&mut pool_size, size.span(), "pool_size", size),
             Statement::MaxLag(lag) => mistakes.only_once(&mut max_lag_ms, lag.span(), "max_lag_ms", lag),
+            Statement::MaxSpill(reads) => mistakes.only_once(&mut max_spill, reads.span(), "max_spill", reads),
             Statement::Writes(mode) => mistakes.only_once(&mut writes, mode.span(), "writes", mode),
             Statement::Primary(repo) => mistakes.only_once(&mut primary, repo.code.span, "primary", repo),
             Statement::Replica(repo) => replicas.push(repo),
             Statement::Nearest(order) => nearest.push(order),
         }
     }
-    let [pool_size, max_lag_ms] = [pool_size, max_lag_ms].map(|number| mistakes.number(number.as_ref()));
+    let [pool_size, max_lag_ms, max_spill] = [pool_size, max_lag_ms, max_spill].map(|number| mistakes.number(number.as_ref()));
     if let Some(mode) = writes.as_ref().filter(|mode| *mode != "replay" && *mode != "direct") {
         mistakes.add(mode.span(), "writes are `replay` or `direct`");
     }
@@ -47,7 +49,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
         return Err(mistakes.into_error());
     };
     if mistakes.0.is_empty() {
-        Ok(Declaration { source, primary, replicas, nearest, pool_size, max_lag_ms, writes })
+        Ok(Declaration { source, primary, replicas, nearest, pool_size, max_lag_ms, max_spill, writes })
     } else {
         Err(mistakes.into_error())
     }

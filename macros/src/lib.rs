@@ -29,6 +29,7 @@ use proc_macro::TokenStream;
 /// nearest fra: depot;
 /// pool_size 10;
 /// max_lag_ms 10000;
+/// max_spill 100;
 /// writes replay;
 /// ```
 #[proc_macro]

@@ -17,6 +17,7 @@ pub(crate) enum Statement {
     Nearest(Nearest),
     PoolSize(LitInt),
     MaxLag(LitInt),
+    MaxSpill(LitInt),
     Writes(Ident),
 }
 
@@ -58,6 +59,7 @@ impl Parse for Statement {
             "nearest" => Self::Nearest(input.parse()?),
             "pool_size" => Self::PoolSize(input.parse()?),
             "max_lag_ms" => Self::MaxLag(input.parse()?),
+            "max_spill" => Self::MaxSpill(input.parse()?),
             "writes" => Self::Writes(input.parse()?),
             other => {
                 return Err(Error::new(

@@ -45,6 +45,7 @@ nearest sjc: ord, "us-east-1", ams;
 nearest "us-east-1": "us-east-1", ord, ams;
 pool_size 8;
 max_lag_ms 5000;
+max_spill 20;
 writes direct;
 "#,
         &expect_file!["../tests/expanded/from_a_file.rs"],

@@ -57,6 +57,7 @@ fn walk(table: &DeTable<'_>, report: &mut Report<'_>, fly: Option<&fly::Fly>) ->
         places: places.all(),
         pool_size: settings.pool_size,
         max_lag: settings.max_lag,
+        max_spill: settings.max_spill,
         writes: settings.writes,
     })
 }

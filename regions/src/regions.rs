@@ -15,9 +15,11 @@ pub struct Regions {
     /// Every place an instance may run in, in the order of their codes: the built-in ones and those under `[places]`.
     pub places: Vec<Place>,
     /// Connections a pool may open, 1 to 1000; `None` when the file leaves it open.
-    pub pool_size: Option<u16>,
+    pub pool_size: Option<u32>,
     /// How far behind the primary a replica may be and still serve reads, 1 ms to 24 h.
     pub max_lag: Option<Duration>,
+    /// Reads that may be under way to the primary at once, from an instance elsewhere, 1 to 100000.
+    pub max_spill: Option<u32>,
     /// What becomes of a write that arrives outside the primary's region.
     pub writes: Option<Writes>,
 }

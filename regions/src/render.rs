@@ -65,6 +65,9 @@ fn write_settings(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result 
     if let Some(lag) = regions.max_lag {
         writeln!(f, "    max_lag_ms {};", lag.as_millis())?;
     }
+    if let Some(reads) = regions.max_spill {
+        writeln!(f, "    max_spill {reads};")?;
+    }
     match regions.writes {
         Some(Writes::Replay) => writeln!(f, "    writes replay;"),
         Some(Writes::Direct) => writeln!(f, "    writes direct;"),

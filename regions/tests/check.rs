@@ -28,7 +28,9 @@ fn no_message_repeats_a_url() {
     let source = format!(
         "primary = \"{url}\"\nreplicas = [\"{url}\"]\n[places.ord]\nurl_env = \"{url}\"\n[places.\"{url}\"]\nlatitude = 1"
     );
-    let types = format!("primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\nwrites = \"{url}\"");
+    let types = format!(
+        "primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\nmax_spill = \"{url}\"\nwrites = \"{url}\""
+    );
     for source in [source, types] {
         for mistake in check("regions.toml", &source, Some(&format!("primary_region = \"{url}\""))).unwrap_err() {
             assert!(!mistake.to_string().contains("secret"), "{mistake}");
@@ -72,6 +74,7 @@ fn almost_toml() -> impl Strategy<Value = String> {
         "[[places]]",
         "size",
         "max_lag",
+        "max_spill",
         "url_env",
         "latitude",
         " = ",

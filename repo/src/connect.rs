@@ -25,7 +25,7 @@ impl DatabaseUrl {
     pub async fn connect(&self) -> Result<AsyncPgConnection, ConnectError> {
         let timeouts = Timeouts::default();
         within(timeouts.checkout, async {
-            let (client, driver) = dial(self, timeouts).await?;
+            let (client, driver) = dial(self, "archipelago", timeouts).await?;
             Ok(AsyncPgConnection::try_from_client_and_connection(client, driver).await?)
         })
         .await
@@ -35,6 +35,8 @@ impl DatabaseUrl {
 /// Opens the connections of one pool.
 #[derive(Clone)]
 pub(crate) struct Connector {
+    /// The name by which `pg_stat_activity` knows its connections, where the URL gives none.
+    pub(crate) name: &'static str,
     pub(crate) region: &'static str,
     pub(crate) url: DatabaseUrl,
     pub(crate) access: Access,
@@ -77,6 +79,10 @@ impl ConnectError {
         Self { reason: reason.to_string(), is_replica: false }
     }
 
+    pub(crate) fn silent(waited: Duration) -> Self {
+        Self::new(&format!("no answer within {waited:?}"))
+    }
+
     /// As the failure of a question to `region`.
     pub(crate) fn of(&self, region: &'static str) -> Error {
         if self.is_replica { Error::NotPrimary { region } } else { Error::Unreachable { region, reason: self.reason.clone() } }
@@ -115,13 +121,13 @@ impl Connector {
 
     /// Who the server is, and how it stands, on a connection that is closed again.
     pub(crate) async fn who(&self) -> Result<(Server, Said), ConnectError> {
-        let (client, driver) = dial(&self.url, self.timeouts).await?;
+        let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
         let _driver = AbortOnDropHandle::new(tokio::spawn(driver));
         state::greet(&client, "").await
     }
 
     async fn opened(&self) -> Result<Connection, ConnectError> {
-        let (client, driver) = dial(&self.url, self.timeouts).await?;
+        let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
         // Diesel would drive it too, and look at each query for a message from the driver; a query fails without that as well.
         let driver = self.open.track_future(async {
             if let Err(error) = driver.await {
@@ -262,13 +268,13 @@ impl Connection {
 
 type Driver = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-async fn dial(url: &DatabaseUrl, timeouts: Timeouts) -> Result<(Client, Driver), ConnectError> {
+async fn dial(url: &DatabaseUrl, name: &str, timeouts: Timeouts) -> Result<(Client, Driver), ConnectError> {
     let mut config = url.config().clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(timeouts.connect);
     }
     if config.get_application_name().is_none() {
-        config.application_name("archipelago");
+        config.application_name(name);
     }
     // A line that was cut shows as silence: the kernel is to give up before a visitor does.
     if config.get_tcp_user_timeout().is_none() {
@@ -282,7 +288,7 @@ async fn dial(url: &DatabaseUrl, timeouts: Timeouts) -> Result<(Client, Driver),
 
 async fn within<T>(limit: Duration, opening: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
     let outcome = tokio::time::timeout(limit, opening).await;
-    outcome.unwrap_or_else(|_| Err(ConnectError::new(&format!("no answer within {limit:?}"))))
+    outcome.unwrap_or_else(|_| Err(ConnectError::silent(limit)))
 }
 
 /// The whole chain of causes: tokio-postgres says only "error connecting to server" by itself.

@@ -103,10 +103,11 @@ impl Error {
         self.is_passing().then_some(Duration::from_secs(seconds))
     }
 
-    /// Whether another server may answer what this one did not. What takes one too long would take the next one as long.
+    /// Whether another server may answer what this one did not. What takes one too long would take the next one as long,
+    /// and who has too much to do here is not to burden others.
     pub(crate) fn leads_elsewhere(&self) -> bool {
         let is_slow = matches!(self, Self::Query(DieselError::DatabaseError(_, message)) if message.message().contains("statement timeout"));
-        self.is_passing() && !is_slow && !matches!(self, Self::ShutDown { .. })
+        self.is_passing() && !is_slow && !matches!(self, Self::Busy { .. } | Self::ShutDown { .. })
     }
 
     /// Whether a write that failed so may have happened all the same: it was sent, and what came of it is not known.

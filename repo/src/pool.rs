@@ -89,6 +89,7 @@ impl Pool {
         health: Arc<HealthRecord>,
     ) -> Result<Self, SettingError> {
         let connector = Connector {
+            name: "archipelago",
             region: info.code,
             url: settings.url(info.code)?.clone(),
             access,
@@ -176,8 +177,9 @@ impl Pool {
         self.ask(&Mutex::new(Checked { question, need })).await
     }
 
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.connector
+    /// Opens the connections of the monitor.
+    pub(crate) fn monitor(&self) -> Connector {
+        Connector { name: "archipelago monitor", ..(*self.connector).clone() }
     }
 
     /// A connection for one caller alone.

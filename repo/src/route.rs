@@ -1,9 +1,13 @@
 //! A read's way through the databases: from the nearest to the one that can serve it.
 
+pub(crate) mod hedge;
+
+use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use futures_util::future::{Either, select};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::cluster::{Cluster, Member};
 use crate::freshness::{Need, Unmet};
@@ -145,10 +149,17 @@ impl<'a> Walk<'a> {
             cluster.watch(self.here);
             let mut wants_the_primary = false;
             if member.health.is_up() {
-                match self.ask(attempt, first).await {
-                    Ok(Ok(shown)) => return Ok(served(member, self.reason, shown, None)),
-                    Ok(Err(unmet)) => {
-                        wants_the_primary = unmet != Unmet::NotPrimary && matches!(unmet, Unmet::Behind);
+                let asked = match self.read.hedged && self.here == first {
+                    true => self.hedge(attempt).await,
+                    false => self.ask(attempt, self.here).await.map(|verdict| (self.here, verdict)),
+                };
+                match asked {
+                    Ok((who, Ok(shown))) => {
+                        let reason = if who == self.here { self.reason } else { Reason::Failover };
+                        return Ok(served(cluster.at(who), reason, shown, None));
+                    }
+                    Ok((_, Err(unmet))) => {
+                        wants_the_primary = unmet == Unmet::Behind;
                         if matches!(unmet, Unmet::Lags(_)) {
                             self.lagging.push(self.here);
                         }
@@ -172,26 +183,50 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Asks who stands here; waits for it where that is no longer a way than to the primary.
-    async fn ask<A: Attempt>(&self, attempt: &A, first: usize) -> Result<Verdict<A::Answer>, Error> {
-        let (cluster, member) = (self.cluster, self.cluster.at(self.here));
-        let is_leader = self.here == cluster.leader_index();
+    /// Asks who stands here, and where that takes longer than it takes nearly always, somebody else as well. The first answer counts;
+    /// says whose.
+    async fn hedge<A: Attempt>(&self, attempt: &A) -> Result<(usize, Verdict<A::Answer>), Error> {
+        let (start, times) = (Instant::now(), &self.cluster.at(self.here).hedge);
+        let mut first = pin!(async {
+            let verdict = self.ask(attempt, self.here).await;
+            times.took(start.elapsed());
+            verdict.map(|verdict| (self.here, verdict))
+        });
+        let Some(late) = times.late() else { return first.await };
+        if let Ok(answer) = timeout(late, &mut first).await {
+            return answer;
+        }
+        let other = self.order.iter().copied().find(|index| *index != self.here && self.cluster.at(*index).health.is_up());
+        let Some(other) = other.filter(|_| times.allows_another()) else { return first.await };
+        self.cluster.watch(other);
+        let second = pin!(async { self.ask(attempt, other).await.map(|verdict| (other, verdict)) });
+        match select(first, second).await {
+            Either::Left((answer @ Ok((_, Ok(_))), _)) | Either::Right((answer @ Ok((_, Ok(_))), _)) => answer,
+            Either::Left((answer, second)) => second.await.or(answer),
+            Either::Right((_, first)) => first.await,
+        }
+    }
+
+    /// Asks one of them; waits for it where that is no longer a way than to the primary.
+    async fn ask<A: Attempt>(&self, attempt: &A, here: usize) -> Result<Verdict<A::Answer>, Error> {
+        let (cluster, member) = (self.cluster, self.cluster.at(here));
+        let is_leader = here == cluster.leader_index();
         if is_leader {
             // One that was replaced before this process began does not know it.
             cluster.knows_the_leader(member.reading.timeouts().connect).await;
         }
-        let _place = if is_leader && self.here != first {
-            let region = cluster.at(first).info().code;
-            Some(cluster.spill().ok_or(Error::Spilled { region })?)
-        } else {
-            None
+        let _place = match self.order.first() {
+            Some(first) if is_leader && here != *first => {
+                let region = cluster.at(*first).info().code;
+                Some(cluster.spill().ok_or(Error::Spilled { region })?)
+            }
+            _ => None,
         };
         let verdict = attempt.with(member, self.read.need).await?;
         if !matches!(verdict, Err(Unmet::Behind)) || is_leader {
             return Ok(verdict);
         }
-        let patience = self.patience();
-        let until = Instant::now() + patience;
+        let until = Instant::now() + self.patience(here);
         let mut pause = Duration::from_millis(1);
         while Instant::now() + pause < until {
             sleep(pause).await;
@@ -205,9 +240,9 @@ impl<'a> Walk<'a> {
     }
 
     /// How much longer the way to the primary is: as long as that, waiting costs no more than going there.
-    fn patience(&self) -> Duration {
+    fn patience(&self, here: usize) -> Duration {
         let round_trip = |index: usize| self.cluster.at(index).health.round_trip();
-        let ways = round_trip(self.cluster.leader_index()).zip(round_trip(self.here));
+        let ways = round_trip(self.cluster.leader_index()).zip(round_trip(here));
         ways.map_or(Duration::ZERO, |(there, here)| there.saturating_sub(here))
     }
 

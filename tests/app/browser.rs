@@ -35,6 +35,12 @@ async fn the_life_of_a_user(visitor: &Visitor) {
     visitor.reads("User created successfully.").await;
     visitor.reads("Served by ").await;
 
+    visitor.holds("(history.back(), true)").await;
+    visitor.holds("user_name?.value == 'Ada' && user_age.value == '36'").await;
+    visitor.click("button", "Create user").await;
+    visitor.reads("User created successfully.").await;
+    visitor.holds("location.pathname == '/users/1'").await;
+
     visitor.click("link", "Edit").await;
     visitor.click("textbox", "Name").await;
     visitor.types(" Lovelace").await;

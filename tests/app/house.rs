@@ -68,7 +68,7 @@ fn app() {
         "archipelago-app",
         DependencyKind::Normal,
         &expect![
-            "actix-web archipelago archipelago-lab archipelago-regions askama clap comfy-table diesel diesel-async diesel_migrations futures-util hex humantime indicatif metrics metrics-exporter-prometheus rlimit serde serde_json thiserror tokio tracing tracing-subscriber"
+            "actix-web archipelago archipelago-lab archipelago-regions askama clap comfy-table diesel diesel-async diesel_migrations futures-util hex humantime indicatif metrics metrics-exporter-prometheus rlimit serde serde_json thiserror tokio tracing tracing-subscriber uuid"
         ],
     );
     check("archipelago-app", DependencyKind::Build, &expect!["archipelago-regions"]);

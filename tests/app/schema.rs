@@ -21,7 +21,8 @@ async fn schema_rs_is_what_the_migrations_make() {
     let mut connection = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     let columns: Vec<Column> = diesel::sql_query(
         "SELECT table_name::text, column_name || ' -> ' || CASE is_nullable WHEN 'YES' THEN 'Nullable<' ELSE '' END
-             || CASE data_type WHEN 'bigint' THEN 'BigInt' WHEN 'integer' THEN 'Integer' WHEN 'text' THEN 'Text' ELSE data_type END
+             || CASE data_type WHEN 'bigint' THEN 'BigInt' WHEN 'integer' THEN 'Integer' WHEN 'text' THEN 'Text'
+             WHEN 'uuid' THEN 'Uuid' ELSE data_type END
              || CASE is_nullable WHEN 'YES' THEN '>' ELSE '' END AS column
          FROM information_schema.columns
          WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%' ORDER BY table_name, ordinal_position",
@@ -41,5 +42,6 @@ async fn schema_rs_is_what_the_migrations_make() {
         }
     }
     assert_eq!(declared, database, "app/schema.rs on the left, the database on the right");
-    expect![[r#"users.id -> BigInt, users.name -> Text, users.age -> Integer"#]].assert_eq(&database.join(", "));
+    expect![[r#"users.id -> BigInt, users.name -> Text, users.age -> Integer, users.idempotency_key -> Nullable<Uuid>"#]]
+        .assert_eq(&database.join(", "));
 }

@@ -155,6 +155,8 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
         let lag = duration(*lag);
         quote! { const MAX_LAG: ::core::time::Duration = #lag; }
     });
+    let max_spill =
+        declaration.max_spill.map(proc_macro2::Literal::u32_unsuffixed).map(|reads| quote! { const MAX_SPILL: u32 = #reads; });
     let writes = declaration.writes.as_ref().map(|mode| {
         let mode = if mode == "direct" { quote!(Direct) } else { quote!(Replay) };
         quote! { const WRITES: ::archipelago::Writes = ::archipelago::Writes::#mode; }
@@ -166,6 +168,7 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
             const PLACES: &'static [&'static str] = &[#(#places),*];
             #pool_size
             #max_lag
+            #max_spill
             #writes
 
             fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {

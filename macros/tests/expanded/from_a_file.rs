@@ -12,6 +12,7 @@
 //! nearest "us-east-1": "us-east-1", ord, ams;
 //! pool_size 8;
 //! max_lag_ms 5000;
+//! max_spill 20;
 //! writes direct;
 //! ```
 
@@ -322,6 +323,7 @@ impl ::archipelago::RepoSet for Repos {
     ];
     const POOL_SIZE: u32 = 8;
     const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_secs(5);
+    const MAX_SPILL: u32 = 20;
     const WRITES: ::archipelago::Writes = ::archipelago::Writes::Direct;
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())

@@ -1,4 +1,4 @@
-//! `[pool]` and `[routing]`: how large, how late, and where writes go.
+//! `[pool]` and `[routing]`: how large, how late, how many at the primary, and where writes go.
 
 use super::keys::{self, Section};
 use super::report::Report;
@@ -10,12 +10,14 @@ use toml::de::{DeTable, DeValue};
 
 #[derive(Default)]
 pub(super) struct Settings {
-    pub pool_size: Option<u16>,
+    pub pool_size: Option<u32>,
     pub max_lag: Option<Duration>,
+    pub max_spill: Option<u32>,
     pub writes: Option<Writes>,
 }
 
-const LARGEST_POOL: u16 = 1000;
+const LARGEST_POOL: u32 = 1000;
+const LARGEST_SPILL: u32 = 100_000;
 const LONGEST_LAG: Duration = Duration::from_hours(24);
 
 pub(super) fn read(report: &mut Report<'_>, top: &DeTable<'_>) -> Settings {
@@ -30,26 +32,46 @@ pub(super) fn read(report: &mut Report<'_>, top: &DeTable<'_>) -> Settings {
     if let Some(routing) = top.get("routing").and_then(|routing| value::table(report, "routing", routing, form)) {
         keys::check(report, &Section::Routing, routing);
         settings.max_lag = routing.get("max_lag").and_then(|lag| max_lag(report, lag));
+        settings.max_spill = routing.get("max_spill").and_then(|reads| max_spill(report, reads));
         settings.writes = routing.get("writes").and_then(|choice| writes(report, choice));
     }
     settings
 }
 
-fn pool_size(report: &mut Report<'_>, value: &Value<'_>) -> Option<u16> {
+fn pool_size(report: &mut Report<'_>, value: &Value<'_>) -> Option<u32> {
+    number(report, "size", value, 10, LARGEST_POOL, |written| format!("a pool cannot have {written} connections"))
+}
+
+fn max_spill(report: &mut Report<'_>, value: &Value<'_>) -> Option<u32> {
+    number(report, "max_spill", value, 100, LARGEST_SPILL, |written| {
+        format!("{written} reads cannot be under way to the primary at once")
+    })
+}
+
+/// A whole number from 1 to `most`; `usual` shows one, `wrong` says what a number out of bounds would mean.
+fn number(
+    report: &mut Report<'_>,
+    key: &str,
+    value: &Value<'_>,
+    usual: u32,
+    most: u32,
+    wrong: impl FnOnce(&str) -> String,
+) -> Option<u32> {
+    let possible = |number: &u32| (1..=most).contains(number);
     let DeValue::Integer(written) = value.get_ref() else {
-        let meant = value.get_ref().as_str().and_then(|text| text.trim().parse::<u16>().ok()).unwrap_or(10);
-        value::wrong_type(report, "size", value, "an integer", &format!("`size = {meant}`"));
+        let meant = value.get_ref().as_str().and_then(|text| text.trim().parse().ok()).filter(possible).unwrap_or(usual);
+        value::wrong_type(report, key, value, "an integer", &format!("`{key} = {meant}`"));
         return None;
     };
-    let size = u16::from_str_radix(written.as_str(), written.radix()).ok().filter(|size| (1..=LARGEST_POOL).contains(size));
-    if size.is_none() {
+    let number = u32::from_str_radix(written.as_str(), written.radix()).ok().filter(possible);
+    if number.is_none() {
         report.add(
             value.span(),
-            format!("a pool cannot have {written} connections"),
-            format!("write a `size` from 1 to {LARGEST_POOL}, such as `size = 10`"),
+            wrong(&written.to_string()),
+            format!("write a `{key}` from 1 to {most}, such as `{key} = {usual}`"),
         );
     }
-    size
+    number
 }
 
 fn max_lag(report: &mut Report<'_>, value: &Value<'_>) -> Option<Duration> {

@@ -137,14 +137,17 @@ impl HealthRecord {
         self.wake.notified().await;
     }
 
-    /// Resolves when the server is found to be down, which is looked for as it is late already. For whoever waits for its answer.
-    pub(crate) async fn gone(&self) {
+    /// Resolves when the server is found to be down, which is looked for as it is late already: after how long. For whoever waits
+    /// for its answer.
+    pub(crate) async fn gone(&self) -> Duration {
+        let start = Instant::now();
         tokio::time::sleep(SUSPICIOUS).await;
         self.suspect();
         let mut down = self.down.subscribe();
         if down.wait_for(|down| *down).await.is_err() {
             std::future::pending::<()>().await;
         }
+        Duration::from_secs_f64((start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0)
     }
 
     /// How a server stands that said this, and that stood as `before` when it was last asked on the same connection.

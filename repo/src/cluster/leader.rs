@@ -127,7 +127,7 @@ fn choose(inner: &Inner, writable: &[(u32, usize, Server)]) {
 }
 
 async fn who(index: usize, member: &Arc<Member>) -> Option<(usize, Server, Said)> {
-    match timeout(SILENCE, member.reading.connector().who()).await {
+    match timeout(SILENCE, member.reading.monitor().who()).await {
         Ok(Ok((server, said))) => Some((index, server, said)),
         Ok(Err(error)) => {
             tracing::debug!(region = member.info().code, %error, "did not say whether it is the primary");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::health::{Health, HealthRecord};
 use super::lineage::Lineage;
+use crate::route::hedge::Hedge;
 use crate::{Access, Pool, PoolState, RegionInfo, SettingError, Settings};
 
 /// A region's database, as this instance uses it. What a generated repo stands on.
@@ -14,6 +15,7 @@ pub struct Member {
     pub(crate) reading: Pool,
     /// Only the primary takes writes; a promotion can make a primary of any.
     pub(crate) writing: Pool,
+    pub(crate) hedge: Hedge,
 }
 
 impl Member {
@@ -24,6 +26,7 @@ impl Member {
             reading: Pool::new(info, Access::Read, settings, health.clone())?,
             writing: Pool::new(info, Access::Write, settings, health.clone())?,
             health,
+            hedge: Hedge::default(),
         })
     }
 

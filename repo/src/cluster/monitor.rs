@@ -72,7 +72,7 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
 
 /// Returns why it does not answer any more.
 async fn look_while_it_answers(inner: &Inner, member: &Member, pauses: &mut Pauses) -> ConnectError {
-    let connection = match member.reading.connector().open().await {
+    let connection = match member.reading.monitor().open().await {
         Ok(connection) => connection,
         Err(error) => return error,
     };
@@ -82,7 +82,7 @@ async fn look_while_it_answers(inner: &Inner, member: &Member, pauses: &mut Paus
         match timeout(SILENCE + 2 * line, look(inner, member, &connection)).await {
             Ok(Ok(())) => line = asked.elapsed(),
             Ok(Err(error)) => return error,
-            Err(_) => return ConnectError::new(&format!("no answer within {:?}", SILENCE + 2 * line)),
+            Err(_) => return ConnectError::silent(SILENCE + 2 * line),
         }
         *pauses = Pauses::new();
         let _ = timeout(INTERVAL, member.health.suspected()).await;

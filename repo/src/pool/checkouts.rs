@@ -1,7 +1,7 @@
 //! Connections for one caller at a time: for writes, transactions and whatever else wants a session for itself.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bb8::{ManageConnection, PooledConnection, RunError};
 use diesel_async::pooled_connection::PoolableConnection;
@@ -49,20 +49,18 @@ impl Checkouts {
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let (pool, mut failure) = self.opened()?;
-        let silent = |waited| ConnectError::new(&format!("no answer within {waited:?}")).of(region);
-        let start = Instant::now();
         let checkout = tokio::select! {
             biased;
             checkout = pool.get_owned() => checkout,
             // bb8 would let the caller wait its whole time.
             error = hopeless(&pool, &mut failure) => return Err(error.of(region)),
-            () = self.connector.health.gone() => return Err(silent(start.elapsed())),
+            waited = self.connector.health.gone() => return Err(ConnectError::silent(waited).of(region)),
         };
         match checkout {
             // Closed, as it is dropped.
             Ok(pooled) if pooled.connection.is_of_the_past() => Err(Error::NotPrimary { region }),
             Ok(pooled) => Ok(Lease { pooled, health: self.connector.health.clone(), timeouts }),
-            Err(RunError::TimedOut) if pool.state().connections == 0 => Err(silent(timeouts.checkout)),
+            Err(RunError::TimedOut) if pool.state().connections == 0 => Err(ConnectError::silent(timeouts.checkout).of(region)),
             Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
             Err(RunError::User(error)) => Err(error.of(region)),
         }
@@ -193,14 +191,19 @@ impl Lease {
         limit: Duration,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (start, region) = (Instant::now(), self.pooled.connection.region);
+        let region = self.pooled.connection.region;
         self.pooled.in_flight = true;
-        let answer = tokio::select! {
+        let waited = tokio::select! {
             biased;
-            answer = tokio::time::timeout(limit, work(&mut self.pooled.connection)) => answer.ok(),
-            () = self.health.gone() => None,
+            answer = tokio::time::timeout(limit, work(&mut self.pooled.connection)) => match answer {
+                Ok(answer) => {
+                    self.pooled.in_flight = false;
+                    return answer;
+                }
+                Err(_) => limit,
+            },
+            waited = self.health.gone() => waited,
         };
-        self.pooled.in_flight = answer.is_none();
-        answer.unwrap_or_else(|| Err(Error::Timeout { region, waited: start.elapsed() }.into()))
+        Err(Error::Timeout { region, waited }.into())
     }
 }

@@ -131,16 +131,16 @@ impl Shared {
         pipeline: &Pipeline,
         answer: impl Future<Output = Result<A, Error>>,
     ) -> Result<A, Error> {
-        let start = Instant::now();
-        let answer = tokio::select! {
+        let waited = tokio::select! {
             biased;
-            answer = timeout_at(deadline, answer) => answer.ok(),
-            () = self.connector.health.gone() => None,
+            answer = timeout_at(deadline, answer) => match answer {
+                Ok(answer) => return answer,
+                Err(_) => self.connector.timeouts.answer(),
+            },
+            waited = self.connector.health.gone() => waited,
         };
-        answer.unwrap_or_else(|| {
-            pipeline.retire();
-            Err(Error::Timeout { region: self.connector.region, waited: start.elapsed() })
-        })
+        pipeline.retire();
+        Err(Error::Timeout { region: self.connector.region, waited })
     }
 
     async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
@@ -176,13 +176,10 @@ impl Shared {
             };
             let opened = tokio::select! {
                 biased;
-                opened = timeout_at(deadline, opening) => opened.ok(),
-                () = self.connector.health.gone() => None,
+                opened = timeout_at(deadline, opening) => opened.unwrap_or_else(|_| Err(ConnectError::silent(timeouts.checkout))),
+                waited = self.connector.health.gone() => Err(ConnectError::silent(waited)),
             };
-            match opened {
-                Some(outcome) => outcome.map_err(|error| error.of(region))?,
-                None => return Err(ConnectError::new(&"it does not answer").of(region)),
-            }
+            opened.map_err(|error| error.of(region))?;
         }
     }
 
