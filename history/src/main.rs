@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use archipelago::Protection;
 use archipelago_history::Failed;
+use archipelago_history::check::MARGIN;
 use archipelago_history::report::Report;
 use archipelago_history::round::{MAX_LAG, Plan};
 use archipelago_history::schedule::Schedule;
@@ -105,7 +106,7 @@ impl Cli {
         let schedule = Schedule::random(seed, self.steps, &regions());
         println!("seed {seed}\n{schedule}");
         let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Protection::from) };
-        let plan = Plan { seed, schedule, visitors: self.visitors, rules };
+        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: self.visitors, rules };
         let round = plan.play().await.map_err(|error| format!("{error}; again: {}", self.again(seed)))?;
         report.add(seed, &round);
         if let Some(folder) = &self.histories {

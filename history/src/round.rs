@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_postgres::NoTls;
 
 use crate::Failed;
-use crate::check::{History, MARGIN, Verdict, check};
+use crate::check::{History, Verdict, check};
 use crate::observer::observe;
 use crate::operation::Row;
 use crate::perform::{Log, perform, settle};
@@ -26,6 +26,8 @@ pub struct Plan {
     pub seed: u64,
     /// What happens to the world.
     pub schedule: Schedule,
+    /// For how long all is well at the end: the recovery from the last fault is part of the round.
+    pub quiet: Duration,
     /// How many visit at once.
     pub visitors: u32,
     /// How the instances are set.
@@ -67,8 +69,7 @@ impl Plan {
         let performed = async {
             let performed = perform(stage, &self.schedule, site.began).await;
             if performed.is_ok() {
-                // The recovery from the last fault is part of the round.
-                sleep(MARGIN).await;
+                sleep(self.quiet).await;
             }
             end.send_replace(true);
             performed
