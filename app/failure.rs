@@ -1,5 +1,7 @@
 //! What can go wrong with a request, and the one place where a failure gets its HTTP status.
 
+use std::time::Duration;
+
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use archipelago::Error;
@@ -22,6 +24,17 @@ pub enum Failure {
     /// A page could not be rendered.
     #[error(transparent)]
     Page(#[from] askama::Error),
+}
+
+impl Failure {
+    /// When the same request may be worth another attempt; none where it would fail again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Database(error) => error.retry_after(),
+            _ => None,
+        }
+    }
 }
 
 impl ResponseError for Failure {

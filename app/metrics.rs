@@ -12,7 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use archipelago::actix::{FLY_REPLAY, Trace};
-use archipelago::{RepoSet, ServedBy};
+use archipelago::{RepoSet, Role, ServedBy};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
@@ -64,6 +64,16 @@ pub fn record() -> Result<(), BuildError> {
         metrics::Unit::Seconds,
         "A request's time in queries, checkout included"
     );
+    metrics::describe_gauge!(
+        "archipelago_region_up",
+        "Whether a region's database serves; only of those that this instance watches"
+    );
+    metrics::describe_gauge!(
+        "archipelago_region_lag_seconds",
+        metrics::Unit::Seconds,
+        "How far a region's database is behind the primary, at the most"
+    );
+    metrics::describe_gauge!("archipelago_region_is_primary", "Whether this instance's writes go to a region");
     metrics::describe_gauge!("archipelago_pool_connections", "Open connections of this instance to a region");
     metrics::describe_gauge!("archipelago_pool_idle_connections", "Open connections that nobody uses");
     metrics::describe_gauge!("archipelago_pool_size", "POOL_SIZE, which the workers divide among them");
@@ -77,6 +87,17 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
         gauge!("archipelago_pool_connections", &labels).set(state.connections);
         gauge!("archipelago_pool_idle_connections", &labels).set(state.idle);
         gauge!("archipelago_pool_size", &labels).set(state.size);
+    }
+    let leader = repos.leader().info().code;
+    for member in repos.members() {
+        let (health, region) = (member.health(), member.info().code);
+        gauge!("archipelago_region_is_primary", "region" => region).set(u8::from(region == leader));
+        if let Some(up) = health.up {
+            gauge!("archipelago_region_up", "region" => region).set(u8::from(up));
+        }
+        if let Some(lag) = health.lag.filter(|_| health.role == Some(Role::Replica)) {
+            gauge!("archipelago_region_lag_seconds", "region" => region).set(lag);
+        }
     }
     let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)

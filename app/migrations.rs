@@ -1,6 +1,8 @@
 //! The migrations of `migrations/`, embedded in the program and run on the primary.
 
 use archipelago::{ConnectError, DatabaseUrl};
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -24,6 +26,13 @@ pub enum MigrationError {
     /// The database refused one of them.
     #[error("cannot migrate: {0}")]
     Refused(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The newest migration that this program was built with: what its queries need.
+#[must_use]
+pub fn newest() -> Option<String> {
+    let embedded = MigrationSource::<Pg>::migrations(&MIGRATIONS).ok()?;
+    embedded.iter().map(|migration| migration.name().version().to_string()).max()
 }
 
 /// Runs the migrations that the database at `url` has not seen, and returns their names.

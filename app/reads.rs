@@ -1,9 +1,10 @@
 //! Every read of the app. A `Reader` has no method that writes.
 
-use archipelago::Error;
+use archipelago::{Error, Replica};
 use diesel::dsl::{AsSelect, Find, Select};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use crate::paging::{Cursor, PAGE_SIZE, Page};
 use crate::repos::Reader;
@@ -48,3 +49,11 @@ pub fn user_query(id: i64) -> UserQuery {
 
 /// A SELECT of one user.
 pub type UserQuery = Select<Find<users::table, i64>, AsSelect<User, Pg>>;
+
+/// Whether anybody answers.
+///
+/// # Errors
+/// When no database can.
+pub async fn anything(replica: Replica<'_>) -> Result<(), Error> {
+    replica.get_result::<bool>(diesel::select(true.into_sql::<Bool>())).await.map(drop)
+}

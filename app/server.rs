@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::log::request_span;
 use crate::metrics::{self, count_requests};
+use crate::migrations;
 use crate::origin::same_site_writes;
 use crate::pages::failure::error_pages;
 use crate::repos::Repos;
@@ -78,7 +79,10 @@ pub enum StartError {
 pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
-    let repos = Arc::new(Repos::new(&settings.databases)?);
+    let databases = settings.databases.clone();
+    // A database with older tables would fail every query, or worse.
+    let databases = migrations::newest().iter().fold(databases, |databases, newest| databases.requiring_migration(newest));
+    let repos = Arc::new(Repos::new(&databases)?);
     let (key, set) = (settings.key.0.clone(), repos.clone());
     // Signals stop the whole program in order, in `cli::serve`; Actix alone would cut requests off at Ctrl-C.
     let pages = HttpServer::new(move || app(set.clone(), key.clone()))

@@ -1,5 +1,7 @@
 //! The pages: what each one shows, and the template that lays it out. Plain data; who fetched it is not their business.
 
+use std::time::Duration;
+
 use archipelago::{Reason, ServedBy};
 use askama::Template;
 use uuid::Uuid;
@@ -86,7 +88,7 @@ pub struct RegionsPage<'a> {
     /// The frame around it.
     pub frame: Frame<'a>,
     /// The databases, in the order to show them.
-    pub rows: &'a [RegionRow<'a>],
+    pub rows: &'a [RegionRow],
 }
 
 /// What went wrong, and what to do now.
@@ -116,6 +118,14 @@ pub struct Frame<'a> {
     pub instance: &'a str,
 }
 
+impl Frame<'_> {
+    /// What a page says above all else that may be older than its route allows as a rule.
+    fn age(&self) -> Option<String> {
+        let stale = self.served?.by.stale?;
+        Some(format!("This page may be {} old: no database that is up to date can be reached.", time(stale)))
+    }
+}
+
 /// Which database served a page, and why that one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Served {
@@ -131,8 +141,8 @@ impl Served {
         match self.by.reason {
             Reason::Local => "This region's own database answered.",
             Reason::Nearest => "The nearest replica answered.",
-            Reason::Fresher => "A nearer replica had not caught up with your last write.",
-            Reason::Failover => "No nearer database could answer.",
+            Reason::Fresher => "A nearer database had not caught up with what you have written or seen.",
+            Reason::Failover => "A nearer database is down, or too far behind.",
             Reason::Primary => "The primary answered.",
         }
     }
@@ -183,24 +193,41 @@ impl FormTarget {
 }
 
 /// A database, as `/regions` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegionRow<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionRow {
     /// The region's code.
-    pub region: &'a str,
+    pub region: &'static str,
     /// Where that is, such as "Tokyo, Japan".
-    pub place: &'a str,
+    pub place: &'static str,
     /// The generated type, such as `RepoNrt`.
-    pub repo: &'a str,
+    pub repo: &'static str,
     /// `primary` or `replica`.
-    pub role: &'a str,
-    /// How it is, such as "reachable in 1.2 ms" or "cannot be reached".
-    pub state: &'a str,
+    pub role: &'static str,
+    /// 1, and more after each promotion; `None` where it was not asked.
+    pub timeline: Option<u32>,
+    /// How it is, such as "up, answers in 1.2 ms" or "down for 5 seconds: it cannot be reached".
+    pub state: String,
     /// Whether that state is a good one; `None` where nobody looked.
     pub ok: Option<bool>,
+    /// How far behind the primary, at the most; `None` where nobody can tell, and for the primary.
+    pub lag: Option<String>,
     /// How many connections this instance holds open to it.
     pub connections: u32,
     /// `POOL_SIZE`; for the primary, for reading and for writing together.
     pub size: u32,
     /// Whether this instance's reads go to it first.
-    pub serves_reads_here: bool,
+    pub first_for_reads: bool,
+    /// Whether it takes the writes.
+    pub leads: bool,
+}
+
+/// A time as people say it: "0.4 seconds", "12 seconds", "5 minutes", "3 hours".
+pub(crate) fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..2 => format!("{:.1} seconds", time.as_secs_f64()),
+        2..120 => format!("{seconds} seconds"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        _ => format!("{} hours", seconds / 3600),
+    }
 }

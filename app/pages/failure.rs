@@ -1,11 +1,14 @@
 //! Every failed request gets a page that says what is wrong and what to do, whoever refused it.
 
+use std::time::Duration;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse};
+use archipelago::Error;
 use archipelago::actix::FLY_REPLAY;
 
 use super::Visit;
@@ -34,7 +37,10 @@ pub async fn error_pages(
     }
     let failure = response.response().error().and_then(|error| error.as_error::<Failure>());
     let words = words(status, failure, !response.request().method().is_safe());
-    let page = page(response.request(), status, &words);
+    let page = page(response.request(), status, &words).map(|mut page| {
+        retry_after(&mut page, failure.and_then(Failure::retry_after));
+        page
+    });
     let (request, plain) = response.into_parts();
     Ok(match page {
         Ok(mut page) => {
@@ -49,6 +55,13 @@ pub async fn error_pages(
             ServiceResponse::new(request, plain)
         }
     })
+}
+
+/// Tells when another attempt may be worth it.
+pub(super) fn retry_after(page: &mut HttpResponse, time: Option<Duration>) {
+    if let Some(time) = time {
+        page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
+    }
 }
 
 struct Words {
@@ -77,16 +90,11 @@ fn words(status: StatusCode, failure: Option<&Failure>, is_write: bool) -> Words
         (_, StatusCode::METHOD_NOT_ALLOWED) => {
             ("Not in this way", "This address does not answer to that method.", "Begin at the list of users.")
         }
-        (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) if is_write && error.is_uncertain() => (
-            "The database did not confirm",
-            "Your change was sent, and no answer came.",
-            "Look whether it was done before you send it again.",
-        ),
-        (_, StatusCode::SERVICE_UNAVAILABLE) => (
-            "The database does not answer",
-            "It cannot be reached, is too busy, or is being replaced.",
-            "Nothing was lost. Try again in a few seconds.",
-        ),
+        (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) if is_write => unsaved(error),
+        (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) => unread(error),
+        (_, StatusCode::SERVICE_UNAVAILABLE) => {
+            ("Not at the moment", "This instance cannot do that right now.", "Try again in a few seconds.")
+        }
         (_, StatusCode::PAYLOAD_TOO_LARGE) => {
             ("Too large", "The form holds more than it can take.", "Shorten it and send it again.")
         }
@@ -105,12 +113,55 @@ fn words(status: StatusCode, failure: Option<&Failure>, is_write: bool) -> Words
     Words { title, message, advice }
 }
 
+type Said = (&'static str, &'static str, &'static str);
+
+/// Of a write that may succeed later.
+fn unsaved(error: &Error) -> Said {
+    match error {
+        error if error.is_uncertain() => (
+            "The database did not confirm",
+            "Your change was sent, and no answer came.",
+            "Look whether it was done before you send it again.",
+        ),
+        Error::Busy { .. } => (
+            "The primary is too busy",
+            "Nothing was changed: the database that takes the writes has more to do than it can.",
+            "Try again in a few seconds.",
+        ),
+        _ => (
+            "No primary can be reached",
+            "Nothing was changed: the database that takes the writes is down, cut off, or being replaced. Reading goes on.",
+            "Try again in a few seconds.",
+        ),
+    }
+}
+
+/// Of a read that may succeed later.
+fn unread(error: &Error) -> Said {
+    match error {
+        Error::Spilled { .. } => (
+            "Too many at once",
+            "The databases near you are down or too far behind, and the primary has as many of their readers as it can take.",
+            "Try again in a few seconds.",
+        ),
+        Error::NotFresh { .. } => (
+            "No database is up to date",
+            "Those that can be reached do not have yet what you wrote or saw before, or are too far behind.",
+            "Nothing was lost. Try again in a few seconds.",
+        ),
+        Error::Busy { .. } => {
+            ("The database is too busy", "It has more to do than it can at the moment.", "Try again in a few seconds.")
+        }
+        _ => (
+            "No database answers",
+            "None can be reached, or none answered in time.",
+            "Nothing was lost. Try again in a few seconds.",
+        ),
+    }
+}
+
 fn page(request: &HttpRequest, status: StatusCode, words: &Words) -> Result<HttpResponse, Failure> {
     let visit = Visit::of(request);
     let Words { title, message, advice } = *words;
-    let mut page = visit.page(status, &ErrorPage { frame: visit.frame(), status: status.as_u16(), title, message, advice })?;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        page.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    }
-    Ok(page)
+    visit.page(status, &ErrorPage { frame: visit.frame(), status: status.as_u16(), title, message, advice })
 }

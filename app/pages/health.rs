@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
+use crate::reads;
 use crate::repos::Repos;
 
 /// GET `/healthz`: the process answers. Asks no database: a restart would not mend one.
@@ -10,15 +11,13 @@ pub(crate) async fn alive() -> HttpResponse {
     HttpResponse::Ok().body("alive\n")
 }
 
-/// GET `/readyz`: this instance's reads have a database that answers.
+/// GET `/readyz`: some database answers this instance's reads, near or far.
 pub(crate) async fn ready(repos: Data<Repos>) -> HttpResponse {
-    let replica = repos.replica();
-    match replica.ping().await {
+    match reads::anything(repos.replica().or_stale()).await {
         Ok(()) => HttpResponse::Ok().body("ready\n"),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            let region = replica.served_by().region;
-            HttpResponse::ServiceUnavailable().body(format!("not ready: the database of {region} does not answer\n"))
+            HttpResponse::ServiceUnavailable().body("not ready: no database can serve a read\n")
         }
     }
 }

@@ -1,30 +1,28 @@
-//! The regions, as this instance sees them: for people at `/regions`, for programs at `/regions.json`.
+//! The regions, as this instance sees them: for people at `/regions`, for programs at `/regions.json`. Asks no database: what its
+//! monitor has found is told.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use archipelago::{Access, RegionInfo, RepoSet};
-use futures_util::future::join_all;
+use archipelago::{Health, Member, RepoSet, Role};
 use serde::Serialize;
 
 use super::Visit;
 use crate::failure::Failure;
 use crate::repos::Repos;
-use crate::views::{RegionRow, RegionsPage};
+use crate::views::{RegionRow, RegionsPage, time};
 
 /// GET `/regions`
 pub(crate) async fn page(visit: Visit, repos: Data<Repos>) -> Result<HttpResponse, Failure> {
-    let regions = look(&repos).await;
-    let states: Vec<_> = regions.iter().map(Seen::state).collect();
-    let rows: Vec<_> = regions.iter().zip(&states).map(|(seen, state)| seen.row(state)).collect();
+    let rows: Vec<_> = look(&repos).into_iter().map(RegionRow::from).collect();
     visit.page(StatusCode::OK, &RegionsPage { frame: visit.frame(), rows: &rows })
 }
 
 /// GET `/regions.json`
 pub(crate) async fn json(repos: Data<Repos>) -> HttpResponse {
-    HttpResponse::Ok().json(look(&repos).await)
+    HttpResponse::Ok().json(look(&repos))
 }
 
 /// One region. No host and no error of the database's: the page is public.
@@ -33,62 +31,105 @@ struct Seen {
     region: &'static str,
     place: Option<&'static str>,
     repo: &'static str,
+    /// What the database says that it is; before it was asked, what regions.toml says.
     role: &'static str,
-    serves_reads_here: bool,
-    /// Whether it answered just now; none where this instance does not use it, since looking must not open a pool.
-    reachable: Option<bool>,
-    milliseconds: Option<f64>,
+    timeline: Option<u32>,
+    /// Whether it takes the writes.
+    leads: bool,
+    /// Whether this instance's reads go to it first.
+    first_for_reads: bool,
+    /// Whether it serves; none where this instance does not watch it.
+    up: Option<bool>,
+    why_down: Option<&'static str>,
+    down_seconds: Option<f64>,
+    /// At the most; none for a primary, and where nobody can tell.
+    lag_seconds: Option<f64>,
+    /// Whether that is too far for a read that does not allow it.
+    lags: bool,
+    round_trip_ms: Option<f64>,
     connections: u32,
     pool_size: u32,
 }
 
-async fn look(repos: &Repos) -> Vec<Seen> {
-    let own = repos.replica().served_by().region;
-    join_all(Repos::REGIONS.iter().map(|info| Seen::ask(repos, info, own))).await
+fn look(repos: &Repos) -> Vec<Seen> {
+    let (leader, first) = (repos.leader(), repos.replica().served_by().region);
+    repos.members().map(|member| Seen::of(member, leader, first)).collect()
 }
 
 impl Seen {
-    async fn ask(repos: &Repos, info: &'static RegionInfo, own: &str) -> Self {
-        let pools: Vec<_> = repos.pools().filter(|pool| pool.info().code == info.code).collect();
-        let used = pools.iter().find(|pool| pool.state().connections > 0 || info.code == own || pool.access() == Access::Write);
-        let start = Instant::now();
-        let reachable = match used {
-            Some(pool) => Some(pool.ping().await.is_ok()),
-            None => None,
-        };
-        let milliseconds = reachable.filter(|reachable| *reachable).map(|_| start.elapsed().as_secs_f64() * 1000.0);
+    fn of(member: &Member, leader: &Member, first: &str) -> Self {
+        let (info, Health { up, why_down, down_since, role, timeline, lag, round_trip, .. }) = (member.info(), member.health());
+        let leads = info.code == leader.info().code;
+        let role = role.unwrap_or(info.role);
+        // A primary shows everything that it has committed.
+        let lag = lag.filter(|_| role == Role::Replica);
+        let pools = [Some(member.reading()), leads.then(|| member.writing())].map(|pool| pool.map(archipelago::Pool::state));
         Self {
             region: info.code,
             place: info.place,
             repo: info.repo,
-            role: info.role.as_str(),
-            serves_reads_here: info.code == own,
-            reachable,
-            milliseconds,
-            connections: pools.iter().map(|pool| pool.state().connections).sum(),
-            pool_size: pools.iter().map(|pool| pool.state().size).sum(),
+            role: role.as_str(),
+            timeline,
+            leads,
+            first_for_reads: info.code == first,
+            up,
+            why_down: why_down.filter(|_| up == Some(false)).map(|why| in_plain_words(&why)),
+            down_seconds: down_since.filter(|_| up == Some(false)).map(|since| since.elapsed().as_secs_f64()),
+            lag_seconds: lag.map(|lag| lag.as_secs_f64()),
+            lags: lag.is_some_and(|lag| lag > <Repos as RepoSet>::MAX_LAG),
+            round_trip_ms: round_trip.map(|time| time.as_secs_f64() * 1000.0),
+            connections: member.state().connections,
+            pool_size: pools.iter().flatten().map(|pool| pool.size).sum(),
         }
     }
 
-    fn state(&self) -> String {
-        match (self.reachable, self.milliseconds) {
-            (None, _) => "not used by this instance".to_owned(),
-            (_, Some(milliseconds)) => format!("reachable in {milliseconds:.1} ms"),
-            (Some(_), None) => "cannot be reached".to_owned(),
+    /// How it is, and whether that is well.
+    fn state(&self) -> (String, Option<bool>) {
+        let replaced = self.role == Role::Primary.as_str() && !self.leads;
+        match (self.up, self.round_trip_ms) {
+            (None, _) => ("not watched by this instance".to_owned(), None),
+            (Some(false), _) => {
+                let since = self.down_seconds.map(|seconds| time(Duration::from_secs_f64(seconds)));
+                let (since, why) = (since.unwrap_or_default(), self.why_down.unwrap_or("it cannot be reached"));
+                (format!("down for {since}: {why}"), Some(false))
+            }
+            (Some(true), None) => ("not asked yet".to_owned(), None),
+            (Some(true), _) if replaced => ("a primary that was replaced: nobody may use it".to_owned(), Some(false)),
+            (Some(true), _) if self.lags => ("up, and too far behind for most reads".to_owned(), Some(false)),
+            (Some(true), Some(milliseconds)) => (format!("up, answers in {milliseconds:.1} ms"), Some(true)),
         }
     }
+}
 
-    fn row<'a>(&self, state: &'a str) -> RegionRow<'a> {
-        RegionRow {
-            region: self.region,
-            place: self.place.unwrap_or_default(),
-            repo: self.repo,
-            role: self.role,
+impl From<Seen> for RegionRow {
+    fn from(seen: Seen) -> Self {
+        let (state, ok) = seen.state();
+        Self {
+            region: seen.region,
+            place: seen.place.unwrap_or_default(),
+            repo: seen.repo,
+            role: seen.role,
+            timeline: seen.timeline,
             state,
-            ok: self.reachable,
-            connections: self.connections,
-            size: self.pool_size,
-            serves_reads_here: self.serves_reads_here,
+            ok,
+            lag: seen.lag_seconds.map(|seconds| time(Duration::from_secs_f64(seconds))),
+            connections: seen.connections,
+            size: seen.pool_size,
+            first_for_reads: seen.first_for_reads,
+            leads: seen.leads,
         }
     }
+}
+
+/// What the monitor wrote down may name a host, or say what a server says to its operators. What no word of it is known of is told as
+/// the most that a visitor needs to know.
+fn in_plain_words(why: &str) -> &'static str {
+    const WORDS: [(&str, &str); 5] = [
+        ("newest migration", "its tables are older than this program needs"),
+        ("no answer within", "it does not answer"),
+        ("timed out", "it does not answer"),
+        ("the database system is", "it is starting, or shutting down"),
+        ("authentication failed", "it does not let this program in"),
+    ];
+    WORDS.iter().find(|(words, _)| why.contains(words)).map_or("it cannot be reached", |(_, plain)| plain)
 }

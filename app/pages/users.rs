@@ -3,9 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use actix_web::{HttpResponse, web};
+use archipelago::Error;
 use uuid::Uuid;
 
 use super::Visit;
+use super::failure::retry_after;
 use crate::failure::Failure;
 use crate::form::{FieldErrors, UserForm};
 use crate::notice::Notice;
@@ -19,7 +21,7 @@ type Answer = Result<HttpResponse, Failure>;
 /// For a form that shows nobody's data: a browser that goes back to it finds the same one, with the same key.
 const SAME_WHEN_BACK: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// GET `/users`
+/// GET `/users`. Rather an old page than none, as that of one user.
 pub(crate) async fn index(reader: Reader, visit: Visit, cursor: Result<web::Query<Cursor>, actix_web::Error>) -> Answer {
     let cursor = match cursor {
         Ok(cursor) if cursor.after.is_some() && cursor.before.is_some() => {
@@ -28,14 +30,14 @@ pub(crate) async fn index(reader: Reader, visit: Visit, cursor: Result<web::Quer
         Ok(cursor) => *cursor,
         Err(_) => return Err(Failure::Nonsense("A page of the list is asked for as /users?after=50, with the id of a user.")),
     };
-    let page = reads::page(&reader, cursor).await?;
+    let page = reads::page(&reader.or_stale(), cursor).await?;
     let [previous, next] = [page.previous, page.next].map(|cursor| cursor.map(routes::users_page));
     visit.page(StatusCode::OK, &IndexPage { frame: visit.frame(), users: &page.rows, previous, next })
 }
 
 /// GET `/users/{id}`
 pub(crate) async fn show(reader: Reader, visit: Visit, id: web::Path<i64>) -> Answer {
-    let user = reads::user(&reader, *id).await?.ok_or(Failure::NoSuchUser)?;
+    let user = reads::user(&reader.or_stale(), *id).await?.ok_or(Failure::NoSuchUser)?;
     visit.page(StatusCode::OK, &ShowPage { frame: visit.frame(), user: &user })
 }
 
@@ -74,7 +76,7 @@ fn new_target() -> FormTarget {
     FormTarget::New { key: Uuid::new_v4() }
 }
 
-/// GET `/users/{id}/edit`
+/// GET `/users/{id}/edit`. What a visitor changes must not be an old state.
 pub(crate) async fn edit(reader: Reader, visit: Visit, id: web::Path<i64>) -> Answer {
     let user = reads::user(&reader, *id).await?.ok_or(Failure::NoSuchUser)?;
     let form = UserForm { name: Some(user.name), age: Some(user.age.to_string()), ..UserForm::default() };
@@ -124,17 +126,25 @@ fn impossible(visit: &Visit, target: FormTarget, form: &UserForm, problem: &str)
 }
 
 /// The form again, so that nothing typed is lost while the primary is away.
-fn not_saved(visit: &Visit, target: FormTarget, form: &UserForm, error: archipelago::Error) -> Answer {
+fn not_saved(visit: &Visit, target: FormTarget, form: &UserForm, error: Error) -> Answer {
     if !error.is_passing() {
         return Err(error.into());
     }
     tracing::error!(%error, "a write was not saved");
-    let problem = match (error.is_uncertain(), &form.key) {
-        (true, Some(_)) => "The database did not confirm that it was saved. Send it again: the user is created only once.",
-        (true, None) => "The database did not confirm that it was saved. Look at the list before you send it again.",
-        (false, _) => "Nothing was saved: the database cannot be reached at the moment. Try again in a few seconds.",
+    let problem = match &error {
+        error if error.is_uncertain() && form.key.is_some() => {
+            "The database did not confirm that it was saved. Send it again: the user is created only once."
+        }
+        error if error.is_uncertain() => {
+            "The database did not confirm that it was saved. Look at the list before you send it again."
+        }
+        Error::Busy { .. } => "Nothing was saved: the primary is too busy at the moment. Try again in a few seconds.",
+        _ => "Nothing was saved: no primary can be reached at the moment. Try again in a few seconds.",
     };
-    form_page(visit, StatusCode::SERVICE_UNAVAILABLE, target, form, FieldErrors::default(), Some(problem))
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut page = form_page(visit, status, target, form, FieldErrors::default(), Some(problem))?;
+    retry_after(&mut page, error.retry_after());
+    Ok(page)
 }
 
 fn form_page(

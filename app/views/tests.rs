@@ -7,22 +7,29 @@ use super::*;
 
 const EVIL: &str = r#""><script>alert('hello')</script>"#;
 const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
-const ORD: Served = Served { by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local }, milliseconds: 1.234 };
-const NRT: RegionRow<'_> = RegionRow {
-    region: "nrt",
-    place: "Tokyo, Japan",
-    repo: "RepoNrt",
-    role: "primary",
-    state: "cannot be reached",
-    ok: Some(false),
-    connections: 2,
-    size: 10,
-    serves_reads_here: true,
-};
+const ORD: Served =
+    Served { by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local, stale: None }, milliseconds: 1.234 };
 const NEW: FormTarget = FormTarget::New { key: Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8) };
 
 fn frame() -> Frame<'static> {
     Frame { flash: None, served: Some(ORD), instance: "ord" }
+}
+
+fn nrt() -> RegionRow {
+    RegionRow {
+        region: "nrt",
+        place: "Tokyo, Japan",
+        repo: "RepoNrt",
+        role: "replica",
+        timeline: Some(2),
+        state: "down for 12 seconds: it cannot be reached".to_owned(),
+        ok: Some(false),
+        lag: Some("14 seconds".to_owned()),
+        connections: 2,
+        size: 10,
+        first_for_reads: true,
+        leads: false,
+    }
 }
 
 fn user(name: &str) -> User {
@@ -79,7 +86,7 @@ fn no_page_asks_for_what_the_content_security_policy_forbids() {
         html(&index(std::slice::from_ref(&ada))),
         html(&ShowPage { frame: frame(), user: &ada }),
         html(&form(FormTarget::Edit { id: 7 })),
-        html(&RegionsPage { frame: frame(), rows: &[NRT] }),
+        html(&RegionsPage { frame: frame(), rows: &[nrt()] }),
         html(&ErrorPage { frame: frame(), status: 404, title: "t", message: "m", advice: "a" }),
     ] {
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
@@ -104,6 +111,30 @@ fn the_foot_says_who_served_the_page_and_why() {
     let html = html(&page);
     assert_reads(&html, &["<footer>", "This instance runs in no region."]);
     assert!(!html.contains("Served by"), "{html}");
+}
+
+#[test]
+fn an_old_page_says_how_old_it_may_be() {
+    let by = ServedBy { stale: Some(Duration::from_millis(12_900)), reason: Reason::Failover, ..ORD.by };
+    let frame = Frame { served: Some(Served { by, ..ORD }), ..frame() };
+    let old = html(&IndexPage { frame, ..index(&[]) });
+    assert_reads(
+        &old,
+        &[
+            r#"<p class="stale" role="status">This page may be 12 seconds old: "#,
+            "<footer>",
+            "Served by ord · replica · failover · stale · 1.2 ms",
+            "A nearer database is down, or too far behind.",
+        ],
+    );
+    let fresh = html(&index(&[]));
+    assert!(!fresh.contains("stale"), "{fresh}");
+}
+
+#[test]
+fn times_are_said_as_people_say_them() {
+    let said = [400, 1_999, 12_900, 119_999, 120_000, 7_199_000, 7_200_000].map(|ms| time(Duration::from_millis(ms)));
+    assert_eq!(said, ["0.4 seconds", "2.0 seconds", "12 seconds", "119 seconds", "2 minutes", "119 minutes", "2 hours"]);
 }
 
 #[test]
@@ -189,15 +220,17 @@ fn a_problem_keeps_what_was_typed() {
 #[test]
 fn the_regions_come_again_by_themselves_and_tell_their_state_in_words() {
     assert_reads(
-        &html(&RegionsPage { frame: frame(), rows: &[NRT] }),
+        &html(&RegionsPage { frame: frame(), rows: &[nrt()] }),
         &[
             r#"<meta http-equiv="refresh" content="5">"#,
             r#"<a href="/regions" aria-current="page">"#,
-            "nrt <span class=\"badge\">serves reads here",
+            "nrt <span class=\"badge\">first for reads here",
             "Tokyo, Japan",
             "RepoNrt",
-            "primary",
-            r#"<span class="bad">cannot be reached"#,
+            "replica",
+            "timeline 2",
+            r#"<span class="bad">down for 12 seconds: it cannot be reached"#,
+            "14 seconds",
             "2 of 10",
         ],
     );

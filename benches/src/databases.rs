@@ -6,7 +6,7 @@ use std::time::Duration;
 use archipelago::{DatabaseUrl, RepoSet};
 use archipelago_app::migrations;
 use archipelago_app::repos::Repos;
-use archipelago_lab::{Distances, Server, World};
+use archipelago_lab::{Distances, PgLsn, Server, World};
 use procfs::Current;
 use procfs::process::Process;
 use tokio_postgres::{Client, NoTls};
@@ -67,11 +67,7 @@ impl Databases {
     }
 
     async fn on(world: World, users: u32) -> Result<Self, Failed> {
-        let url: DatabaseUrl = world.primary().url().parse()?;
-        migrations::run(&url).await?;
-        let owner = world.primary().client().await?;
-        owner.execute(SEED, &[&i64::from(users)]).await?;
-        owner.batch_execute("VACUUM (ANALYZE) users").await?;
+        fill(&world, users).await?;
         let (primary, replica) = (Watched::new(world.primary()).await?, Watched::new(replica(&world)?).await?);
         let databases = Self { world, primary, replica };
         databases.settle().await?;
@@ -95,7 +91,7 @@ impl Databases {
     ///
     /// # Errors
     /// None but those of [`vars_from`](Self::vars_from).
-    pub fn vars(&self) -> Result<[(String, String); 7], Failed> {
+    pub fn vars(&self) -> Result<Vec<(String, String)>, Failed> {
         self.vars_from(replica_region())
     }
 
@@ -103,18 +99,12 @@ impl Databases {
     ///
     /// # Errors
     /// When there is no free port for a line.
-    pub fn vars_from(&self, place: &str) -> Result<[(String, String); 7], Failed> {
-        let region = replica_region();
-        let seen = |server: &Server| server.url_from(place);
-        Ok([
-            (PRIMARY_URL.to_owned(), seen(self.world.primary())?),
-            (replica_url(), seen(replica(&self.world)?)?),
-            ("FLY_REGION".to_owned(), region.to_owned()),
-            ("POOL_SIZE".to_owned(), pool_size().to_string()),
-            ("PORT".to_owned(), "0".to_owned()),
-            ("METRICS_PORT".to_owned(), "0".to_owned()),
-            ("SECRET_KEY".to_owned(), "5ec2e7".repeat(11)[..64].to_owned()),
-        ])
+    pub fn vars_from(&self, place: &str) -> Result<Vec<(String, String)>, Failed> {
+        let mut vars = own_vars(replica_region()).to_vec();
+        vars.push((PRIMARY_URL.to_owned(), self.world.primary().url_from(place)?));
+        vars.push((replica_url(), replica(&self.world)?.url_from(place)?));
+        vars.push(("POOL_SIZE".to_owned(), pool_size().to_string()));
+        Ok(vars)
     }
 
     /// Stops the servers.
@@ -148,7 +138,11 @@ impl Databases {
 }
 
 impl Watched {
-    async fn new(server: &Server) -> Result<Self, Failed> {
+    /// Watches this server.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn new(server: &Server) -> Result<Self, Failed> {
         let (session, connection) = tokio_postgres::connect(&server.admin_url(), NoTls).await?;
         tokio::spawn(connection);
         let backend: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
@@ -172,6 +166,14 @@ impl Watched {
         self.count("state = 'idle'").await
     }
 
+    /// Where a primary's log ends, in bytes.
+    ///
+    /// # Errors
+    /// When the server does not answer, or is no primary.
+    pub async fn log_position(&self) -> Result<u64, Failed> {
+        Ok(self.session.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await?.get::<_, PgLsn>(0).into())
+    }
+
     /// Waits until the connections of applications that have ended are gone.
     ///
     /// # Errors
@@ -191,6 +193,29 @@ impl Watched {
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {others} AND {which}");
         Ok(self.session.query_one(&count, &[]).await?.get(0))
     }
+}
+
+/// Migrates the databases of a world, and makes so many users.
+///
+/// # Errors
+/// When the primary refuses.
+pub async fn fill(world: &World, users: u32) -> Result<(), Failed> {
+    let url: DatabaseUrl = world.primary().url().parse()?;
+    migrations::run(&url).await?;
+    let owner = world.primary().client().await?;
+    owner.execute(SEED, &[&i64::from(users)]).await?;
+    Ok(owner.batch_execute("VACUUM (ANALYZE) users").await?)
+}
+
+/// The environment of an instance in `region`, without the databases: any free ports, and a key.
+#[must_use]
+pub fn own_vars(region: &str) -> [(String, String); 4] {
+    [
+        ("FLY_REGION".to_owned(), region.to_owned()),
+        ("PORT".to_owned(), "0".to_owned()),
+        ("METRICS_PORT".to_owned(), "0".to_owned()),
+        ("SECRET_KEY".to_owned(), "5ec2e7".repeat(11)[..64].to_owned()),
+    ]
 }
 
 async fn world(distances: Distances) -> Result<World, Failed> {

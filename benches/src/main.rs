@@ -3,8 +3,12 @@
 mod child;
 mod contenders;
 mod cost;
+mod counter;
 mod databases;
+mod far;
+mod faults;
 mod figures;
+mod idle;
 mod load;
 mod scale;
 mod slow;
@@ -28,6 +32,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// What visitors of a far region notice when a server or a line fails, or another server becomes the primary.
+    Faults(faults::Options),
+    /// What an instance costs that nobody asks: the queries and bytes by which it watches the databases.
+    Idle(idle::Options),
     /// The same pages from every contender in turn: requests, latencies, CPU time, memory, connections.
     Load(load::Options),
     /// What more users, more regions and a start cost.
@@ -62,6 +70,8 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
+        Command::Faults(options) => faults::run(&options).await,
+        Command::Idle(options) => idle::run(&options).await,
         Command::Load(options) => load::run(&options).await,
         Command::Scale(options) => scale::run(&options).await,
         Command::Slow(options) => slow::run(&options).await,

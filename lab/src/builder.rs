@@ -157,6 +157,8 @@ async fn provide_roles(primary: &Machine) -> Result<(), LabError> {
             session.batch_execute(&statement).await.map_err(&failed)?;
         }
     }
+    // It may see on which timeline a replica is. A folder of an earlier version has not granted it.
+    session.batch_execute(&format!("GRANT pg_read_all_stats TO {APP}")).await.map_err(&failed)?;
     tracing::debug!(admin = ADMIN, app = APP, "the primary is ready");
     Ok(())
 }

@@ -199,6 +199,11 @@ impl Connection {
         Arc::new_cyclic(|shared| Self { shared: shared.clone(), ..self })
     }
 
+    /// Whether a replica can say for certain on which timeline it is.
+    pub(crate) fn tells_timelines(&self) -> bool {
+        self.server.tells_timelines
+    }
+
     /// Whether the socket is closed, as far as anybody has noticed. Asks nothing of the server.
     pub(crate) fn is_closed(&self) -> bool {
         self.driver.is_finished()

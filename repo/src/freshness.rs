@@ -26,6 +26,8 @@ pub(crate) struct Need {
     pub(crate) at_least: Option<Position>,
     pub(crate) at_most: Option<Duration>,
     pub(crate) primary: bool,
+    /// Whether a primary that was replaced will do.
+    pub(crate) or_past: bool,
 }
 
 /// Why a server may not answer.
@@ -40,7 +42,7 @@ pub(crate) enum Unmet {
 }
 
 impl Need {
-    pub(crate) const ANY: Self = Self { at_least: None, at_most: None, primary: false };
+    pub(crate) const ANY: Self = Self { at_least: None, at_most: None, primary: false, or_past: false };
 
     pub(crate) fn at_most(limit: Duration) -> Self {
         Self { at_most: Some(limit), ..Self::ANY }
@@ -48,7 +50,7 @@ impl Need {
 
     pub(crate) fn and(self, freshness: Freshness) -> Self {
         match freshness {
-            Freshness::Any => Self::ANY,
+            Freshness::Any => Self { or_past: self.or_past, ..Self::ANY },
             Freshness::AtMost(limit) => Self { at_most: Some(limit), ..self },
             Freshness::AtLeast(position) => self.and_at_least(Some(position)),
             Freshness::Primary => Self { primary: true, ..self },
@@ -67,7 +69,7 @@ impl Need {
     /// on the newer one has everything up to there that outlived the promotion.
     pub(crate) fn met_by(self, state: &State, system: u64, newest: u32) -> Result<(), Unmet> {
         let is_primary = state.role == Role::Primary;
-        if is_primary && state.timeline < newest || self.primary && !is_primary {
+        if is_primary && state.timeline < newest && !self.or_past || self.primary && !is_primary {
             return Err(Unmet::NotPrimary);
         }
         // A position of another database means nothing here.

@@ -66,6 +66,7 @@ pub use crate::question::LoadsAs;
 pub use crate::region::{Reason, RegionInfo, Role, ServedBy, UnknownRegion, Writes};
 pub use crate::replica::Replica;
 pub use crate::repo_set::RepoSet;
+pub use crate::route::Served;
 pub use crate::select::PlainSelect;
 pub use crate::settings::{Protection, SettingError, Settings, override_variable};
 pub use crate::timeouts::Timeouts;

@@ -54,7 +54,8 @@ impl<'a> Replica<'a> {
     /// Reads from this database and no other, however far behind it is. For generated code.
     #[must_use]
     pub fn only(member: &'a Member) -> Self {
-        Self { way: Way::Only(member), reason: Reason::Local, need: Need::ANY, or_stale: false, hedged: false }
+        let need = Need { or_past: true, ..Need::ANY };
+        Self { way: Way::Only(member), reason: Reason::Local, need, or_stale: false, hedged: false }
     }
 
     /// The same, for reads that must be so fresh. Each call narrows what was said before, but for [`Freshness::Any`], which takes
@@ -95,7 +96,19 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        Ok(self.read(Load::new(query)).await?.answer)
+        Ok(self.read(Load::new(query)).await?.value)
+    }
+
+    /// The rows of `query`, with who served them and the position that they show: for whoever carries positions to visitors and back.
+    /// An Actix `Reader` does.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_served<U>(self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Served<Vec<U>>, Error>
+    where
+        U: Send,
+    {
+        self.read(Load::new(query)).await
     }
 
     /// The one row of `query`.
@@ -119,7 +132,7 @@ impl<'a> Replica<'a> {
         Q: AsQuery<Query: PlainSelect> + LimitDsl,
         Limit<Q>: LoadsAs<U>,
     {
-        one(self.read(Load::new(query.limit(1))).await?.answer)
+        one(self.read(Load::new(query.limit(1))).await?.value)
     }
 
     /// The one row of `query`, or none.
@@ -147,7 +160,7 @@ impl<'a> Replica<'a> {
         U: Send,
     {
         let mut checked_out = self.check_out().await?;
-        checked_out.answer.statement(async |connection| Ok(query.load(&mut connection.inner).await?)).await
+        checked_out.value.statement(async |connection| Ok(query.load(&mut connection.inner).await?)).await
     }
 
     /// Several reads that see one state of the database: a read-only transaction, `REPEATABLE READ`.
@@ -159,7 +172,7 @@ impl<'a> Replica<'a> {
     /// What `reads` returns, and as [`load`](Self::load).
     pub async fn snapshot<T>(self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut checked_out = self.check_out().await?;
-        checked_out.answer.transaction(async |connection| snapshot(&mut connection.inner, reads).await).await
+        checked_out.value.transaction(async |connection| snapshot(&mut connection.inner, reads).await).await
     }
 
     /// Whether the database that is asked first shows everything up to `position`. One round trip, or none where it has shown so
@@ -179,6 +192,13 @@ impl<'a> Replica<'a> {
     /// When it does not.
     pub async fn ping(self) -> Result<(), Error> {
         self.way.first().reading.ping().await
+    }
+
+    /// Has the monitor look at the one who is asked first.
+    pub(crate) fn watch(self) {
+        if let Way::Through { cluster, order } = self.way {
+            cluster.watch(order.first().copied().unwrap_or_else(|| cluster.leader_index()));
+        }
     }
 
     /// Asks one question, of the first who can answer.

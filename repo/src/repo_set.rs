@@ -76,6 +76,7 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
     fn warm_up(&self) -> impl Future<Output = ()> + Send {
         async {
             self.cluster().watch(self.cluster().leader_index());
+            self.replica().watch();
             let own = self.replica().served_by().region;
             let reading = self.members().filter(|member| member.info().code == own).map(Member::reading);
             join_all(reading.chain([self.leader().writing()]).map(async |pool| {

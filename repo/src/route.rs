@@ -29,12 +29,16 @@ pub(crate) enum Way<'a> {
     },
 }
 
-/// What a read gave, who served it, and what it showed.
-pub(crate) struct Served<A> {
-    pub(crate) answer: A,
-    pub(crate) by: ServedBy,
-    /// Nothing that the answer shows is newer.
-    pub(crate) position: Position,
+/// What a read gave, who served it, and how new that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served<T> {
+    /// What was read.
+    pub value: T,
+    /// Who served it, and why that one.
+    pub by: ServedBy,
+    /// Nothing that was read is newer than this position: a visitor's next read that is [`AtLeast`](crate::Freshness::AtLeast) here
+    /// does not go back in time, whoever serves it.
+    pub position: Position,
 }
 
 /// What is done with a database that is asked: it can be done with the next one as well.
@@ -114,7 +118,7 @@ fn served<A>(member: &Member, reason: Reason, shown: Shown<A>, limit: Option<Dur
     let Shown { answer, state, position } = shown;
     let lag = state.as_of.filter(|_| state.role == Role::Replica).map(|as_of| as_of.elapsed());
     let stale = limit.and_then(|limit| lag.filter(|lag| *lag > limit));
-    Served { answer, by: ServedBy { region: member.info().code, role: state.role, reason, stale }, position }
+    Served { value: answer, by: ServedBy { region: member.info().code, role: state.role, reason, stale }, position }
 }
 
 /// One read on its way.

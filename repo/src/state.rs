@@ -22,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) system: u64,
     /// When it was started, in microseconds of its own clock.
     pub(crate) started: i64,
+    /// Whether the role may see on which timeline a replica is.
+    pub(crate) tells_timelines: bool,
 }
 
 /// How a server stood when it was asked.
@@ -48,8 +50,8 @@ pub(crate) struct Said {
 }
 
 /// A replica's timeline is the one that it receives; what it has received it will replay on that timeline's history, since it would
-/// follow no other. Where it receives nothing, or where the role may not see it (it takes `pg_read_all_stats`), it is the timeline of
-/// the last checkpoint, which is too low for some minutes after a promotion. Too low means that somebody else is asked, and never
+/// follow no other. Where it receives nothing, or where the role may not see it (it takes `pg_read_all_stats`), it is the one
+/// that its pages were last written on, which is too low for some minutes after a promotion. Too low means that somebody else is asked, and never
 /// that a write is missed.
 ///
 /// What a primary shows was [written](WRITTEN): a commit is flushed before anybody sees it, unless its session does without. The role
@@ -57,7 +59,10 @@ pub(crate) struct Said {
 const STATE: [&str; 3] = [
     "SELECT is_replica,
         CASE WHEN is_replica
-            THEN coalesce((SELECT received_tli FROM pg_stat_get_wal_receiver()), (SELECT timeline_id FROM pg_control_checkpoint()))
+            THEN coalesce(
+                (SELECT received_tli FROM pg_stat_get_wal_receiver()),
+                (SELECT greatest(timeline_id, min_recovery_end_timeline) FROM pg_control_checkpoint(), pg_control_recovery())
+            )
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
         END,
         CASE WHEN is_replica THEN coalesce(pg_last_wal_replay_lsn(), '0/0') ELSE (",
@@ -96,8 +101,8 @@ pub(crate) fn ask(connection: &AsyncPgConnection) -> impl Future<Output = QueryR
 /// Sends `session` (commands that end with a semicolon) and asks who the server is, in one round trip.
 pub(crate) async fn greet(client: &Client, session: &str) -> Result<(Server, Said), ConnectError> {
     let asked = Instant::now();
-    let who =
-        "SELECT system_identifier, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint FROM pg_control_system()";
+    let who = "SELECT system_identifier, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+               pg_has_role('pg_read_all_stats', 'USAGE') FROM pg_control_system()";
     let messages = client.simple_query(&format!("{session} {who}; {}", STATE.concat())).await?;
     let mut rows = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
@@ -111,7 +116,8 @@ pub(crate) async fn greet(client: &Client, session: &str) -> Result<(Server, Sai
         behind: state.get(3).and_then(|seconds| seconds.parse().ok()).and_then(age),
         asked,
     };
-    Ok((Server { system: parsed(server, 0)?, started: parsed(server, 1)? }, said))
+    let tells_timelines = text(server, 2)? == "t";
+    Ok((Server { system: parsed(server, 0)?, started: parsed(server, 1)?, tells_timelines }, said))
 }
 
 /// A clock that goes fast makes it negative.

@@ -1,7 +1,9 @@
 //! Reads, writes, pools and TLS against a real primary and real streaming replicas.
 
 mod world {
+    pub mod failover;
     pub mod pools;
+    pub mod promotion;
     pub mod reading_and_writing;
     #[cfg(feature = "actix")]
     pub mod replay;

@@ -148,9 +148,9 @@ impl<R: RepoSet> Reader<R> {
     fn served<A>(&self, start: Instant, outcome: Result<Served<A>, Error>) -> Result<A, Error> {
         let by = outcome.as_ref().ok().map(|served| served.by);
         self.trace.count(by, start);
-        let Served { answer, position, .. } = outcome?;
+        let Served { value, position, .. } = outcome?;
         self.trace.has_seen(position);
-        Ok(answer)
+        Ok(value)
     }
 
     /// What became of a read on a connection that was had before. A database that gave no answer has served nobody.

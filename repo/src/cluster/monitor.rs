@@ -76,6 +76,13 @@ async fn look_while_it_answers(inner: &Inner, member: &Member, pauses: &mut Paus
         Ok(connection) => connection,
         Err(error) => return error,
     };
+    if !connection.tells_timelines() {
+        tracing::warn!(
+            region = member.info().code,
+            "this database's role cannot see on which timeline a replica is, so that after a promotion reads stay away from replicas \
+             for some minutes; run GRANT pg_read_all_stats TO the role"
+        );
+    }
     let mut line = connection.round_trip;
     loop {
         let asked = Instant::now();

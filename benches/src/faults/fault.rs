@@ -1,0 +1,136 @@
+//! What goes wrong, and how it ends.
+
+use std::time::Duration;
+
+use archipelago::RepoSet;
+use archipelago_app::repos::Repos;
+use archipelago_lab::{LabError, Server, World};
+use clap::ValueEnum;
+
+use crate::contenders::replica_region;
+use crate::far::INSTANCE;
+
+/// Each happens in, or to, the region of the instance, but for the last two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// Nothing happens: the yardstick.
+    Nothing,
+    /// The replica crashes.
+    Kill,
+    /// The replica hangs.
+    Freeze,
+    /// The line between the instance and the replica is cut.
+    Cut,
+    /// The line to the primary's region is cut, for the instance and for replication.
+    CutPrimary,
+    /// The replica shows each commit three seconds late.
+    Lag,
+    /// The replica shows each commit later than `max_lag` allows.
+    LagBeyond,
+    /// The primary is stopped in order, and another region promoted.
+    SwitchOver,
+    /// The primary crashes, and another region is promoted at once.
+    Failover,
+}
+
+impl Fault {
+    /// Its name, as in arguments.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::Cut => "cut",
+            Self::CutPrimary => "cut-primary",
+            Self::Lag => "lag",
+            Self::LagBeyond => "lag-beyond",
+            Self::SwitchOver => "switch-over",
+            Self::Failover => "failover",
+        }
+    }
+
+    /// What happens, in words.
+    #[must_use]
+    pub fn meaning(self) -> String {
+        let (home, primary, lag) = (replica_region(), Repos::PRIMARY.code, self.lag());
+        match self {
+            Self::Nothing => "nothing happens".to_owned(),
+            Self::Kill => format!("{home}'s replica crashes"),
+            Self::Freeze => format!("{home}'s replica hangs"),
+            Self::Cut => format!("{home}'s instance is cut off from {home}'s replica"),
+            Self::CutPrimary => format!("{home} is cut off from {primary}"),
+            Self::Lag | Self::LagBeyond => format!("{home}'s replica shows each commit {lag:?} late"),
+            Self::SwitchOver => format!("{primary} is stopped, {} promoted", promoted()),
+            Self::Failover => format!("{primary} crashes, {} is promoted", promoted()),
+        }
+    }
+
+    /// The server that becomes the primary.
+    #[must_use]
+    pub fn promotes(self, world: &World) -> Option<&Server> {
+        matches!(self, Self::SwitchOver | Self::Failover).then(|| world.server(promoted()))?
+    }
+
+    /// Breaks something.
+    ///
+    /// # Errors
+    /// When the lab cannot.
+    pub async fn begin(self, world: &World) -> Result<(), LabError> {
+        let home = home(world);
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Kill => home.kill().await,
+            Self::Freeze => home.freeze().await,
+            Self::Cut => world.lines().cut(INSTANCE, home.region()),
+            Self::CutPrimary => {
+                world.lines().cut(home.region(), Repos::PRIMARY.code)?;
+                world.lines().cut(INSTANCE, Repos::PRIMARY.code)
+            }
+            Self::Lag | Self::LagBeyond => home.lag(self.lag()).await,
+            Self::SwitchOver => world.switch_over(promoted()).await.map(drop),
+            Self::Failover => {
+                world.primary().kill().await?;
+                world.promote(promoted()).await.map(drop)
+            }
+        }
+    }
+
+    /// Mends it.
+    ///
+    /// # Errors
+    /// When the lab cannot.
+    pub async fn end(self, world: &World) -> Result<(), LabError> {
+        let home = home(world);
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Kill => home.start().await,
+            Self::Freeze => home.thaw().await,
+            Self::Cut => {
+                world.lines().heal(INSTANCE, home.region());
+                Ok(())
+            }
+            Self::CutPrimary => {
+                world.lines().heal(home.region(), Repos::PRIMARY.code);
+                world.lines().heal(INSTANCE, Repos::PRIMARY.code);
+                Ok(())
+            }
+            Self::Lag | Self::LagBeyond => home.lag(Duration::ZERO).await,
+            Self::SwitchOver | Self::Failover => world.rejoin(Repos::PRIMARY.code).await.map(drop),
+        }
+    }
+
+    fn lag(self) -> Duration {
+        if self == Self::LagBeyond { Repos::MAX_LAG + Duration::from_secs(5) } else { Duration::from_secs(3) }
+    }
+}
+
+/// The last region: neither the primary's nor the instance's.
+fn promoted() -> &'static str {
+    Repos::REGIONS[Repos::REGIONS.len() - 1].code
+}
+
+/// The replica of the instance's region.
+fn home(world: &World) -> &Server {
+    world.server(replica_region()).unwrap_or(world.primary())
+}

@@ -1,0 +1,129 @@
+//! Faults as they are printed, and written as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use archipelago_app::plain_table::{plain_table, trimmed};
+use serde_json::{Value, json};
+
+use super::Options;
+use super::fault::Fault;
+use super::figures::Figures;
+use super::load::Answer;
+use crate::contenders::replica_region;
+
+/// What is about to be measured.
+#[must_use]
+pub fn heading(options: &Options) -> String {
+    let Options { reads, writes, seconds, .. } = options;
+    format!(
+        "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed \
+         by a read\nof what was written. Each fault lasts {seconds} s. A latency counts from the moment when the request was due. NEXT is \
+         the first other region that\nserves a visitor who wrote nothing, AFTER the fault; HOME AGAIN counts from the moment when mending \
+         begins, a server's start included.\nLONGEST is the longest read of those who wrote nothing, OWN of those who had just written.\n",
+        home = replica_region(),
+    )
+}
+
+/// A row for each fault.
+#[must_use]
+pub fn table(rows: &[(Fault, Figures)]) -> String {
+    let header = [
+        "FAULT",
+        "NEXT",
+        "AFTER s",
+        "HOME AGAIN s",
+        "READS",
+        "FAILED",
+        "LONGEST ms",
+        "OWN ms",
+        "WRITES",
+        "FAILED",
+        "WITHOUT WRITES s",
+        "NEW PRIMARY s",
+    ];
+    let mut table = plain_table(header, 2);
+    let milliseconds = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1000.0);
+    let seconds = |time: Option<Duration>| time.map_or("-".to_owned(), |time| format!("{:.2}", time.as_secs_f64()));
+    for (fault, figures) in rows {
+        table.add_row([
+            fault.meaning(),
+            figures.next.as_ref().map_or("-".to_owned(), |(region, _)| region.clone()),
+            seconds(figures.next.as_ref().map(|(_, after)| *after)),
+            seconds(figures.home_again),
+            figures.reads.to_string(),
+            figures.failed_reads.to_string(),
+            milliseconds(figures.longest_read),
+            milliseconds(figures.longest_own_read),
+            figures.writes.to_string(),
+            figures.failed_writes.to_string(),
+            seconds(Some(figures.without_writes)),
+            seconds(figures.new_primary),
+        ]);
+    }
+    trimmed(&table)
+}
+
+/// Every figure; times are in seconds.
+///
+/// # Errors
+/// None that is known.
+pub fn json(rows: &[(Fault, Figures)]) -> serde_json::Result<String> {
+    let object = |(fault, figures): &(Fault, Figures)| {
+        json!({
+            "fault": fault.name(),
+            "reads": figures.reads,
+            "failed_reads": figures.failed_reads,
+            "longest_read": figures.longest_read.as_secs_f64(),
+            "longest_own_read": figures.longest_own_read.as_secs_f64(),
+            "next_region": figures.next.as_ref().map(|(region, _)| region),
+            "next_serves_after": figures.next.as_ref().map(|(_, after)| after.as_secs_f64()),
+            "home_serves_again_after": figures.home_again.map(|time| time.as_secs_f64()),
+            "writes": figures.writes,
+            "failed_writes": figures.failed_writes,
+            "without_writes": figures.without_writes.as_secs_f64(),
+            "new_primary_after": figures.new_primary.map(|time| time.as_secs_f64()),
+        })
+    };
+    Ok(serde_json::to_string_pretty(&rows.iter().map(object).collect::<Vec<Value>>())? + "\n")
+}
+
+/// What went wrong, and how often: `3 × Read: 503 Service Unavailable`.
+#[must_use]
+pub fn troubles(answers: &[Answer]) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for answer in answers {
+        if let Some(trouble) = &answer.trouble {
+            *counts.entry(format!("{:?}: {trouble}", answer.kind)).or_default() += 1;
+        }
+    }
+    counts.into_iter().map(|(trouble, count)| format!("{count} × {trouble}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_row_for_each_fault() {
+        let milliseconds = Duration::from_millis;
+        let figures = Figures {
+            reads: 8412,
+            failed_reads: 0,
+            longest_read: milliseconds(61),
+            longest_own_read: milliseconds(181),
+            next: Some(("atl".to_owned(), milliseconds(32))),
+            home_again: Some(milliseconds(2104)),
+            writes: 420,
+            failed_writes: 3,
+            without_writes: milliseconds(180),
+            new_primary: None,
+        };
+        expect![[r#"
+            FAULT                  NEXT  AFTER s  HOME AGAIN s  READS  FAILED  LONGEST ms  OWN ms  WRITES  FAILED  WITHOUT WRITES s  NEW PRIMARY s
+            ord's replica crashes  atl      0.03          2.10   8412       0          61     181     420       3              0.18              -
+        "#]].assert_eq(&table(&[(Fault::Kill, figures)]));
+    }
+}
