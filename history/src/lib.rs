@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod fault;
+pub mod history;
 pub mod observer;
 pub mod operation;
 pub mod page;
@@ -16,6 +17,7 @@ pub mod perform;
 pub mod position;
 pub mod report;
 pub mod round;
+pub mod row;
 pub mod schedule;
 pub mod stage;
 pub mod timelines;

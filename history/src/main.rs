@@ -115,9 +115,7 @@ impl Cli {
         }
         let violations = &round.verdict.violations;
         println!("     {} operations, {} violations", round.history.operations.len(), violations.len());
-        for violation in violations {
-            println!("  {}", round.history.explain(violation));
-        }
+        print!("{}", round.violations());
         if !violations.is_empty() {
             println!("     this round alone: {}\n", self.again(seed));
         }

@@ -6,40 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Position;
-
-/// A user that a visitor made. Only that visitor writes it, one version after the other, so that versions tell what is newer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct Row {
-    /// The visitor.
-    pub owner: u32,
-    /// Which of the visitor's.
-    pub number: u32,
-}
-
-/// 1 is what the create wrote, and 0 is no row at all.
-pub type Version = u32;
-
-impl Row {
-    /// The user's name, which tells everything: `v7 r3 s132`.
-    #[must_use]
-    pub fn name(self, version: Version) -> String {
-        format!("{self} s{version}")
-    }
-
-    /// Reads a name back; none of somebody else's user.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<(Self, Version)> {
-        let mut words = name.split(' ');
-        let mut number = |letter: char| words.next()?.strip_prefix(letter)?.parse().ok();
-        Some((Self { owner: number('v')?, number: number('r')? }, number('s')?))
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v{} r{}", self.owner, self.number)
-    }
-}
+use crate::row::{Row, Version};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -142,18 +109,5 @@ impl fmt::Display for Operation {
         instance.as_ref().map_or(Ok(()), |instance| write!(f, " by the instance in {instance}"))?;
         served_by.as_ref().map_or(Ok(()), |by| write!(f, " [{by}]"))?;
         position.map_or(Ok(()), |position| write!(f, " at {position}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_tells_everything() {
-        let row = Row { owner: 7, number: 3 };
-        assert_eq!(row.name(132), "v7 r3 s132");
-        assert_eq!(Row::parse("v7 r3 s132"), Some((row, 132)));
-        assert_eq!(Row::parse("Ada Lovelace"), None);
     }
 }

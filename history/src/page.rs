@@ -1,6 +1,6 @@
 //! The app's pages, as far as the visitors read them.
 
-use crate::operation::{Row, Version};
+use crate::row::{Row, Version};
 
 /// The rows on a page of one user, or of the list, with the ids that their links have.
 #[must_use]

@@ -76,7 +76,7 @@ impl Report {
             for kind in kinds {
                 let felt = self.faults.entry(kind).or_default();
                 let availability = if operation.action.is_write() { &mut felt.writes } else { &mut felt.reads };
-                availability.add(operation.outcome == Outcome::Done, operation.end - operation.start);
+                availability.add(operation.outcome == Outcome::Done, operation.end.saturating_sub(operation.start));
             }
         }
         for fault in &history.faults {

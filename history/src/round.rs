@@ -10,10 +10,11 @@ use tokio::time::sleep;
 use tokio_postgres::NoTls;
 
 use crate::Failed;
-use crate::check::{History, Verdict, check};
+use crate::check::{Verdict, check};
+use crate::history::History;
 use crate::observer::observe;
-use crate::operation::Row;
 use crate::perform::{Log, perform, settle};
+use crate::row::Row;
 use crate::schedule::Schedule;
 use crate::stage::{Rules, Stage, regions};
 use crate::timelines::Timelines;
@@ -41,6 +42,14 @@ pub struct Round {
     pub history: History,
     /// What of that should not have.
     pub verdict: Verdict,
+}
+
+impl Round {
+    /// Every violation with the lines of its operations.
+    #[must_use]
+    pub fn violations(&self) -> String {
+        self.verdict.violations.iter().map(|violation| self.history.explain(violation) + "\n").collect()
+    }
 }
 
 impl Plan {

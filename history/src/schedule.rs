@@ -1,12 +1,14 @@
 //! Which faults, in which order: from a seed, and always the same ones from the same seed.
 
+mod dice;
+
 use std::fmt;
 use std::time::Duration;
 
-use fastrand::Rng;
 use serde::Serialize;
 
-use crate::fault::{Fault, Kind, Old};
+use crate::fault::Fault;
+use dice::Dice;
 
 /// Steps, one after the other: each begins when everything before it is undone, and its calm is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -35,15 +37,11 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// The chance that a step has a second fault.
-const SECOND: f64 = 0.4;
-
 impl Schedule {
     /// `steps` steps in a world of these regions, the first being the primary's. In ten of them each kind of fault turns up once.
     #[must_use]
     pub fn random(seed: u64, steps: usize, regions: &[&str]) -> Self {
-        let mut dice =
-            Dice { rng: Rng::with_seed(seed), bag: Vec::new(), regions, primary: regions.first().copied().unwrap_or_default() };
+        let mut dice = Dice::new(seed, regions);
         Self { steps: (0..steps).map(|_| dice.step()).collect() }
     }
 
@@ -52,91 +50,6 @@ impl Schedule {
     pub fn of(calm: Duration, faults: impl IntoIterator<Item = (Duration, Fault)>) -> Self {
         let planned = |(lasts, fault)| Planned { after: Duration::ZERO, lasts, fault };
         Self { steps: faults.into_iter().map(|it| Step { calm, faults: vec![planned(it)] }).collect() }
-    }
-}
-
-/// What the next step is drawn from.
-struct Dice<'a> {
-    rng: Rng,
-    /// The kinds that have not come yet.
-    bag: Vec<Kind>,
-    regions: &'a [&'a str],
-    /// As the promotions so far have made it.
-    primary: &'a str,
-}
-
-impl Dice<'_> {
-    fn step(&mut self) -> Step {
-        if self.bag.is_empty() {
-            self.bag.extend(Kind::ALL);
-            self.rng.shuffle(&mut self.bag);
-        }
-        let kind = self.bag.pop().unwrap_or(Kind::Restart);
-        let before = self.primary;
-        let first = Planned { after: Duration::ZERO, lasts: self.millis(2000..6000), fault: self.fault(kind, &[]) };
-        let mut faults = vec![first];
-        if self.rng.f64() < SECOND {
-            // A promotion waits for servers, so nothing else may happen to one meanwhile.
-            let is_promotion = matches!(faults[0].fault, Fault::Promote { .. });
-            let kinds: &[Kind] = if is_promotion {
-                &[Kind::Restart, Kind::Slow]
-            } else {
-                &[Kind::Cut, Kind::Slow, Kind::Kill, Kind::Freeze, Kind::Pause, Kind::Lag, Kind::Restart]
-            };
-            let kind = *self.rng.choice(kinds).unwrap_or(&Kind::Restart);
-            let busy = places(&faults[0].fault, before);
-            faults.push(Planned {
-                after: self.millis(300..2000),
-                lasts: self.millis(1000..4000),
-                fault: self.fault(kind, &busy),
-            });
-        }
-        Step { calm: self.millis(1000..2500), faults }
-    }
-
-    /// A fault of this kind in other regions than these.
-    fn fault(&mut self, kind: Kind, busy: &[String]) -> Fault {
-        let mut free: Vec<_> = self.regions.iter().copied().filter(|region| busy.iter().all(|it| it != region)).collect();
-        self.rng.shuffle(&mut free);
-        let replica = free.iter().copied().find(|region| *region != self.primary).unwrap_or(self.primary).to_owned();
-        // Every third that may hit any server hits the primary.
-        if let Some(at) = free.iter().position(|region| *region == self.primary).filter(|_| self.rng.u8(..3) == 0) {
-            free.swap(0, at);
-        }
-        let mut any = free.into_iter().map(str::to_owned);
-        let one = any.next().unwrap_or_default();
-        let mut promote = |old| {
-            self.primary = self.regions.iter().copied().find(|region| *region == replica).unwrap_or(self.primary);
-            Fault::Promote { region: replica.clone(), old }
-        };
-        match kind {
-            Kind::SwitchOver => promote(Old::Stopped),
-            Kind::FailOver => promote(Old::Crashed),
-            Kind::SplitBrain => promote(Old::Running),
-            Kind::Kill => Fault::Kill(one),
-            Kind::Freeze => Fault::Freeze(one),
-            Kind::Restart => Fault::Restart(one),
-            Kind::Pause => Fault::Pause(replica),
-            Kind::Lag => Fault::Lag(replica, self.millis(300..4000)),
-            Kind::Cut => Fault::Cut(one, any.next().unwrap_or_default()),
-            Kind::Slow => Fault::Slow(one, any.next().unwrap_or_default(), self.millis(100..300)),
-        }
-    }
-
-    /// In tenths of a second, for people to read.
-    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
-        Duration::from_millis(self.rng.u64(range) / 100 * 100)
-    }
-}
-
-/// The regions that a fault touches, the primary being this one.
-fn places(fault: &Fault, primary: &str) -> Vec<String> {
-    match fault {
-        Fault::Cut(a, b) | Fault::Slow(a, b, _) => vec![a.clone(), b.clone()],
-        Fault::Kill(region) | Fault::Freeze(region) | Fault::Pause(region) | Fault::Lag(region, _) | Fault::Restart(region) => {
-            vec![region.clone()]
-        }
-        Fault::Promote { region, .. } => vec![region.clone(), primary.to_owned()],
     }
 }
 
@@ -159,22 +72,23 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::fault::Kind;
 
     const REGIONS: [&str; 4] = ["nrt", "ord", "syd", "ams"];
 
     #[test]
     fn a_seed_has_one_schedule() {
         expect![[r#"
-              1.  1.1 s of calm; after 0.0 s kill the primary and promote ams, for 2.6 s
-              2.  1.9 s of calm; after 0.0 s freeze nrt, for 3.6 s
-              3.  1.1 s of calm; after 0.0 s promote nrt, the old primary left running, for 5.0 s
-              4.  1.2 s of calm; after 0.0 s restart the instance in ord, for 2.5 s
-              5.  2.4 s of calm; after 0.0 s promote ord, the old primary stopped first, for 4.0 s; after 0.5 s restart the instance in ams, for 2.3 s
-              6.  1.5 s of calm; after 0.0 s cut syd–ams, for 2.4 s
-              7.  1.9 s of calm; after 0.0 s pause ams, for 2.5 s
-              8.  2.1 s of calm; after 0.0 s slow ord–ams to 100ms, for 2.6 s
-              9.  1.8 s of calm; after 0.0 s kill ams, for 2.4 s
-             10.  1.9 s of calm; after 0.0 s lag nrt by 1.4s, for 4.5 s; after 1.5 s slow ord–syd to 200ms, for 3.2 s
+              1.  2.0 s of calm; then kill the primary and promote ams, for 2.6 s; 1.2 s later restart the instance in ord, for 2.5 s
+              2.  1.1 s of calm; then freeze nrt, for 4.4 s
+              3.  1.6 s of calm; then promote ord, the old primary left running, for 2.5 s; 0.3 s later slow syd–nrt to 100ms, for 2.2 s
+              4.  1.5 s of calm; then restart the instance in ord, for 2.4 s; 1.0 s later cut ams–nrt, for 3.0 s
+              5.  2.1 s of calm; then promote syd, the old primary stopped first, for 5.0 s; 0.8 s later restart the instance in ams, for 1.0 s
+              6.  1.9 s of calm; then cut syd–ams, for 2.4 s
+              7.  1.5 s of calm; then pause ord, for 5.8 s; 1.5 s later lag nrt by 1.9s, for 2.5 s
+              8.  2.4 s of calm; then slow syd–ams to 100ms, for 4.6 s
+              9.  1.3 s of calm; then kill ord, for 2.3 s; 1.2 s later pause ams, for 2.6 s
+             10.  1.8 s of calm; then lag ams by 600ms, for 2.7 s; 0.6 s later slow ord–syd to 100ms, for 1.2 s
         "#]].assert_eq(&Schedule::random(1, 10, &REGIONS).to_string());
     }
 

@@ -1,17 +1,23 @@
 //! Somebody who reads and writes: one request after the other, each written down.
 
+mod answer;
+mod site;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
 use reqwest::{Client, RequestBuilder, redirect};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
+pub use self::site::Site;
+
+use self::answer::Answer;
 use crate::Position;
-use crate::operation::{Action, Operation, Outcome, Row, Version};
+use crate::operation::{Action, Operation, Outcome};
 use crate::page;
+use crate::row::{Row, Version};
 
 /// For an answer: the app's own patience with a silent server is shorter.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -30,21 +36,6 @@ const AGAIN: Duration = Duration::from_millis(400);
 
 /// The header of a position, both ways, for programs.
 const POSITION: &str = "archipelago-position";
-
-/// What all visitors of a round share.
-#[derive(Debug)]
-pub struct Site {
-    /// The edge's.
-    pub url: String,
-    /// Where they may stand.
-    pub regions: Vec<String>,
-    /// When the round began.
-    pub began: Instant,
-    /// The users who are known to everybody, by their ids.
-    pub known: Mutex<Vec<(i64, Row)>>,
-    /// True when it is time to go.
-    pub end: watch::Receiver<bool>,
-}
 
 /// How a visitor carries positions.
 #[derive(Debug)]
@@ -76,7 +67,7 @@ impl Visitor {
     /// # Errors
     /// When the system gives no client.
     pub fn new(id: u32, seed: u64, site: &Arc<Site>) -> Result<Self, reqwest::Error> {
-        let carries = if id % 3 == 0 { Carries::Header(None) } else { Carries::Cookie };
+        let carries = if id.is_multiple_of(3) { Carries::Header(None) } else { Carries::Cookie };
         let client = Client::builder().cookie_store(matches!(carries, Carries::Cookie)).redirect(redirect::Policy::none());
         let place = site.regions[id as usize % site.regions.len()].clone();
         let (client, rng) = (client.timeout(PATIENCE).build()?, Rng::with_seed(seed ^ u64::from(id) << 32));
@@ -85,7 +76,7 @@ impl Visitor {
 
     /// Visits until the end, and tells everything. Every fifth only reads: who writes nothing carries no position of a write.
     pub async fn visit(mut self) -> Vec<Operation> {
-        let only_reads = self.id % 5 == 0;
+        let only_reads = self.id.is_multiple_of(5);
         while !*self.site.end.borrow() {
             let whim = if only_reads { self.rng.u8(60..100) } else { self.rng.u8(..100) };
             match whim {
@@ -198,52 +189,5 @@ impl Visitor {
             seen: vec![],
         });
         answer
-    }
-}
-
-impl Site {
-    fn known(&self) -> std::sync::MutexGuard<'_, Vec<(i64, Row)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    outcome: Outcome,
-    status: Option<u16>,
-    location: Option<String>,
-    served_by: Option<String>,
-    instance: Option<String>,
-    position: Option<String>,
-    body: String,
-}
-
-impl Answer {
-    async fn of(request: RequestBuilder, action: Action) -> Self {
-        let none = |outcome| Self {
-            outcome,
-            status: None,
-            location: None,
-            served_by: None,
-            instance: None,
-            position: None,
-            body: String::new(),
-        };
-        let unknown = if action.is_write() { Outcome::Uncertain } else { Outcome::Refused };
-        let Ok(response) = request.send().await else { return none(unknown) };
-        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let [location, served_by, position, edge] = ["location", "x-served-by", POSITION, "x-edge"].map(header);
-        // Whoever a write was handed on to, else whoever took the request.
-        let field = |name: &str| Some(edge.as_deref()?.split("; ").find_map(|field| field.strip_prefix(name))?.to_owned());
-        let instance = field("replayed=").or_else(|| field("instance="));
-        let status = response.status();
-        let Ok(body) = response.text().await else { return none(unknown) };
-        let outcome = match (action.is_write(), status.as_u16()) {
-            (true, 303) | (false, 200 | 404) => Outcome::Done,
-            (true, 400..500) => Outcome::Refused,
-            (true, _) if page::says_nothing_was_saved(&body) => Outcome::Refused,
-            _ => unknown,
-        };
-        Self { outcome, status: Some(status.as_u16()), location, served_by, instance, position, body }
     }
 }

@@ -59,10 +59,7 @@ async fn play(schedule: Schedule, visitors: u32, without: Option<Protection>) ->
 async fn assert_missed(protection: Protection, schedule: Schedule, visitors: u32, promise: Promise) {
     let round = play(schedule, visitors, Some(protection)).await;
     let found = round.verdict.violations.iter().find(|it| it.promise == promise);
-    let found = found.unwrap_or_else(|| {
-        let all: String = round.verdict.violations.iter().map(|it| round.history.explain(it)).collect();
-        panic!("without {protection:?}, and yet no {promise}:\n{all}")
-    });
+    let found = found.unwrap_or_else(|| panic!("without {protection:?}, and yet no {promise}:\n{}", round.violations()));
     println!("without {protection:?}: {}", round.history.explain(found));
 }
 
@@ -99,6 +96,5 @@ async fn with_all_of_them_nothing_is_broken() {
         .flat_map(|schedule| schedule.steps)
         .collect();
     let round = play(Schedule { steps }, 15, None).await;
-    let violations: String = round.verdict.violations.iter().map(|it| round.history.explain(it)).collect();
-    assert!(violations.is_empty(), "{violations}");
+    assert!(round.verdict.violations.is_empty(), "{}", round.violations());
 }

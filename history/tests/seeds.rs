@@ -17,7 +17,6 @@ async fn no_promise_is_broken() {
         let schedule = Schedule::random(seed, STEPS, &regions());
         let plan = Plan { seed, schedule, quiet: MARGIN, visitors: 15, rules: Rules { max_lag: MAX_LAG, without: None } };
         let round = plan.play().await.unwrap();
-        let violations: String = round.verdict.violations.iter().map(|it| round.history.explain(it)).collect();
-        assert!(violations.is_empty(), "seed {seed}\n{}{violations}", plan.schedule);
+        assert!(round.verdict.violations.is_empty(), "seed {seed}\n{}{}", plan.schedule, round.violations());
     }
 }

@@ -2,8 +2,9 @@
 //! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen.
 
 use super::circumstances::Circumstances;
-use super::{History, MARGIN, Promise, Verdict};
+use super::{MARGIN, Promise, Verdict};
 use crate::Position;
+use crate::history::History;
 use crate::operation::{Operation, Outcome};
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {

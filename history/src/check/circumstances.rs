@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::History;
 use crate::fault::{Fault, Kind};
+use crate::history::History;
 
 /// A stretch of time, and what was wrong in it.
 pub(super) struct Circumstances<'a> {

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{History, Promise, SLACK, Verdict};
-use crate::operation::{Outcome, Row, Version};
+use super::{Promise, SLACK, Verdict};
+use crate::history::History;
+use crate::operation::Outcome;
+use crate::row::{Row, Version};
 
 /// Versions of a row, each with the operation that wrote or saw it, in order.
 type Versions = HashMap<Row, Vec<(Version, usize)>>;
@@ -35,7 +37,7 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
             if !operation.is_marked_stale()
                 && let Some((known, write)) = old_enough.and_then(|until| newest(written, until))
             {
-                let age = (operation.start - history.operations[write].end).as_secs_f64();
+                let age = operation.start.saturating_sub(history.operations[write].end).as_secs_f64();
                 let what = format!("{row} shows s{version}, s{known} was {age:.1} s old");
                 verdict.add(Promise::FreshEnough, what, [write, index]);
             }

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{History, Promise, Verdict};
-use crate::operation::{Outcome, Row, Version};
+use super::{Promise, Verdict};
+use crate::history::History;
+use crate::operation::Outcome;
+use crate::row::{Row, Version};
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
     let mut left: HashMap<Row, Version> = HashMap::new();

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::{History, Promise, check};
+use super::{Promise, check};
 use crate::Position;
 use crate::fault::{Fault, Happened};
+use crate::history::History;
 use crate::observer::Sample;
-use crate::operation::{Action, Operation, Outcome, Row, Version};
+use crate::operation::{Action, Operation, Outcome};
+use crate::row::{Row, Version};
 use crate::timelines::{Promotion, Timelines};
 
 /// A row of visitor 1.

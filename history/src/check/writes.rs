@@ -1,7 +1,8 @@
 //! A server that everybody had time to know as an old primary gets no write.
 
 use super::circumstances::Circumstances;
-use super::{History, MARGIN, Promise, Verdict};
+use super::{MARGIN, Promise, Verdict};
+use crate::history::History;
 use crate::operation::Outcome;
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
@@ -21,7 +22,7 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
                 && !is_alone
         });
         if let Some(promotion) = known {
-            let late = (write.start - promotion.done).as_secs_f64();
+            let late = write.start.saturating_sub(promotion.done).as_secs_f64();
             let what = format!(
                 "timeline {} took it {late:.1} s after {} had begun timeline {}",
                 position.timeline, promotion.region, promotion.timeline
@@ -47,7 +48,7 @@ mod tests {
         story.write(1, 9.5, 2, Some(at(1, 200)));
         story.assert_breaks(Promise::NoOldPrimary, "timeline 1 took it 6.4 s after ord had begun timeline 2");
         // Who cannot see the new one cannot know.
-        story.fault(Fault::Cut("ams".to_owned(), "ord".to_owned()), 2.0, 9.0);
+        story.fault(Fault::Cut("nrt".to_owned(), "ord".to_owned()), 2.0, 9.0);
         story.assert_good();
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::check::{History, MARGIN};
+use crate::check::MARGIN;
 use crate::fault::Happened;
+use crate::history::History;
 use crate::operation::{Operation, Outcome};
 
 /// How many of some operations succeeded.
@@ -56,7 +57,7 @@ impl Recovery {
             let of_region = || history.operations.iter().filter(here);
             let failed = of_region().rfind(|it| felt.contains(&it.start) && !is_good(it))?;
             let end = of_region().filter(is_good).filter(|it| it.start > failed.start).map(|it| it.end).min()?;
-            Some(end - fault.from)
+            Some(end.saturating_sub(fault.from))
         });
         self.0.push(recovered.flatten().max().unwrap_or_default());
     }
