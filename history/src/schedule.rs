@@ -56,7 +56,7 @@ impl Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, Step { calm, faults }) in self.steps.iter().enumerate() {
-            write!(f, "{:>3}. {:4.1} s of calm", number + 1, calm.as_secs_f64())?;
+            write!(f, "{:<4}{:.1} s of calm", format!("{}.", number + 1), calm.as_secs_f64())?;
             for Planned { after, lasts, fault } in faults {
                 let then = if after.is_zero() { "then".to_owned() } else { format!("{:.1} s later", after.as_secs_f64()) };
                 write!(f, "; {then} {fault}, for {:.1} s", lasts.as_secs_f64())?;
@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn a_seed_has_one_schedule() {
         expect![[r#"
-              1.  2.0 s of calm; then kill the primary and promote ams, for 2.6 s; 1.2 s later restart the instance in ord, for 2.5 s
-              2.  1.1 s of calm; then freeze nrt, for 4.4 s
-              3.  1.6 s of calm; then promote ord, the old primary left running, for 2.5 s; 0.3 s later slow syd–nrt to 100ms, for 2.2 s
-              4.  1.5 s of calm; then restart the instance in ord, for 2.4 s; 1.0 s later cut ams–nrt, for 3.0 s
-              5.  2.1 s of calm; then promote syd, the old primary stopped first, for 5.0 s; 0.8 s later restart the instance in ams, for 1.0 s
-              6.  1.9 s of calm; then cut syd–ams, for 2.4 s
-              7.  1.5 s of calm; then pause ord, for 5.8 s; 1.5 s later lag nrt by 1.9s, for 2.5 s
-              8.  2.4 s of calm; then slow syd–ams to 100ms, for 4.6 s
-              9.  1.3 s of calm; then kill ord, for 2.3 s; 1.2 s later pause ams, for 2.6 s
-             10.  1.8 s of calm; then lag ams by 600ms, for 2.7 s; 0.6 s later slow ord–syd to 100ms, for 1.2 s
+            1.  2.0 s of calm; then kill the primary and promote ams, for 2.6 s; 1.2 s later restart the instance in ord, for 2.5 s
+            2.  1.1 s of calm; then freeze nrt, for 4.4 s
+            3.  1.6 s of calm; then promote ord, the old primary left running, for 2.5 s; 0.3 s later slow syd–nrt to 100ms, for 2.2 s
+            4.  1.5 s of calm; then restart the instance in ord, for 2.4 s; 1.0 s later cut ams–nrt, for 3.0 s
+            5.  2.1 s of calm; then promote syd, the old primary stopped first, for 5.0 s; 0.8 s later restart the instance in ams, for 1.0 s
+            6.  1.9 s of calm; then cut syd–ams, for 2.4 s
+            7.  1.5 s of calm; then pause ord, for 5.8 s; 1.5 s later lag nrt by 1.9s, for 2.5 s
+            8.  2.4 s of calm; then slow syd–ams to 100ms, for 4.6 s
+            9.  1.3 s of calm; then kill ord, for 2.3 s; 1.2 s later pause ams, for 2.6 s
+            10. 1.8 s of calm; then lag ams by 600ms, for 2.7 s; 0.6 s later slow ord–syd to 100ms, for 1.2 s
         "#]].assert_eq(&Schedule::random(1, 10, &REGIONS).to_string());
     }
 
