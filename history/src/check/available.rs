@@ -1,5 +1,6 @@
 //! No read fails while a server that is fresh enough can be reached: one of which that is certain, from well before the read to its
-//! end. And none is marked as stale while the primary can be reached. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen.
+//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen. And no read is marked as
+//! stale while the primary can be reached.
 
 use super::circumstances::Circumstances;
 use super::{MARGIN, Promise, Verdict};
