@@ -78,22 +78,22 @@ impl Visitor {
     pub async fn visit(mut self) -> Vec<Operation> {
         let only_reads = self.id.is_multiple_of(5);
         while !*self.site.end.borrow() {
-            let whim = if only_reads { self.rng.u8(60..100) } else { self.rng.u8(..100) };
+            let whim = if only_reads { self.rng.u16(600..1000) } else { self.rng.u16(..1000) };
             match whim {
-                0..60 if self.rows.len() < ROWS => self.create().await,
-                0..30 => self.update().await,
-                30..60 => {
+                0..600 if self.rows.len() < ROWS => self.create().await,
+                0..300 => self.update().await,
+                300..600 => {
                     let at = self.rng.usize(..self.rows.len());
                     let (row, id, _) = self.rows[at];
                     self.read(row, id).await;
                 }
-                60..84 => {
+                600..850 => {
                     let chosen = self.rng.choice(&*self.site.known()).copied();
                     if let Some((id, row)) = chosen {
                         self.read(row, id).await;
                     }
                 }
-                84..98 => self.list().await,
+                850..995 => self.list().await,
                 _ => self.place = self.rng.choice(&self.site.regions).cloned().unwrap_or_default(),
             }
             sleep(Duration::from_millis(self.rng.u64(THINKING))).await;
