@@ -101,24 +101,24 @@ impl Replica<'_> {
                 Ok(shown) => Ok(served(member, self.reason, shown, None)),
                 Err(_) => Err(Error::NotFresh { region: member.info().code }),
             },
-            Way::Through { cluster, order } => {
-                let limit = self.way.first().reading.timeouts().answer();
-                let mut walk = Walk::new(self, cluster, order);
-                let first = walk.here;
-                match timeout_at(Instant::now() + limit, walk.go(attempt)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Err(Error::Timeout { region: cluster.at(first).info().code, waited: limit }),
-                }
-            }
+            Way::Through { cluster, order } => Walk::new(self, cluster, order).go(attempt).await,
         }
     }
 }
 
 fn served<A>(member: &Member, reason: Reason, shown: Shown<A>, limit: Option<Duration>) -> Served<A> {
     let Shown { answer, state, position } = shown;
-    let lag = state.as_of.filter(|_| state.role == Role::Replica).map(|as_of| as_of.elapsed());
-    let stale = limit.and_then(|limit| lag.filter(|lag| *lag > limit));
-    Served { value: answer, by: ServedBy { region: member.info().code, role: state.role, reason, stale }, position }
+    let is_replica = state.role == Role::Replica;
+    // Where nobody can tell, at least so much.
+    let stale = limit.and_then(|limit| match state.as_of {
+        Some(as_of) => Some(as_of.elapsed()).filter(|lag| *lag > limit),
+        None => Some(limit),
+    });
+    Served {
+        value: answer,
+        by: ServedBy { region: member.info().code, role: state.role, reason, stale: stale.filter(|_| is_replica) },
+        position,
+    }
 }
 
 /// One read on its way.
@@ -142,20 +142,34 @@ impl<'a> Walk<'a> {
             Some(first) if !read.need.primary => *first,
             _ => cluster.leader_index(),
         };
+        let reason = if read.need.primary { Reason::Primary } else { read.reason };
         // Nothing is allocated as long as all is well.
-        Self { read, cluster, order, here, reason: read.reason, passed: Vec::new(), lagging: Vec::new(), failure: None }
+        Self { read, cluster, order, here, reason, passed: Vec::new(), lagging: Vec::new(), failure: None }
     }
 
     async fn go<A: Attempt>(&mut self, attempt: &A) -> Result<Served<A::Answer>, Error> {
         let (cluster, first) = (self.cluster, self.here);
+        let limit = cluster.at(first).reading.timeouts().answer();
+        let deadline = Instant::now() + limit;
         loop {
             let member = cluster.at(self.here);
             cluster.watch(self.here);
             let mut wants_the_primary = false;
-            if member.health.is_up() {
-                let asked = match self.read.hedged && self.here == first {
-                    true => self.hedge(attempt).await,
-                    false => self.ask(attempt, self.here).await.map(|verdict| (self.here, verdict)),
+            let lag = self.read.need.at_most.and_then(|limit| member.health.lags_more_than(limit));
+            if !member.health.is_up() {
+                // The monitor looks again, and not every visitor.
+            } else if lag.is_some() {
+                self.lagging.push(self.here);
+            } else {
+                let asked = if self.here != first {
+                    // The first has its own limit, which is the same.
+                    let verdict = timeout_at(deadline, self.ask(attempt, self.here)).await;
+                    let late = |_| Err(Error::Timeout { region: member.info().code, waited: limit });
+                    verdict.unwrap_or_else(late).map(|verdict| (self.here, verdict))
+                } else if self.read.hedged {
+                    self.hedge(attempt).await
+                } else {
+                    self.ask(attempt, self.here).await.map(|verdict| (self.here, verdict))
                 };
                 match asked {
                     Ok((who, Ok(shown))) => {
@@ -271,7 +285,7 @@ impl<'a> Walk<'a> {
                 return Ok(served(member, reason, shown, self.read.need.at_most));
             }
         }
-        let nobody = || Error::Unreachable { region: self.cluster.at(self.here).info().code, reason: "it is down".to_owned() };
-        Err(self.failure.take().unwrap_or_else(nobody))
+        let region = self.cluster.at(self.here).info().code;
+        Err(self.failure.take().unwrap_or(Error::NotFresh { region }))
     }
 }

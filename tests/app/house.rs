@@ -87,6 +87,19 @@ fn benches() {
     check("archipelago-benches", DependencyKind::Build, &expect!["archipelago-regions"]);
 }
 
+/// The app and the lab, as a visitor and an operator have them.
+#[test]
+fn history() {
+    check(
+        "archipelago-history",
+        DependencyKind::Normal,
+        &expect![
+            "archipelago archipelago-app archipelago-lab clap fastrand futures-util reqwest rustls serde serde_json tokio tokio-postgres tracing-subscriber uuid"
+        ],
+    );
+    check("archipelago-history", DependencyKind::Build, &expect![""]);
+}
+
 #[test]
 fn nothing_needs_libpq() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();

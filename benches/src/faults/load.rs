@@ -14,6 +14,9 @@ use crate::Failed;
 /// More than any request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// After which the client closes a connection that it does not use.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// Requests per second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
@@ -64,7 +67,8 @@ impl Load {
     pub fn start(url: &str, rates: Rates, users: u32) -> Result<Self, Failed> {
         // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).build()?;
+        // The app closes a connection that was silent for five seconds, and who just then asks on it gets no answer.
+        let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).pool_idle_timeout(IDLE).build()?;
         let (to, coming) = unbounded_channel();
         let visitor = Visitor { client, url: url.to_owned(), to };
         let (reader, mut id) = (visitor.clone(), 0);
@@ -155,7 +159,7 @@ impl Visitor {
         };
         let trouble = match status {
             Ok(status) => (status != wanted).then(|| status.to_string()),
-            Err(error) => Some(if error.is_timeout() { format!("no answer within {PATIENCE:?}") } else { error.to_string() }),
+            Err(error) => Some(last_cause(&error)),
         };
         let served = headers.as_ref().and_then(|headers| headers.get("x-served-by")?.to_str().ok()?.split(';').next());
         let region = served.map(str::to_owned);
@@ -164,4 +168,10 @@ impl Visitor {
         let _ = self.to.send(Answer { kind, due, end: Instant::now(), region, trouble });
         headers
     }
+}
+
+/// What the client says of its own accord is only that it could not send.
+fn last_cause(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.last().map_or_else(|| error.to_string(), ToString::to_string)
 }

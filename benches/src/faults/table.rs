@@ -12,6 +12,9 @@ use super::figures::Figures;
 use super::load::Answer;
 use crate::contenders::replica_region;
 
+/// What a visitor notices, wherever they are.
+const LONG: Duration = Duration::from_secs(1);
+
 /// What is about to be measured.
 #[must_use]
 pub fn heading(options: &Options) -> String {
@@ -88,13 +91,16 @@ pub fn json(rows: &[(Fault, Figures)]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&rows.iter().map(object).collect::<Vec<Value>>())? + "\n")
 }
 
-/// What went wrong, and how often: `3 × Read: 503 Service Unavailable`.
+/// What went wrong or took long, and how often: `3 × Read: 503 Service Unavailable`.
 #[must_use]
 pub fn troubles(answers: &[Answer]) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for answer in answers {
         if let Some(trouble) = &answer.trouble {
             *counts.entry(format!("{:?}: {trouble}", answer.kind)).or_default() += 1;
+        }
+        if answer.end - answer.due > LONG {
+            *counts.entry(format!("{:?}: took longer than {LONG:?}", answer.kind)).or_default() += 1;
         }
     }
     counts.into_iter().map(|(trouble, count)| format!("{count} × {trouble}")).collect()

@@ -149,7 +149,10 @@ impl<R: RepoSet> Reader<R> {
         let by = outcome.as_ref().ok().map(|served| served.by);
         self.trace.count(by, start);
         let Served { value, position, .. } = outcome?;
-        self.trace.has_seen(position);
+        // Where anything would do it may be older than what the visitor has seen before.
+        if self.freshness != Some(Freshness::Any) {
+            self.trace.has_seen(position);
+        }
         Ok(value)
     }
 

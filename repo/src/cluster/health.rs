@@ -1,7 +1,7 @@
 //! How a region's database is: what the monitor and the queries have found, to be read without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -41,6 +41,9 @@ pub(crate) struct HealthRecord {
     down: watch::Sender<bool>,
     watched: AtomicBool,
     wake: Notify,
+    /// When it has last answered anybody, in milliseconds since `begun`.
+    heard: AtomicU64,
+    begun: Instant,
     look: ArcSwapOption<Look>,
     failure: ArcSwapOption<Failure>,
     /// Which server has been asked last, by its start, and the timeline that it was on for certain.
@@ -50,6 +53,8 @@ pub(crate) struct HealthRecord {
 
 struct Look {
     state: State,
+    /// A replica's, then.
+    lag: Option<Duration>,
     round_trip: Duration,
 }
 
@@ -67,6 +72,8 @@ impl HealthRecord {
             down: watch::Sender::new(false),
             watched: AtomicBool::new(false),
             wake: Notify::new(),
+            heard: AtomicU64::new(0),
+            begun: Instant::now(),
             look: ArcSwapOption::empty(),
             failure: ArcSwapOption::empty(),
             started: AtomicI64::new(0),
@@ -108,7 +115,8 @@ impl HealthRecord {
 
     /// It has answered the monitor.
     pub(super) fn answered(&self, state: State, round_trip: Duration) {
-        self.look.store(Some(Arc::new(Look { state, round_trip })));
+        let lag = state.as_of.filter(|_| state.role == Role::Replica).map(|as_of| as_of.elapsed());
+        self.look.store(Some(Arc::new(Look { state, lag, round_trip })));
         self.failure.store(None);
         self.up.store(true, Ordering::Relaxed);
         self.down.send_replace(false);
@@ -152,8 +160,23 @@ impl HealthRecord {
 
     /// How a server stands that said this, and that stood as `before` when it was last asked on the same connection.
     pub(crate) fn settle(&self, server: Server, said: Said, before: Option<State>) -> State {
+        self.heard.store(self.milliseconds(said.asked), Ordering::Relaxed);
         let timeline = self.timeline_of(server, said);
         self.lineage.settle(said, timeline, before)
+    }
+
+    /// Whether it has answered a question that was asked then, or later.
+    pub(super) fn was_heard_since(&self, then: Instant) -> bool {
+        self.heard.load(Ordering::Relaxed) >= self.milliseconds(then)
+    }
+
+    fn milliseconds(&self, then: Instant) -> u64 {
+        u64::try_from(then.saturating_duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How far it was behind when the monitor last looked, if it was further than `limit`.
+    pub(crate) fn lags_more_than(&self, limit: Duration) -> Option<Duration> {
+        self.look.load().as_ref().and_then(|look| look.lag).filter(|lag| *lag > limit)
     }
 
     /// A server never goes back to an older timeline while it runs, whatever it can say of itself at the moment.

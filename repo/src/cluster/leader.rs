@@ -13,6 +13,9 @@ use super::monitor::Pauses;
 use super::{Inner, Member};
 use crate::state::{Said, Server};
 
+/// Between two rounds while nobody leads, at the most: as long nobody can write.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// For one member to say what it is, its connection included.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -66,7 +69,7 @@ impl Leader {
 pub(super) async fn follow(inner: Arc<Inner>) {
     let leader = &inner.leader;
     loop {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::up_to(LONGEST_PAUSE);
         loop {
             inner.watch(inner.leader());
             ask_all(&inner).await;
@@ -121,6 +124,7 @@ fn choose(inner: &Inner, writable: &[(u32, usize, Server)]) {
         if *index != leads {
             let region = inner.leader().info().code;
             tracing::warn!(region, timeline, "this region's database is the primary now: writes go there");
+            inner.leader.rounds.send_modify(|rounds| *rounds += 1);
         }
         inner.watch(inner.leader());
     }

@@ -19,20 +19,23 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// For an answer, beside the round trips that the line may take: a server that is silent for longer is down.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Between the attempts to reach a server that is down: at first, and at most. Each is twice as long as the one before.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Between the attempts to reach a server that is down, at the most. Each pause is twice as long as the one before.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pauses that grow.
-pub(super) struct Pauses(Duration);
+pub(super) struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Pauses {
-    pub(super) fn new() -> Self {
-        Self(PAUSES.0)
+    pub(super) fn up_to(longest: Duration) -> Self {
+        Self { next: Duration::from_millis(250), longest }
     }
 
     pub(super) fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSES.1);
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
         pause
     }
 }
@@ -57,11 +60,21 @@ pub(super) fn start(
 }
 
 async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
-    let mut pauses = Pauses::new();
+    let mut pauses = Pauses::up_to(LONGEST_PAUSE);
     loop {
-        let error = look_while_it_answers(&inner, &member, &mut pauses).await;
-        if member.health.is_up() {
-            tracing::warn!(region = member.info().code, %error, "reads go elsewhere until this database answers again");
+        let connector = member.reading.monitor();
+        let error = match connector.open().await {
+            Ok(connection) => match look_while_it_answers(&inner, &member, &connection).await {
+                Ended::Renew => {
+                    pauses = Pauses::up_to(LONGEST_PAUSE);
+                    continue;
+                }
+                Ended::Down(error) => error,
+            },
+            Err(error) => error,
+        };
+        if member.health.is_up() || member.health.now().why_down.is_none_or(|known| known != error.to_string()) {
+            tracing::warn!(region = member.info().code, %error, "reads go elsewhere until this database can serve again");
         }
         member.health.failed(error.to_string());
         inner.leader.look_again_if(member.info().code == inner.leader().info().code);
@@ -70,12 +83,15 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
     }
 }
 
-/// Returns why it does not answer any more.
-async fn look_while_it_answers(inner: &Inner, member: &Member, pauses: &mut Pauses) -> ConnectError {
-    let connection = match member.reading.monitor().open().await {
-        Ok(connection) => connection,
-        Err(error) => return error,
-    };
+/// Why the monitor looks no more on a connection.
+enum Ended {
+    /// It has lived long enough, or broke: a new one will tell.
+    Renew,
+    /// The server cannot serve.
+    Down(ConnectError),
+}
+
+async fn look_while_it_answers(inner: &Inner, member: &Member, connection: &Connection) -> Ended {
     if !connection.tells_timelines() {
         tracing::warn!(
             region = member.info().code,
@@ -83,20 +99,33 @@ async fn look_while_it_answers(inner: &Inner, member: &Member, pauses: &mut Paus
              for some minutes; run GRANT pg_read_all_stats TO the role"
         );
     }
-    let mut line = connection.round_trip;
-    loop {
-        let asked = Instant::now();
-        match timeout(SILENCE + 2 * line, look(inner, member, &connection)).await {
+    let (opened, mut line) = (Instant::now(), connection.round_trip);
+    let mut looked = false;
+    while opened.elapsed() < member.reading.timeouts().lifetime {
+        let (asked, limit) = (Instant::now(), SILENCE + 2 * line);
+        match timeout(limit, look(inner, member, connection)).await {
             Ok(Ok(())) => line = asked.elapsed(),
-            Ok(Err(error)) => return error,
-            Err(_) => return ConnectError::silent(SILENCE + 2 * line),
+            Ok(Err(Failed::Broken(_))) if looked => return Ended::Renew,
+            Ok(Err(Failed::Broken(error) | Failed::Unfit(error))) => return Ended::Down(error),
+            // Others are answered, so it is this connection only.
+            Err(_) if member.health.was_heard_since(asked) => return Ended::Renew,
+            Err(_) => return Ended::Down(ConnectError::silent(limit)),
         }
-        *pauses = Pauses::new();
+        looked = true;
         let _ = timeout(INTERVAL, member.health.suspected()).await;
     }
+    Ended::Renew
 }
 
-async fn look(inner: &Inner, member: &Member, connection: &Connection) -> Result<(), ConnectError> {
+/// Why a look shows no server that can serve.
+enum Failed {
+    /// The connection broke.
+    Broken(ConnectError),
+    /// It answered.
+    Unfit(ConnectError),
+}
+
+async fn look(inner: &Inner, member: &Member, connection: &Connection) -> Result<(), Failed> {
     let is_leader = member.info().code == inner.leader().info().code;
     if is_leader && inner.beats() {
         // A commit of nothing: it gives the replicas a time to show.
@@ -105,7 +134,12 @@ async fn look(inner: &Inner, member: &Member, connection: &Connection) -> Result
         }
     }
     let asked = Instant::now();
-    let state = connection.ask_state().await.map_err(|error| ConnectError::new(&error))?;
+    let state = connection.ask_state().await.map_err(|error| Failed::Broken(ConnectError::new(&error)))?;
+    if connection.is_of_the_past() {
+        let why =
+            "it was replaced as the primary by a promotion, and goes on by itself: stop it, and make it a replica of the new one";
+        return Err(Failed::Unfit(ConnectError::new(&why)));
+    }
     member.health.answered(state, asked.elapsed());
     if is_leader {
         match state.role {

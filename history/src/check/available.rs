@@ -1,0 +1,111 @@
+//! No read fails while a server that is fresh enough can be reached: one of which that is certain, from well before the read to its
+//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen.
+
+use super::circumstances::Circumstances;
+use super::{MARGIN, Promise, Verdict};
+use crate::Position;
+use crate::history::History;
+use crate::operation::{Operation, Outcome};
+
+pub(super) fn check(history: &History, verdict: &mut Verdict) {
+    for (index, operation) in history.operations.iter().enumerate() {
+        if operation.action.is_write() || operation.outcome == Outcome::Done {
+            continue;
+        }
+        if let Some(region) = who_could_serve(history, operation) {
+            let what = match operation.status {
+                Some(status) => format!("{status}, while {region} could be reached and was fresh enough"),
+                None => format!("no answer, while {region} could be reached and was fresh enough"),
+            };
+            verdict.add(Promise::Available, what, [index]);
+        }
+    }
+}
+
+fn who_could_serve<'a>(history: &'a History, read: &Operation) -> Option<&'a str> {
+    let circumstances = Circumstances::of(history, read.start.saturating_sub(MARGIN), read.end);
+    // Which instance it came to is certain only where all of them ran.
+    if circumstances.has_restart() {
+        return None;
+    }
+    let can_serve = |region: &str| circumstances.is_well(region) && circumstances.is_whole(&read.place, region);
+    let primary = circumstances.primary().filter(|region| can_serve(region));
+    let mut replicas = history.regions.iter().map(String::as_str).filter(|region| can_serve(region));
+    primary.or_else(|| replicas.find(|region| was_fresh_enough(history, read, region)))
+}
+
+/// Whether the server in `region` had replayed all that this visitor had seen before the read, and was well ever since.
+fn was_fresh_enough(history: &History, read: &Operation, region: &str) -> bool {
+    let mine = history.operations.iter().filter(|it| it.visitor == read.visitor && it.end <= read.start);
+    let seen: Vec<Position> = mine.filter_map(|it| it.position).collect();
+    // With a position that the log has left behind, a visitor is sent to the primary.
+    if seen.last().is_some_and(|last| history.timelines.lost(*last).is_some()) {
+        return false;
+    }
+    let includes_all = |shown: Position| {
+        let survived = seen.iter().filter(|position| history.timelines.lost(**position).is_none());
+        survived.into_iter().all(|position| history.timelines.includes(shown, *position))
+    };
+    let samples = history.samples.iter().filter(|sample| sample.at <= read.start && sample.region == region);
+    let mut included = samples.filter(|sample| includes_all(sample.position));
+    included.any(|sample| Circumstances::of(history, sample.at, read.end).is_well(region))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::check::Promise;
+    use crate::check::stories::{self, MINE, Story, at};
+    use crate::fault::Fault;
+    use crate::operation::{Action, Outcome};
+
+    fn failed(story: &mut Story, seconds: f64) {
+        story.add(stories::operation(1, seconds, Action::Read(MINE), Outcome::Refused));
+    }
+
+    #[test]
+    fn a_read_fails_although_all_is_well() {
+        let mut story = Story::new();
+        failed(&mut story, 9.0);
+        story.assert_breaks(Promise::Available, "503, while nrt could be reached and was fresh enough");
+    }
+
+    #[test]
+    fn nobody_could_serve_it() {
+        let mut story = Story::new();
+        for region in ["nrt", "ord"] {
+            story.fault(Fault::Kill(region.to_owned()), 8.0, 9.0);
+        }
+        failed(&mut story, 9.0);
+        story.assert_good();
+        // Long after that there is no excuse.
+        failed(&mut story, 15.0);
+        story.assert_breaks(Promise::Available, "503, while nrt could be reached and was fresh enough");
+    }
+
+    #[test]
+    fn a_replica_has_replayed_what_this_visitor_saw() {
+        let mut story = Story::new();
+        story.fault(Fault::Kill("nrt".to_owned()), 8.0, 20.0);
+        story.write(1, 1.0, 1, Some(at(1, 100)));
+        story.left(MINE, 1);
+        failed(&mut story, 9.0);
+        story.sample(2.0, "ord", at(1, 90));
+        story.assert_good();
+        story.sample(8.5, "ord", at(1, 100));
+        story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
+        // Cut off, it could not be reached.
+        story.fault(Fault::Cut("ord".to_owned(), "ams".to_owned()), 8.0, 20.0);
+        story.assert_good();
+    }
+
+    #[test]
+    fn while_an_instance_restarts_nothing_is_certain() {
+        let mut story = Story::new();
+        story.fault(Fault::Restart("ord".to_owned()), 8.0, 9.0);
+        story.fault(Fault::Lag("ord".to_owned(), Duration::from_secs(1)), 8.0, 9.0);
+        failed(&mut story, 9.0);
+        story.assert_good();
+    }
+}

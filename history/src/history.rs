@@ -1,0 +1,65 @@
+//! Everything that happened in a round: what a check goes by.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::check::Violation;
+use crate::fault::Happened;
+use crate::observer::Sample;
+use crate::operation::Operation;
+use crate::row::{Row, Version};
+use crate::timelines::Timelines;
+
+/// Everything that happened in a round.
+#[derive(Clone, Debug, Serialize)]
+pub struct History {
+    /// Of each visitor in order.
+    pub operations: Vec<Operation>,
+    /// In any order.
+    pub faults: Vec<Happened>,
+    /// What each server could have shown, in order.
+    pub samples: Vec<Sample>,
+    /// What survived.
+    pub timelines: Timelines,
+    /// The region of the primary at the beginning.
+    pub first_primary: String,
+    /// The regions that have a server.
+    pub regions: Vec<String>,
+    /// Every row as the last primary has it, after everything was healed.
+    pub left: Vec<(Row, Version)>,
+    /// How old a read may be that is not marked.
+    pub max_lag: Duration,
+}
+
+impl History {
+    /// A violation with the lines of its operations.
+    #[must_use]
+    pub fn explain(&self, violation: &Violation) -> String {
+        let shown = violation.operations.iter().filter_map(|index| self.operations.get(*index));
+        let what = format!("{}: {}", violation.promise, violation.what);
+        std::iter::once(what).chain(shown.map(|operation| format!("\n    {operation}"))).collect()
+    }
+
+    /// A write that was acknowledged at a position which a promotion threw away before this time.
+    pub(crate) fn is_lost(&self, write: &Operation, by: Duration) -> bool {
+        write.position.and_then(|position| self.timelines.lost(position)).is_some_and(|at| at <= by)
+    }
+}
+
+/// A line for each operation, and for each fault where it begins.
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut faults: Vec<_> = self.faults.iter().collect();
+        faults.sort_by_key(|fault| fault.from);
+        let mut faults = faults.into_iter().peekable();
+        for operation in &self.operations {
+            while let Some(fault) = faults.next_if(|fault| fault.from <= operation.start) {
+                writeln!(f, "{:8.3}–{:.3} s  {}", fault.from.as_secs_f64(), fault.until.as_secs_f64(), fault.fault)?;
+            }
+            writeln!(f, "{operation}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! What many rounds showed, in figures.
+
+mod figures;
+
+use std::collections::BTreeMap;
+
+use archipelago_app::plain_table::{plain_table, trimmed};
+use serde::Serialize;
+
+use crate::check::Promise;
+use crate::fault::Kind;
+use crate::operation::{Action, Outcome};
+use crate::round::Round;
+use figures::{Availability, Recovery, span};
+
+/// The sum of all rounds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// How many.
+    pub rounds: u32,
+    /// In seconds, all visits together from the first request to the last.
+    pub seconds: f64,
+    /// Requests by what they asked for.
+    pub operations: BTreeMap<&'static str, u32>,
+    /// Faults by their kind, with what visitors felt of them; `None` is the time without any.
+    pub faults: BTreeMap<Option<Kind>, Felt>,
+    /// Answers that said that they may be older than `max_lag`.
+    pub marked_stale: u32,
+    /// Acknowledged writes which had not reached the new primary at a promotion.
+    pub lost_at_promotions: usize,
+    /// Promises that were not kept.
+    pub violations: BTreeMap<Promise, u32>,
+    /// The seeds of rounds with violations.
+    pub failing_seeds: Vec<u64>,
+}
+
+/// What visitors felt of one kind of fault.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Felt {
+    /// How often it was.
+    pub times: u32,
+    /// Reads and writes while it lasted.
+    pub reads: Availability,
+    /// Without those that may have happened.
+    pub writes: Availability,
+    /// Until all regions read again.
+    pub reads_again: Recovery,
+    /// Until all regions wrote again.
+    pub writes_again: Recovery,
+}
+
+impl Report {
+    /// Adds a round.
+    pub fn add(&mut self, seed: u64, round: &Round) {
+        let history = &round.history;
+        self.rounds += 1;
+        self.seconds += history.operations.iter().map(|it| it.end).max().unwrap_or_default().as_secs_f64();
+        self.lost_at_promotions += round.verdict.lost_at_promotions.len();
+        for violation in &round.verdict.violations {
+            *self.violations.entry(violation.promise).or_default() += 1;
+        }
+        self.failing_seeds.extend((!round.verdict.violations.is_empty()).then_some(seed));
+        for operation in &history.operations {
+            *self.operations.entry(name(operation.action)).or_default() += 1;
+            self.marked_stale += u32::from(operation.is_marked_stale());
+            let mut kinds: Vec<_> = history
+                .faults
+                .iter()
+                .filter(|fault| fault.overlaps(operation.start, operation.end))
+                .map(|fault| Some(fault.fault.kind()))
+                .collect();
+            kinds.dedup();
+            if kinds.is_empty() {
+                kinds.push(None);
+            }
+            for kind in kinds {
+                let felt = self.faults.entry(kind).or_default();
+                let availability = if operation.action.is_write() { &mut felt.writes } else { &mut felt.reads };
+                availability.add(operation.outcome == Outcome::Done, operation.end.saturating_sub(operation.start));
+            }
+        }
+        for fault in &history.faults {
+            let felt = self.faults.entry(Some(fault.fault.kind())).or_default();
+            felt.times += 1;
+            felt.reads_again.add(history, fault, false);
+            felt.writes_again.add(history, fault, true);
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let operations = self.operations.values().sum::<u32>();
+        let by_kind: Vec<_> = self.operations.iter().map(|(name, number)| format!("{number} {name}")).collect();
+        let violations: Vec<_> = self.violations.iter().map(|(promise, number)| format!("{number} × {promise}")).collect();
+        let violations = if violations.is_empty() { "0".to_owned() } else { violations.join(", ") };
+        format!(
+            "{}\noperations          {operations}: {} ({} rounds, {:.0} s)\nmarked as stale     {}\n\
+             lost at promotions  {}: acknowledged, and not yet received by the new primary\nviolations          {violations}\n",
+            self.table(),
+            by_kind.join(", "),
+            self.rounds,
+            self.seconds,
+            self.marked_stale,
+            self.lost_at_promotions,
+        )
+    }
+
+    fn table(&self) -> String {
+        let header =
+            ["FAULT", "TIMES", "READS", "GOOD", "LONGEST", "AGAIN AFTER", "AT MOST", "WRITES", "GOOD", "AGAIN AFTER", "AT MOST"];
+        let mut table = plain_table(header, 1);
+        for (kind, felt) in &self.faults {
+            let times = kind.map_or(String::new(), |_| felt.times.to_string());
+            let reads = [felt.reads.of.to_string(), felt.reads.share(), span(felt.reads.longest)];
+            let writes = [felt.writes.of.to_string(), felt.writes.share()];
+            let row = [kind.map_or("none", Kind::name).to_owned(), times].into_iter().chain(reads);
+            table.add_row(row.chain(felt.reads_again.cells()).chain(writes).chain(felt.writes_again.cells()));
+        }
+        trimmed(&table)
+    }
+}
+
+fn name(action: Action) -> &'static str {
+    match action {
+        Action::Create(_) => "creates",
+        Action::Update(..) => "updates",
+        Action::Read(_) => "reads of one user",
+        Action::List => "lists",
+    }
+}

@@ -1,0 +1,101 @@
+//! Draws one step after the other.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::{Planned, Step};
+use crate::fault::{Fault, Kind, Old};
+
+/// The chance that a step has a second fault.
+const SECOND: f64 = 0.4;
+
+/// What the next step is drawn from.
+pub(super) struct Dice<'a> {
+    rng: Rng,
+    /// The kinds that have not come yet.
+    bag: Vec<Kind>,
+    regions: &'a [&'a str],
+    /// As the promotions so far have made it.
+    primary: &'a str,
+}
+
+impl<'a> Dice<'a> {
+    pub(super) fn new(seed: u64, regions: &'a [&'a str]) -> Self {
+        let primary = regions.first().copied().unwrap_or_default();
+        Self { rng: Rng::with_seed(seed), bag: Vec::new(), regions, primary }
+    }
+
+    pub(super) fn step(&mut self) -> Step {
+        if self.bag.is_empty() {
+            self.bag.extend(Kind::ALL);
+            self.rng.shuffle(&mut self.bag);
+        }
+        let kind = self.bag.pop().unwrap_or(Kind::Restart);
+        let before = self.primary;
+        let first = Planned { after: Duration::ZERO, lasts: self.millis(2000..6000), fault: self.fault(kind, &[]) };
+        let mut faults = vec![first];
+        if self.rng.f64() < SECOND {
+            // A promotion waits for servers, so nothing else may happen to one meanwhile.
+            let is_promotion = matches!(faults[0].fault, Fault::Promote { .. });
+            let kinds: &[Kind] = if is_promotion {
+                &[Kind::Restart, Kind::Slow]
+            } else {
+                &[Kind::Cut, Kind::Slow, Kind::Kill, Kind::Freeze, Kind::Pause, Kind::Lag, Kind::Restart]
+            };
+            let kind = *self.rng.choice(kinds).unwrap_or(&Kind::Restart);
+            let busy = places(&faults[0].fault, before);
+            faults.push(Planned {
+                after: self.millis(300..2000),
+                lasts: self.millis(1000..4000),
+                fault: self.fault(kind, &busy),
+            });
+        }
+        Step { calm: self.millis(1000..2500), faults }
+    }
+
+    /// A fault of this kind in other regions than these.
+    fn fault(&mut self, kind: Kind, busy: &[String]) -> Fault {
+        let mut free: Vec<_> = self.regions.iter().copied().filter(|region| busy.iter().all(|it| it != region)).collect();
+        self.rng.shuffle(&mut free);
+        let replica = free.iter().copied().find(|region| *region != self.primary).unwrap_or(self.primary).to_owned();
+        // Every third that may hit any server hits the primary.
+        if let Some(at) = free.iter().position(|region| *region == self.primary).filter(|_| self.rng.u8(..3) == 0) {
+            free.swap(0, at);
+        }
+        let mut any = free.into_iter().map(str::to_owned);
+        let one = any.next().unwrap_or_default();
+        let mut promote = |old| {
+            self.primary = self.regions.iter().copied().find(|region| *region == replica).unwrap_or(self.primary);
+            Fault::Promote { region: replica.clone(), old }
+        };
+        match kind {
+            Kind::SwitchOver => promote(Old::Stopped),
+            Kind::FailOver => promote(Old::Crashed),
+            Kind::SplitBrain => promote(Old::Running),
+            Kind::Kill => Fault::Kill(one),
+            Kind::Freeze => Fault::Freeze(one),
+            Kind::Restart => Fault::Restart(one),
+            Kind::Pause => Fault::Pause(replica),
+            Kind::Lag => Fault::Lag(replica, self.millis(300..4000)),
+            Kind::Cut => Fault::Cut(one, any.next().unwrap_or_default()),
+            Kind::Slow => Fault::Slow(one, any.next().unwrap_or_default(), self.millis(100..300)),
+        }
+    }
+
+    /// In tenths of a second, for people to read.
+    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(self.rng.u64(range) / 100 * 100)
+    }
+}
+
+/// The regions that a fault touches, the primary being this one.
+fn places(fault: &Fault, primary: &str) -> Vec<String> {
+    match fault {
+        Fault::Cut(a, b) | Fault::Slow(a, b, _) => vec![a.clone(), b.clone()],
+        Fault::Kill(region) | Fault::Freeze(region) | Fault::Pause(region) | Fault::Lag(region, _) | Fault::Restart(region) => {
+            vec![region.clone()]
+        }
+        Fault::Promote { region, .. } => vec![region.clone(), primary.to_owned()],
+    }
+}

@@ -1,0 +1,29 @@
+//! What all visitors of a round share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use crate::row::Row;
+
+/// What all visitors of a round share.
+#[derive(Debug)]
+pub struct Site {
+    /// The edge's.
+    pub url: String,
+    /// Where they may stand.
+    pub regions: Vec<String>,
+    /// When the round began.
+    pub began: Instant,
+    /// The users who are known to everybody, by their ids.
+    pub known: Mutex<Vec<(i64, Row)>>,
+    /// True when it is time to go.
+    pub end: watch::Receiver<bool>,
+}
+
+impl Site {
+    pub(super) fn known(&self) -> MutexGuard<'_, Vec<(i64, Row)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
