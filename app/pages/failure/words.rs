@@ -87,8 +87,8 @@ fn unread(error: &Error) -> Said {
             "Try again in a few seconds.",
         ),
         Error::NotFresh { .. } => (
-            "No database is up to date",
-            "Those that can be reached do not have yet what you wrote or saw before, or are too far behind.",
+            "No database can serve this",
+            "None can be reached that is up to date, and has what you wrote or saw before.",
             "Nothing was lost. Try again in a few seconds.",
         ),
         Error::Busy { .. } => {
