@@ -161,6 +161,8 @@ async fn a_primary_that_was_replaced_and_runs_on_gets_no_write() {
         assert_eq!((page.status, page.served_by()), (StatusCode::SEE_OTHER, found.clone()));
     }
     assert_eq!(count().await, before);
+    let replaced = until_region(&site, primary(), |region| region["up"] == false).await;
+    assert_eq!(replaced["why_down"], "another one was promoted in its place");
 }
 
 #[tokio::test(flavor = "multi_thread")]
