@@ -40,6 +40,8 @@ pub enum Promise {
     NeverBackwards,
     /// No read is older than `max_lag` and says nothing of it.
     FreshEnough,
+    /// No read is marked as stale while the primary can be reached.
+    FreshIfPossible,
     /// A read does not fail while a server that is fresh enough can be reached.
     Available,
 }
@@ -91,6 +93,7 @@ impl fmt::Display for Promise {
             Self::OwnWrites => "own write not seen",
             Self::NeverBackwards => "read went backwards",
             Self::FreshEnough => "stale read",
+            Self::FreshIfPossible => "stale without need",
             Self::Available => "failed read",
         })
     }

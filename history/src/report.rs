@@ -39,9 +39,9 @@ pub struct Report {
 pub struct Felt {
     /// How often it was.
     pub times: u32,
-    /// Reads and writes while it lasted.
+    /// Reads while it lasted.
     pub reads: Availability,
-    /// Without those that may have happened.
+    /// Writes while it lasted; a good one was acknowledged.
     pub writes: Availability,
     /// Until all regions read again.
     pub reads_again: Recovery,

@@ -1,5 +1,6 @@
 //! No read fails while a server that is fresh enough can be reached: one of which that is certain, from well before the read to its
-//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen.
+//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen. And no read is marked as
+//! stale while the primary can be reached.
 
 use super::circumstances::Circumstances;
 use super::{MARGIN, Promise, Verdict};
@@ -8,30 +9,30 @@ use crate::history::History;
 use crate::operation::{Operation, Outcome};
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
-    for (index, operation) in history.operations.iter().enumerate() {
-        if operation.action.is_write() || operation.outcome == Outcome::Done {
+    for (index, read) in history.operations.iter().enumerate().filter(|(_, it)| !it.action.is_write()) {
+        let around = Circumstances::of(history, read.start.saturating_sub(MARGIN), read.end);
+        // Which instance it came to is certain only where all of them ran.
+        if around.has_restart() {
             continue;
         }
-        if let Some(region) = who_could_serve(history, operation) {
-            let what = match operation.status {
-                Some(status) => format!("{status}, while {region} could be reached and was fresh enough"),
-                None => format!("no answer, while {region} could be reached and was fresh enough"),
-            };
-            verdict.add(Promise::Available, what, [index]);
+        let can_serve = |region: &str| around.is_well(region) && around.is_whole(&read.place, region);
+        let primary = around.primary().filter(|region| can_serve(region));
+        let replicas = || history.regions.iter().map(String::as_str).filter(|region| can_serve(region));
+        let fresh_enough = || primary.or_else(|| replicas().find(|region| was_fresh_enough(history, read, region)));
+        match (read.outcome, primary) {
+            (Outcome::Done, Some(primary)) if read.is_marked_stale() => {
+                verdict.add(Promise::FreshIfPossible, format!("marked as stale, while {primary} could be reached"), [index]);
+            }
+            (Outcome::Done, _) => {}
+            (Outcome::Refused | Outcome::Uncertain, _) => {
+                let answer = read.status.map_or("no answer".to_owned(), |status| status.to_string());
+                let what = |region| format!("{answer}, while {region} could be reached and was fresh enough");
+                if let Some(region) = fresh_enough() {
+                    verdict.add(Promise::Available, what(region), [index]);
+                }
+            }
         }
     }
-}
-
-fn who_could_serve<'a>(history: &'a History, read: &Operation) -> Option<&'a str> {
-    let circumstances = Circumstances::of(history, read.start.saturating_sub(MARGIN), read.end);
-    // Which instance it came to is certain only where all of them ran.
-    if circumstances.has_restart() {
-        return None;
-    }
-    let can_serve = |region: &str| circumstances.is_well(region) && circumstances.is_whole(&read.place, region);
-    let primary = circumstances.primary().filter(|region| can_serve(region));
-    let mut replicas = history.regions.iter().map(String::as_str).filter(|region| can_serve(region));
-    primary.or_else(|| replicas.find(|region| was_fresh_enough(history, read, region)))
 }
 
 /// Whether the server in `region` had replayed all that this visitor had seen before the read, and was well ever since.
@@ -97,6 +98,15 @@ mod tests {
         story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
         // Cut off, it could not be reached.
         story.fault(Fault::Cut("ord".to_owned(), "ams".to_owned()), 8.0, 20.0);
+        story.assert_good();
+    }
+
+    #[test]
+    fn a_read_is_stale_although_the_primary_is_there() {
+        let mut story = Story::new();
+        story.read_by(1, 20.0, 0, "ord; role=replica; reason=local; stale=7s");
+        story.assert_breaks(Promise::FreshIfPossible, "marked as stale, while nrt could be reached");
+        story.fault(Fault::Cut("nrt".to_owned(), "ams".to_owned()), 1.0, 19.0);
         story.assert_good();
     }
 

@@ -62,6 +62,7 @@ fn acknowledged(history: &History) -> Versions {
 mod tests {
     use crate::check::Promise;
     use crate::check::stories::{MINE, Story, at, promotion};
+    use crate::fault::Fault;
 
     #[test]
     fn own_writes_are_seen() {
@@ -114,6 +115,7 @@ mod tests {
         story.left(MINE, 2);
         story.read(2, 5.9, 1, None);
         story.assert_good();
+        story.fault(Fault::Kill("nrt".to_owned()), 6.0, 9.0);
         story.read_by(3, 9.0, 1, "ord; role=replica; reason=local; stale=7s");
         story.assert_good();
         story.read(4, 9.0, 1, None);

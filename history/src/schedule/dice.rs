@@ -33,8 +33,16 @@ impl<'a> Dice<'a> {
         }
         let kind = self.bag.pop().unwrap_or(Kind::Restart);
         let before = self.primary;
-        let first = Planned { after: Duration::ZERO, lasts: self.millis(2000..6000), fault: self.fault(kind, &[]) };
-        let mut faults = vec![first];
+        let mut faults = vec![Planned { after: Duration::ZERO, lasts: self.millis(2000..6000), fault: self.fault(kind, &[]) }];
+        if let Fault::Promote { region, old: Old::Crashed | Old::Running } = &faults[0].fault
+            && self.rng.bool()
+        {
+            // What the new primary has not received yet is lost, and others may have received it.
+            let fault = Fault::Slow(before.to_owned(), region.clone(), self.millis(100..400));
+            faults[0].after = self.millis(700..1500);
+            faults.insert(0, Planned { after: Duration::ZERO, lasts: self.millis(2000..3000), fault });
+            return Step { calm: self.millis(1000..2500), faults };
+        }
         if self.rng.f64() < SECOND {
             // A promotion waits for servers, so nothing else may happen to one meanwhile.
             let is_promotion = matches!(faults[0].fault, Fault::Promote { .. });
