@@ -119,11 +119,10 @@ impl Connector {
         outcome
     }
 
-    /// Who the server is, and how it stands, on a connection that is closed again.
-    pub(crate) async fn who(&self) -> Result<(Server, Said), ConnectError> {
+    /// A connection for nothing but asking who the server is.
+    pub(crate) async fn interview(&self) -> Result<Interview, ConnectError> {
         let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
-        let _driver = AbortOnDropHandle::new(tokio::spawn(driver));
-        state::greet(&client, "").await
+        Ok(Interview { client, _driver: AbortOnDropHandle::new(tokio::spawn(driver)) })
     }
 
     async fn opened(&self) -> Result<Connection, ConnectError> {
@@ -190,6 +189,19 @@ impl Connector {
             "its newest migration is {newest}, and this program needs {needed}: run the migrations on the primary; a replica has \
              them when it has caught up"
         )))
+    }
+}
+
+/// Asks a server who it is, again and again.
+pub(crate) struct Interview {
+    client: Client,
+    _driver: AbortOnDropHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Interview {
+    /// Who the server is, and how it stands.
+    pub(crate) async fn ask(&self) -> Result<(Server, Said), ConnectError> {
+        state::greet(&self.client, "").await
     }
 }
 

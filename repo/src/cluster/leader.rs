@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{select_all, unfold};
+use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::monitor::Pauses;
 use super::{Inner, Member};
+use crate::connect::{ConnectError, Interview};
 use crate::state::{Said, Server};
-
-/// Between two rounds while nobody leads, at the most: as long nobody can write.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// For one member to say what it is, its connection included.
 const SILENCE: Duration = Duration::from_secs(2);
+
+/// Between two questions to a member that answers, while nobody is known to lead: as long nobody can write.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Between two attempts to reach one that does not, at the most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The member that takes the writes.
 pub(super) struct Leader {
@@ -65,78 +69,93 @@ impl Leader {
     }
 }
 
-/// Asks all members who is writable: at the start, and whenever the leader is down, refuses a write, or a newer timeline is shown.
+/// Looks for the leader: at the start, and whenever it is down, refuses a write, or a newer timeline is shown.
 pub(super) async fn follow(inner: Arc<Inner>) {
-    let leader = &inner.leader;
     loop {
-        let mut pauses = Pauses::up_to(LONGEST_PAUSE);
-        loop {
-            inner.watch(inner.leader());
-            ask_all(&inner).await;
-            leader.rounds.send_modify(|rounds| *rounds += 1);
-            let is_newest = leader.timeline.load(Ordering::Relaxed) >= inner.lineage.newest();
-            if is_newest && inner.leader().health.is_up() {
-                break;
-            }
-            let _ = timeout(pauses.next(), inner.lineage.promoted()).await;
-        }
+        inner.watch(inner.leader());
+        search(&inner).await;
         tokio::select! {
-            () = leader.wanted.notified() => {}
+            () = inner.leader.wanted.notified() => {}
             () = inner.lineage.promoted() => {}
         }
-        // Several find the same at the same moment.
-        sleep(Duration::from_millis(5)).await;
     }
 }
 
-async fn ask_all(inner: &Inner) {
-    let mut answers: FuturesUnordered<_> = (0..).zip(&inner.members).map(|(index, member)| who(index, member)).collect();
+/// Asks every member again and again who is writable, each at its own pace, until all have answered at least once and the leader is
+/// the newest, and well.
+async fn search(inner: &Inner) {
+    let leader = &inner.leader;
+    let mut answers = select_all(inner.members.iter().enumerate().map(|(index, member)| answers_of(index, member).boxed()));
     let mut writable = Vec::new();
-    while let Some(answer) = answers.next().await {
-        let Some((index, server, said)) = answer else { continue };
+    let mut silent: Vec<_> = (0..inner.members.len()).collect();
+    while let Some((index, answer)) = answers.next().await {
+        silent.retain(|other| *other != index);
+        writable.retain(|(_, other, _)| *other != index);
         let system = inner.lineage.system();
-        if said.is_replica || system != 0 && system != server.system {
-            continue;
+        if let Some((server, said)) = answer.filter(|(server, said)| !said.is_replica && (system == 0 || system == server.system))
+        {
+            let knows_timelines = inner.lineage.protections.timeline;
+            if knows_timelines {
+                inner.lineage.shown(said.timeline);
+            }
+            let timeline = if knows_timelines { said.timeline } else { 1 };
+            writable.push((timeline, index, server));
         }
-        if inner.lineage.protections.timeline {
-            inner.lineage.shown(said.timeline);
-        }
-        // Nobody has to wait for those who are silent.
-        let is_known = inner.leader.timeline.load(Ordering::Relaxed) > 0;
-        writable.push((said.timeline, index, server));
-        if is_known {
+        // The first time nobody is chosen before all were asked: a primary that was replaced does not know it.
+        if silent.is_empty() || leader.is_known() {
             choose(inner, &writable);
         }
+        if silent.is_empty() {
+            leader.rounds.send_modify(|rounds| *rounds += 1);
+            if leader.timeline.load(Ordering::Relaxed) >= inner.lineage.newest() && inner.leader().health.is_up() {
+                return;
+            }
+            silent = (0..inner.members.len()).collect();
+        }
     }
-    choose(inner, &writable);
 }
 
 /// The one on the newest timeline. Where one database plays several regions, the one that has led before.
 fn choose(inner: &Inner, writable: &[(u32, usize, Server)]) {
     let leads = inner.leader.index();
-    let Some((timeline, index, server)) = writable.iter().max_by_key(|(timeline, index, _)| (*timeline, *index == leads)) else {
-        return;
-    };
-    if *timeline > inner.leader.timeline.load(Ordering::Relaxed) {
-        inner.lineage.is_of(server.system);
-        inner.leader.index.store(*index, Ordering::Relaxed);
-        inner.leader.timeline.store(*timeline, Ordering::Relaxed);
-        if *index != leads {
-            let region = inner.leader().info().code;
-            tracing::warn!(region, timeline, "this region's database is the primary now: writes go there");
-            inner.leader.rounds.send_modify(|rounds| *rounds += 1);
-        }
-        inner.watch(inner.leader());
+    let newest = writable.iter().max_by_key(|(timeline, index, _)| (*timeline, *index == leads));
+    let known = inner.leader.timeline.load(Ordering::Relaxed);
+    let Some((timeline, index, server)) = newest.filter(|(timeline, ..)| *timeline > known) else { return };
+    inner.lineage.is_of(server.system);
+    inner.leader.index.store(*index, Ordering::Relaxed);
+    inner.leader.timeline.store(*timeline, Ordering::Relaxed);
+    inner.watch(inner.leader());
+    if *index != leads {
+        let region = inner.leader().info().code;
+        tracing::warn!(region, timeline, "this region's database is the primary now: writes go there");
+        inner.leader.rounds.send_modify(|rounds| *rounds += 1);
     }
 }
 
-async fn who(index: usize, member: &Arc<Member>) -> Option<(usize, Server, Said)> {
-    match timeout(SILENCE, member.reading.monitor().who()).await {
-        Ok(Ok((server, said))) => Some((index, server, said)),
-        Ok(Err(error)) => {
-            tracing::debug!(region = member.info().code, %error, "did not say whether it is the primary");
-            None
+/// What a member says of itself every now and then: none as long as it does not answer. Its connection is kept, as that of a replica
+/// survives its promotion.
+fn answers_of(index: usize, member: &Member) -> impl Stream<Item = (usize, Option<(Server, Said)>)> {
+    let begin = (None::<Interview>, Pauses::up_to(LONGEST_PAUSE), false);
+    unfold(begin, move |(open, mut pauses, has_answered)| async move {
+        if has_answered {
+            sleep(if open.is_some() { INTERVAL } else { pauses.next() }).await;
         }
-        Err(_) => None,
-    }
+        let asked = timeout(SILENCE, async {
+            let open = match open {
+                Some(open) => open,
+                None => member.reading.monitor().interview().await?,
+            };
+            let answer = open.ask().await?;
+            Ok::<_, ConnectError>((open, answer))
+        });
+        let (open, answer) = match asked.await {
+            Ok(Ok((open, answer))) => (Some(open), Some(answer)),
+            Ok(Err(error)) => {
+                tracing::debug!(region = member.info().code, %error, "does not say whether it is the primary");
+                (None, None)
+            }
+            Err(_) => (None, None),
+        };
+        Some(((index, answer), (open, pauses, true)))
+    })
 }

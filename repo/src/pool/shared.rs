@@ -65,10 +65,22 @@ impl Shared {
     }
 
     /// Asks on a shared connection. Where a slow query is in front, the question is sent on another connection as well, and the
-    /// first answer counts: a slow query holds up others for some milliseconds and not for its whole time.
+    /// first answer counts: a slow query holds up others for some milliseconds and not for its whole time. Ends when the server is
+    /// known to be down.
     pub(super) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
-        let ticket = self.enter().await?;
-        self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES).await
+        let asked = async {
+            let ticket = self.enter().await?;
+            self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES).await
+        };
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            waited = self.connector.health.gone() => {
+                // What the others are owed will not come, either.
+                lock(&self.state).pipelines.drain(..).for_each(|pipeline| pipeline.retire());
+                Err(Error::Timeout { region: self.connector.region, waited })
+            }
+        }
     }
 
     async fn ask_with<Q: Question>(
@@ -123,24 +135,17 @@ impl Shared {
         Box::pin(self.ask_with(ticket, question, deadline, copies))
     }
 
-    /// Waits for an answer no longer than the server may take, and no longer than it is known to be up. A connection that is silent
-    /// for so long serves nobody any more.
+    /// Waits for an answer no longer than the server may take. A connection that is silent for so long serves nobody any more.
     async fn before<A>(
         &self,
         deadline: Instant,
         pipeline: &Pipeline,
         answer: impl Future<Output = Result<A, Error>>,
     ) -> Result<A, Error> {
-        let waited = tokio::select! {
-            biased;
-            answer = timeout_at(deadline, answer) => match answer {
-                Ok(answer) => return answer,
-                Err(_) => self.connector.timeouts.answer(),
-            },
-            waited = self.connector.health.gone() => waited,
-        };
-        pipeline.retire();
-        Err(Error::Timeout { region: self.connector.region, waited })
+        timeout_at(deadline, answer).await.unwrap_or_else(|_| {
+            pipeline.retire();
+            Err(Error::Timeout { region: self.connector.region, waited: self.connector.timeouts.answer() })
+        })
     }
 
     async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
@@ -174,11 +179,7 @@ impl Shared {
                 }
                 self.opening(&mut state)
             };
-            let opened = tokio::select! {
-                biased;
-                opened = timeout_at(deadline, opening) => opened.unwrap_or_else(|_| Err(ConnectError::silent(timeouts.checkout))),
-                waited = self.connector.health.gone() => Err(ConnectError::silent(waited)),
-            };
+            let opened = timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(ConnectError::silent(timeouts.checkout)));
             opened.map_err(|error| error.of(region))?;
         }
     }

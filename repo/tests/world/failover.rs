@@ -223,7 +223,8 @@ async fn a_slow_read_is_sent_to_the_next_one_as_well_where_that_is_asked_for() {
         read().await;
     }
     world.lines().slow("home", "near", Duration::from_millis(700)).unwrap();
-    assert_eq!(read().await.reason, Reason::Failover, "the other one was quicker");
+    // One of twenty may be.
+    eventually("the other one is quicker", async || read().await.reason == Reason::Failover).await;
     world.lines().heal("home", "near");
     eventually("the first one serves", async || read().await.reason == Reason::Local).await;
 }
