@@ -85,7 +85,6 @@ impl Seen {
 
     /// How it is, and whether that is well.
     fn state(&self) -> (String, Option<bool>) {
-        let replaced = self.role == Role::Primary.as_str() && !self.leads;
         match (self.up, self.round_trip_ms) {
             (None, _) => ("not watched by this instance".to_owned(), None),
             (Some(false), _) => {
@@ -94,7 +93,6 @@ impl Seen {
                 (format!("down for {since}: {why}"), Some(false))
             }
             (Some(true), None) => ("not asked yet".to_owned(), None),
-            (Some(true), _) if replaced => ("a primary that was replaced: nobody may use it".to_owned(), Some(false)),
             (Some(true), _) if self.lags => ("up, and too far behind for most reads".to_owned(), Some(false)),
             (Some(true), Some(milliseconds)) => (format!("up, answers in {milliseconds:.1} ms"), Some(true)),
         }
@@ -124,8 +122,9 @@ impl From<Seen> for RegionRow {
 /// What the monitor wrote down may name a host, or say what a server says to its operators. What no word of it is known of is told as
 /// the most that a visitor needs to know.
 fn in_plain_words(why: &str) -> &'static str {
-    const WORDS: [(&str, &str); 5] = [
+    const WORDS: [(&str, &str); 6] = [
         ("newest migration", "its tables are older than this program needs"),
+        ("was replaced as the primary", "another one was promoted in its place"),
         ("no answer within", "it does not answer"),
         ("timed out", "it does not answer"),
         ("the database system is", "it is starting, or shutting down"),

@@ -20,7 +20,6 @@ pub struct Counter {
 
 #[derive(Debug, Default)]
 struct Counts {
-    connections: AtomicU64,
     statements: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
@@ -29,8 +28,6 @@ struct Counts {
 /// What went through since the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// Connections that were opened.
-    pub connections: u64,
     /// Statements that were run.
     pub statements: u64,
     /// Bytes to the server, without those of TCP and IP.
@@ -54,7 +51,6 @@ impl Counter {
                 let Ok(server) = TcpStream::connect(server).await else { continue };
                 // Without it TCP would wait for more to send.
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                counting.connections.fetch_add(1, Ordering::Relaxed);
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
                 let (asking, answering) = (counting.clone(), counting.clone());
                 let mut messages = Messages::default();
@@ -73,10 +69,9 @@ impl Counter {
     /// What it has counted so far.
     #[must_use]
     pub fn counted(&self) -> Counted {
-        let Counts { connections, statements, sent, received } = &*self.counts;
-        let [connections, statements, sent, received] =
-            [connections, statements, sent, received].map(|count| count.load(Ordering::Relaxed));
-        Counted { connections, statements, sent, received }
+        let Counts { statements, sent, received } = &*self.counts;
+        let [statements, sent, received] = [statements, sent, received].map(|count| count.load(Ordering::Relaxed));
+        Counted { statements, sent, received }
     }
 }
 
@@ -85,7 +80,6 @@ impl Counted {
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
-            connections: self.connections - earlier.connections,
             statements: self.statements - earlier.statements,
             sent: self.sent - earlier.sent,
             received: self.received - earlier.received,

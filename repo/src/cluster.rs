@@ -135,6 +135,11 @@ impl Cluster {
         }
     }
 
+    /// Whether somebody has shown a newer timeline than the leader's.
+    pub(crate) fn leader_is_of_the_past(&self) -> bool {
+        self.inner.lineage.protections.role && self.inner.leader.timeline() < self.inner.lineage.newest()
+    }
+
     /// Asks every member again who leads; true when it is somebody else than `index` now.
     pub(crate) async fn leader_is_another_than(&self, index: usize, limit: Duration) -> bool {
         if self.leader_index() == index {

@@ -144,6 +144,9 @@ impl<'a> Primary<'a> {
         let cluster = self.cluster;
         let limit = cluster.leader().writing.timeouts().checkout;
         cluster.knows_the_leader(limit).await;
+        if cluster.leader_is_of_the_past() {
+            cluster.leader_is_another_than(cluster.leader_index(), limit).await;
+        }
         let index = cluster.leader_index();
         let error = match cluster.at(index).writing.checkout().await {
             Err(error @ (Error::NotPrimary { .. } | Error::Unreachable { .. })) => error,

@@ -194,10 +194,12 @@ impl<'a> Replica<'a> {
         self.way.first().reading.ping().await
     }
 
-    /// Has the monitor look at the one who is asked first.
+    /// Has the monitor look at the one who is asked first. Where that is the primary, also at the next one: a primary that is replaced
+    /// does not know it, and who follows the new one shows it.
     pub(crate) fn watch(self) {
         if let Way::Through { cluster, order } = self.way {
-            cluster.watch(order.first().copied().unwrap_or_else(|| cluster.leader_index()));
+            let first = order.iter().position(|index| *index != cluster.leader_index()).unwrap_or_default();
+            order.iter().take(first + 1).for_each(|index| cluster.watch(*index));
         }
     }
 

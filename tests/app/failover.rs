@@ -78,7 +78,7 @@ async fn without_a_primary_reads_go_on_and_a_write_says_why_it_cannot() {
     until(&site, "/users", |page| page.served_by().contains("stale=")).await.assert_shows("· stale ·");
     let edit = site.get(&format!("{shown}/edit")).await;
     assert_eq!((edit.status, edit.served_by().as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""), "nobody edits an old state");
-    edit.assert_shows("No database is up to date");
+    edit.assert_shows("No database can serve this");
 
     let form = [("_key", "67e55044-10b1-426f-9247-bb680e5fe0c8"), ("user[name]", "Grace Hopper"), ("user[age]", "85")];
     let refused = site.post("/users", &form).await;
@@ -161,6 +161,8 @@ async fn a_primary_that_was_replaced_and_runs_on_gets_no_write() {
         assert_eq!((page.status, page.served_by()), (StatusCode::SEE_OTHER, found.clone()));
     }
     assert_eq!(count().await, before);
+    let replaced = until_region(&site, primary(), |region| region["up"] == false).await;
+    assert_eq!(replaced["why_down"], "another one was promoted in its place");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,7 @@ async fn no_database_at_all() {
         let page = site.get("/users").await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(page.header("retry-after").as_deref(), Some("5"));
-        page.assert_shows("No database answers");
+        page.assert_shows("Nothing was lost. Try again in a few seconds.");
         page.assert_hides("127.0.0.1");
         page.assert_hides("Served by");
         assert_eq!(page.served_by(), "", "nobody served it");

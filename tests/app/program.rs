@@ -153,11 +153,14 @@ async fn a_signal_ends_it_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_says_which_request_failed() {
-    let mut vars = environment(shared_world().await, "log").await;
-    vars.insert("RUST_LOG".to_owned(), "error".to_owned());
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    // Not on Fly, a start would migrate at the primary: it is the replica that is away.
-    vars.insert(archipelago::override_variable(first_replica()), format!("postgres://app:hunter2@{closed}/app"));
+    let url = format!("postgres://app:hunter2@{closed}/app");
+    // Not on Fly, a start would migrate at the primary.
+    let mut vars = vars(&[("FLY_APP_NAME", "islands"), ("SECRET_KEY", &"5a".repeat(32)), ("HOST", "127.0.0.1")]);
+    vars.extend(Repos::REGIONS.iter().map(|info| (archipelago::override_variable(info.code), url.clone())));
+    for (name, value) in [("RUST_LOG", "error"), ("FLY_REGION", first_replica()), ("PORT", "0"), ("METRICS_PORT", "0")] {
+        vars.insert(name.to_owned(), value.to_owned());
+    }
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
     let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
     assert_eq!(Page::of(visitor().get(serving.url("/users/7?x=1"))).await.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -12,12 +12,12 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{Trace, cookie};
+use super::Trace;
 use crate::question::Load;
 use crate::replica::one;
 use crate::route::Served;
 use crate::transaction::snapshot;
-use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Replica, RepoSet, Snapshot};
+use crate::{Error, Freshness, LoadsAs, PlainSelect, Replica, RepoSet, Snapshot};
 
 /// Reads for one request, from the database near this instance that is fresh enough: it shows at least what the visitor has written
 /// and seen before, and is at most [`MAX_LAG`](RepoSet::MAX_LAG) behind.
@@ -27,7 +27,6 @@ use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Replica, RepoSet, 
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Reader`.
 pub struct Reader<R: RepoSet> {
     repos: Data<R>,
-    carried: Option<Position>,
     freshness: Option<Freshness>,
     or_stale: bool,
     hedged: bool,
@@ -109,7 +108,7 @@ impl<R: RepoSet> Reader<R> {
             Ok((rows, connection.ask_state().await?))
         });
         let (rows, state) = self.counted(start, outcome.await)?;
-        self.trace.has_seen(lease.position(state.lsn));
+        self.trace.has_seen(lease.position(state.lsn), state.role);
         Ok(rows)
     }
 
@@ -125,7 +124,7 @@ impl<R: RepoSet> Reader<R> {
             Ok((value, connection.ask_state().await?))
         });
         let (value, state) = self.counted(start, outcome.await)?;
-        self.trace.has_seen(lease.position(state.lsn));
+        self.trace.has_seen(lease.position(state.lsn), state.role);
         Ok(value)
     }
 
@@ -138,7 +137,7 @@ impl<R: RepoSet> Reader<R> {
     fn replica(&self) -> Replica<'_> {
         let mut replica = self.repos.replica();
         if self.repos.cluster().lineage().protections.cookie {
-            replica.need = replica.need.and_at_least(self.carried).and_at_least(self.trace.position());
+            replica.need = replica.need.and_at_least(self.trace.position());
         }
         replica = self.freshness.map_or(replica, |freshness| replica.fresh(freshness));
         Replica { or_stale: self.or_stale, hedged: self.hedged, ..replica }
@@ -148,11 +147,8 @@ impl<R: RepoSet> Reader<R> {
     fn served<A>(&self, start: Instant, outcome: Result<Served<A>, Error>) -> Result<A, Error> {
         let by = outcome.as_ref().ok().map(|served| served.by);
         self.trace.count(by, start);
-        let Served { value, position, .. } = outcome?;
-        // Where anything would do it may be older than what the visitor has seen before.
-        if self.freshness != Some(Freshness::Any) {
-            self.trace.has_seen(position);
-        }
+        let Served { value, position, by } = outcome?;
+        self.trace.has_seen(position, by.role);
         Ok(value)
     }
 
@@ -171,14 +167,22 @@ impl<R: RepoSet> FromRequest for Reader<R> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(registered::<R>(request).map(|repos| Self {
-            carried: cookie::carried(request).inspect(|position| repos.cluster().lineage().brought(*position)),
+            trace: trace_of(repos.get_ref(), request),
             repos,
             freshness: None,
             or_stale: false,
             hedged: false,
-            trace: Trace::of(request),
         }))
     }
+}
+
+/// The trace of a request. What its visitor brings may show that there was a promotion.
+pub(super) fn trace_of<R: RepoSet>(repos: &R, request: &HttpRequest) -> Trace {
+    let trace = Trace::of(request);
+    if let Some(position) = trace.position() {
+        repos.cluster().lineage().brought(position);
+    }
+    trace
 }
 
 pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Data<R>, actix_web::Error> {

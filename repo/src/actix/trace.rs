@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::cookie;
-use crate::{Position, ServedBy};
+use crate::{Position, Role, ServedBy};
 
 /// Which databases a request was served by so far. The extractors of one request share it.
 #[derive(Clone, Debug, Default)]
@@ -22,18 +22,19 @@ struct Asked {
     served_by: Option<ServedBy>,
     elapsed: Duration,
     position: Option<Position>,
+    has_seen: bool,
 }
 
 impl Trace {
     /// The trace of `request`.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
-        let mut extensions = request.extensions_mut();
-        if let Some(trace) = extensions.get::<Self>() {
+        if let Some(trace) = request.extensions().get::<Self>() {
             return trace.clone();
         }
-        let trace = Self::default();
-        extensions.insert(trace.clone());
+        let asked = Asked { position: cookie::carried(request), ..Asked::default() };
+        let trace = Self(Rc::new(RefCell::new(asked)));
+        request.extensions_mut().insert(trace.clone());
         trace
     }
 
@@ -51,14 +52,19 @@ impl Trace {
         asked.served_by = served_by;
     }
 
-    /// The position of what this request has written and seen.
+    /// The position of what the visitor has written and seen: before, and in this request.
     pub(super) fn position(&self) -> Option<Position> {
         self.0.borrow().position
     }
 
-    pub(super) fn has_seen(&self, position: Position) {
+    /// Something was read or written there. What a primary says is the truth on its timeline, also where the visitor brought something
+    /// later, which nobody could ever show.
+    pub(super) fn has_seen(&self, position: Position, role: Role) {
         let mut asked = self.0.borrow_mut();
-        asked.position = Some(asked.position.map_or(position, |known| known.or_later(position)));
+        asked.has_seen = true;
+        let is_truth = |known: &Position| role == Role::Primary && known.timeline() == position.timeline();
+        let known = asked.position.filter(|known| !is_truth(known));
+        asked.position = Some(known.map_or(position, |known| known.or_later(position)));
     }
 }
 
@@ -82,7 +88,7 @@ pub async fn answer_for(
             }
         }
     }
-    if let Some(position) = asked.position {
+    if let Some(position) = asked.position.filter(|_| asked.has_seen) {
         cookie::give(&mut response, position);
     }
     Ok(response)

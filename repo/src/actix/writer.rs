@@ -11,9 +11,9 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
 
 use super::Trace;
-use super::reader::registered;
+use super::reader::{registered, trace_of};
 use super::replay::unless_handed_on;
-use crate::{Committed, Error, LoadsAs, RepoSet};
+use crate::{Committed, Error, LoadsAs, RepoSet, Role};
 
 /// Writes for one request, which runs in the primary's region: see [writes from afar](super#writes-from-afar). After a write the
 /// answer carries the commit's position to the visitor, in a signed cookie, so that their next read shows it in any region.
@@ -68,7 +68,7 @@ impl<R: RepoSet> Writer<R> {
         self.trace.count(outcome.is_ok().then(|| self.repos.primary().served_by()), start);
         let Committed { value, position } = outcome?;
         if let Some(position) = position {
-            self.trace.has_seen(position);
+            self.trace.has_seen(position, Role::Primary);
         }
         Ok(value)
     }
@@ -81,7 +81,7 @@ impl<R: RepoSet> FromRequest for Writer<R> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(registered::<R>(request).and_then(|repos| {
             unless_handed_on(repos.get_ref(), request)?;
-            Ok(Self { repos, trace: Trace::of(request) })
+            Ok(Self { trace: trace_of(repos.get_ref(), request), repos })
         }))
     }
 }

@@ -42,9 +42,13 @@ impl Leader {
         self.index.load(Ordering::Relaxed)
     }
 
+    pub(super) fn timeline(&self) -> u32 {
+        self.timeline.load(Ordering::Relaxed)
+    }
+
     /// Whether all members have been asked once, so that a primary that was replaced before this process began is known.
     pub(super) fn is_known(&self) -> bool {
-        self.timeline.load(Ordering::Relaxed) > 0 || *self.rounds.borrow() > 0
+        self.timeline() > 0 || *self.rounds.borrow() > 0
     }
 
     /// Has all members asked, if so.
@@ -107,7 +111,7 @@ async fn search(inner: &Inner) {
         }
         if silent.is_empty() {
             leader.rounds.send_modify(|rounds| *rounds += 1);
-            if leader.timeline.load(Ordering::Relaxed) >= inner.lineage.newest() && inner.leader().health.is_up() {
+            if leader.timeline() >= inner.lineage.newest() && inner.leader().health.is_up() {
                 return;
             }
             silent = (0..inner.members.len()).collect();
@@ -119,7 +123,7 @@ async fn search(inner: &Inner) {
 fn choose(inner: &Inner, writable: &[(u32, usize, Server)]) {
     let leads = inner.leader.index();
     let newest = writable.iter().max_by_key(|(timeline, index, _)| (*timeline, *index == leads));
-    let known = inner.leader.timeline.load(Ordering::Relaxed);
+    let known = inner.leader.timeline();
     let Some((timeline, index, server)) = newest.filter(|(timeline, ..)| *timeline > known) else { return };
     inner.lineage.is_of(server.system);
     inner.leader.index.store(*index, Ordering::Relaxed);
