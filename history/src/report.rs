@@ -5,7 +5,7 @@ mod figures;
 use std::collections::BTreeMap;
 
 use archipelago_app::plain_table::{plain_table, trimmed};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::check::Promise;
 use crate::fault::Kind;
@@ -23,6 +23,7 @@ pub struct Report {
     /// Requests by what they asked for.
     pub operations: BTreeMap<&'static str, u32>,
     /// Faults by their kind, with what visitors felt of them; `None` is the time without any.
+    #[serde(serialize_with = "by_name")]
     pub faults: BTreeMap<Option<Kind>, Felt>,
     /// Answers that said that they may be older than `max_lag`.
     pub marked_stale: u32,
@@ -121,11 +122,29 @@ impl Report {
     }
 }
 
+fn by_name<S: Serializer>(faults: &BTreeMap<Option<Kind>, Felt>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(faults.iter().map(|(kind, felt)| (kind.map_or("none", Kind::name), felt)))
+}
+
 fn name(action: Action) -> &'static str {
     match action {
         Action::Create(_) => "creates",
         Action::Update(..) => "updates",
         Action::Read(_) => "reads of one user",
         Action::List => "lists",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_can_be_json() {
+        let faults = BTreeMap::from([(None, Felt::default()), (Some(Kind::SplitBrain), Felt::default())]);
+        let violations = BTreeMap::from([(Promise::OwnWrites, 1)]);
+        let json = serde_json::to_value(Report { faults, violations, ..Report::default() }).unwrap();
+        assert_eq!(json["faults"]["promote, old one running"]["reads"]["of"], 0);
+        assert_eq!(json["violations"]["own_writes"], 1);
     }
 }

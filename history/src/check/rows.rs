@@ -1,6 +1,7 @@
 //! Nothing lost, nothing twice, nothing untold: the rows at the end beside the writes.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::{Promise, Verdict};
 use crate::history::History;
@@ -17,12 +18,13 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
     }
     for (index, row, version, outcome) in written(history) {
         let there = left.get(&row).copied().unwrap_or(0);
-        if outcome != Outcome::Done || there >= version {
+        if outcome != Outcome::Done {
             continue;
         }
-        if history.is_lost(&history.operations[index], super::Duration::MAX) {
+        if history.is_lost(&history.operations[index], Duration::MAX) {
+            // Also where a later version hides it.
             verdict.lost_at_promotions.push(index);
-        } else {
+        } else if there < version {
             verdict.add(Promise::NothingLost, format!("{row} ends with s{there}, s{version} was acknowledged"), [index]);
         }
     }

@@ -50,12 +50,12 @@ impl Recovery {
     /// fault, and for the first good one after that.
     pub(super) fn add(&mut self, history: &History, fault: &Happened, writes: bool) {
         let next = history.faults.iter().map(|other| other.from).filter(|from| *from > fault.until).min();
-        let felt = fault.from..next.unwrap_or(Duration::MAX).min(fault.until + MARGIN);
+        let end = next.unwrap_or(Duration::MAX).min(fault.until + MARGIN);
         let recovered = history.regions.iter().map(|region| {
             let here = |it: &&Operation| it.place == *region && it.action.is_write() == writes;
             let is_good = |it: &&Operation| it.outcome == Outcome::Done;
             let of_region = || history.operations.iter().filter(here);
-            let failed = of_region().rfind(|it| felt.contains(&it.start) && !is_good(it))?;
+            let failed = of_region().rfind(|it| it.start >= fault.from && it.end < end && !is_good(it))?;
             let end = of_region().filter(is_good).filter(|it| it.start > failed.start).map(|it| it.end).min()?;
             Some(end.saturating_sub(fault.from))
         });
