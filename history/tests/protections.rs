@@ -26,7 +26,7 @@ fn a_pause() -> Schedule {
 }
 
 fn a_lag() -> Schedule {
-    all_replicas(Duration::from_secs(5), |region| Fault::Lag(region, Duration::from_millis(400)))
+    all_replicas(Duration::from_secs(9), |region| Fault::Lag(region, Duration::from_millis(400)))
 }
 
 fn a_long_pause() -> Schedule {
