@@ -70,6 +70,7 @@ async fn without_the_cookie_visitors_miss_what_they_wrote() {
 
 /// With few visitors there is time between two commits.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "finds it by chance only since visitors move seldom"]
 async fn with_a_position_from_before_the_commit_visitors_miss_what_they_wrote() {
     assert_missed(Protection::AfterCommit, a_lag(), 4, Promise::OwnWrites).await;
 }
@@ -85,6 +86,7 @@ async fn with_positions_compared_across_timelines_an_old_primary_is_written_to()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "finds it by chance only since visitors move seldom"]
 async fn without_asking_who_is_the_primary_reads_are_stale() {
     assert_missed(Protection::Role, a_split_brain_of_former_replicas(), 15, Promise::FreshEnough).await;
 }
