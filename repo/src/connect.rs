@@ -1,5 +1,6 @@
 //! One connection: opened, encrypted as the URL asks, and told how to behave.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,17 @@ pub(crate) struct Connector {
     pub(crate) open: TaskTracker,
 }
 
+/// In microseconds: an answer on a line where a crowd of reads may keep the server busier than the line is long.
+const SHORT: u64 = 5000;
+
+/// On a short line, the time between two questions for the place in the log. A read that comes alone does not wait; in a crowd one
+/// waits for so long at the most, and it costs the server next to nothing.
+const PACE: Duration = Duration::from_millis(1);
+
+/// For how long a replica counts as the one that it was: role and timeline. Whoever looks at it tells all others, so this is how late
+/// a new timeline may be known.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// A connection of a pool. Dropped, it is closed, whatever the server still owes on it.
 pub(crate) struct Connection {
     pub(crate) inner: AsyncPgConnection,
@@ -61,7 +73,11 @@ pub(crate) struct Connection {
     health: Arc<HealthRecord>,
     /// Itself, where reads share it.
     shared: Weak<Self>,
-    /// The question for the state that is about to be sent.
+    /// The quickest answer so far, in microseconds.
+    quickest: AtomicU64,
+    /// When a question for the place in the log that reads share was last sent.
+    last_paced: tokio::sync::Mutex<Instant>,
+    /// The next one.
     about_to_ask: Mutex<Option<WeakShared<BoxFuture<'static, Option<State>>>>>,
     driver: AbortOnDropHandle<()>,
 }
@@ -152,6 +168,8 @@ impl Connector {
             state,
             health: self.health.clone(),
             shared: Weak::new(),
+            quickest: AtomicU64::new(u64::MAX),
+            last_paced: tokio::sync::Mutex::new(asked),
             about_to_ask: Mutex::default(),
             driver,
         })
@@ -237,25 +255,58 @@ impl Connection {
         }
     }
 
-    /// The same, in one question with whoever else asks it at this moment, as an event loop sees moments: it is sent when all who
-    /// are ready have sent their own.
+    /// The same, in one question with whoever else asks it before it is due: see [`PACE`].
     pub(crate) async fn ask_state_with_others(&self) -> Result<State, Error> {
         let Some(shared) = self.shared.upgrade() else { return self.ask_state().await };
         let question = {
             let mut about_to_ask = lock(&self.about_to_ask);
-            let question = about_to_ask.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
+            let waiting = about_to_ask.as_ref().and_then(WeakShared::upgrade);
+            waiting.unwrap_or_else(|| {
                 let ask = async move {
-                    tokio::task::yield_now().await;
+                    shared.pace().await;
                     lock(&shared.about_to_ask).take();
-                    shared.ask_state().await.ok()
+                    let asked = Instant::now();
+                    let state = shared.ask_place().await.ok();
+                    let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    shared.quickest.fetch_min(took, Ordering::Relaxed);
+                    state
                 };
-                ask.boxed().shared()
-            });
-            *about_to_ask = question.downgrade();
-            question
+                let question = ask.boxed().shared();
+                *about_to_ask = question.downgrade();
+                question
+            })
         };
         let broke = || Error::Unreachable { region: self.region, reason: "the connection broke".to_owned() };
         question.await.ok_or_else(broke)
+    }
+
+    /// Until the next question for the place in the log is due.
+    async fn pace(&self) {
+        if self.quickest.load(Ordering::Relaxed) < SHORT {
+            let mut last = self.last_paced.lock().await;
+            if last.elapsed() < PACE {
+                tokio::time::sleep_until((*last + PACE).into()).await;
+            }
+            *last = Instant::now();
+        }
+    }
+
+    /// Asks how far the server is, and nothing else as long as the rest was asked a moment ago: a replica's whole state costs
+    /// `PostgreSQL` four times as much.
+    async fn ask_place(&self) -> Result<State, Error> {
+        let known = self.state();
+        if known.role == Role::Primary || known.asked.elapsed() > MOMENT {
+            return self.ask_state().await;
+        }
+        match state::ask_replayed(&self.inner).await? {
+            Some(lsn) => {
+                let mut state = lock(&self.state);
+                state.lsn = state.lsn.max(lsn);
+                Ok(*state)
+            }
+            // It was promoted meanwhile.
+            None => self.ask_state().await,
+        }
     }
 
     /// Whether a server that stands so may answer a read that needs this.

@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) lsn: u64,
     /// It shows everything that the primary had committed at this moment. None where nobody can tell.
     pub(crate) as_of: Option<Instant>,
+    /// When it was asked for all this.
+    pub(crate) asked: Instant,
 }
 
 /// What a server says; `behind` is the age of the last commit that a replica has replayed.
@@ -96,6 +98,27 @@ pub(crate) fn ask(connection: &AsyncPgConnection) -> impl Future<Output = QueryR
         let (is_replica, timeline, PgLsn(lsn), behind) = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
         Ok(Said { is_replica, timeline: timeline.unsigned_abs(), lsn, behind: behind.and_then(age), asked })
     }
+}
+
+#[derive(Clone, Copy, QueryId)]
+struct AskReplayed;
+
+impl Query for AskReplayed {
+    type SqlType = sql_types::Nullable<sql_types::PgLsn>;
+}
+
+impl QueryFragment<Pg> for AskReplayed {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // Behind a promotion this stands still.
+        out.push_sql("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END");
+        Ok(())
+    }
+}
+
+/// Asks a replica how far it has replayed; none when it is a replica no more.
+pub(crate) async fn ask_replayed(connection: &AsyncPgConnection) -> QueryResult<Option<u64>> {
+    let rows = <AskReplayed as LoadsAs<Option<PgLsn>>>::load(&AskReplayed, connection).await?;
+    Ok(rows.into_iter().next().flatten().map(|PgLsn(lsn)| lsn))
 }
 
 /// Sends `session` (commands that end with a semicolon) and asks who the server is, in one round trip.

@@ -98,6 +98,6 @@ impl Lineage {
             before_as_of.max(by_time).max(by_place)
         };
         let lsn = before.filter(|before| before.timeline == timeline).map_or(said.lsn, |before| before.lsn.max(said.lsn));
-        State { role, timeline, lsn, as_of }
+        State { role, timeline, lsn, as_of, asked: said.asked }
     }
 }
