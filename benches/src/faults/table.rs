@@ -20,10 +20,11 @@ const LONG: Duration = Duration::from_secs(1);
 pub fn heading(options: &Options) -> String {
     let Options { reads, writes, seconds, .. } = options;
     format!(
-        "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed \
-         by a read\nof what was written. Each fault lasts {seconds} s. A latency counts from the moment when the request was due; requests count that were under way\nwhen the fault began, or came later. NEXT is \
-         the first other region that\nserves a visitor who wrote nothing, AFTER the fault; HOME AGAIN counts from the moment when mending \
-         begins, a server's start included.\nLONGEST is the longest read of those who wrote nothing, OWN of those who had just written.\n",
+        "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed by a \
+         read of what\nwas written. Each fault lasts {seconds} s. Requests count that were under way when it began, or came later; a latency \
+         counts from the moment\nwhen the request was due. NEXT is the first other region that serves a visitor who wrote nothing, AFTER the \
+         fault. HOME AGAIN counts from\nthe moment when mending begins, a server's start included. LONGEST is the longest read of those who \
+         wrote nothing, OWN of those who had\njust written.\n",
         home = replica_region(),
     )
 }
