@@ -66,7 +66,7 @@ pub async fn run(options: &Options) -> Result<(), Failed> {
         let answers = under_load(&world, *fault, options).await;
         world.shutdown().await?;
         let (moments, answers) = answers?;
-        for trouble in table::troubles(&answers) {
+        for trouble in table::troubles(&moments, &answers) {
             eprintln!("  {trouble}");
         }
         rows.push((*fault, Figures::new(&moments, &answers, replica_region())));
@@ -78,7 +78,7 @@ pub async fn run(options: &Options) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What became of every request that was due after the fault began.
+/// What became of every request.
 async fn under_load(world: &World, fault: Fault, options: &Options) -> Result<(Moments, Vec<Answer>), Failed> {
     let others = far::others(world).await?;
     let vars = far::vars(world, replica_region(), |server| server.url_from(INSTANCE))?;

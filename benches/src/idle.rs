@@ -21,7 +21,7 @@ use crate::figures::median;
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// For how long, in seconds: first without the instances, then with them.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::fault::Fault;
-use super::figures::Figures;
+use super::figures::{Figures, Moments};
 use super::load::Answer;
 use crate::contenders::replica_region;
 
@@ -20,10 +20,11 @@ const LONG: Duration = Duration::from_secs(1);
 pub fn heading(options: &Options) -> String {
     let Options { reads, writes, seconds, .. } = options;
     format!(
-        "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed \
-         by a read\nof what was written. Each fault lasts {seconds} s. A latency counts from the moment when the request was due. NEXT is \
-         the first other region that\nserves a visitor who wrote nothing, AFTER the fault; HOME AGAIN counts from the moment when mending \
-         begins, a server's start included.\nLONGEST is the longest read of those who wrote nothing, OWN of those who had just written.\n",
+        "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed by a \
+         read of what\nwas written. Each fault lasts {seconds} s. Requests count that were under way when it began, or came later; a latency \
+         counts from the moment\nwhen the request was due. NEXT is the first other region that serves a visitor who wrote nothing, AFTER the \
+         fault. HOME AGAIN counts from\nthe moment when mending begins, a server's start included. LONGEST is the longest read of those who \
+         wrote nothing, OWN of those who had\njust written.\n",
         home = replica_region(),
     )
 }
@@ -93,9 +94,9 @@ pub fn json(rows: &[(Fault, Figures)]) -> serde_json::Result<String> {
 
 /// What went wrong or took long, and how often: `3 × Read: 503 Service Unavailable`.
 #[must_use]
-pub fn troubles(answers: &[Answer]) -> Vec<String> {
+pub fn troubles(moments: &Moments, answers: &[Answer]) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for answer in answers {
+    for answer in answers.iter().filter(|answer| answer.end >= moments.began) {
         if let Some(trouble) = &answer.trouble {
             *counts.entry(format!("{:?}: {trouble}", answer.kind)).or_default() += 1;
         }
