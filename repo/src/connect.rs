@@ -52,10 +52,6 @@ pub(crate) struct Connector {
 /// In microseconds: an answer on a line where a crowd of reads may keep the server busier than the line is long.
 const SHORT: u64 = 5000;
 
-/// On a short line, the time between two questions for the place in the log. A read that comes alone does not wait; in a crowd one
-/// waits for so long at the most, and it costs the server next to nothing.
-const PACE: Duration = Duration::from_millis(1);
-
 /// For how long a replica counts as the one that it was: role and timeline. Whoever looks at it tells all others, so this is how late
 /// a new timeline may be known.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -75,8 +71,8 @@ pub(crate) struct Connection {
     shared: Weak<Self>,
     /// The quickest answer so far, in microseconds.
     quickest: AtomicU64,
-    /// When a question for the place in the log that reads share was last sent.
-    last_paced: tokio::sync::Mutex<Instant>,
+    /// Held by the question for the place in the log that is under way.
+    askers: tokio::sync::Mutex<()>,
     /// The next one.
     about_to_ask: Mutex<Option<WeakShared<BoxFuture<'static, Option<State>>>>>,
     driver: AbortOnDropHandle<()>,
@@ -169,7 +165,7 @@ impl Connector {
             health: self.health.clone(),
             shared: Weak::new(),
             quickest: AtomicU64::new(u64::MAX),
-            last_paced: tokio::sync::Mutex::new(asked),
+            askers: tokio::sync::Mutex::new(()),
             about_to_ask: Mutex::default(),
             driver,
         })
@@ -255,7 +251,8 @@ impl Connection {
         }
     }
 
-    /// The same, in one question with whoever else asks it before it is due: see [`PACE`].
+    /// The same, in one question with whoever else asks it before it can be sent. On a short line one is under way at a time: a read
+    /// that comes alone does not wait, and a crowd of them shares a few.
     pub(crate) async fn ask_state_with_others(&self) -> Result<State, Error> {
         let Some(shared) = self.shared.upgrade() else { return self.ask_state().await };
         let question = {
@@ -263,7 +260,8 @@ impl Connection {
             let waiting = about_to_ask.as_ref().and_then(WeakShared::upgrade);
             waiting.unwrap_or_else(|| {
                 let ask = async move {
-                    shared.pace().await;
+                    let is_near = shared.quickest.load(Ordering::Relaxed) < SHORT;
+                    let _turn = if is_near { Some(shared.askers.lock().await) } else { None };
                     lock(&shared.about_to_ask).take();
                     let asked = Instant::now();
                     let state = shared.ask_place().await.ok();
@@ -278,17 +276,6 @@ impl Connection {
         };
         let broke = || Error::Unreachable { region: self.region, reason: "the connection broke".to_owned() };
         question.await.ok_or_else(broke)
-    }
-
-    /// Until the next question for the place in the log is due.
-    async fn pace(&self) {
-        if self.quickest.load(Ordering::Relaxed) < SHORT {
-            let mut last = self.last_paced.lock().await;
-            if last.elapsed() < PACE {
-                tokio::time::sleep_until((*last + PACE).into()).await;
-            }
-            *last = Instant::now();
-        }
     }
 
     /// Asks how far the server is, and nothing else as long as the rest was asked a moment ago: a replica's whole state costs

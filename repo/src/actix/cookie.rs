@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use actix_web::web::Data;
 
 use crate::Position;
@@ -23,8 +23,15 @@ const LIFETIME: Duration = Duration::minutes(10);
 /// Signs positions. Every worker has one.
 pub(super) struct Signer {
     key: Key,
-    /// The last one, and its signed text: whoever reads between two commits is given the same.
-    last: RefCell<Option<(Position, String)>>,
+    /// The last one, with whether over TLS: whoever reads between two commits is given the same.
+    last: RefCell<Option<(Position, bool, Signed)>>,
+}
+
+/// A signed position, as the values of two headers.
+#[derive(Clone)]
+struct Signed {
+    text: HeaderValue,
+    set_cookie: HeaderValue,
 }
 
 impl Signer {
@@ -32,17 +39,27 @@ impl Signer {
         Self { key, last: RefCell::default() }
     }
 
-    fn signed(&self, position: Position) -> String {
+    fn signed(&self, position: Position, is_secure: bool) -> Option<Signed> {
         let mut last = self.last.borrow_mut();
-        match &*last {
-            Some((known, text)) if *known == position => text.clone(),
-            _ => {
-                let mut jar = CookieJar::new();
-                jar.signed_mut(&self.key).add(Cookie::new(COOKIE, position.to_string()));
-                let text = jar.get(COOKIE).map(|cookie| cookie.value().to_owned()).unwrap_or_default();
-                last.insert((position, text)).1.clone()
-            }
+        if let Some((known, known_secure, signed)) = &*last
+            && (*known, *known_secure) == (position, is_secure)
+        {
+            return Some(signed.clone());
         }
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&self.key).add(Cookie::new(COOKIE, position.to_string()));
+        let text = jar.get(COOKIE)?.value().to_owned();
+        let header = HeaderValue::try_from(&text).ok()?;
+        let cookie = Cookie::build(COOKIE, text)
+            .path("/")
+            .max_age(LIFETIME)
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(is_secure)
+            .finish();
+        let set_cookie = HeaderValue::try_from(cookie.encoded().to_string()).ok()?;
+        let (_, _, signed) = last.insert((position, is_secure, Signed { text: header, set_cookie }));
+        Some(signed.clone())
     }
 
     /// None where the text was not signed with this key.
@@ -63,19 +80,10 @@ pub(super) fn carried(request: &HttpRequest) -> Option<Position> {
 
 pub(super) fn give<B>(response: &mut ServiceResponse<B>, position: Position) {
     let request = response.request();
-    let Some(signer) = request.app_data::<Data<Signer>>() else { return };
-    let signed = signer.signed(position);
-    let header = HeaderValue::try_from(&signed);
-    let cookie = Cookie::build(COOKIE, signed)
-        .path("/")
-        .max_age(LIFETIME)
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(request.connection_info().scheme() == "https")
-        .finish();
-    // Only what is no header value is refused, and a position behind base64 is one.
-    let _ = response.response_mut().add_cookie(&cookie);
-    if let Ok(header) = header {
-        response.headers_mut().insert(HEADER, header);
+    let is_secure = request.connection_info().scheme() == "https";
+    let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(position, is_secure));
+    if let Some(Signed { text, set_cookie }) = signed {
+        response.headers_mut().append(SET_COOKIE, set_cookie);
+        response.headers_mut().insert(HEADER, text);
     }
 }
