@@ -19,7 +19,7 @@ pub(crate) use self::health::HealthRecord;
 use self::leader::Leader;
 pub(crate) use self::lineage::Lineage;
 pub use self::member::Member;
-use crate::{Primary, Reason, Replica, RepoSet, SettingError, Settings};
+use crate::{Primary, Protection, Reason, Replica, RepoSet, SettingError, Settings};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
@@ -56,7 +56,7 @@ impl Cluster {
             members: members.collect::<Result<_, _>>()?,
             leader: Leader::new(R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code).unwrap_or_default()),
             region: settings.region().to_owned(),
-            max_lag: lineage.protections.max_lag.then_some(max_lag),
+            max_lag: lineage.protections.include(Protection::MaxLag).then_some(max_lag),
             lineage,
             spill: Semaphore::new(usize::try_from(R::MAX_SPILL).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)),
             watched: OnceLock::new(),
@@ -127,6 +127,11 @@ impl Cluster {
         self.inner.spill.try_acquire().ok()
     }
 
+    /// Whether every member has been asked once who leads.
+    pub(crate) fn leader_is_known(&self) -> bool {
+        self.inner.leader.is_known()
+    }
+
     /// Waits until every member has been asked once who leads: a primary that was replaced does not know it.
     pub(crate) async fn knows_the_leader(&self, limit: Duration) {
         if !self.inner.leader.is_known() {
@@ -137,7 +142,7 @@ impl Cluster {
 
     /// Whether somebody has shown a newer timeline than the leader's.
     pub(crate) fn leader_is_of_the_past(&self) -> bool {
-        self.inner.lineage.protections.role && self.inner.leader.timeline() < self.inner.lineage.newest()
+        self.inner.lineage.protections.include(Protection::Role) && self.inner.leader.timeline() < self.inner.lineage.newest()
     }
 
     /// Asks every member again who leads; true when it is somebody else than `index` now.

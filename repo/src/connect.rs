@@ -16,7 +16,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::cluster::HealthRecord;
 use crate::freshness::{Need, Unmet};
 use crate::state::{self, Said, Server, State};
-use crate::{Access, DatabaseUrl, Error, Position, Role, Timeouts};
+use crate::{Access, DatabaseUrl, Error, Position, Protection, Role, Timeouts};
 
 impl DatabaseUrl {
     /// One connection outside any pool, to read and write without a limit on a statement's time: for migrations.
@@ -151,7 +151,7 @@ impl Connector {
         let round_trip = asked.elapsed();
         let (server, said) = greeting?;
         migrated?;
-        if self.access == Access::Write && said.is_replica && self.health.lineage.protections.role {
+        if self.access == Access::Write && said.is_replica && self.health.lineage.protections.include(Protection::Role) {
             return Err(ConnectError { reason: "it is a replica, and takes no writes".to_owned(), is_replica: true });
         }
         let state = Mutex::new(self.health.settle(server, said, None));
@@ -173,15 +173,12 @@ impl Connector {
 
     /// With SET and not as startup parameters, which `PgBouncer` refuses.
     fn session(&self) -> String {
-        let mut session = String::new();
-        if !self.url.config().get_options().is_some_and(|options| options.contains("statement_timeout")) {
-            session += &format!("SET statement_timeout = {};", self.timeouts.statement.as_millis());
-        }
+        let is_given = self.url.config().get_options().is_some_and(|options| options.contains("statement_timeout"));
+        let limit = self.timeouts.statement.as_millis();
+        let limit = if is_given { String::new() } else { format!("SET statement_timeout = {limit};") };
         // Never off: an operator may have made the whole database read-only.
-        if self.access == Access::Read {
-            session += "SET default_transaction_read_only = on;";
-        }
-        session
+        let access = if self.access == Access::Read { "SET default_transaction_read_only = on;" } else { "" };
+        limit + access
     }
 
     /// A server that has the migration once never loses it: it is asked when a connection is opened, and not again.
@@ -299,14 +296,14 @@ impl Connection {
     /// Whether a server that stands so may answer a read that needs this.
     pub(crate) fn meets(&self, need: Need, state: &State) -> Result<(), Unmet> {
         let lineage = &self.health.lineage;
-        let newest = if lineage.protections.role { lineage.newest() } else { 0 };
+        let newest = if lineage.protections.include(Protection::Role) { lineage.newest() } else { 0 };
         need.met_by(state, self.server.system, newest)
     }
 
     /// Whether it leads to a primary that was replaced: it goes on taking writes, and nobody will ever see them.
     pub(crate) fn is_of_the_past(&self) -> bool {
         let (lineage, state) = (&self.health.lineage, self.state());
-        lineage.protections.role && state.role == Role::Primary && state.timeline < lineage.newest()
+        lineage.protections.include(Protection::Role) && state.role == Role::Primary && state.timeline < lineage.newest()
     }
 
     /// The position that has everything up to `lsn` behind it, on the timeline that the server was last on.

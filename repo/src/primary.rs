@@ -12,7 +12,7 @@ use crate::pool::Lease;
 use crate::question::{Execute, Load, Question};
 use crate::replica::one;
 use crate::transaction::written;
-use crate::{Committed, Error, Freshness, LoadsAs, Position, Reason, Replica, Role, ServedBy, position};
+use crate::{Committed, Error, Freshness, LoadsAs, Position, Protection, Reason, Replica, Role, ServedBy, position};
 
 /// Writes to the primary. What `repos.primary()` gives.
 ///
@@ -117,7 +117,7 @@ impl<'a> Primary<'a> {
 
     /// One round trip: the statement, which commits by itself, and behind it the question for the position.
     async fn write<Q: Question>(self, write: Q) -> Result<Committed<Q::Answer>, Error> {
-        let is_after = self.cluster.lineage().protections.after_commit;
+        let is_after = self.cluster.lineage().protections.include(Protection::AfterCommit);
         let mut lease = self.lease().await?;
         let mut value = None;
         let lsn = lease.statement(async |connection| {

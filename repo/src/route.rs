@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::cluster::{Cluster, Member};
 use crate::freshness::{Need, Unmet};
 use crate::pool::Lease;
-use crate::question::{Question, Shown, Verdict};
+use crate::question::{Ping, Question, Shown, Verdict};
 use crate::{Error, Position, Reason, Replica, Role, ServedBy};
 
 /// Who may be asked, and in which order.
@@ -96,13 +96,33 @@ impl Member {
 impl Replica<'_> {
     /// Tries the databases in order until one serves.
     pub(crate) async fn through<A: Attempt>(self, attempt: &A) -> Result<Served<A::Answer>, Error> {
-        match self.way {
-            Way::Only(member) => match attempt.with(member, self.need).await? {
-                Ok(shown) => Ok(served(member, self.reason, shown, None)),
-                Err(_) => Err(Error::NotFresh { region: member.info().code }),
+        let first = match self.way {
+            Way::Only(member) => Some(member),
+            Way::Through { cluster, order } => self.at_once(cluster, order),
+        };
+        let outcome = match first {
+            Some(member) => match attempt.with(member, self.need).await {
+                Ok(Ok(shown)) => return Ok(served(member, self.reason, shown, None)),
+                outcome => Some(outcome),
             },
-            Way::Through { cluster, order } => Walk::new(self, cluster, order).go(attempt).await,
+            None => None,
+        };
+        match (self.way, outcome) {
+            // The rest of the way is rarely gone, and needs far more memory: it is not to be carried along by every read.
+            (Way::Through { cluster, order }, outcome) => Box::pin(Walk::new(self, cluster, order).go(attempt, outcome)).await,
+            (Way::Only(_), Some(Err(error))) => Err(error),
+            (Way::Only(member), _) => Err(Error::NotFresh { region: member.info().code }),
         }
+    }
+
+    /// Who may be asked without another thought.
+    fn at_once<'a>(&self, cluster: &'a Cluster, order: &[usize]) -> Option<&'a Member> {
+        let index = *order.first().filter(|_| !self.hedged && !self.need.primary)?;
+        cluster.watch(index);
+        let member = cluster.at(index);
+        let is_known = index != cluster.leader_index() || cluster.leader_is_known();
+        let lags = self.need.at_most.and_then(|limit| member.health.lags_more_than(limit)).is_some();
+        (is_known && !lags && member.health.is_up()).then_some(member)
     }
 }
 
@@ -147,7 +167,12 @@ impl<'a> Walk<'a> {
         Self { read, cluster, order, here, reason, passed: Vec::new(), lagging: Vec::new(), failure: None }
     }
 
-    async fn go<A: Attempt>(&mut self, attempt: &A) -> Result<Served<A::Answer>, Error> {
+    /// Goes on, where the first was asked already with this outcome.
+    async fn go<A: Attempt>(
+        &mut self,
+        attempt: &A,
+        mut outcome: Option<Result<Verdict<A::Answer>, Error>>,
+    ) -> Result<Served<A::Answer>, Error> {
         let (cluster, first) = (self.cluster, self.here);
         let limit = cluster.at(first).reading.timeouts().answer();
         let deadline = Instant::now() + limit;
@@ -156,22 +181,13 @@ impl<'a> Walk<'a> {
             cluster.watch(self.here);
             let mut wants_the_primary = false;
             let lag = self.read.need.at_most.and_then(|limit| member.health.lags_more_than(limit));
-            if !member.health.is_up() {
+            if !member.health.is_up() && outcome.is_none() {
                 // The monitor looks again, and not every visitor.
-            } else if lag.is_some() {
+            } else if lag.is_some() && outcome.is_none() {
                 self.lagging.push(self.here);
             } else {
-                let asked = if self.here != first {
-                    // The first has its own limit, which is the same.
-                    let verdict = timeout_at(deadline, self.ask(attempt, self.here)).await;
-                    let late = |_| Err(Error::Timeout { region: member.info().code, waited: limit });
-                    verdict.unwrap_or_else(late).map(|verdict| (self.here, verdict))
-                } else if self.read.hedged {
-                    self.hedge(attempt).await
-                } else {
-                    self.ask(attempt, self.here).await.map(|verdict| (self.here, verdict))
-                };
-                match asked {
+                let late = |_| Err(Error::Timeout { region: member.info().code, waited: limit });
+                match timeout_at(deadline, self.ask(attempt, first, outcome.take())).await.unwrap_or_else(late) {
                     Ok((who, Ok(shown))) => {
                         let reason = if who == self.here { self.reason } else { Reason::Failover };
                         return Ok(served(cluster.at(who), reason, shown, None));
@@ -201,12 +217,31 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Asks who stands here, unless that has happened; waits for it where that is no longer a way than to the primary. Says who has
+    /// answered.
+    async fn ask<A: Attempt>(
+        &self,
+        attempt: &A,
+        first: usize,
+        outcome: Option<Result<Verdict<A::Answer>, Error>>,
+    ) -> Result<(usize, Verdict<A::Answer>), Error> {
+        let verdict = match outcome {
+            Some(outcome) => outcome?,
+            None if self.read.hedged && self.here == first => return self.hedge(attempt).await,
+            None => self.ask_once(attempt, self.here).await?,
+        };
+        if matches!(verdict, Err(Unmet::Behind)) && self.has_caught_up().await? {
+            return Ok((self.here, attempt.with(self.cluster.at(self.here), self.read.need).await?));
+        }
+        Ok((self.here, verdict))
+    }
+
     /// Asks who stands here, and where that takes longer than it takes nearly always, somebody else as well. The first answer counts;
     /// says whose.
     async fn hedge<A: Attempt>(&self, attempt: &A) -> Result<(usize, Verdict<A::Answer>), Error> {
         let (start, times) = (Instant::now(), &self.cluster.at(self.here).hedge);
         let mut first = pin!(async {
-            let verdict = self.ask(attempt, self.here).await;
+            let verdict = self.ask_once(attempt, self.here).await;
             times.took(start.elapsed());
             verdict.map(|verdict| (self.here, verdict))
         });
@@ -217,7 +252,7 @@ impl<'a> Walk<'a> {
         let other = self.order.iter().copied().find(|index| *index != self.here && self.cluster.at(*index).health.is_up());
         let Some(other) = other.filter(|_| times.allows_another()) else { return first.await };
         self.cluster.watch(other);
-        let second = pin!(async { self.ask(attempt, other).await.map(|verdict| (other, verdict)) });
+        let second = pin!(async { self.ask_once(attempt, other).await.map(|verdict| (other, verdict)) });
         match select(first, second).await {
             Either::Left((answer @ Ok((_, Ok(_))), _)) | Either::Right((answer @ Ok((_, Ok(_))), _)) => answer,
             Either::Left((answer, second)) => second.await.or(answer),
@@ -225,8 +260,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Asks one of them; waits for it where that is no longer a way than to the primary.
-    async fn ask<A: Attempt>(&self, attempt: &A, here: usize) -> Result<Verdict<A::Answer>, Error> {
+    /// Asks one of them.
+    async fn ask_once<A: Attempt>(&self, attempt: &A, here: usize) -> Result<Verdict<A::Answer>, Error> {
         let (cluster, member) = (self.cluster, self.cluster.at(here));
         let is_leader = here == cluster.leader_index();
         if is_leader {
@@ -240,21 +275,22 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         };
-        let verdict = attempt.with(member, self.read.need).await?;
-        if !matches!(verdict, Err(Unmet::Behind)) || is_leader {
-            return Ok(verdict);
-        }
-        let until = Instant::now() + self.patience(here);
+        attempt.with(member, self.read.need).await
+    }
+
+    /// Waits for who stands here.
+    async fn has_caught_up(&self) -> Result<bool, Error> {
+        let member = self.cluster.at(self.here);
+        let until = Instant::now() + self.patience(self.here);
         let mut pause = Duration::from_millis(1);
         while Instant::now() + pause < until {
             sleep(pause).await;
             pause *= 2;
-            let caught_up = member.reading.read(&Mutex::new(crate::question::Ping), self.read.need).await?;
-            if caught_up.is_ok() {
-                return attempt.with(member, self.read.need).await;
+            if member.reading.read(&Mutex::new(Ping), self.read.need).await?.is_ok() {
+                return Ok(true);
             }
         }
-        Ok(verdict)
+        Ok(false)
     }
 
     /// How much longer the way to the primary is: as long as that, waiting costs no more than going there.

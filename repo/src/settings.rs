@@ -46,18 +46,20 @@ pub enum Protection {
     Role,
 }
 
-/// Those that are on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Protections {
-    pub(crate) cookie: bool,
-    pub(crate) timeline: bool,
-    pub(crate) after_commit: bool,
-    pub(crate) max_lag: bool,
-    pub(crate) role: bool,
-}
+/// Those that are on: a bit for each that is not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Protections(u8);
 
 impl Protections {
-    const ALL: Self = Self { cookie: true, timeline: true, after_commit: true, max_lag: true, role: true };
+    pub(crate) fn include(self, protection: Protection) -> bool {
+        self.0 & protection.bit() == 0
+    }
+}
+
+impl Protection {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 /// One thing that is wrong with the settings. Prints the variable's name, what is wrong and what to write.
@@ -144,7 +146,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             max_lag: None,
             migration: None,
-            protections: Protections::ALL,
+            protections: Protections::default(),
         }
     }
 
@@ -207,14 +209,7 @@ impl Settings {
     /// The same, without one of the protections: for tests that must fail without it, and for nothing else.
     #[must_use]
     pub fn without(mut self, protection: Protection) -> Self {
-        let protections = &mut self.protections;
-        *match protection {
-            Protection::Cookie => &mut protections.cookie,
-            Protection::Timeline => &mut protections.timeline,
-            Protection::AfterCommit => &mut protections.after_commit,
-            Protection::MaxLag => &mut protections.max_lag,
-            Protection::Role => &mut protections.role,
-        } = false;
+        self.protections.0 |= protection.bit();
         self
     }
 

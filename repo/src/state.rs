@@ -83,7 +83,9 @@ impl Query for AskState {
 
 impl QueryFragment<Pg> for AskState {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        STATE.iter().for_each(|part| out.push_sql(part));
+        for part in STATE {
+            out.push_sql(part);
+        }
         Ok(())
     }
 }

@@ -117,7 +117,7 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
         quote! { #code => #replica, }
     });
     let elsewhere = declaration.nearest.iter().filter(|nearest| number(&nearest.place.text).is_none());
-    let nearest = grouped(elsewhere, |nearest| order(nearest)).map(|(places, nearest)| {
+    let nearest = grouped(elsewhere, &order).map(|(places, nearest)| {
         let replica = near(&order(nearest), quote!(Nearest));
         quote! { #(#places)|* => #replica, }
     });

@@ -17,7 +17,7 @@ use crate::question::Load;
 use crate::replica::one;
 use crate::route::Served;
 use crate::transaction::snapshot;
-use crate::{Error, Freshness, LoadsAs, PlainSelect, Replica, RepoSet, Snapshot};
+use crate::{Error, Freshness, LoadsAs, PlainSelect, Protection, Replica, RepoSet, Snapshot};
 
 /// Reads for one request, from the database near this instance that is fresh enough: it shows at least what the visitor has written
 /// and seen before, and is at most [`MAX_LAG`](RepoSet::MAX_LAG) behind.
@@ -136,7 +136,7 @@ impl<R: RepoSet> Reader<R> {
     /// The handle for the next read, which must show what this request has seen already.
     fn replica(&self) -> Replica<'_> {
         let mut replica = self.repos.replica();
-        if self.repos.cluster().lineage().protections.cookie {
+        if self.repos.cluster().lineage().protections.include(Protection::Cookie) {
             replica.need = replica.need.and_at_least(self.trace.position());
         }
         replica = self.freshness.map_or(replica, |freshness| replica.fresh(freshness));

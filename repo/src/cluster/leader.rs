@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::monitor::Pauses;
 use super::{Inner, Member};
+use crate::Protection;
 use crate::connect::{ConnectError, Interview};
 use crate::state::{Said, Server};
 
@@ -98,7 +99,7 @@ async fn search(inner: &Inner) {
         let system = inner.lineage.system();
         if let Some((server, said)) = answer.filter(|(server, said)| !said.is_replica && (system == 0 || system == server.system))
         {
-            let knows_timelines = inner.lineage.protections.timeline;
+            let knows_timelines = inner.lineage.protections.include(Protection::Timeline);
             if knows_timelines {
                 inner.lineage.shown(said.timeline);
             }

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::settings::Protections;
 use crate::state::{Said, State};
-use crate::{Position, Role};
+use crate::{Position, Protection, Role};
 
 /// One for all members of a cluster.
 pub(crate) struct Lineage {
@@ -83,7 +83,7 @@ impl Lineage {
     /// missing: so whoever has replayed what the primary had at a moment is as fresh as that moment, and near the primary the monitor
     /// commits something every second. On an older timeline than the newest, what is replayed says nothing of the present.
     pub(super) fn settle(&self, said: Said, timeline: u32, before: Option<State>) -> State {
-        let timeline = if self.protections.timeline { timeline } else { 0 };
+        let timeline = if self.protections.include(Protection::Timeline) { timeline } else { 0 };
         self.shown(timeline);
         let role = if said.is_replica { Role::Replica } else { Role::Primary };
         let before_as_of = before.and_then(|before| before.as_of);

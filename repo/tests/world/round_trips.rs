@@ -95,7 +95,7 @@ async fn a_read_is_one_round_trip() {
     assert_eq!(first, 3, "the first of its kind is prepared, and so is the question for the position");
     assert_eq!(counter.of(read()).await.0, 1);
     let many = async || tokio::join!(read(), read(), read());
-    assert_eq!(counter.of(many()).await.0, 1, "they share it");
+    assert_eq!(counter.of(Box::pin(many())).await.0, 1, "they share it");
 }
 
 #[tokio::test]
