@@ -106,7 +106,7 @@ impl Cli {
         let schedule = Schedule::random(seed, self.steps, &regions());
         println!("seed {seed}\n{schedule}");
         let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Protection::from) };
-        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: self.visitors, rules };
+        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: self.visitors, roaming: true, rules };
         let round = plan.play().await.map_err(|error| format!("{error}; again: {}", self.again(seed)))?;
         report.add(seed, &round);
         if let Some(folder) = &self.histories {

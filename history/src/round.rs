@@ -31,6 +31,8 @@ pub struct Plan {
     pub quiet: Duration,
     /// How many visit at once.
     pub visitors: u32,
+    /// Whether they move from region to region every now and then.
+    pub roaming: bool,
     /// How the instances are set.
     pub rules: Rules,
 }
@@ -71,8 +73,14 @@ impl Plan {
     async fn on(&self, stage: &Stage) -> Result<History, Failed> {
         let (end, told) = watch::channel(false);
         let all: Vec<String> = regions().into_iter().map(str::to_owned).collect();
-        let site = Site { url: stage.url(), regions: all.clone(), began: Instant::now(), known: Mutex::default(), end: told };
-        let site = Arc::new(site);
+        let site = Arc::new(Site {
+            url: stage.url(),
+            regions: all.clone(),
+            roaming: self.roaming,
+            began: Instant::now(),
+            known: Mutex::default(),
+            end: told,
+        });
         let visits = (1..=self.visitors).map(|id| Ok(tokio::spawn(Visitor::new(id, self.seed, &site)?.visit())));
         let visits = visits.collect::<Result<Vec<_>, Failed>>()?;
         let performed = async {

@@ -95,7 +95,8 @@ impl Visitor {
                     }
                 }
                 850..995 => self.list().await,
-                _ => self.place = self.rng.choice(&self.site.regions).cloned().unwrap_or_default(),
+                _ if self.site.roaming => self.place = self.rng.choice(&self.site.regions).cloned().unwrap_or_default(),
+                _ => {}
             }
             sleep(Duration::from_millis(self.rng.u64(THINKING))).await;
         }

@@ -19,7 +19,8 @@ async fn no_promise_is_broken() {
     let mut kinds = BTreeSet::new();
     for seed in SEEDS {
         let schedule = Schedule::random(seed, STEPS, &regions());
-        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: 15, rules: Rules { max_lag: MAX_LAG, without: None } };
+        let rules = Rules { max_lag: MAX_LAG, without: None };
+        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: 15, roaming: true, rules };
         let round = plan.play().await.unwrap();
         assert!(round.verdict.violations.is_empty(), "seed {seed}\n{}{}", plan.schedule, round.violations());
         kinds.extend(round.history.faults.iter().map(|it| it.fault.kind()));

@@ -14,6 +14,8 @@ pub struct Site {
     pub url: String,
     /// Where they may stand.
     pub regions: Vec<String>,
+    /// Whether they ever leave the one that they stand in.
+    pub roaming: bool,
     /// When the round began.
     pub began: Instant,
     /// The users who are known to everybody, by their ids.
