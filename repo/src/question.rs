@@ -15,7 +15,7 @@ use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection
 use futures_util::future::{OptionFuture, join, join3};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::connect::Connection;
+use crate::connection::Connection;
 use crate::freshness::{Need, Unmet};
 use crate::state::State;
 use crate::{Error, Position};

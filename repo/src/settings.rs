@@ -16,7 +16,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{DatabaseUrl, RegionInfo, RepoSet, Role, Timeouts, UrlError};
+use crate::protection::Protections;
+use crate::{DatabaseUrl, Protection, RegionInfo, RepoSet, Role, Timeouts, UrlError};
 
 /// Where every region's database is, and how to use it. Made from the environment, or by hand for a test.
 #[derive(Clone, Debug)]
@@ -29,37 +30,6 @@ pub struct Settings {
     max_lag: Option<Duration>,
     migration: Option<Arc<str>>,
     protections: Protections,
-}
-
-/// What keeps a promise to visitors, each for [`Settings::without`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protection {
-    /// That visitors carry the position of what they wrote and saw.
-    Cookie,
-    /// That positions are compared on one timeline only.
-    Timeline,
-    /// That a write's position is taken behind its commit.
-    AfterCommit,
-    /// That a replica further behind than `max_lag` serves no read.
-    MaxLag,
-    /// That a replica takes no writes, and a primary that was replaced nothing.
-    Role,
-}
-
-/// Those that are on: a bit for each that is not.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Protections(u8);
-
-impl Protections {
-    pub(crate) fn include(self, protection: Protection) -> bool {
-        self.0 & protection.bit() == 0
-    }
-}
-
-impl Protection {
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
 }
 
 /// One thing that is wrong with the settings. Prints the variable's name, what is wrong and what to write.
@@ -209,7 +179,7 @@ impl Settings {
     /// The same, without one of the protections: for tests that must fail without it, and for nothing else.
     #[must_use]
     pub fn without(mut self, protection: Protection) -> Self {
-        self.protections.0 |= protection.bit();
+        self.protections = self.protections.without(protection);
         self
     }
 

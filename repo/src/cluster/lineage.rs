@@ -6,7 +6,7 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use crate::settings::Protections;
+use crate::protection::Protections;
 use crate::state::{Said, State};
 use crate::{Position, Protection, Role};
 

@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{Inner, Member};
 use crate::Role;
-use crate::connect::{ConnectError, Connection};
+use crate::connect::ConnectError;
+use crate::connection::Connection;
 
 /// Between two looks at a server that answers.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use super::lock;
 use crate::cluster::HealthRecord;
-use crate::connect::{ConnectError, Connection, Connector};
+use crate::connect::{ConnectError, Connector};
+use crate::connection::Connection;
 use crate::freshness::{Need, Unmet};
 use crate::state::State;
 use crate::{Error, Position, Timeouts};

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::lock;
-use crate::connect::Connection;
+use crate::connection::Connection;
 use crate::question::{Ping, Question};
 
 /// How much longer than the quickest answer one may take, at the least, before the connection counts as held up: some hundred
