@@ -24,7 +24,7 @@ use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Reason, ServedBy, 
 ///
 /// It is a small `Copy` value, and its methods take `self`: a `&self` method called `load` would lose to
 /// [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip, on a connection that the reads of a thread
-/// share (see [`Pool`]); the first of its kind on a connection is prepared there, at a round trip more.
+/// share (see [`Pool`](crate::Pool)); the first of its kind on a connection is prepared there, at a round trip more.
 ///
 /// There is no method that writes, and [`PlainSelect`] keeps writing queries from those that read:
 ///
