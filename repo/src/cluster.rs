@@ -142,7 +142,7 @@ impl Cluster {
 
     /// Whether somebody has shown a newer timeline than the leader's.
     pub(crate) fn leader_is_of_the_past(&self) -> bool {
-        self.inner.lineage.protections.include(Protection::Role) && self.inner.leader.timeline() < self.inner.lineage.newest()
+        self.inner.lineage.has_left(self.inner.leader.timeline())
     }
 
     /// Asks every member again who leads; true when it is somebody else than `index` now.

@@ -1,7 +1,7 @@
 //! One connection, and what its server has said on it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::HealthRecord;
 use crate::freshness::{Need, Unmet};
+use crate::pool::lock;
 use crate::state::{self, Said, Server, State};
 use crate::{Error, Position, Protection, Role};
 
@@ -152,8 +153,8 @@ impl Connection {
 
     /// Whether it leads to a primary that was replaced: it goes on taking writes, and nobody will ever see them.
     pub(crate) fn is_of_the_past(&self) -> bool {
-        let (lineage, state) = (&self.health.lineage, self.state());
-        lineage.protections.include(Protection::Role) && state.role == Role::Primary && state.timeline < lineage.newest()
+        let state = self.state();
+        state.role == Role::Primary && self.health.lineage.has_left(state.timeline)
     }
 
     /// The position that has everything up to `lsn` behind it, on the timeline that the server was last on.
@@ -166,9 +167,4 @@ impl Connection {
     pub(crate) async fn beat(&self) -> diesel::QueryResult<()> {
         (&mut &self.inner).batch_execute("SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat')").await
     }
-}
-
-/// Locks, whether or not somebody panicked meanwhile: what these locks guard is whole after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! How fresh a read must be.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::state::State;
 use crate::{Position, Role};
@@ -35,8 +35,8 @@ pub(crate) struct Need {
 pub(crate) enum Unmet {
     /// It has not replayed so far yet, and will.
     Behind,
-    /// It is further behind than allowed; how far, where that is known.
-    Lags(Option<Duration>),
+    /// It is further behind than allowed, or nobody can tell how far.
+    Lags,
     /// It is not what was asked for: no primary, or one that was replaced.
     NotPrimary,
 }
@@ -81,8 +81,11 @@ impl Need {
         // What is behind a primary that was not replaced?
         match self.at_most.filter(|_| !is_primary) {
             Some(limit) => {
-                let lag = state.as_of.map(|as_of| Instant::now().saturating_duration_since(as_of));
-                if lag.is_some_and(|lag| lag <= limit) { Ok(()) } else { Err(Unmet::Lags(lag)) }
+                if state.as_of.is_some_and(|as_of| as_of.elapsed() <= limit) {
+                    Ok(())
+                } else {
+                    Err(Unmet::Lags)
+                }
             }
             None => Ok(()),
         }

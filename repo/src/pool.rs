@@ -229,6 +229,6 @@ impl fmt::Debug for Pool {
 }
 
 /// Locks, whether or not somebody panicked meanwhile: what these locks guard is whole after every statement.
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

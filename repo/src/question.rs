@@ -1,7 +1,7 @@
 //! What is asked of a database in one round trip. A question can be sent more than once, and what was sent does not hold on to it.
 
 use std::marker::PhantomData;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use diesel::QueryResult;
 use diesel::deserialize::FromSqlRow;
@@ -17,6 +17,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::connection::Connection;
 use crate::freshness::{Need, Unmet};
+use crate::pool::lock;
 use crate::state::State;
 use crate::{Error, Position};
 
@@ -155,7 +156,7 @@ impl<'a, Q: Question> Question for Checked<'a, Q> {
     type Answer = Verdict<Q::Answer>;
 
     fn is_prepared_once(&self) -> bool {
-        self.question.lock().unwrap_or_else(PoisonError::into_inner).is_prepared_once()
+        lock(self.question).is_prepared_once()
     }
 
     fn send<'c>(
@@ -163,7 +164,7 @@ impl<'a, Q: Question> Question for Checked<'a, Q> {
         connection: &'c Connection,
     ) -> impl Future<Output = Result<Verdict<Q::Answer>, Error>> + Send + use<'a, 'c, Q> {
         let need = self.need;
-        let question = self.question.lock().unwrap_or_else(PoisonError::into_inner);
+        let question = lock(self.question);
         let stood_well = connection.meets(need, &connection.state()).is_ok();
         let ahead = OptionFuture::from((!stood_well).then(|| connection.ask_state()));
         let (is_sent_at_once, answer) = (question.is_sent_at_once(), question.send(connection));
@@ -185,7 +186,7 @@ impl<'a, Q: Question> Question for Checked<'a, Q> {
     }
 
     fn is_sent_at_once(&self) -> bool {
-        self.question.lock().unwrap_or_else(PoisonError::into_inner).is_sent_at_once()
+        lock(self.question).is_sent_at_once()
     }
 }
 

@@ -42,6 +42,11 @@ impl Lineage {
         self.newest.load(Ordering::Relaxed)
     }
 
+    /// Whether a primary on this timeline was replaced.
+    pub(crate) fn has_left(&self, timeline: u32) -> bool {
+        self.protections.include(Protection::Role) && timeline < self.newest()
+    }
+
     /// The system identifier that the databases share; 0 as long as nobody knows.
     pub(super) fn system(&self) -> u64 {
         self.system.load(Ordering::Relaxed)

@@ -1,9 +1,11 @@
 //! How long a database's reads take of late, to tell when one takes so long that a second database is worth asking.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+
+use crate::pool::lock;
 
 /// Reads that "of late" means: enough to tell a 99th percentile.
 const WINDOW: u32 = 500;
@@ -54,6 +56,6 @@ impl Hedge {
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

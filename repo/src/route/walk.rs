@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
                     }
                     Ok((_, Err(unmet))) => {
                         wants_the_primary = unmet == Unmet::Behind;
-                        if matches!(unmet, Unmet::Lags(_)) {
+                        if unmet == Unmet::Lags {
                             self.lagging.push(self.here);
                         }
                         self.failure.get_or_insert(Error::NotFresh { region: member.info().code });
