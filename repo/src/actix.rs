@@ -73,6 +73,6 @@ pub fn configure<R: RepoSet>(repos: Arc<R>, key: Key) -> impl FnOnce(&mut Servic
             let repos = repos.clone();
             runtime.spawn(async move { repos.warm_up().await });
         }
-        app.app_data(Data::from(repos)).app_data(Data::new(Signer::new(key)));
+        app.app_data(Data::from(repos)).app_data(Data::new(Signer::new(&key)));
     }
 }

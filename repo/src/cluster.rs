@@ -19,7 +19,7 @@ pub(crate) use self::health::HealthRecord;
 use self::leader::Leader;
 pub(crate) use self::lineage::Lineage;
 pub use self::member::Member;
-use crate::{Primary, Protection, Reason, Replica, RepoSet, SettingError, Settings};
+use crate::{Error, Primary, Protection, Reason, Replica, RepoSet, SettingError, Settings};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
@@ -136,22 +136,32 @@ impl Cluster {
     pub(crate) async fn knows_the_leader(&self, limit: Duration) {
         if !self.inner.leader.is_known() {
             self.watch(self.leader_index());
-            let _ = timeout(limit, self.inner.leader.known()).await;
+            let _ = timeout(limit, self.inner.leader.more_rounds_than(0)).await;
         }
     }
 
-    /// Whether somebody has shown a newer timeline than the leader's.
-    pub(crate) fn leader_is_of_the_past(&self) -> bool {
-        self.inner.lineage.has_left(self.inner.leader.timeline())
+    /// The member that takes the writes, where it is known to, and visitors know of no newer timeline than `timeline`.
+    pub(crate) fn writable_leader(&self, timeline: u32) -> Result<&Member, Error> {
+        let Inner { leader, lineage, .. } = &*self.inner;
+        let (member, leads) = (self.leader(), leader.timeline());
+        let region = member.info().code;
+        let is_older = leads > 0 && leads < timeline && lineage.may_be(timeline);
+        if lineage.has_left(leads) || is_older && lineage.protections.include(Protection::Role) {
+            return Err(Error::NotPrimary { region });
+        }
+        member.health.silence().map_or(Ok(member), |error| Err(error.of(region)))
     }
 
-    /// Asks every member again who leads; true when it is somebody else than `index` now.
-    pub(crate) async fn leader_is_another_than(&self, index: usize, limit: Duration) -> bool {
-        if self.leader_index() == index {
-            self.watch(index);
-            let _ = timeout(limit, self.inner.leader.asked_again()).await;
-        }
-        self.leader_index() != index
+    /// How often every member has been asked who leads.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.inner.leader.rounds()
+    }
+
+    /// Has every member asked who leads, and waits until they were more often than so, or another leads.
+    pub(crate) async fn more_rounds_than(&self, before: u64, limit: Duration) {
+        self.watch(self.leader_index());
+        self.inner.leader.look_again_if(true);
+        let _ = timeout(limit, self.inner.leader.more_rounds_than(before)).await;
     }
 
     /// Looks at nobody any more.
@@ -173,6 +183,10 @@ impl Inner {
         &self.members[self.leader.index()]
     }
 
+    fn leads(&self, member: &Member) -> bool {
+        member.info().code == self.leader().info().code
+    }
+
     fn watch(&self, member: &Arc<Member>) {
         if let Some(watched) = self.watched.get()
             && member.health.begin_to_watch()
@@ -183,7 +197,7 @@ impl Inner {
 
     /// Whether this instance gives the primary something to commit every second, which is for those near it.
     fn beats(&self) -> bool {
-        self.members.len() > 1 && (self.region.is_empty() || self.region == self.leader().info().code)
+        self.members.len() > 1 && self.leader.is_known() && (self.region.is_empty() || self.region == self.leader().info().code)
     }
 }
 

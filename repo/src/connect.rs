@@ -52,21 +52,39 @@ pub(crate) struct Connector {
 #[error("{reason}")]
 pub struct ConnectError {
     reason: String,
-    is_replica: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// There is no way to the server, or no answer.
+    Silence,
+    /// The server answered, and cannot be used.
+    Refusal,
+    /// It was to take writes.
+    Replica,
 }
 
 impl ConnectError {
     pub(crate) fn new(reason: &impl ToString) -> Self {
-        Self { reason: reason.to_string(), is_replica: false }
+        Self { reason: reason.to_string(), kind: Kind::Refusal }
     }
 
     pub(crate) fn silent(waited: Duration) -> Self {
-        Self::new(&format!("no answer within {waited:?}"))
+        Self { reason: format!("no answer within {waited:?}"), kind: Kind::Silence }
+    }
+
+    /// Whether the server did not answer, so that others who wait for it wait in vain.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.kind == Kind::Silence
     }
 
     /// As the failure of a question to `region`.
     pub(crate) fn of(&self, region: &'static str) -> Error {
-        if self.is_replica { Error::NotPrimary { region } } else { Error::Unreachable { region, reason: self.reason.clone() } }
+        match self.kind {
+            Kind::Replica => Error::NotPrimary { region },
+            Kind::Silence | Kind::Refusal => Error::Unreachable { region, reason: self.reason.clone() },
+        }
     }
 }
 
@@ -89,15 +107,9 @@ impl From<diesel::result::Error> for ConnectError {
 }
 
 impl Connector {
-    /// A new connection, which the current runtime drives. A server that cannot be reached is known to be down from then on.
+    /// A new connection, which the current runtime drives.
     pub(crate) async fn open(&self) -> Result<Connection, ConnectError> {
-        let outcome = within(self.timeouts.checkout, self.opened()).await;
-        if let Err(error) = &outcome
-            && !error.is_replica
-        {
-            self.health.failed(error.to_string());
-        }
-        outcome
+        within(self.timeouts.checkout, self.opened()).await
     }
 
     /// A connection for nothing but asking who the server is.
@@ -121,7 +133,7 @@ impl Connector {
         let (server, said) = greeting?;
         migrated?;
         if self.access == Access::Write && said.is_replica && self.health.lineage.protections.include(Protection::Role) {
-            return Err(ConnectError { reason: "it is a replica, and takes no writes".to_owned(), is_replica: true });
+            return Err(ConnectError { reason: "it is a replica, and takes no writes".to_owned(), kind: Kind::Replica });
         }
         let inner = AsyncPgConnection::try_from(client).await?;
         Ok(Connection::new(inner, self.region, round_trip, (server, said), self.health.clone(), driver))
@@ -200,5 +212,6 @@ async fn within<T>(limit: Duration, opening: impl Future<Output = Result<T, Conn
 /// The whole chain of causes: tokio-postgres says only "error connecting to server" by itself.
 fn explain(error: &tokio_postgres::Error) -> ConnectError {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    ConnectError::new(&causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
+    let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    ConnectError { reason, kind: if error.code().is_some() { Kind::Refusal } else { Kind::Silence } }
 }

@@ -147,8 +147,16 @@ impl Connection {
     /// Whether a server that stands so may answer a read that needs this.
     pub(crate) fn meets(&self, need: Need, state: &State) -> Result<(), Unmet> {
         let lineage = &self.health.lineage;
+        if self.is_foreign() {
+            return Err(Unmet::NotPrimary);
+        }
         let newest = if lineage.protections.include(Protection::Role) { lineage.newest() } else { 0 };
         need.met_by(state, self.server.system, newest)
+    }
+
+    /// Whether it leads to another database than the primary.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.health.lineage.is_foreign(self.server.system)
     }
 
     /// Whether it leads to a primary that was replaced: it goes on taking writes, and nobody will ever see them.

@@ -37,7 +37,7 @@ pub(crate) enum Unmet {
     Behind,
     /// It is further behind than allowed, or nobody can tell how far.
     Lags,
-    /// It is not what was asked for: no primary, or one that was replaced.
+    /// It is not what was asked for: no primary, or one that was replaced, or another database.
     NotPrimary,
 }
 
@@ -51,7 +51,7 @@ impl Need {
     pub(crate) fn and(self, freshness: Freshness) -> Self {
         match freshness {
             Freshness::Any => Self { or_past: self.or_past, ..Self::ANY },
-            Freshness::AtMost(limit) => Self { at_most: Some(limit), ..self },
+            Freshness::AtMost(limit) => Self { at_most: Some(self.at_most.map_or(limit, |known| known.min(limit))), ..self },
             Freshness::AtLeast(position) => self.and_at_least(Some(position)),
             Freshness::Primary => Self { primary: true, ..self },
         }

@@ -1,6 +1,6 @@
 //! The handle for writing. Only the primary's repo gives one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
@@ -26,11 +26,18 @@ use crate::{Committed, Error, Freshness, LoadsAs, Position, Protection, Reason, 
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     cluster: &'a Cluster,
+    /// The newest timeline that the visitor knows of: a primary on an older one was replaced.
+    timeline: u32,
 }
 
 impl<'a> Primary<'a> {
     pub(crate) fn new(cluster: &'a Cluster) -> Self {
-        Self { cluster }
+        Self { cluster, timeline: 0 }
+    }
+
+    /// The same, for a visitor who has been shown this.
+    pub(crate) fn behind(self, position: Option<Position>) -> Self {
+        Self { timeline: position.map_or(0, Position::timeline), ..self }
     }
 
     /// Who takes the writes of this handle.
@@ -112,7 +119,7 @@ impl<'a> Primary<'a> {
     {
         let mut lease = self.lease().await?;
         let (value, lsn) = lease.transaction(async |connection| written(&mut connection.inner, work).await).await?;
-        Ok(committed(value, lsn.map(|lsn| lease.position(lsn)).map_err(Error::from)))
+        Ok(committed(value, lsn.map(|lsn| lease.committed(lsn)).map_err(Error::from)))
     }
 
     /// One round trip: the statement, which commits by itself, and behind it the question for the position.
@@ -133,7 +140,7 @@ impl<'a> Primary<'a> {
             }
         });
         match (lsn.await, value) {
-            (lsn, Some(value)) => Ok(committed(value?, lsn.map(|lsn| lease.position(lsn)))),
+            (lsn, Some(value)) => Ok(committed(value?, lsn.map(|lsn| lease.committed(lsn)))),
             (Err(error), None) => Err(error),
             (Ok(_), None) => Err(Error::Timeout { region: lease.region(), waited: Duration::ZERO }),
         }
@@ -143,19 +150,25 @@ impl<'a> Primary<'a> {
     async fn lease(self) -> Result<Lease, Error> {
         let cluster = self.cluster;
         let limit = cluster.leader().writing.timeouts().checkout;
+        let deadline = Instant::now() + limit;
         cluster.knows_the_leader(limit).await;
-        if cluster.leader_is_of_the_past() {
-            cluster.leader_is_another_than(cluster.leader_index(), limit).await;
+        let begun = cluster.rounds();
+        loop {
+            let rounds = cluster.rounds();
+            let leased = match cluster.writable_leader(self.timeline) {
+                Ok(member) => member.writing.checkout().await,
+                Err(error) => Err(error),
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            // The round that was under way at the beginning may have asked too early.
+            let is_searched = cluster.rounds() > begun + 1;
+            match leased {
+                Err(Error::NotPrimary { .. } | Error::Unreachable { .. }) if !is_searched && !left.is_zero() => {
+                    cluster.more_rounds_than(rounds, left).await;
+                }
+                outcome => return outcome,
+            }
         }
-        let index = cluster.leader_index();
-        let error = match cluster.at(index).writing.checkout().await {
-            Err(error @ (Error::NotPrimary { .. } | Error::Unreachable { .. })) => error,
-            outcome => return outcome,
-        };
-        if cluster.leader_is_another_than(index, limit).await {
-            return cluster.leader().writing.checkout().await;
-        }
-        Err(error)
     }
 }
 

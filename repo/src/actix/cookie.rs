@@ -1,5 +1,5 @@
-//! The signed text in which a visitor carries the position of what they have written and seen to their next request: in a cookie, and
-//! for programs in a header, which is the same text.
+//! The signed texts in which a visitor carries the positions of what they have written and seen to their next request: in a cookie
+//! each, since a read that is answered late would take a write back from a common one; and for programs in one header.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,11 @@ use actix_web::web::Data;
 
 use crate::Position;
 
-const COOKIE: &str = "archipelago_position";
+/// What they have written. Only the answer to a write gives it.
+const WRITTEN: &str = "archipelago_position";
+
+/// What they have seen.
+const SEEN: &str = "archipelago_seen";
 
 /// On a request the position that its answer must show, on an answer the position that it showed.
 const HEADER: HeaderName = HeaderName::from_static("archipelago-position");
@@ -23,8 +27,8 @@ const LIFETIME: Duration = Duration::minutes(10);
 /// Signs positions. Every worker has one.
 pub(super) struct Signer {
     key: Key,
-    /// The last one, with whether over TLS: whoever reads between two commits is given the same.
-    last: RefCell<Option<(Position, bool, Signed)>>,
+    /// The last one, with its cookie's name and whether over TLS: whoever reads between two commits is given the same.
+    last: RefCell<Option<((Position, &'static str, bool), Signed)>>,
 }
 
 /// A signed position, as the values of two headers.
@@ -35,22 +39,25 @@ struct Signed {
 }
 
 impl Signer {
-    pub(super) fn new(key: Key) -> Self {
-        Self { key, last: RefCell::default() }
+    /// A signature is on the text and not on what it is for: no other text that the app signs with its key may pass for a position.
+    pub(super) fn new(key: &Key) -> Self {
+        let own = [key.signing(), b"archipelago: a position"].concat();
+        Self { key: Key::derive_from(&own), last: RefCell::default() }
     }
 
-    fn signed(&self, position: Position, is_secure: bool) -> Option<Signed> {
+    fn signed(&self, position: Position, name: &'static str, is_secure: bool) -> Option<Signed> {
         let mut last = self.last.borrow_mut();
-        if let Some((known, known_secure, signed)) = &*last
-            && (*known, *known_secure) == (position, is_secure)
+        let wanted = (position, name, is_secure);
+        if let Some((known, signed)) = &*last
+            && *known == wanted
         {
             return Some(signed.clone());
         }
         let mut jar = CookieJar::new();
-        jar.signed_mut(&self.key).add(Cookie::new(COOKIE, position.to_string()));
-        let text = jar.get(COOKIE)?.value().to_owned();
+        jar.signed_mut(&self.key).add(Cookie::new(name, position.to_string()));
+        let text = jar.get(name)?.value().to_owned();
         let header = HeaderValue::try_from(&text).ok()?;
-        let cookie = Cookie::build(COOKIE, text)
+        let cookie = Cookie::build(name, text)
             .path("/")
             .max_age(LIFETIME)
             .http_only(true)
@@ -58,32 +65,35 @@ impl Signer {
             .secure(is_secure)
             .finish();
         let set_cookie = HeaderValue::try_from(cookie.encoded().to_string()).ok()?;
-        let (_, _, signed) = last.insert((position, is_secure, Signed { text: header, set_cookie }));
+        let (_, signed) = last.insert((wanted, Signed { text: header, set_cookie }));
         Some(signed.clone())
     }
 
     /// None where the text was not signed with this key.
     fn verified(&self, text: &str) -> Option<Position> {
         let mut jar = CookieJar::new();
-        jar.add_original(Cookie::new(COOKIE, text.to_owned()));
-        jar.signed(&self.key).get(COOKIE)?.value().parse().ok()
+        jar.add_original(Cookie::new(SEEN, text.to_owned()));
+        jar.signed(&self.key).get(SEEN)?.value().parse().ok()
     }
 }
 
 /// The position that the visitor carries. A forged or broken one counts as none.
 pub(super) fn carried(request: &HttpRequest) -> Option<Position> {
     let signer = request.app_data::<Data<Signer>>()?;
-    let by_cookie = request.cookie(COOKIE).and_then(|cookie| signer.verified(cookie.value()));
-    let by_header = request.headers().get(HEADER).and_then(|value| signer.verified(value.to_str().ok()?));
-    by_cookie.zip(by_header).map(|(cookie, header)| cookie.or_later(header)).or(by_cookie).or(by_header)
+    let by_cookie = |name| signer.verified(request.cookie(name)?.value());
+    let by_header = || signer.verified(request.headers().get(HEADER)?.to_str().ok()?);
+    [by_cookie(WRITTEN), by_cookie(SEEN), by_header()].into_iter().flatten().reduce(Position::or_later)
 }
 
-pub(super) fn give<B>(response: &mut ServiceResponse<B>, position: Position) {
-    let request = response.request();
-    let is_secure = request.connection_info().scheme() == "https";
-    let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(position, is_secure));
-    if let Some(Signed { text, set_cookie }) = signed {
-        response.headers_mut().append(SET_COOKIE, set_cookie);
-        response.headers_mut().insert(HEADER, text);
+/// Gives the visitor a position to carry, as that of what they have written, or seen.
+pub(super) fn give<B>(response: &mut ServiceResponse<B>, position: Position, has_written: bool, has_seen: bool) {
+    for name in [has_written.then_some(WRITTEN), has_seen.then_some(SEEN)].into_iter().flatten() {
+        let request = response.request();
+        let is_secure = request.connection_info().scheme() == "https";
+        let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(position, name, is_secure));
+        if let Some(Signed { text, set_cookie }) = signed {
+            response.headers_mut().append(SET_COOKIE, set_cookie);
+            response.headers_mut().insert(HEADER, text);
+        }
     }
 }

@@ -180,7 +180,7 @@ impl<R: RepoSet> FromRequest for Reader<R> {
 pub(super) fn trace_of<R: RepoSet>(repos: &R, request: &HttpRequest) -> Trace {
     let trace = Trace::of(request);
     if let Some(position) = trace.position() {
-        repos.cluster().lineage().brought(position);
+        trace.has_brought(repos.cluster().lineage().brought(position));
     }
     trace
 }

@@ -23,6 +23,7 @@ struct Asked {
     elapsed: Duration,
     position: Option<Position>,
     has_seen: bool,
+    has_written: bool,
 }
 
 impl Trace {
@@ -57,14 +58,36 @@ impl Trace {
         self.0.borrow().position
     }
 
-    /// Something was read or written there. What a primary says is the truth on its timeline, also where the visitor brought something
-    /// later, which nobody could ever show.
+    /// What the visitor brought is worth only so much.
+    pub(super) fn has_brought(&self, position: Option<Position>) {
+        self.0.borrow_mut().position = position;
+    }
+
+    /// Something was read there.
     pub(super) fn has_seen(&self, position: Position, role: Role) {
         let mut asked = self.0.borrow_mut();
         asked.has_seen = true;
-        let is_truth = |known: &Position| role == Role::Primary && known.timeline() == position.timeline();
-        let known = asked.position.filter(|known| !is_truth(known));
-        asked.position = Some(known.map_or(position, |known| known.or_later(position)));
+        asked.learns(position, role);
+    }
+
+    /// Something was written there.
+    pub(super) fn has_written(&self, position: Position) {
+        let mut asked = self.0.borrow_mut();
+        asked.has_written = true;
+        asked.learns(position, Role::Primary);
+    }
+}
+
+impl Asked {
+    /// What a primary says is the truth on its timeline. Where the visitor brought something later, which nobody could ever show, they
+    /// are to forget it, as whatever they brought it.
+    fn learns(&mut self, position: Position, role: Role) {
+        match self.position {
+            Some(known) if role == Role::Primary && known > position => {
+                *self = Self { position: Some(position), has_seen: true, has_written: true, ..*self };
+            }
+            known => self.position = Some(known.map_or(position, |known| known.or_later(position))),
+        }
     }
 }
 
@@ -88,8 +111,8 @@ pub async fn answer_for(
             }
         }
     }
-    if let Some(position) = asked.position.filter(|_| asked.has_seen) {
-        cookie::give(&mut response, position);
+    if let Some(position) = asked.position {
+        cookie::give(&mut response, position, asked.has_written, asked.has_seen);
     }
     Ok(response)
 }

@@ -13,7 +13,7 @@ use diesel_async::AsyncPgConnection;
 use super::Trace;
 use super::reader::{registered, trace_of};
 use super::replay::unless_handed_on;
-use crate::{Committed, Error, LoadsAs, RepoSet, Role};
+use crate::{Committed, Error, LoadsAs, Primary, RepoSet};
 
 /// Writes for one request, which runs in the primary's region: see [writes from afar](super#writes-from-afar). After a write the
 /// answer carries the commit's position to the visitor, in a signed cookie, so that their next read shows it in any region.
@@ -32,7 +32,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn execute(&self, statement: impl QueryFragment<Pg> + QueryId + Send) -> Result<usize, Error> {
-        self.count(self.repos.primary().execute(statement)).await
+        self.count(self.primary().execute(statement)).await
     }
 
     /// As [`Primary::get_result`](crate::Primary::get_result).
@@ -40,7 +40,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn get_result<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<U, Error> {
-        self.count(self.repos.primary().get_result(statement)).await
+        self.count(self.primary().get_result(statement)).await
     }
 
     /// As [`Primary::optional`](crate::Primary::optional).
@@ -48,7 +48,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn optional<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<Option<U>, Error> {
-        self.count(self.repos.primary().optional(statement)).await
+        self.count(self.primary().optional(statement)).await
     }
 
     /// As [`Primary::transaction`](crate::Primary::transaction).
@@ -59,7 +59,12 @@ impl<R: RepoSet> Writer<R> {
         &self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.count(self.repos.primary().transaction(work)).await
+        self.count(self.primary().transaction(work)).await
+    }
+
+    /// Not one that the visitor knows to be replaced.
+    fn primary(&self) -> Primary<'_> {
+        self.repos.primary().behind(self.trace.position())
     }
 
     async fn count<T, E>(&self, write: impl Future<Output = Result<Committed<T>, E>>) -> Result<T, E> {
@@ -68,7 +73,7 @@ impl<R: RepoSet> Writer<R> {
         self.trace.count(outcome.is_ok().then(|| self.repos.primary().served_by()), start);
         let Committed { value, position } = outcome?;
         if let Some(position) = position {
-            self.trace.has_seen(position, Role::Primary);
+            self.trace.has_written(position);
         }
         Ok(value)
     }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::lineage::Lineage;
 use crate::Role;
+use crate::connect::ConnectError;
 use crate::state::{Said, Server, State};
 
 /// How long an answer may take before the monitor is asked to look whether the server still answers at all.
@@ -36,11 +37,14 @@ pub struct Health {
 
 /// What is known of one region's database. Its pools and the monitor share it.
 pub(crate) struct HealthRecord {
+    region: &'static str,
     pub(crate) lineage: Arc<Lineage>,
     up: AtomicBool,
-    down: watch::Sender<bool>,
+    /// How often the monitor has found that nobody gets an answer.
+    silences: watch::Sender<u32>,
     watched: AtomicBool,
     wake: Notify,
+    back: Notify,
     /// When it has last answered anybody, in milliseconds since `begun`.
     heard: AtomicU64,
     begun: Instant,
@@ -60,18 +64,20 @@ struct Look {
 
 struct Failure {
     since: Instant,
-    reason: String,
+    error: ConnectError,
 }
 
 impl HealthRecord {
-    pub(super) fn new(lineage: Arc<Lineage>) -> Self {
+    pub(super) fn new(region: &'static str, lineage: Arc<Lineage>) -> Self {
         Self {
+            region,
             lineage,
             // Nobody has found otherwise.
             up: AtomicBool::new(true),
-            down: watch::Sender::new(false),
+            silences: watch::Sender::new(0),
             watched: AtomicBool::new(false),
             wake: Notify::new(),
+            back: Notify::new(),
             heard: AtomicU64::new(0),
             begun: Instant::now(),
             look: ArcSwapOption::empty(),
@@ -104,7 +110,7 @@ impl HealthRecord {
         let state = look.as_ref().map(|look| look.state);
         Health {
             up: self.is_watched().then(|| self.is_up()),
-            why_down: failure.as_ref().map(|failure| failure.reason.clone()),
+            why_down: failure.as_ref().map(|failure| failure.error.to_string()),
             down_since: failure.as_ref().map(|failure| failure.since),
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
@@ -117,25 +123,52 @@ impl HealthRecord {
     pub(super) fn answered(&self, state: State, round_trip: Duration) {
         let lag = state.as_of.filter(|_| state.role == Role::Replica).map(|as_of| as_of.elapsed());
         self.look.store(Some(Arc::new(Look { state, lag, round_trip })));
+        self.is_well();
+    }
+
+    /// It has taken a write, whatever was found before: that visitor's next read may need it.
+    pub(crate) fn has_written(&self) {
+        if !self.is_up() {
+            self.is_well();
+        }
+    }
+
+    fn is_well(&self) {
         self.failure.store(None);
         self.up.store(true, Ordering::Relaxed);
-        self.down.send_replace(false);
     }
 
-    /// It could not be reached, or may not be used. It is asked again by the monitor only.
-    pub(crate) fn failed(&self, reason: String) {
-        // A server that nobody watches would never be found again.
-        if !self.is_watched() {
-            return;
+    /// The monitor could not reach it, or it may not be used. Nobody else asks it until the monitor has found it well again.
+    pub(super) fn failed(&self, error: ConnectError) {
+        let known = self.failure.load();
+        if known.as_ref().is_none_or(|known| known.error.to_string() != error.to_string()) {
+            tracing::warn!(region = self.region, %error, "reads go elsewhere until this database can serve again");
         }
-        let since = self.failure.load().as_ref().map_or_else(Instant::now, |failure| failure.since);
-        self.failure.store(Some(Arc::new(Failure { since, reason })));
+        let since = known.as_ref().map_or_else(Instant::now, |failure| failure.since);
+        let is_silent = error.is_silence();
+        self.failure.store(Some(Arc::new(Failure { since, error })));
         self.up.store(false, Ordering::Relaxed);
-        self.wake.notify_one();
-        self.down.send_if_modified(|down| !std::mem::replace(down, true));
+        if is_silent {
+            self.silences.send_modify(|silences| *silences = silences.wrapping_add(1));
+        }
     }
 
-    /// Somebody's connection broke, or is silent: asks the monitor to look at once.
+    /// Why nobody gets an answer from it, as far as the monitor knows.
+    pub(crate) fn silence(&self) -> Option<ConnectError> {
+        self.failure.load().as_ref().map(|failure| failure.error.clone()).filter(ConnectError::is_silence)
+    }
+
+    /// Somebody else than a visitor has heard from it: the monitor need not wait.
+    pub(super) fn is_back(&self) {
+        self.back.notify_one();
+    }
+
+    /// Until then.
+    pub(super) async fn back(&self) {
+        self.back.notified().await;
+    }
+
+    /// Somebody's connection broke, or is silent: asks the monitor to look.
     pub(crate) fn suspect(&self) {
         self.wake.notify_one();
     }
@@ -145,14 +178,15 @@ impl HealthRecord {
         self.wake.notified().await;
     }
 
-    /// Resolves when the server is found to be down, which is looked for as it is late already: after how long. For whoever waits
-    /// for its answer.
+    /// Resolves when from now on the server is found to be silent, which is looked for when its answer is late: after how long. For
+    /// whoever waits for its answer.
     pub(crate) async fn gone(&self) -> Duration {
-        let start = Instant::now();
+        let (start, known) = (Instant::now(), *self.silences.borrow());
         tokio::time::sleep(SUSPICIOUS).await;
+        // On a long line an answer is not late yet.
+        tokio::time::sleep(self.round_trip().unwrap_or_default() * 2).await;
         self.suspect();
-        let mut down = self.down.subscribe();
-        if down.wait_for(|down| *down).await.is_err() {
+        if self.silences.subscribe().wait_for(|silences| *silences != known).await.is_err() {
             std::future::pending::<()>().await;
         }
         Duration::from_secs_f64((start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0)
@@ -162,7 +196,7 @@ impl HealthRecord {
     pub(crate) fn settle(&self, server: Server, said: Said, before: Option<State>) -> State {
         self.heard.store(self.milliseconds(said.asked), Ordering::Relaxed);
         let timeline = self.timeline_of(server, said);
-        self.lineage.settle(said, timeline, before)
+        self.lineage.settle(server.system, said, timeline, before)
     }
 
     /// Whether it has answered a question that was asked then, or later.

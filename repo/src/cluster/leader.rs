@@ -15,9 +15,6 @@ use crate::Protection;
 use crate::connect::{ConnectError, Interview};
 use crate::state::{Said, Server};
 
-/// For one member to say what it is, its connection included.
-const SILENCE: Duration = Duration::from_secs(2);
-
 /// Between two questions to a member that answers, while nobody is known to lead: as long nobody can write.
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -47,9 +44,13 @@ impl Leader {
         self.timeline.load(Ordering::Relaxed)
     }
 
+    pub(super) fn rounds(&self) -> u64 {
+        *self.rounds.borrow()
+    }
+
     /// Whether all members have been asked once, so that a primary that was replaced before this process began is known.
     pub(super) fn is_known(&self) -> bool {
-        self.timeline() > 0 || *self.rounds.borrow() > 0
+        self.timeline() > 0 || self.rounds() > 0
     }
 
     /// Has all members asked, if so.
@@ -59,18 +60,9 @@ impl Leader {
         }
     }
 
-    /// Until a round that begins after now has ended.
-    pub(super) async fn asked_again(&self) {
-        let mut rounds = self.rounds.subscribe();
-        // The round that is under way may have asked before what the caller knows.
-        let begun = *rounds.borrow();
-        self.wanted.notify_one();
-        let _ = rounds.wait_for(|rounds| *rounds > begun).await;
-    }
-
-    /// Until the first round has ended.
-    pub(super) async fn known(&self) {
-        let _ = self.rounds.subscribe().wait_for(|rounds| *rounds > 0).await;
+    /// Until there were more rounds, or another member leads.
+    pub(super) async fn more_rounds_than(&self, before: u64) {
+        let _ = self.rounds.subscribe().wait_for(|rounds| *rounds > before).await;
     }
 }
 
@@ -87,65 +79,79 @@ pub(super) async fn follow(inner: Arc<Inner>) {
 }
 
 /// Asks every member again and again who is writable, each at its own pace, until all have answered at least once and the leader is
-/// the newest, and well.
+/// the newest, and answers.
 async fn search(inner: &Inner) {
     let leader = &inner.leader;
     let mut answers = select_all(inner.members.iter().enumerate().map(|(index, member)| answers_of(index, member).boxed()));
-    let mut writable = Vec::new();
+    let mut known = vec![None; inner.members.len()];
     let mut silent: Vec<_> = (0..inner.members.len()).collect();
+    let mut rumour = inner.lineage.rumour();
     while let Some((index, answer)) = answers.next().await {
         silent.retain(|other| *other != index);
-        writable.retain(|(_, other, _)| *other != index);
-        let system = inner.lineage.system();
-        if let Some((server, said)) = answer.filter(|(server, said)| !said.is_replica && (system == 0 || system == server.system))
-        {
-            let knows_timelines = inner.lineage.protections.include(Protection::Timeline);
-            if knows_timelines {
-                inner.lineage.shown(said.timeline);
-            }
-            let timeline = if knows_timelines { said.timeline } else { 1 };
-            writable.push((timeline, index, server));
+        known[index] = answer;
+        if answer.is_some() && index == leader.index() && inner.leader().health.silence().is_some() {
+            inner.leader().health.is_back();
         }
         // The first time nobody is chosen before all were asked: a primary that was replaced does not know it.
         if silent.is_empty() || leader.is_known() {
-            choose(inner, &writable);
+            choose(inner, &known);
         }
         if silent.is_empty() {
+            if known.iter().all(Option::is_some) {
+                inner.lineage.is_no_timeline(rumour);
+            }
             leader.rounds.send_modify(|rounds| *rounds += 1);
-            if leader.timeline() >= inner.lineage.newest() && inner.leader().health.is_up() {
+            if leader.timeline() > 0 && leader.timeline() >= inner.lineage.newest() && inner.leader().health.silence().is_none() {
                 return;
             }
             silent = (0..inner.members.len()).collect();
+            rumour = inner.lineage.rumour();
         }
     }
 }
 
 /// The one on the newest timeline. Where one database plays several regions, the one that has led before.
-fn choose(inner: &Inner, writable: &[(u32, usize, Server)]) {
-    let leads = inner.leader.index();
-    let newest = writable.iter().max_by_key(|(timeline, index, _)| (*timeline, *index == leads));
-    let known = inner.leader.timeline();
-    let Some((timeline, index, server)) = newest.filter(|(timeline, ..)| *timeline > known) else { return };
-    inner.lineage.is_of(server.system);
-    inner.leader.index.store(*index, Ordering::Relaxed);
-    inner.leader.timeline.store(*timeline, Ordering::Relaxed);
+fn choose(inner: &Inner, answers: &[Option<Answer>]) {
+    let (leads, known) = (inner.leader.index(), inner.leader.timeline());
+    let members = || answers.iter().enumerate().filter_map(|(index, answer)| answer.map(|(server, said)| (index, server, said)));
+    let system = match inner.lineage.system() {
+        // Whose replicas the most are; or the primary of regions.toml.
+        0 => {
+            let like = |system: u64| members().filter(|(_, server, _)| server.system == system).count();
+            members().map(|(index, server, _)| (like(server.system), index == leads, server.system)).max().map_or(0, |most| most.2)
+        }
+        system => system,
+    };
+    let knows_timelines = inner.lineage.protections.include(Protection::Timeline);
+    let writable = members().filter(|(_, server, said)| server.system == system && !said.is_replica);
+    let newest = writable
+        .map(|(index, _, said)| (if knows_timelines { said.timeline } else { 1 }, index))
+        .max_by_key(|(timeline, index)| (*timeline, *index == leads));
+    let Some((timeline, index)) = newest.filter(|(timeline, _)| *timeline > known) else { return };
+    inner.lineage.is_of(system);
+    inner.lineage.shown(system, timeline);
+    inner.leader.index.store(index, Ordering::Relaxed);
+    inner.leader.timeline.store(timeline, Ordering::Relaxed);
     inner.watch(inner.leader());
-    if *index != leads {
+    if index != leads {
         let region = inner.leader().info().code;
         tracing::warn!(region, timeline, "this region's database is the primary now: writes go there");
         inner.leader.rounds.send_modify(|rounds| *rounds += 1);
     }
 }
 
+/// Who a server is, and how it stands.
+type Answer = (Server, Said);
+
 /// What a member says of itself every now and then: none as long as it does not answer. Its connection is kept, as that of a replica
 /// survives its promotion.
-fn answers_of(index: usize, member: &Member) -> impl Stream<Item = (usize, Option<(Server, Said)>)> {
+fn answers_of(index: usize, member: &Member) -> impl Stream<Item = (usize, Option<Answer>)> {
     let begin = (None::<Interview>, Pauses::up_to(LONGEST_PAUSE), false);
     unfold(begin, move |(open, mut pauses, has_answered)| async move {
         if has_answered {
             sleep(if open.is_some() { INTERVAL } else { pauses.next() }).await;
         }
-        let asked = timeout(SILENCE, async {
+        let asked = timeout(member.reading.timeouts().checkout, async {
             let open = match open {
                 Some(open) => open,
                 None => member.reading.monitor().interview().await?,

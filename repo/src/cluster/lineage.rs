@@ -15,6 +15,9 @@ pub(crate) struct Lineage {
     pub(crate) protections: Protections,
     system: AtomicU64,
     newest: AtomicU32,
+    /// The newest timeline that a visitor's position names, and the newest of those that no database knows.
+    rumour: AtomicU32,
+    refuted: AtomicU32,
     /// The primary's place in the log, and a moment at which it had got there.
     sample: ArcSwapOption<Sample>,
     promoted: Notify,
@@ -32,12 +35,14 @@ impl Lineage {
             protections,
             system: AtomicU64::new(0),
             newest: AtomicU32::new(0),
+            rumour: AtomicU32::new(0),
+            refuted: AtomicU32::new(0),
             sample: ArcSwapOption::empty(),
             promoted: Notify::new(),
         }
     }
 
-    /// The newest timeline that anybody has shown: a primary on an older one was replaced.
+    /// The newest timeline that a database has shown: a primary on an older one was replaced.
     pub(crate) fn newest(&self) -> u32 {
         self.newest.load(Ordering::Relaxed)
     }
@@ -56,17 +61,48 @@ impl Lineage {
         self.system.store(system, Ordering::Relaxed);
     }
 
-    /// Somebody is on this timeline.
-    pub(super) fn shown(&self, timeline: u32) {
-        if self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline {
+    /// Whether a server is of another database than the primary, as far as that is known.
+    pub(crate) fn is_foreign(&self, system: u64) -> bool {
+        let own = self.system();
+        own != 0 && own != system
+    }
+
+    /// A server of the database `system` is on this timeline.
+    pub(super) fn shown(&self, system: u64, timeline: u32) {
+        if system == self.system() && self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline {
             self.promoted.notify_one();
         }
     }
 
-    /// A visitor brings a position that this app has signed, so there is such a timeline.
-    pub(crate) fn brought(&self, position: Position) {
-        if position.system == self.system() {
-            self.shown(position.timeline);
+    /// What a position is worth that a visitor brings, and that this app has signed. Where it names a newer timeline than any
+    /// database has shown, all are asked: there was a promotion, or the database was restored from a backup of before one.
+    pub(crate) fn brought(&self, position: Position) -> Option<Position> {
+        if self.is_foreign(position.system) || self.is_refuted(position.timeline) {
+            return None;
+        }
+        if position.timeline > self.newest() && self.rumour.fetch_max(position.timeline, Ordering::Relaxed) < position.timeline {
+            self.promoted.notify_one();
+        }
+        Some(position)
+    }
+
+    /// Whether there was a promotion to this timeline, or may have been: a primary on an older one is not to be written to.
+    pub(crate) fn may_be(&self, timeline: u32) -> bool {
+        !self.is_refuted(timeline)
+    }
+
+    fn is_refuted(&self, timeline: u32) -> bool {
+        timeline > self.newest() && timeline <= self.refuted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn rumour(&self) -> u32 {
+        self.rumour.load(Ordering::Relaxed)
+    }
+
+    /// Every member was asked, and none is on a timeline that is so new.
+    pub(super) fn is_no_timeline(&self, rumour: u32) {
+        if rumour > self.newest() {
+            self.refuted.fetch_max(rumour, Ordering::Relaxed);
         }
     }
 
@@ -87,9 +123,9 @@ impl Lineage {
     /// A replica is as fresh as the last commit that it has replayed is young. On an idle primary that ages, although nothing is
     /// missing: so whoever has replayed what the primary had at a moment is as fresh as that moment, and near the primary the monitor
     /// commits something every second. On an older timeline than the newest, what is replayed says nothing of the present.
-    pub(super) fn settle(&self, said: Said, timeline: u32, before: Option<State>) -> State {
+    pub(super) fn settle(&self, system: u64, said: Said, timeline: u32, before: Option<State>) -> State {
         let timeline = if self.protections.include(Protection::Timeline) { timeline } else { 0 };
-        self.shown(timeline);
+        self.shown(system, timeline);
         let role = if said.is_replica { Role::Replica } else { Role::Primary };
         let before_as_of = before.and_then(|before| before.as_of);
         let as_of = if timeline < self.newest() {

@@ -20,7 +20,7 @@ pub struct Member {
 
 impl Member {
     pub(super) fn new(info: &'static RegionInfo, settings: &Settings, lineage: &Arc<Lineage>) -> Result<Self, SettingError> {
-        let health = Arc::new(HealthRecord::new(lineage.clone()));
+        let health = Arc::new(HealthRecord::new(info.code, lineage.clone()));
         Ok(Self {
             info,
             reading: Pool::new(info, Access::Read, settings, health.clone())?,

@@ -1,6 +1,7 @@
 //! Looks at every open region's database once a second, on a connection and a thread of its own.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,14 @@ use crate::connection::Connection;
 /// Between two looks at a server that answers.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same where somebody asks for a look: its answer is late, or its connection broke.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
+
 /// For an answer, beside the round trips that the line may take: a server that is silent for longer is down.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// In which [`SILENCE`] is waited for: where this process itself stands still, that counts as one of them.
+const PARTS: u32 = 8;
 
 /// Between the attempts to reach a server that is down, at the most. Each pause is twice as long as the one before.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -63,36 +70,32 @@ pub(super) fn start(
 async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
     let mut pauses = Pauses::up_to(LONGEST_PAUSE);
     loop {
-        let connector = member.reading.monitor();
-        let error = match connector.open().await {
-            Ok(connection) => match look_while_it_answers(&inner, &member, &connection).await {
-                Ended::Renew => {
-                    pauses = Pauses::up_to(LONGEST_PAUSE);
-                    continue;
-                }
-                Ended::Down(error) => error,
-            },
-            Err(error) => error,
+        let asked = Instant::now();
+        let outcome = match member.reading.monitor().open().await {
+            Ok(connection) => look_while_it_answers(&inner, &member, &connection, &mut pauses).await,
+            Err(error) => Err(error),
         };
-        if member.health.is_up() || member.health.now().why_down.is_none_or(|known| known != error.to_string()) {
-            tracing::warn!(region = member.info().code, %error, "reads go elsewhere until this database can serve again");
+        let Err(error) = outcome else { continue };
+        // Where others are answered, it is this connection only.
+        if !(error.is_silence() && member.health.was_heard_since(asked)) {
+            member.health.failed(error);
         }
-        member.health.failed(error.to_string());
-        inner.leader.look_again_if(member.info().code == inner.leader().info().code);
-        // Whoever comes meanwhile is not waited for: visitors do not shorten the pauses.
-        sleep(pauses.next()).await;
+        inner.leader.look_again_if(inner.leads(&member));
+        // Visitors do not shorten the pauses.
+        tokio::select! {
+            () = sleep(pauses.next()) => {}
+            () = member.health.back() => {}
+        }
     }
 }
 
-/// Why the monitor looks no more on a connection.
-enum Ended {
-    /// It has lived long enough, or broke: a new one will tell.
-    Renew,
-    /// The server cannot serve.
-    Down(ConnectError),
-}
-
-async fn look_while_it_answers(inner: &Inner, member: &Member, connection: &Connection) -> Ended {
+/// Ends well when the connection has lived long enough, or broke: a new one will tell.
+async fn look_while_it_answers(
+    inner: &Inner,
+    member: &Member,
+    connection: &Connection,
+    pauses: &mut Pauses,
+) -> Result<(), ConnectError> {
     if !connection.tells_timelines() {
         tracing::warn!(
             region = member.info().code,
@@ -101,45 +104,67 @@ async fn look_while_it_answers(inner: &Inner, member: &Member, connection: &Conn
         );
     }
     let (opened, mut line) = (Instant::now(), connection.round_trip);
-    let mut looked = false;
+    let mut beaten = None;
     while opened.elapsed() < member.reading.timeouts().lifetime {
         let (asked, limit) = (Instant::now(), SILENCE + 2 * line);
-        match timeout(limit, look(inner, member, connection)).await {
-            Ok(Ok(())) => line = asked.elapsed(),
-            Ok(Err(Failed::Broken(_))) if looked => return Ended::Renew,
-            Ok(Err(Failed::Broken(error) | Failed::Unfit(error))) => return Ended::Down(error),
-            // Others are answered, so it is this connection only.
-            Err(_) if member.health.was_heard_since(asked) => return Ended::Renew,
-            Err(_) => return Ended::Down(ConnectError::silent(limit)),
+        let is_time_to_beat = beaten.is_none_or(|beaten: Instant| beaten.elapsed() >= INTERVAL);
+        if is_time_to_beat {
+            beaten = Some(asked);
         }
-        looked = true;
-        let _ = timeout(INTERVAL, member.health.suspected()).await;
+        match answered_within(limit, look(inner, member, connection, is_time_to_beat)).await {
+            Some(Look::Well) => line = asked.elapsed(),
+            Some(Look::Unfit(error)) => return Err(error),
+            Some(Look::Broken(_)) if beaten.is_some_and(|beaten| beaten < asked) => return Ok(()),
+            Some(Look::Broken(error)) => return Err(error),
+            None => return Err(ConnectError::silent(limit)),
+        }
+        *pauses = Pauses::up_to(LONGEST_PAUSE);
+        sleep(SHORTEST_INTERVAL).await;
+        let _ = timeout(INTERVAL.saturating_sub(SHORTEST_INTERVAL), member.health.suspected()).await;
     }
-    Ended::Renew
+    Ok(())
 }
 
-/// Why a look shows no server that can serve.
-enum Failed {
+/// None after so long. The time in which this process stood still does not count, as the answer may be there already.
+async fn answered_within<A>(limit: Duration, answer: impl Future<Output = A>) -> Option<A> {
+    let mut answer = pin!(answer);
+    for _ in 0..PARTS {
+        if let Ok(answer) = timeout(limit / PARTS, &mut answer).await {
+            return Some(answer);
+        }
+    }
+    None
+}
+
+/// What a look shows.
+enum Look {
+    Well,
+    /// It answered, and cannot serve.
+    Unfit(ConnectError),
     /// The connection broke.
     Broken(ConnectError),
-    /// It answered.
-    Unfit(ConnectError),
 }
 
-async fn look(inner: &Inner, member: &Member, connection: &Connection) -> Result<(), Failed> {
-    let is_leader = member.info().code == inner.leader().info().code;
-    if is_leader && inner.beats() {
+async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_to_beat: bool) -> Look {
+    let is_leader = inner.leads(member);
+    if is_time_to_beat && is_leader && inner.beats() && !connection.is_of_the_past() {
         // A commit of nothing: it gives the replicas a time to show.
         if let Err(error) = connection.beat().await {
             tracing::debug!(%error, "no heartbeat");
         }
     }
     let asked = Instant::now();
-    let state = connection.ask_state().await.map_err(|error| Failed::Broken(ConnectError::new(&error)))?;
+    let state = match connection.ask_state().await {
+        Ok(state) => state,
+        Err(error) => return Look::Broken(ConnectError::new(&error)),
+    };
+    if connection.is_foreign() {
+        return Look::Unfit(ConnectError::new(&"it is another database than the primary, and no replica of it: mend its URL"));
+    }
     if connection.is_of_the_past() {
         let why =
             "it was replaced as the primary by a promotion, and goes on by itself: stop it, and make it a replica of the new one";
-        return Err(Failed::Unfit(ConnectError::new(&why)));
+        return Look::Unfit(ConnectError::new(&why));
     }
     member.health.answered(state, asked.elapsed());
     if is_leader {
@@ -148,5 +173,5 @@ async fn look(inner: &Inner, member: &Member, connection: &Connection) -> Result
             Role::Replica => inner.leader.look_again_if(true),
         }
     }
-    Ok(())
+    Look::Well
 }

@@ -59,7 +59,7 @@ impl Checkouts {
         };
         match checkout {
             // Closed, as it is dropped.
-            Ok(pooled) if pooled.connection.is_of_the_past() => Err(Error::NotPrimary { region }),
+            Ok(pooled) if pooled.connection.is_of_the_past() || pooled.connection.is_foreign() => Err(Error::NotPrimary { region }),
             Ok(pooled) => Ok(Lease { pooled, health: self.connector.health.clone(), timeouts }),
             Err(RunError::TimedOut) if pool.state().connections == 0 => Err(ConnectError::silent(timeouts.checkout).of(region)),
             Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
@@ -179,6 +179,12 @@ impl Lease {
     /// How the server stood when it was last asked on this connection.
     pub(crate) fn state(&self) -> State {
         self.pooled.connection.state()
+    }
+
+    /// The position of a commit that is up to `lsn`. Whoever commits is up.
+    pub(crate) fn committed(&self, lsn: u64) -> Position {
+        self.health.has_written();
+        self.position(lsn)
     }
 
     /// The position that has everything up to `lsn` behind it, on the timeline that the server was last on.

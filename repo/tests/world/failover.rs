@@ -46,8 +46,9 @@ async fn a_replica_that_crashed_is_passed_over_until_it_is_back() {
     for _ in 0..100 {
         assert_eq!(by(&repos).await.1, Reason::Failover, "no read fails");
     }
-    let health = repos.members().nth(1).unwrap().health();
-    assert_eq!(health.up, Some(false));
+    let health = || repos.members().nth(1).unwrap().health();
+    eventually("it is known to be down", async || health().up == Some(false)).await;
+    let health = health();
     assert!(health.why_down.is_some() && health.down_since.is_some(), "{health:?}");
 
     near.start().await.unwrap();
