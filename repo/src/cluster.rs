@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     /// Where this instance runs.
     region: String,
     max_lag: Option<Duration>,
-    spill: Semaphore,
+    spill: Arc<Semaphore>,
     watched: OnceLock<mpsc::UnboundedSender<Arc<Member>>>,
 }
 
@@ -58,7 +58,7 @@ impl Cluster {
             region: settings.region().to_owned(),
             max_lag: lineage.protections.include(Protection::MaxLag).then_some(max_lag),
             lineage,
-            spill: Semaphore::new(usize::try_from(R::MAX_SPILL).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)),
+            spill: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
             watched: OnceLock::new(),
         };
         let stop = CancellationToken::new();
@@ -123,8 +123,8 @@ impl Cluster {
     }
 
     /// A place for a read that leaves for the primary; none when too many are under way.
-    pub(crate) fn spill(&self) -> Option<SemaphorePermit<'_>> {
-        self.inner.spill.try_acquire().ok()
+    pub(crate) fn spill(&self) -> Option<OwnedSemaphorePermit> {
+        self.inner.spill.clone().try_acquire_owned().ok()
     }
 
     /// Whether every member has been asked once who leads.

@@ -11,7 +11,7 @@ use crate::{Position, Role};
 pub enum Freshness {
     /// Whatever the nearest server shows, also what is older than the visitor's own writes.
     Any,
-    /// Everything that the primary had committed so long ago. Measured by the clocks of primary and replica, which should agree to
+    /// Everything that the primary had committed so long ago, in place of `max_lag`. Measured by the clocks of primary and replica, which should agree to
     /// some milliseconds (NTP), or by their positions in the log where this process has both.
     AtMost(Duration),
     /// Everything up to a position.
@@ -51,7 +51,7 @@ impl Need {
     pub(crate) fn and(self, freshness: Freshness) -> Self {
         match freshness {
             Freshness::Any => Self { or_past: self.or_past, ..Self::ANY },
-            Freshness::AtMost(limit) => Self { at_most: Some(self.at_most.map_or(limit, |known| known.min(limit))), ..self },
+            Freshness::AtMost(limit) => Self { at_most: Some(limit), ..self },
             Freshness::AtLeast(position) => self.and_at_least(Some(position)),
             Freshness::Primary => Self { primary: true, ..self },
         }

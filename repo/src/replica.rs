@@ -1,6 +1,7 @@
 //! The handle for reading: every method of it reads.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use diesel::dsl::Limit;
 use diesel::query_builder::AsQuery;
@@ -58,8 +59,8 @@ impl<'a> Replica<'a> {
         Self { way: Way::Only(member), reason: Reason::Local, need, or_stale: false, hedged: false }
     }
 
-    /// The same, for reads that must be so fresh. Each call narrows what was said before, but for [`Freshness::Any`], which takes
-    /// it all back.
+    /// The same, for reads that must be so fresh. It adds to what was said before: the last limit in time and the latest position
+    /// count; [`Freshness::Any`] takes it all back.
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
         self.need = self.need.and(freshness);
@@ -148,31 +149,36 @@ impl<'a> Replica<'a> {
 
     /// The rows of a query that the compiler cannot see to be a read: raw SQL, or a UNION.
     ///
-    /// Only the session stands guard here; it is read-only, also where this handle leads to the primary.
+    /// Only the session stands guard here; it is read-only, also where this handle leads to the primary. The query is cloned, to be sent
+    /// to the next database where the first breaks off.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`DatabaseErrorKind::ReadOnlyTransaction`](diesel::result::DatabaseErrorKind) for a write.
     pub async fn load_unchecked<'query, U>(
         self,
-        query: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
+        query: impl LoadQuery<'query, AsyncPgConnection, U> + Clone + 'query,
     ) -> Result<Vec<U>, Error>
     where
         U: Send,
     {
-        let mut checked_out = self.check_out().await?;
-        checked_out.value.statement(async |connection| Ok(query.load(&mut connection.inner).await?)).await
+        let load = async |lease: &mut Lease| {
+            let query = query.clone();
+            lease.statement(async |connection| Ok(query.load(&mut connection.inner).await?)).await
+        };
+        Ok(self.session(load).await?.value)
     }
 
     /// Several reads that see one state of the database: a read-only transaction, `REPEATABLE READ`.
     ///
     /// Costs a round trip more before the reads and one after. A standby may cancel it (40001) when the primary has removed
-    /// rows that it still sees; keep it short.
+    /// rows that it still sees: `reads` then begins again at the next database, as it does where the connection breaks.
     ///
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
-    pub async fn snapshot<T>(self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let mut checked_out = self.check_out().await?;
-        checked_out.value.transaction(async |connection| snapshot(&mut connection.inner, reads).await).await
+    pub async fn snapshot<T>(self, reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let work =
+            async |lease: &mut Lease| lease.transaction(async |connection| snapshot(&mut connection.inner, &reads).await).await;
+        Ok(self.session(work).await?.value)
     }
 
     /// Whether the database that is asked first shows everything up to `position`. One round trip, or none where it has shown so
@@ -205,12 +211,29 @@ impl<'a> Replica<'a> {
 
     /// Asks one question, of the first who can answer.
     pub(crate) async fn read<Q: Question>(self, question: Q) -> Result<Served<Q::Answer>, Error> {
-        self.through(&Ask(Mutex::new(question))).await
+        self.through(&Ask(Mutex::new(question)), &[]).await
     }
 
-    /// A connection to the first who can serve.
-    pub(crate) async fn check_out(self) -> Result<Served<Lease>, Error> {
-        self.through(&CheckOut).await
+    /// Works on a connection of its own to the first who can serve; from the beginning at the next one, where that breaks off. The
+    /// position is that of the last question for it.
+    pub(crate) async fn session<T>(self, work: impl AsyncFn(&mut Lease) -> Result<T, Error>) -> Result<Served<T>, Error> {
+        let begun = Instant::now();
+        let mut failed = Vec::new();
+        let mut failure = None;
+        loop {
+            let Served { value: mut lease, by, .. } = match (self.through(&CheckOut, &failed).await, failure.take()) {
+                (Err(_), Some(error)) => return Err(error),
+                (served, _) => served?,
+            };
+            match work(&mut lease).await {
+                Err(error) if error.leads_elsewhere() && begun.elapsed() < self.way.first().reading.timeouts().answer() => {
+                    lease.suspect();
+                    failed.push(by.region);
+                    failure = Some(error);
+                }
+                outcome => return Ok(Served { value: outcome?, by, position: lease.position(lease.state().lsn) }),
+            }
+        }
     }
 }
 

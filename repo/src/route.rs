@@ -4,7 +4,9 @@ pub(crate) mod hedge;
 mod walk;
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::walk::Walk;
 use crate::cluster::{Cluster, Member};
@@ -44,6 +46,9 @@ pub(crate) trait Attempt: Sync {
     type Answer: Send;
 
     fn with(&self, member: &Member, need: Need) -> impl Future<Output = Result<Verdict<Self::Answer>, Error>> + Send;
+
+    /// The answer came from the primary, and took a place there: until now, where nothing is left to be done with it.
+    fn keep(_: &mut Self::Answer, _place: OwnedSemaphorePermit) {}
 }
 
 /// Asks a question.
@@ -72,6 +77,10 @@ impl Attempt for CheckOut {
         let position = lease.position(state.lsn);
         Ok(Ok(Shown { answer: lease, state, position }))
     }
+
+    fn keep(lease: &mut Lease, place: OwnedSemaphorePermit) {
+        lease.keep(place);
+    }
 }
 
 impl<'a> Way<'a> {
@@ -92,9 +101,11 @@ impl Member {
 }
 
 impl Replica<'_> {
-    /// Tries the databases in order until one serves.
-    pub(crate) async fn through<A: Attempt>(self, attempt: &A) -> Result<Served<A::Answer>, Error> {
+    /// Tries the databases in order until one serves, but for those of the regions that have failed already.
+    pub(crate) async fn through<A: Attempt>(self, attempt: &A, failed: &[&'static str]) -> Result<Served<A::Answer>, Error> {
+        let begun = Instant::now();
         let first = match self.way {
+            _ if !failed.is_empty() => None,
             Way::Only(member) => Some(member),
             Way::Through { cluster, order } => self.at_once(cluster, order),
         };
@@ -107,7 +118,9 @@ impl Replica<'_> {
         };
         match (self.way, outcome) {
             // The rest of the way is rarely gone, and needs far more memory: it is not to be carried along by every read.
-            (Way::Through { cluster, order }, outcome) => Box::pin(Walk::new(self, cluster, order).go(attempt, outcome)).await,
+            (Way::Through { cluster, order }, outcome) => {
+                Box::pin(Walk::new(self, cluster, order, failed, begun).go(attempt, outcome)).await
+            }
             (Way::Only(_), Some(Err(error))) => Err(error),
             (Way::Only(member), _) => Err(Error::NotFresh { region: member.info().code }),
         }

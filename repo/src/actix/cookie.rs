@@ -27,8 +27,16 @@ const LIFETIME: Duration = Duration::minutes(10);
 /// Signs positions. Every worker has one.
 pub(super) struct Signer {
     key: Key,
-    /// The last one, with its cookie's name and whether over TLS: whoever reads between two commits is given the same.
-    last: RefCell<Option<((Position, &'static str, bool), Signed)>>,
+    /// The last one: whoever reads between two commits is given the same.
+    last: RefCell<Option<(Carried, Signed)>>,
+}
+
+/// What a cookie is to carry.
+#[derive(Clone, Copy, PartialEq)]
+struct Carried {
+    position: Position,
+    name: &'static str,
+    is_secure: bool,
 }
 
 /// A signed position, as the values of two headers.
@@ -45,9 +53,9 @@ impl Signer {
         Self { key: Key::derive_from(&own), last: RefCell::default() }
     }
 
-    fn signed(&self, position: Position, name: &'static str, is_secure: bool) -> Option<Signed> {
+    fn signed(&self, wanted: Carried) -> Option<Signed> {
         let mut last = self.last.borrow_mut();
-        let wanted = (position, name, is_secure);
+        let Carried { position, name, is_secure } = wanted;
         if let Some((known, signed)) = &*last
             && *known == wanted
         {
@@ -90,7 +98,8 @@ pub(super) fn give<B>(response: &mut ServiceResponse<B>, position: Position, has
     for name in [has_written.then_some(WRITTEN), has_seen.then_some(SEEN)].into_iter().flatten() {
         let request = response.request();
         let is_secure = request.connection_info().scheme() == "https";
-        let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(position, name, is_secure));
+        let wanted = Carried { position, name, is_secure };
+        let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(wanted));
         if let Some(Signed { text, set_cookie }) = signed {
             response.headers_mut().append(SET_COOKIE, set_cookie);
             response.headers_mut().insert(HEADER, text);

@@ -13,6 +13,8 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Trace;
+use crate::connection::Connection;
+use crate::pool::Lease;
 use crate::question::Load;
 use crate::replica::one;
 use crate::route::Served;
@@ -27,7 +29,7 @@ use crate::{Error, Freshness, LoadsAs, PlainSelect, Protection, Replica, RepoSet
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Reader`.
 pub struct Reader<R: RepoSet> {
     repos: Data<R>,
-    freshness: Option<Freshness>,
+    freshness: Vec<Freshness>,
     or_stale: bool,
     hedged: bool,
     trace: Trace,
@@ -38,7 +40,7 @@ impl<R: RepoSet> Reader<R> {
     /// wrote.
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
-        self.freshness = Some(freshness);
+        self.freshness.push(freshness);
         self
     }
 
@@ -99,33 +101,32 @@ impl<R: RepoSet> Reader<R> {
     /// As there.
     pub async fn load_unchecked<'query, U: Send>(
         &self,
-        query: impl LoadQuery<'query, AsyncPgConnection, U> + 'query,
+        query: impl LoadQuery<'query, AsyncPgConnection, U> + Clone + 'query,
     ) -> Result<Vec<U>, Error> {
         let start = Instant::now();
-        let mut lease = self.served(start, self.replica().check_out().await)?;
-        let outcome = lease.statement(async |connection| {
-            let rows = query.load(&mut connection.inner).await?;
-            Ok((rows, connection.ask_state().await?))
-        });
-        let (rows, state) = self.counted(start, outcome.await)?;
-        self.trace.has_seen(lease.position(state.lsn), state.role);
-        Ok(rows)
+        let load = async |lease: &mut Lease| {
+            let query = query.clone();
+            let load = async |connection: &mut Connection| {
+                let rows = query.load(&mut connection.inner).await?;
+                connection.ask_state().await.map(|_| rows)
+            };
+            lease.statement(load).await
+        };
+        self.served(start, self.replica().session(load).await)
     }
 
     /// As [`Replica::snapshot`].
     ///
     /// # Errors
     /// As there.
-    pub async fn snapshot<T>(&self, reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    pub async fn snapshot<T>(&self, reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let start = Instant::now();
-        let mut lease = self.served(start, self.replica().check_out().await)?;
-        let outcome = lease.transaction(async |connection| {
-            let value = snapshot(&mut connection.inner, reads).await?;
-            Ok((value, connection.ask_state().await?))
-        });
-        let (value, state) = self.counted(start, outcome.await)?;
-        self.trace.has_seen(lease.position(state.lsn), state.role);
-        Ok(value)
+        let work = async |connection: &mut Connection| {
+            let value = snapshot(&mut connection.inner, &reads).await?;
+            connection.ask_state().await.map(|_| value)
+        };
+        let work = async |lease: &mut Lease| lease.transaction(work).await;
+        self.served(start, self.replica().session(work).await)
     }
 
     async fn rows<U: Send>(&self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error> {
@@ -139,7 +140,7 @@ impl<R: RepoSet> Reader<R> {
         if self.repos.cluster().lineage().protections.include(Protection::Cookie) {
             replica.need = replica.need.and_at_least(self.trace.position());
         }
-        replica = self.freshness.map_or(replica, |freshness| replica.fresh(freshness));
+        replica = self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness));
         Replica { or_stale: self.or_stale, hedged: self.hedged, ..replica }
     }
 
@@ -151,14 +152,6 @@ impl<R: RepoSet> Reader<R> {
         self.trace.has_seen(position, by.role);
         Ok(value)
     }
-
-    /// What became of a read on a connection that was had before. A database that gave no answer has served nobody.
-    fn counted<T>(&self, start: Instant, outcome: Result<T, Error>) -> Result<T, Error> {
-        if outcome.as_ref().is_err_and(Error::is_passing) {
-            self.trace.count(None, start);
-        }
-        outcome
-    }
 }
 
 impl<R: RepoSet> FromRequest for Reader<R> {
@@ -169,7 +162,7 @@ impl<R: RepoSet> FromRequest for Reader<R> {
         ready(registered::<R>(request).map(|repos| Self {
             trace: trace_of(repos.get_ref(), request),
             repos,
-            freshness: None,
+            freshness: Vec::new(),
             or_stale: false,
             hedged: false,
         }))

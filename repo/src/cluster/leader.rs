@@ -118,7 +118,10 @@ fn choose(inner: &Inner, answers: &[Option<Answer>]) {
         // Whose replicas the most are; or the primary of regions.toml.
         0 => {
             let like = |system: u64| members().filter(|(_, server, _)| server.system == system).count();
-            members().map(|(index, server, _)| (like(server.system), index == leads, server.system)).max().map_or(0, |most| most.2)
+            members()
+                .map(|(index, server, _)| (like(server.system), index == leads, server.system))
+                .max()
+                .map_or(0, |most| most.2)
         }
         system => system,
     };

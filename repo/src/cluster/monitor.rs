@@ -73,13 +73,11 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
         let asked = Instant::now();
         let outcome = match member.reading.monitor().open().await {
             Ok(connection) => look_while_it_answers(&inner, &member, &connection, &mut pauses).await,
+            Err(error) if error.is_silence() && member.health.was_heard_since(asked) => Ok(()),
             Err(error) => Err(error),
         };
         let Err(error) = outcome else { continue };
-        // Where others are answered, it is this connection only.
-        if !(error.is_silence() && member.health.was_heard_since(asked)) {
-            member.health.failed(error);
-        }
+        member.health.failed(error);
         inner.leader.look_again_if(inner.leads(&member));
         // Visitors do not shorten the pauses.
         tokio::select! {
@@ -89,7 +87,7 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
     }
 }
 
-/// Ends well when the connection has lived long enough, or broke: a new one will tell.
+/// Ends well when the connection has lived long enough, or is of no use any more: a new one will tell.
 async fn look_while_it_answers(
     inner: &Inner,
     member: &Member,
@@ -104,7 +102,7 @@ async fn look_while_it_answers(
         );
     }
     let (opened, mut line) = (Instant::now(), connection.round_trip);
-    let mut beaten = None;
+    let (mut looked, mut beaten) = (false, None);
     while opened.elapsed() < member.reading.timeouts().lifetime {
         let (asked, limit) = (Instant::now(), SILENCE + 2 * line);
         let is_time_to_beat = beaten.is_none_or(|beaten: Instant| beaten.elapsed() >= INTERVAL);
@@ -112,12 +110,14 @@ async fn look_while_it_answers(
             beaten = Some(asked);
         }
         match answered_within(limit, look(inner, member, connection, is_time_to_beat)).await {
-            Some(Look::Well) => line = asked.elapsed(),
-            Some(Look::Unfit(error)) => return Err(error),
-            Some(Look::Broken(_)) if beaten.is_some_and(|beaten| beaten < asked) => return Ok(()),
-            Some(Look::Broken(error)) => return Err(error),
+            Some(Ok(())) => line = asked.elapsed(),
+            Some(Err(Failed::Broken(_))) if looked => return Ok(()),
+            Some(Err(Failed::Broken(error) | Failed::Unfit(error))) => return Err(error),
+            // Others are answered, so it is this connection only.
+            None if member.health.was_heard_since(asked) => return Ok(()),
             None => return Err(ConnectError::silent(limit)),
         }
+        looked = true;
         *pauses = Pauses::up_to(LONGEST_PAUSE);
         sleep(SHORTEST_INTERVAL).await;
         let _ = timeout(INTERVAL.saturating_sub(SHORTEST_INTERVAL), member.health.suspected()).await;
@@ -136,16 +136,15 @@ async fn answered_within<A>(limit: Duration, answer: impl Future<Output = A>) ->
     None
 }
 
-/// What a look shows.
-enum Look {
-    Well,
-    /// It answered, and cannot serve.
-    Unfit(ConnectError),
+/// Why a look shows no server that can serve.
+enum Failed {
     /// The connection broke.
     Broken(ConnectError),
+    /// It answered.
+    Unfit(ConnectError),
 }
 
-async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_to_beat: bool) -> Look {
+async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_to_beat: bool) -> Result<(), Failed> {
     let is_leader = inner.leads(member);
     if is_time_to_beat && is_leader && inner.beats() && !connection.is_of_the_past() {
         // A commit of nothing: it gives the replicas a time to show.
@@ -154,17 +153,15 @@ async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_t
         }
     }
     let asked = Instant::now();
-    let state = match connection.ask_state().await {
-        Ok(state) => state,
-        Err(error) => return Look::Broken(ConnectError::new(&error)),
-    };
+    let state = connection.ask_state().await.map_err(|error| Failed::Broken(ConnectError::new(&error)))?;
     if connection.is_foreign() {
-        return Look::Unfit(ConnectError::new(&"it is another database than the primary, and no replica of it: mend its URL"));
+        let why = "it is another database than the primary, and no replica of it: mend its URL";
+        return Err(Failed::Unfit(ConnectError::new(&why)));
     }
     if connection.is_of_the_past() {
         let why =
             "it was replaced as the primary by a promotion, and goes on by itself: stop it, and make it a replica of the new one";
-        return Look::Unfit(ConnectError::new(&why));
+        return Err(Failed::Unfit(ConnectError::new(&why)));
     }
     member.health.answered(state, asked.elapsed());
     if is_leader {
@@ -173,5 +170,5 @@ async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_t
             Role::Replica => inner.leader.look_again_if(true),
         }
     }
-    Look::Well
+    Ok(())
 }

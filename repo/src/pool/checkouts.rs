@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bb8::{ManageConnection, PooledConnection, RunError};
 use diesel_async::pooled_connection::PoolableConnection;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::lock;
 use crate::cluster::HealthRecord;
@@ -59,8 +59,10 @@ impl Checkouts {
         };
         match checkout {
             // Closed, as it is dropped.
-            Ok(pooled) if pooled.connection.is_of_the_past() || pooled.connection.is_foreign() => Err(Error::NotPrimary { region }),
-            Ok(pooled) => Ok(Lease { pooled, health: self.connector.health.clone(), timeouts }),
+            Ok(pooled) if pooled.connection.is_of_the_past() || pooled.connection.is_foreign() => {
+                Err(Error::NotPrimary { region })
+            }
+            Ok(pooled) => Ok(Lease { pooled, health: self.connector.health.clone(), timeouts, place: None }),
             Err(RunError::TimedOut) if pool.state().connections == 0 => Err(ConnectError::silent(timeouts.checkout).of(region)),
             Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
             Err(RunError::User(error)) => Err(error.of(region)),
@@ -145,6 +147,8 @@ pub(crate) struct Lease {
     pooled: PooledConnection<'static, Manager>,
     health: Arc<HealthRecord>,
     timeouts: Timeouts,
+    /// Among those that may use the primary from elsewhere.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
@@ -170,6 +174,16 @@ impl Lease {
         }
         let state = self.statement(async |connection| connection.ask_state().await).await?;
         Ok(self.pooled.connection.meets(need, &state))
+    }
+
+    /// Takes a place at the primary, until the connection goes back.
+    pub(crate) fn keep(&mut self, place: OwnedSemaphorePermit) {
+        self.place = Some(place);
+    }
+
+    /// Work on it has failed: has the monitor look why.
+    pub(crate) fn suspect(&self) {
+        self.health.suspect();
     }
 
     pub(crate) fn region(&self) -> &'static str {

@@ -13,11 +13,16 @@ use crate::freshness::{Need, Unmet};
 use crate::question::{Ping, Verdict};
 use crate::{Error, Reason, Replica};
 
+/// For an old answer, where there is no better one.
+const LAST: Duration = Duration::from_secs(3);
+
 /// One read on its way.
 pub(super) struct Walk<'a> {
     read: Replica<'a>,
     cluster: &'a Cluster,
     order: &'static [usize],
+    /// When the first was asked.
+    begun: Instant,
     /// Who is asked now.
     here: usize,
     reason: Reason,
@@ -29,14 +34,20 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(read: Replica<'a>, cluster: &'a Cluster, order: &'static [usize]) -> Self {
+    pub(super) fn new(
+        read: Replica<'a>,
+        cluster: &'a Cluster,
+        order: &'static [usize],
+        failed: &[&'static str],
+        begun: std::time::Instant,
+    ) -> Self {
         let here = match order.first() {
             Some(first) if !read.need.primary => *first,
             _ => cluster.leader_index(),
         };
         let reason = if read.need.primary { Reason::Primary } else { read.reason };
-        // Nothing is allocated as long as all is well.
-        Self { read, cluster, order, here, reason, passed: Vec::new(), lagging: Vec::new(), failure: None }
+        let passed = order.iter().copied().filter(|index| failed.contains(&cluster.at(*index).info().code)).collect();
+        Self { read, cluster, order, begun: begun.into(), here, reason, passed, lagging: Vec::new(), failure: None }
     }
 
     /// Goes on, where the first was asked already with this outcome.
@@ -47,13 +58,15 @@ impl<'a> Walk<'a> {
     ) -> Result<Served<A::Answer>, Error> {
         let (cluster, first) = (self.cluster, self.here);
         let limit = cluster.at(first).reading.timeouts().answer();
-        let deadline = Instant::now() + limit;
+        let deadline = self.begun + limit;
         loop {
             let member = cluster.at(self.here);
             cluster.watch(self.here);
             let mut wants_the_primary = false;
             let lag = self.read.need.at_most.and_then(|limit| member.health.lags_more_than(limit));
-            if !member.health.is_up() && outcome.is_none() {
+            if self.passed.contains(&self.here) {
+                // It has failed.
+            } else if !member.health.is_up() && outcome.is_none() {
                 // The monitor looks again, and not every visitor.
             } else if lag.is_some() && outcome.is_none() {
                 self.lagging.push(self.here);
@@ -72,7 +85,9 @@ impl<'a> Walk<'a> {
                         self.failure.get_or_insert(Error::NotFresh { region: member.info().code });
                     }
                     Err(error) if error.leads_elsewhere() => {
-                        member.health.suspect();
+                        if !matches!(error, Error::Spilled { .. }) {
+                            member.health.suspect();
+                        }
                         self.failure = Some(error);
                     }
                     Err(error) => return Err(error),
@@ -92,14 +107,14 @@ impl<'a> Walk<'a> {
     /// Asks who stands here, unless that has happened; waits for it where that is no longer a way than to the primary. Says who has
     /// answered.
     async fn ask<A: Attempt>(
-        &self,
+        &mut self,
         attempt: &A,
         first: usize,
         outcome: Option<Result<Verdict<A::Answer>, Error>>,
     ) -> Result<(usize, Verdict<A::Answer>), Error> {
         let verdict = match outcome {
             Some(outcome) => outcome?,
-            None if self.read.hedged && self.here == first => return self.hedge(attempt).await,
+            None if self.read.hedged && !self.read.need.primary && self.here == first => return self.hedge(attempt).await,
             None => self.ask_once(attempt, self.here).await?,
         };
         if matches!(verdict, Err(Unmet::Behind)) && self.has_caught_up().await? {
@@ -108,28 +123,49 @@ impl<'a> Walk<'a> {
         Ok((self.here, verdict))
     }
 
-    /// Asks who stands here, and where that takes longer than it takes nearly always, somebody else as well. The first answer counts;
-    /// says whose.
-    async fn hedge<A: Attempt>(&self, attempt: &A) -> Result<(usize, Verdict<A::Answer>), Error> {
-        let (start, times) = (Instant::now(), &self.cluster.at(self.here).hedge);
-        let mut first = pin!(async {
-            let verdict = self.ask_once(attempt, self.here).await;
-            times.took(start.elapsed());
-            verdict.map(|verdict| (self.here, verdict))
-        });
-        let Some(late) = times.late() else { return first.await };
-        if let Ok(answer) = timeout(late, &mut first).await {
-            return answer;
+    /// Asks who stands here, and where that takes longer than it takes nearly always, somebody else as well. The first good answer
+    /// counts; says whose.
+    async fn hedge<A: Attempt>(&mut self, attempt: &A) -> Result<(usize, Verdict<A::Answer>), Error> {
+        let (here, start, times) = (self.here, Instant::now(), &self.cluster.at(self.here).hedge);
+        let mut in_vain = None;
+        let mut no_good = |other, verdict| in_vain = Some((other, matches!(verdict, Ok(Err(Unmet::Lags)))));
+        let (who, answer) = {
+            let mut first = pin!(self.ask_once(attempt, here));
+            let in_time = timeout(times.late().unwrap_or(Duration::MAX), &mut first).await.ok();
+            let other = if in_time.is_none() { self.another() } else { None };
+            match (in_time, other) {
+                (Some(answer), _) => (here, answer),
+                (None, None) => (here, first.await),
+                (None, Some(other)) => match select(first, pin!(self.ask_once(attempt, other))).await {
+                    Either::Left((answer @ Ok(Ok(_)), _)) => (here, answer),
+                    Either::Right((answer @ Ok(Ok(_)), _)) => (other, answer),
+                    Either::Left((answer, second)) => match second.await {
+                        better @ Ok(Ok(_)) => (other, better),
+                        worse => {
+                            no_good(other, worse);
+                            (here, answer)
+                        }
+                    },
+                    Either::Right((answer, first)) => {
+                        no_good(other, answer);
+                        (here, first.await)
+                    }
+                },
+            }
+        };
+        times.took(start.elapsed());
+        if let Some((other, lags)) = in_vain {
+            self.passed.push(other);
+            self.lagging.extend(lags.then_some(other));
         }
+        answer.map(|verdict| (who, verdict))
+    }
+
+    /// Who else may be asked the same.
+    fn another(&self) -> Option<usize> {
         let other = self.order.iter().copied().find(|index| *index != self.here && self.cluster.at(*index).health.is_up());
-        let Some(other) = other.filter(|_| times.allows_another()) else { return first.await };
-        self.cluster.watch(other);
-        let second = pin!(async { self.ask_once(attempt, other).await.map(|verdict| (other, verdict)) });
-        match select(first, second).await {
-            Either::Left((answer @ Ok((_, Ok(_))), _)) | Either::Right((answer @ Ok((_, Ok(_))), _)) => answer,
-            Either::Left((answer, second)) => second.await.or(answer),
-            Either::Right((_, first)) => first.await,
-        }
+        let other = other.filter(|_| self.cluster.at(self.here).hedge.allows_another());
+        other.inspect(|other| self.cluster.watch(*other))
     }
 
     /// Asks one of them.
@@ -140,14 +176,18 @@ impl<'a> Walk<'a> {
             // One that was replaced before this process began does not know it.
             cluster.knows_the_leader(member.reading.timeouts().connect).await;
         }
-        let _place = match self.order.first() {
+        let place = match self.order.first() {
             Some(first) if is_leader && here != *first => {
                 let region = cluster.at(*first).info().code;
                 Some(cluster.spill().ok_or(Error::Spilled { region })?)
             }
             _ => None,
         };
-        attempt.with(member, self.read.need).await
+        let mut verdict = attempt.with(member, self.read.need).await;
+        if let (Some(place), Ok(Ok(shown))) = (place, &mut verdict) {
+            A::keep(&mut shown.answer, place);
+        }
+        verdict
     }
 
     /// Waits for who stands here.
@@ -186,9 +226,10 @@ impl<'a> Walk<'a> {
     /// Nobody is fresh enough: the nearest who only lags, where the read allows that.
     async fn stale<A: Attempt>(&mut self, attempt: &A) -> Result<Served<A::Answer>, Error> {
         let need = Need { at_most: None, ..self.read.need };
+        let deadline = Instant::now() + LAST;
         for index in self.lagging.iter().copied().filter(|_| self.read.or_stale) {
             let member = self.cluster.at(index);
-            if let Ok(Ok(shown)) = attempt.with(member, need).await {
+            if let Ok(Ok(Ok(shown))) = timeout_at(deadline, attempt.with(member, need)).await {
                 let reason = if Some(&index) == self.order.first() { self.read.reason } else { Reason::Failover };
                 return Ok(served(member, reason, shown, self.read.need.at_most));
             }
