@@ -87,10 +87,12 @@ pub struct Committed<T> {
 ///
 /// With `synchronous_commit=off` only the *insert* position is behind the commit for certain. Otherwise the commit was flushed,
 /// and the flushed position is better: behind it there may be records that no commit follows (a page pruned by a SELECT), which
-/// an idle primary does not send for seconds. When the last record ends with its page or its segment, the insert position is
+/// an idle primary does not send for seconds. A transaction may have had a setting of its own, which [`COMMIT`] leaves behind. When the last record ends with its page or its segment, the insert position is
 /// already behind the header of the next one (24 bytes, or 40), where no record ends; hence the subtraction.
 pub(crate) const WRITTEN: &str = "SELECT CASE
-        WHEN current_setting('synchronous_commit') <> 'off' THEN pg_current_wal_flush_lsn()
+        WHEN current_setting('synchronous_commit') <> 'off'
+            AND coalesce(current_setting('archipelago.synchronous_commit', true), '') <> 'off'
+        THEN pg_current_wal_flush_lsn()
         WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
         WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
         ELSE lsn
@@ -98,6 +100,11 @@ pub(crate) const WRITTEN: &str = "SELECT CASE
     FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
                  pg_size_bytes(current_setting('wal_segment_size')) AS segment,
                  current_setting('wal_block_size')::bigint AS page) AS now";
+
+/// Ends a transaction, and keeps for [`WRITTEN`] what was set for it alone. COMMIT alone succeeds in a transaction that has failed, and
+/// rolls it back.
+pub(crate) const COMMIT: &str =
+    "SELECT set_config('archipelago.synchronous_commit', current_setting('synchronous_commit'), false); COMMIT";
 
 #[derive(Clone, Copy, QueryId)]
 struct AfterCommit;

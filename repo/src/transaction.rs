@@ -87,8 +87,7 @@ async fn in_transaction<T, C, E: From<diesel::result::Error>>(
 /// Commits and asks for the position, in one round trip.
 async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<QueryResult<u64>> {
     let shared = &*connection;
-    // COMMIT alone succeeds in a transaction that has failed, and rolls it back.
-    let (committed, position) = join((&mut &*shared).batch_execute("SELECT; COMMIT"), position::after_commit(shared)).await;
+    let (committed, position) = join((&mut &*shared).batch_execute(position::COMMIT), position::after_commit(shared)).await;
     committed?;
     let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
     status.transaction_state()?.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;

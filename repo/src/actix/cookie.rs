@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use actix_web::http::header::{FORWARDED, HeaderName, HeaderValue, SET_COOKIE, X_FORWARDED_PROTO};
 use actix_web::web::Data;
 
 use crate::Position;
@@ -93,11 +93,17 @@ pub(super) fn carried(request: &HttpRequest) -> Option<Position> {
     [by_cookie(WRITTEN), by_cookie(SEEN), by_header()].into_iter().flatten().reduce(Position::or_later)
 }
 
+/// Whether the visitor came over TLS. Without a proxy in front this is known without taking the headers apart.
+fn is_secure(request: &HttpRequest) -> bool {
+    let is_behind_a_proxy = request.headers().contains_key(FORWARDED) || request.headers().contains_key(X_FORWARDED_PROTO);
+    if is_behind_a_proxy { request.connection_info().scheme() == "https" } else { request.app_config().secure() }
+}
+
 /// Gives the visitor a position to carry, as that of what they have written, or seen.
 pub(super) fn give<B>(response: &mut ServiceResponse<B>, position: Position, has_written: bool, has_seen: bool) {
     for name in [has_written.then_some(WRITTEN), has_seen.then_some(SEEN)].into_iter().flatten() {
         let request = response.request();
-        let is_secure = request.connection_info().scheme() == "https";
+        let is_secure = is_secure(request);
         let wanted = Carried { position, name, is_secure };
         let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(wanted));
         if let Some(Signed { text, set_cookie }) = signed {

@@ -1,7 +1,10 @@
 //! Connections that the reads of one thread share: usually one carries them all, and others help while a slow query holds it up.
 
+use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -68,14 +71,21 @@ impl Shared {
     /// first answer counts: a slow query holds up others for some milliseconds and not for its whole time. Ends when the server is
     /// known to be down.
     pub(super) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
+        let is_held_up = AtomicBool::new(true);
         let asked = async {
             let ticket = self.enter().await?;
-            self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES).await
+            is_held_up.store(false, Ordering::Relaxed);
+            self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES, &is_held_up).await
+        };
+        // Nearly every answer is there before it could be late, and is spared the timer. The two are polled together.
+        let gone = async {
+            poll_fn(|_| if is_held_up.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }).await;
+            self.connector.health.gone().await
         };
         tokio::select! {
             biased;
             answer = asked => answer,
-            waited = self.connector.health.gone() => {
+            waited = gone => {
                 // What the others are owed will not come, either.
                 lock(&self.state).pipelines.drain(..).for_each(|pipeline| pipeline.retire());
                 Err(Error::Timeout { region: self.connector.region, waited })
@@ -89,6 +99,7 @@ impl Shared {
         question: &Mutex<Q>,
         deadline: Instant,
         copies: u8,
+        is_held_up: &AtomicBool,
     ) -> Result<Q::Answer, Error> {
         let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
         let mut answer = pin!(async move {
@@ -103,6 +114,7 @@ impl Shared {
             if let Ok(answer) = timeout_at(until, &mut answer).await {
                 return answer;
             }
+            is_held_up.store(true, Ordering::Relaxed);
             // A thread that was busy itself may not have looked at answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
@@ -112,7 +124,7 @@ impl Shared {
                 Standing::Stuck => self.enter_another(),
             };
             if let Some(ticket) = other {
-                let again = self.ask_again(ticket, question, deadline, copies - 1);
+                let again = self.ask_again(ticket, question, deadline, copies - 1, is_held_up);
                 return match select(answer, again).await {
                     Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
                     Either::Left((Err(_), again)) => again.await,
@@ -131,8 +143,9 @@ impl Shared {
         question: &'a Mutex<Q>,
         deadline: Instant,
         copies: u8,
+        is_held_up: &'a AtomicBool,
     ) -> BoxFuture<'a, Result<Q::Answer, Error>> {
-        Box::pin(self.ask_with(ticket, question, deadline, copies))
+        Box::pin(self.ask_with(ticket, question, deadline, copies, is_held_up))
     }
 
     /// Waits for an answer no longer than the server may take. A connection that is silent for so long serves nobody any more.

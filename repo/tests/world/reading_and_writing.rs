@@ -3,7 +3,7 @@
 use archipelago::{Error, Position, Replica, Settings};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::shared::{DEADLINE, Repos, catch_up, database, eventually, new_world, settings, shared_world, users};
 
@@ -232,6 +232,23 @@ async fn an_asynchronous_commit_has_a_position_that_covers_it() {
         // Whenever the replica says that it has got there, it shows the row.
         eventually("the replica gets there", async || near.replica_in("near").has_replayed(position).await.unwrap()).await;
         assert_eq!(near.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), number);
+    }
+}
+
+/// The same where only the transaction was told so.
+#[tokio::test]
+async fn a_transactions_own_asynchronous_commit_has_one_too() {
+    let world = shared_world().await;
+    let repos = Repos::connect(&database(world, "asynchronous_once").await).await.unwrap();
+    for number in 1..=50 {
+        let added = repos.primary().transaction(async |connection| {
+            connection.batch_execute("SET LOCAL synchronous_commit = off").await?;
+            let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+            Ok::<_, Error>(ada.execute(connection).await?)
+        });
+        let position = added.await.unwrap().position.unwrap();
+        eventually("the replica gets there", async || repos.replica_in("near").has_replayed(position).await.unwrap()).await;
+        assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), number);
     }
 }
 
