@@ -7,7 +7,7 @@ use archipelago_lab::World;
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
 
-use super::shared::{Repos, database, eventually, new_world, users};
+use super::shared::{Repos, catch_up, database, eventually, new_world, users};
 
 /// As an instance in `near` sees them.
 async fn seen_from_near(world: &World) -> Repos {
@@ -228,4 +228,26 @@ async fn a_slow_read_is_sent_to_the_next_one_as_well_where_that_is_asked_for() {
     eventually("the other one is quicker", async || read().await.reason == Reason::Failover).await;
     world.lines().heal("home", "near");
     eventually("the first one serves", async || read().await.reason == Reason::Local).await;
+}
+
+/// A wrong URL: the server behind it writes, and has been promoted more often than the primary.
+#[tokio::test]
+async fn a_database_that_is_no_replica_of_the_primary_serves_nobody() {
+    let (world, other) = (new_world().await, new_world().await);
+    database(&other, "foreign").await;
+    other.promote("near").await.unwrap();
+    let settings = database(&world, "foreign").await;
+    let url = other.server("near").unwrap().url_of("foreign");
+    let repos = Repos::connect(&settings.with_url("near", &url).unwrap().in_region("near")).await.unwrap();
+
+    let position = add(&repos, "Ada").await;
+    assert_eq!((repos.leader().info().code, position.timeline()), ("home", 1));
+    let near = || repos.members().nth(1).unwrap().health();
+    eventually("it is known to be foreign", async || near().up == Some(false)).await;
+    assert!(near().why_down.unwrap().contains("another database"), "{:?}", near());
+    catch_up(&world).await;
+    let fresh = repos.replica().fresh(Freshness::AtLeast(position));
+    let Served { value, by, .. } = fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
+    assert_eq!((value, by.reason), (vec!["Ada".to_owned()], Reason::Failover));
+    add(&repos, "Grace").await;
 }
