@@ -71,7 +71,7 @@ pub fn record() -> Result<(), BuildError> {
     metrics::describe_gauge!(
         "archipelago_region_lag_seconds",
         metrics::Unit::Seconds,
-        "How far a region's database is behind the primary, at the most"
+        "How far a region's database is behind the primary, at the most: 0 for a primary, NaN where nobody can tell"
     );
     metrics::describe_gauge!("archipelago_region_is_primary", "Whether this instance's writes go to a region");
     metrics::describe_gauge!("archipelago_pool_connections", "Open connections of this instance to a region");
@@ -94,8 +94,9 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
         gauge!("archipelago_region_is_primary", "region" => region).set(u8::from(region == leader));
         if let Some(up) = health.up {
             gauge!("archipelago_region_up", "region" => region).set(u8::from(up));
-        }
-        if let Some(lag) = health.lag.filter(|_| health.role == Some(Role::Replica)) {
+            // Said in any case: a gauge keeps what it was last told, also when the replica is one no more.
+            let lag = health.lag.map_or(f64::NAN, |lag| lag.as_secs_f64());
+            let lag = if health.role == Some(Role::Primary) { 0.0 } else { lag };
             gauge!("archipelago_region_lag_seconds", "region" => region).set(lag);
         }
     }

@@ -5,6 +5,8 @@
 mod app {
     pub mod bench;
     pub mod browser;
+    #[path = "../../repo/tests/world/counter.rs"]
+    pub mod counter;
     pub mod failover;
     pub mod failures;
     pub mod house;

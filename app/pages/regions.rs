@@ -44,7 +44,7 @@ struct Seen {
     down_seconds: Option<f64>,
     /// At the most; none for a primary, and where nobody can tell.
     lag_seconds: Option<f64>,
-    /// Whether that is too far for a read that does not allow it.
+    /// Whether that is too far for a read that does not allow it, or might be.
     lags: bool,
     round_trip_ms: Option<f64>,
     connections: u32,
@@ -61,8 +61,9 @@ impl Seen {
         let (info, Health { up, why_down, down_since, role, timeline, lag, round_trip, .. }) = (member.info(), member.health());
         let leads = info.code == leader.info().code;
         let role = role.unwrap_or(info.role);
+        let is_replica = role == Role::Replica;
         // A primary shows everything that it has committed.
-        let lag = lag.filter(|_| role == Role::Replica);
+        let lag = lag.filter(|_| is_replica);
         let pools = [Some(member.reading()), leads.then(|| member.writing())].map(|pool| pool.map(archipelago::Pool::state));
         Self {
             region: info.code,
@@ -76,7 +77,7 @@ impl Seen {
             why_down: why_down.filter(|_| up == Some(false)).map(|why| in_plain_words(&why)),
             down_seconds: down_since.filter(|_| up == Some(false)).map(|since| since.elapsed().as_secs_f64()),
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
-            lags: lag.is_some_and(|lag| lag > <Repos as RepoSet>::MAX_LAG),
+            lags: is_replica && round_trip.is_some() && lag.is_none_or(|lag| lag > <Repos as RepoSet>::MAX_LAG),
             round_trip_ms: round_trip.map(|time| time.as_secs_f64() * 1000.0),
             connections: member.state().connections,
             pool_size: pools.iter().flatten().map(|pool| pool.size).sum(),
@@ -93,7 +94,10 @@ impl Seen {
                 (format!("down for {since}: {why}"), Some(false))
             }
             (Some(true), None) => ("not asked yet".to_owned(), None),
-            (Some(true), _) if self.lags => ("up, and too far behind for most reads".to_owned(), Some(false)),
+            (Some(true), _) if self.lags => {
+                let known = self.lag_seconds.map(|_| "up, and too far behind for most reads");
+                (known.unwrap_or("up, and nobody can tell how far behind: no use for most reads").to_owned(), Some(false))
+            }
             (Some(true), Some(milliseconds)) => (format!("up, answers in {milliseconds:.1} ms"), Some(true)),
         }
     }

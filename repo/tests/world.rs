@@ -1,6 +1,7 @@
 //! Reads, writes, pools and TLS against a real primary and real streaming replicas.
 
 mod world {
+    pub mod counter;
     pub mod failover;
     pub mod pools;
     pub mod promotion;

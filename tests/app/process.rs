@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::site::DEADLINE;
+/// For the program to do its work, for which it may have to make a server for each region, or to measure all of them.
+pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
@@ -46,7 +48,7 @@ impl Serving {
             }
             None
         };
-        let Some(address) = tokio::time::timeout(DEADLINE, listening).await.unwrap() else {
+        let Some(address) = tokio::time::timeout(PATIENCE, listening).await.expect("it neither listens nor ends") else {
             let mut error = String::new();
             child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
             panic!("it did not start: {error}");

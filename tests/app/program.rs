@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use archipelago_app::repos::Repos;
 use diesel::QueryableByName;
@@ -16,9 +15,7 @@ use tokio::process::Command;
 use tokio::time::interval;
 
 use super::process::{Serving, output, vars};
-use super::site::{DEADLINE, Page, environment, first_replica, shared_world, visitor};
-
-pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+use super::site::{BETWEEN_LOOKS, DEADLINE, Page, environment, first_replica, shared_world, until, visitor};
 
 /// Before the address of the pages.
 const LISTENING: &str = "Listening on ";
@@ -191,17 +188,15 @@ async fn without_a_database_it_starts_its_own() {
 
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
     let browser = visitor();
-    let list = Page::of(browser.get(serving.url("/users"))).await;
-    assert_eq!(list.served_by(), local);
+    let list = until(|| browser.get(serving.url("/users")), |page| page.served_by() == local).await;
     list.assert_shows("Ada Lovelace");
     let form = [("user[name]", "Linus"), ("user[age]", "50")];
-    let created = Page::of(browser.post(serving.url("/users")).form(&form)).await;
-    assert_eq!(created.status, StatusCode::SEE_OTHER);
+    until(|| browser.post(serving.url("/users")).form(&form), |page| page.status == StatusCode::SEE_OTHER).await;
     serving.signal("INT").await;
     assert!(serving.child.wait().await.unwrap().success());
 
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
-    let list = Page::of(browser.get(serving.url("/users"))).await;
+    let list = until(|| browser.get(serving.url("/users")), |page| page.status == StatusCode::OK).await;
     list.assert_shows("Linus");
     assert_eq!(list.body.matches("<bdi>Ada Lovelace</bdi>").count(), 2, "seeded once: in the row and in its question");
     serving.signal("INT").await;

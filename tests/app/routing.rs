@@ -4,7 +4,8 @@ use archipelago::RepoSet;
 use archipelago_app::repos::Repos;
 use reqwest::StatusCode;
 
-use super::site::{DEADLINE, Page, Site, environment, first_replica, new_world, primary, regions, shared_world, visitor};
+use super::site::{DEADLINE, HOUR, Page, Site, environment, first_replica, new_world, primary, regions, shared_world};
+use super::site::{until, visitor};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_region_reads_from_its_own_database() {
@@ -12,8 +13,8 @@ async fn every_region_reads_from_its_own_database() {
     for info in Repos::REGIONS {
         vars.insert("FLY_REGION".to_owned(), info.code.to_owned());
         let site = Site::of(&vars);
-        let page = site.get("/users").await;
-        assert_eq!(page.served_by(), format!("{}; role={}; reason=local", info.code, info.role));
+        let local = format!("{}; role={}; reason=local", info.code, info.role);
+        let page = site.until("/users", |page| page.served_by() == local).await;
         page.assert_shows(&format!("This instance runs in {}", info.code));
     }
 }
@@ -25,7 +26,8 @@ async fn a_place_without_a_database_reads_from_the_nearest() {
     let nearest = Repos::nearest_to(place).next().unwrap();
     vars.insert("FLY_REGION".to_owned(), (*place).to_owned());
     let site = Site::of(&vars);
-    assert_eq!(site.get("/users").await.served_by(), format!("{nearest}; role=replica; reason=nearest"));
+    let served_by = format!("{nearest}; role=replica; reason=nearest");
+    site.until("/users", |page| page.served_by() == served_by).await;
 }
 
 /// The article's second goal: development on a single ordinary database, and no region.
@@ -52,23 +54,27 @@ async fn one_ordinary_database_serves_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_read_their_own_writes() {
     let world = new_world().await;
-    let site = Site::of(&environment(&world, "own_writes").await);
+    let site = Site::with_max_lag(&environment(&world, "own_writes").await, HOUR);
     let replica = world.server(first_replica()).unwrap();
     let fresher = format!("{}; role=primary; reason=fresher", primary());
     let local = format!("{}; role=replica; reason=local", first_replica());
     replica.pause_replay().await.unwrap();
     let shown = site.create("Ada", "36").await;
 
-    let page = site.get(&shown).await;
-    assert_eq!((page.status, page.served_by()), (StatusCode::OK, fresher.clone()), "the replica is behind");
-    let stranger = Page::of(visitor().get(site.url(&shown))).await;
-    assert_eq!((stranger.status, stranger.served_by()), (StatusCode::NOT_FOUND, local.clone()), "others may wait");
-    let forged = visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF");
-    assert_eq!(Page::of(forged).await.served_by(), local, "a forged position counts for nothing");
+    // The replica is behind.
+    site.until(&shown, |page| page.served_by() == fresher).await;
+    let stranger = until(|| visitor().get(site.url(&shown)), |page| page.served_by() == local).await;
+    assert_eq!(stranger.status, StatusCode::NOT_FOUND, "others may wait");
+    let forged = || visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF");
+    until(forged, |page| {
+        assert_ne!(page.served_by(), fresher, "a forged position counts for nothing");
+        page.served_by() == local
+    })
+    .await;
 
     replica.resume_replay().await.unwrap();
     replica.wait_until_replayed(world.primary().position().await.unwrap(), DEADLINE).await.unwrap();
-    assert_eq!(site.get(&shown).await.served_by(), local, "the replica has caught up");
+    site.until(&shown, |page| page.served_by() == local).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,27 +96,34 @@ async fn the_position_cookie_is_signed_and_out_of_reach_of_scripts() {
 async fn a_program_carries_its_position_in_a_header() {
     const POSITION: &str = "archipelago-position";
     let world = new_world().await;
-    let site = Site::of(&environment(&world, "header").await);
+    let site = Site::with_max_lag(&environment(&world, "header").await, HOUR);
     world.server(first_replica()).unwrap().pause_replay().await.unwrap();
     let written = Page::of(visitor().post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
     let (shown, position) = (written.header("location").unwrap(), written.header(POSITION).unwrap());
-    let read = async |position: &str| Page::of(visitor().get(site.url(&shown)).header(POSITION, position)).await;
-    let (fresher, local) = ("; role=primary; reason=fresher", format!("{}; role=replica; reason=local", first_replica()));
+    let fresher = format!("{}; role=primary; reason=fresher", primary());
+    let local = format!("{}; role=replica; reason=local", first_replica());
+    let read = |header, position: &str| visitor().get(site.url(&shown)).header(header, position);
+    let is_seen = |page: &Page| {
+        assert_ne!(page.status, StatusCode::NOT_FOUND, "what was written or read once is not unread");
+        page.served_by() == fresher
+    };
+    let counts_for_nothing = |page: &Page| {
+        assert_ne!(page.served_by(), fresher);
+        page.served_by() == local
+    };
 
-    let page = read(&position).await;
-    assert_eq!((page.status, page.served_by()), (StatusCode::OK, format!("{}{fresher}", primary())));
-    let seen = page.header(POSITION).expect("what it showed");
-    assert_eq!(read(&seen).await.status, StatusCode::OK, "what was read once is not unread");
+    let seen = until(|| read(POSITION, &position), is_seen).await.header(POSITION).expect("what it showed");
+    until(|| read(POSITION, &seen), is_seen).await;
 
     // The signature has 44 characters; behind it everybody can read the position.
     let (signature, known) = position.split_at(44);
     let forged = known.replace(known.rsplit('-').next().unwrap(), "FFFFFFFF/FFFFFFFF");
     for nonsense in [known.to_owned(), format!("{signature}{forged}"), forged, "0/0".to_owned(), String::new()] {
-        let page = read(&nonsense).await;
-        assert_eq!((page.status, page.served_by()), (StatusCode::NOT_FOUND, local.clone()), "{nonsense}");
+        let page = until(|| read(POSITION, &nonsense), counts_for_nothing).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
         let cookie = format!("archipelago_position={}", nonsense.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
-        let page = Page::of(visitor().get(site.url(&shown)).header("cookie", cookie)).await;
-        assert_eq!((page.status, page.served_by()), (StatusCode::NOT_FOUND, local.clone()), "{nonsense}");
+        let page = until(|| read("cookie", &cookie), counts_for_nothing).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
     }
 }
 

@@ -11,9 +11,16 @@ use archipelago_app::{migrations, settings::Settings};
 use archipelago_lab::World;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use tokio::sync::OnceCell;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Long enough for any machine; a test that waits so long has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Between two looks at what is waited for.
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// How far a replica may be behind where a test is about something else: further than it ever is.
+pub const HOUR: Duration = Duration::from_hours(1);
 
 /// The app and its visitor.
 pub struct Site {
@@ -88,6 +95,13 @@ impl Site {
         Self::with(&settings(vars))
     }
 
+    /// The app where a replica may be only so far behind.
+    pub fn with_max_lag(vars: &HashMap<String, String>, limit: Duration) -> Self {
+        let mut settings = settings(vars);
+        settings.databases = settings.databases.with_max_lag(limit);
+        Self::with(&settings)
+    }
+
     pub fn with(settings: &Settings) -> Self {
         Self { running: server::start(settings).unwrap(), browser: visitor() }
     }
@@ -104,6 +118,26 @@ impl Site {
         Page::of(self.browser.post(self.url(path)).form(form)).await
     }
 
+    /// Reads until a page is as it should be. No read may fail meanwhile.
+    pub async fn until(&self, path: &str, wanted: impl Fn(&Page) -> bool) -> Page {
+        let read = || self.browser.get(self.url(path));
+        until(read, |page| {
+            assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+            wanted(page)
+        })
+        .await
+    }
+
+    /// Sends a form until it is taken. Until then there is no primary to write to.
+    pub async fn until_saved(&self, form: &[(&str, &str)]) -> Page {
+        let write = || self.browser.post(self.url("/users")).form(form);
+        until(write, |page| {
+            assert!([StatusCode::SEE_OTHER, StatusCode::SERVICE_UNAVAILABLE].contains(&page.status), "{}", page.body);
+            page.status == StatusCode::SEE_OTHER
+        })
+        .await
+    }
+
     /// Creates a user as the form does, and returns the path of the page that shows it.
     pub async fn create(&self, name: &str, age: &str) -> String {
         let page = self.post("/users", &[("user[name]", name), ("user[age]", age)]).await;
@@ -117,6 +151,24 @@ pub fn visitor() -> Client {
     // The lab's reqwest leaves the choice of a TLS provider to the program.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().cookie_store(true).redirect(redirect::Policy::none()).build().unwrap()
+}
+
+/// Sends a request again and again, until its answer is as it should be.
+pub async fn until(request: impl Fn() -> RequestBuilder, wanted: impl Fn(&Page) -> bool) -> Page {
+    let mut last = None;
+    let asking = async {
+        let mut looks = interval(BETWEEN_LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let page = Page::of(request()).await;
+            if wanted(&page) {
+                return page;
+            }
+            last = Some(page);
+        }
+    };
+    timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("still {last:#?}"))
 }
 
 /// An answer.

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use archipelago::{Error, Freshness, Reason, RepoSet, Served, ServedBy, Settings};
+use archipelago::{Error, Freshness, Reason, RepoSet, Served, ServedBy, Settings, Timeouts};
 use archipelago_lab::World;
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
 
-use super::shared::{Repos, catch_up, database, eventually, new_world, users};
+use super::shared::{DEADLINE, HOUR, Repos, catch_up, database, eventually, new_world, users};
 
 /// As an instance in `near` sees them.
 async fn seen_from_near(world: &World) -> Repos {
-    connected(database(world, "seen").await).await
+    connected(database(world, "seen").await.with_max_lag(HOUR)).await
 }
 
 async fn connected(settings: Settings) -> Repos {
@@ -39,7 +39,7 @@ async fn add(repos: &Repos, name: &str) -> archipelago::Position {
 async fn a_replica_that_crashed_is_passed_over_until_it_is_back() {
     let world = new_world().await;
     let repos = seen_from_near(&world).await;
-    assert_eq!(by(&repos).await, ("near", Reason::Local));
+    eventually("it serves", async || by(&repos).await == ("near", Reason::Local)).await;
 
     let near = world.server("near").unwrap();
     near.kill().await.unwrap();
@@ -58,13 +58,13 @@ async fn a_replica_that_crashed_is_passed_over_until_it_is_back() {
 #[tokio::test]
 async fn a_replica_that_hangs_holds_up_nobody_for_long() {
     let world = new_world().await;
-    let repos = seen_from_near(&world).await;
-    by(&repos).await;
+    let patient = Timeouts { statement: Duration::from_mins(10), ..Timeouts::default() };
+    let repos = connected(database(&world, "hanging").await.with_max_lag(HOUR).with_timeouts(patient)).await;
+    eventually("it serves", async || by(&repos).await == ("near", Reason::Local)).await;
     let near = world.server("near").unwrap();
     near.freeze().await.unwrap();
-    let start = Instant::now();
-    assert_eq!(by(&repos).await.1, Reason::Failover);
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}: shorter than any statement's limit", start.elapsed());
+    let served = tokio::time::timeout(DEADLINE, by(&repos)).await.expect("nobody waits as long as for a statement");
+    assert_eq!(served.1, Reason::Failover);
     assert_eq!(by(&repos).await.1, Reason::Failover);
     near.thaw().await.unwrap();
     eventually("it serves again", async || by(&repos).await == ("near", Reason::Local)).await;
@@ -79,6 +79,45 @@ async fn a_transaction_goes_to_the_next_one_too() {
     assert_eq!(count.await.unwrap(), 0);
     let raw = repos.replica().load_unchecked::<i64>(users::table.count());
     assert_eq!(raw.await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn a_transaction_on_a_connection_that_is_open_goes_to_the_next_one_too() {
+    let world = new_world().await;
+    let settings = database(&world, "open").await.with_max_lag(HOUR);
+    // Two, as the first to fail tells the others of its process.
+    let (one, other) = (connected(settings.clone()).await, connected(settings).await);
+    let count = async || one.replica().snapshot(async |snapshot| snapshot.get_result::<i64>(users::table.count()).await).await;
+    let raw = async || other.replica().load_unchecked::<i64>(users::table.count()).await;
+    assert_eq!((count().await.unwrap(), raw().await.unwrap()), (0, vec![0]));
+    world.server("near").unwrap().freeze().await.unwrap();
+    let (count, raw) = tokio::join!(count(), raw());
+    assert_eq!((count.unwrap(), raw.unwrap()), (0, vec![0]));
+}
+
+#[tokio::test]
+async fn a_primary_that_takes_a_write_again_serves_the_read_behind_it() {
+    let world = new_world().await;
+    let repos = seen_from_near(&world).await;
+    for replica in world.replicas() {
+        replica.pause_replay().await.unwrap();
+    }
+    world.primary().kill().await.unwrap();
+    eventually("it is known", async || repos.leader().health().up == Some(false)).await;
+    world.primary().start().await.unwrap();
+
+    let mut written = None;
+    eventually("a write is taken", async || {
+        let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+        written = repos.primary().execute(ada).await.ok();
+        written.is_some()
+    })
+    .await;
+    let position = written.and_then(|written| written.position).unwrap();
+    for read in [repos.primary().reads(), repos.replica().fresh(Freshness::AtLeast(position))] {
+        let served = read.load_served::<String>(users::table.select(users::name)).await.unwrap();
+        assert_eq!((served.value, served.by.region), (vec!["Ada".to_owned()], "home"));
+    }
 }
 
 #[tokio::test]
@@ -127,10 +166,9 @@ async fn an_idle_primary_does_not_make_replicas_look_late() {
     let repos = seen_from_near(&world).await;
     let near = || repos.members().nth(1).unwrap().health();
     let begin = Instant::now();
-    eventually("it has been idle for a while", async || {
-        let lag = near().lag;
-        assert!(lag.is_none_or(|lag| lag < Duration::from_millis(3500)), "{lag:?}");
-        begin.elapsed() > Duration::from_secs(6) && lag.is_some()
+    eventually("it has been idle for a while, and looks younger than that", async || {
+        let idle = begin.elapsed();
+        idle > Duration::from_secs(6) && near().lag.is_some_and(|lag| lag < idle / 2)
     })
     .await;
 }
@@ -194,11 +232,10 @@ mod crowd {
         let slow = repos.replica().load_served::<String>(diesel::select(pg_sleep(600.0)));
         let mut slow = std::pin::pin!(slow);
         let crowd = async {
-            let refused = async || repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0))).await.err();
             let mut last = None;
             eventually("the place is taken", async || {
-                last = refused().await;
-                last.is_some()
+                last = repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0))).await.err();
+                matches!(last, Some(Error::Spilled { .. }))
             })
             .await;
             last.unwrap()

@@ -15,6 +15,9 @@ diesel::table! {
 /// Long enough for any machine; a test that waits so long has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How far a replica may be behind where a test is about something else: further than it ever is.
+pub const HOUR: Duration = Duration::from_hours(1);
+
 /// Servers that no test may break. Each test has a database of its own.
 pub async fn shared_world() -> &'static World {
     static WORLD: OnceCell<World> = OnceCell::const_new();
@@ -66,6 +69,7 @@ pub fn settings(world: &World, database: &str) -> Settings {
 pub async fn eventually(what: &str, mut happens: impl AsyncFnMut() -> bool) {
     let waiting = async {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !happens().await {
             looks.tick().await;
         }
