@@ -2,7 +2,7 @@
 
 mod figures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use archipelago_app::plain_table::{plain_table, trimmed};
 use serde::{Serialize, Serializer};
@@ -18,6 +18,8 @@ use figures::{Availability, Recovery, span};
 pub struct Report {
     /// How many.
     pub rounds: u32,
+    /// Those that say nothing, as the lab could not do what was planned.
+    pub void: u32,
     /// In seconds, all visits together from the first request to the last.
     pub seconds: f64,
     /// Requests by what they asked for.
@@ -25,6 +27,8 @@ pub struct Report {
     /// Faults by their kind, with what visitors felt of them; `None` is the time without any.
     #[serde(serialize_with = "by_name")]
     pub faults: BTreeMap<Option<Kind>, Felt>,
+    /// How often the machine stood still: of what happened meanwhile no promise in seconds is checked.
+    pub stalls: usize,
     /// Answers that said that they may be older than `max_lag`.
     pub marked_stale: u32,
     /// Acknowledged writes which had not reached the new primary at a promotion.
@@ -56,6 +60,7 @@ impl Report {
         let history = &round.history;
         self.rounds += 1;
         self.seconds += history.operations.iter().map(|it| it.end).max().unwrap_or_default().as_secs_f64();
+        self.stalls += history.stalls.len();
         self.lost_at_promotions += round.verdict.lost_at_promotions.len();
         for violation in &round.verdict.violations {
             *self.violations.entry(violation.promise).or_default() += 1;
@@ -63,16 +68,11 @@ impl Report {
         self.failing_seeds.extend((!round.verdict.violations.is_empty()).then_some(seed));
         for operation in &history.operations {
             *self.operations.entry(name(operation.action)).or_default() += 1;
-            self.marked_stale += u32::from(operation.is_marked_stale());
-            let mut kinds: Vec<_> = history
-                .faults
-                .iter()
-                .filter(|fault| fault.overlaps(operation.start, operation.end))
-                .map(|fault| Some(fault.fault.kind()))
-                .collect();
-            kinds.dedup();
+            self.marked_stale += u32::from(operation.stale().is_some());
+            let felt = history.faults.iter().filter(|fault| fault.overlaps(operation.start, operation.end));
+            let mut kinds: BTreeSet<_> = felt.map(|fault| Some(fault.fault.kind())).collect();
             if kinds.is_empty() {
-                kinds.push(None);
+                kinds.insert(None);
             }
             for kind in kinds {
                 let felt = self.faults.entry(kind).or_default();
@@ -96,12 +96,15 @@ impl Report {
         let violations: Vec<_> = self.violations.iter().map(|(promise, number)| format!("{number} × {promise}")).collect();
         let violations = if violations.is_empty() { "0".to_owned() } else { violations.join(", ") };
         format!(
-            "{}\noperations          {operations}: {} ({} rounds, {:.0} s)\nmarked as stale     {}\n\
+            "{}\noperations          {operations}: {} ({} rounds, {:.0} s)\nvoid rounds         {}\nstalls              {}\n\
+             marked as stale     {}\n\
              lost at promotions  {}: acknowledged, and not yet received by the new primary\nviolations          {violations}\n",
             self.table(),
             by_kind.join(", "),
             self.rounds,
             self.seconds,
+            self.void,
+            self.stalls,
             self.marked_stale,
             self.lost_at_promotions,
         )
@@ -131,6 +134,7 @@ fn name(action: Action) -> &'static str {
         Action::Create(_) => "creates",
         Action::Update(..) => "updates",
         Action::Read(_) => "reads of one user",
+        Action::Edit(_) => "forms of one user",
         Action::List => "lists",
     }
 }

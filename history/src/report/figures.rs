@@ -55,8 +55,9 @@ impl Recovery {
             let here = |it: &&Operation| it.place == *region && it.action.is_write() == writes;
             let is_good = |it: &&Operation| it.outcome == Outcome::Done;
             let of_region = || history.operations.iter().filter(here);
-            let failed = of_region().rfind(|it| it.start >= fault.from && it.end < end && !is_good(it))?;
-            let end = of_region().filter(is_good).filter(|it| it.start > failed.start).map(|it| it.end).min()?;
+            let failed = of_region().rfind(|it| it.end >= fault.from && it.start < end && !is_good(it))?;
+            let since = failed.start.max(fault.from);
+            let end = of_region().filter(is_good).filter(|it| it.start > since).map(|it| it.end).min()?;
             Some(end.saturating_sub(fault.from))
         });
         self.0.push(recovered.flatten().max().unwrap_or_default());
