@@ -53,7 +53,6 @@ impl Load<'_> {
         // One thread of wrk is quicker than a program on the other cores, and leaves them more than two would.
         let output = Command::new("wrk")
             .args(["--threads=1", &format!("--connections={connections}"), &format!("--duration={seconds}")])
-            .args(cookie.map(|cookie| format!("--header=Cookie: {cookie}")))
             .args([&format!("--script={script}.lua"), url, "--", &users.to_string()])
             .current_dir(FOLDER)
             .stdin(Stdio::null())

@@ -30,6 +30,12 @@ impl Action {
         self.written().is_some()
     }
 
+    /// Whether an old answer, marked as such, is better than none.
+    #[must_use]
+    pub fn may_be_old(self) -> bool {
+        matches!(self, Self::Read(_) | Self::List)
+    }
+
     /// What a write leaves behind.
     #[must_use]
     pub fn written(self) -> Option<(Row, Version)> {

@@ -44,11 +44,13 @@ pub struct Report {
 pub struct Felt {
     /// How often it was.
     pub times: u32,
-    /// Reads while it lasted.
+    /// Reads while it lasted, but for forms.
     pub reads: Availability,
+    /// Forms while it lasted: reads that want no old answer, and get none once the primary has been away for `max_lag`.
+    pub forms: Availability,
     /// Writes while it lasted; a good one was acknowledged.
     pub writes: Availability,
-    /// Until all regions read again.
+    /// Until all regions read again, but for forms.
     pub reads_again: Recovery,
     /// Until all regions wrote again.
     pub writes_again: Recovery,
@@ -76,15 +78,19 @@ impl Report {
             }
             for kind in kinds {
                 let felt = self.faults.entry(kind).or_default();
-                let availability = if operation.action.is_write() { &mut felt.writes } else { &mut felt.reads };
+                let availability = match operation.action {
+                    Action::Create(_) | Action::Update(..) => &mut felt.writes,
+                    Action::Read(_) | Action::List => &mut felt.reads,
+                    Action::Edit(_) => &mut felt.forms,
+                };
                 availability.add(operation.outcome == Outcome::Done, operation.end.saturating_sub(operation.start));
             }
         }
         for fault in &history.faults {
             let felt = self.faults.entry(Some(fault.fault.kind())).or_default();
             felt.times += 1;
-            felt.reads_again.add(history, fault, false);
-            felt.writes_again.add(history, fault, true);
+            felt.reads_again.add(history, fault, Action::may_be_old);
+            felt.writes_again.add(history, fault, Action::is_write);
         }
     }
 
@@ -111,15 +117,29 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let header =
-            ["FAULT", "TIMES", "READS", "GOOD", "LONGEST", "AGAIN AFTER", "AT MOST", "WRITES", "GOOD", "AGAIN AFTER", "AT MOST"];
+        let header = [
+            "FAULT",
+            "TIMES",
+            "READS",
+            "GOOD",
+            "LONGEST",
+            "AGAIN AFTER",
+            "AT MOST",
+            "FORMS",
+            "GOOD",
+            "WRITES",
+            "GOOD",
+            "AGAIN AFTER",
+            "AT MOST",
+        ];
         let mut table = plain_table(header, 1);
         for (kind, felt) in &self.faults {
             let times = kind.map_or(String::new(), |_| felt.times.to_string());
             let reads = [felt.reads.of.to_string(), felt.reads.share(), span(felt.reads.longest)];
+            let forms = [felt.forms.of.to_string(), felt.forms.share()];
             let writes = [felt.writes.of.to_string(), felt.writes.share()];
             let row = [kind.map_or("none", Kind::name).to_owned(), times].into_iter().chain(reads);
-            table.add_row(row.chain(felt.reads_again.cells()).chain(writes).chain(felt.writes_again.cells()));
+            table.add_row(row.chain(felt.reads_again.cells()).chain(forms).chain(writes).chain(felt.writes_again.cells()));
         }
         trimmed(&table)
     }

@@ -6,7 +6,7 @@ use super::circumstances::Circumstances;
 use super::{MARGIN, Promise, Verdict};
 use crate::Position;
 use crate::history::History;
-use crate::operation::{Action, Operation, Outcome};
+use crate::operation::{Operation, Outcome};
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
     for (index, read) in history.operations.iter().enumerate().filter(|(_, it)| !it.action.is_write()) {
@@ -17,7 +17,7 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
         }
         let can_serve = |region: &str| around.is_well(region) && around.is_whole(&read.place, region);
         let primary = around.primary().filter(|region| can_serve(region));
-        let will_do = |region: &str| !matches!(read.action, Action::Edit(_)) || around.is_fed(region);
+        let will_do = |region: &str| read.action.may_be_old() || around.is_fed(region);
         let replicas = || history.regions.iter().map(String::as_str).filter(|region| can_serve(region) && will_do(region));
         let fresh_enough = || primary.or_else(|| replicas().find(|region| was_fresh_enough(history, read, region)));
         match (read.outcome, primary) {

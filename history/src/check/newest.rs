@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::circumstances::Circumstances;
 use super::{MARGIN, Promise, SLACK, Verdict};
 use crate::history::History;
-use crate::operation::{Action, Operation, Outcome};
+use crate::operation::{Operation, Outcome};
 use crate::row::{Row, Version};
 
 /// Versions of a row, each with the operation that wrote or saw it, in order.
@@ -51,7 +51,7 @@ pub(super) fn check(history: &History, shared: &HashSet<Row>, verdict: &mut Verd
 /// What was written by then must be shown: `max_lag` before the read, or as old as the answer says that it is. None where nothing
 /// need be: where the machine stood still, or the server could not tell its age and says `max_lag`.
 fn old_enough(history: &History, read: &Operation) -> Option<Duration> {
-    let allowed = match read.stale().filter(|_| !matches!(read.action, Action::Edit(_))) {
+    let allowed = match read.stale().filter(|_| read.action.may_be_old()) {
         None => history.max_lag,
         // It says whole seconds, rounded down.
         Some(says) if says > history.max_lag => says + Duration::from_secs(1),
