@@ -16,8 +16,8 @@ use serde::Serialize;
 use crate::history::History;
 
 /// For a change to be noticed: servers are looked at once a second, connected to with a patience of three, and looked at again
-/// after a pause. A failed read counts where everything had been well for so long; what only a new primary knows is missed, and a
-/// write that an old one took counts, so long after the promotion.
+/// after a pause. A failed read counts, and a write that an old primary took from an instance that has not shown that it knows the
+/// new one, where everything had been well for so long.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
 /// By how much a read may be older than it should be. Each read's own server says how old it is, so this is only what a commit takes

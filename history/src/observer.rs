@@ -65,3 +65,23 @@ pub async fn observe(world: &World, began: Instant, mut end: watch::Receiver<boo
     }
     samples
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_does_not_run_has_stalled() {
+        let (end, told) = watch::channel(false);
+        let began = Instant::now();
+        let clock = tokio::spawn(stalls(began, told));
+        // It ticks, then nothing runs, then it notices.
+        tokio::time::sleep(TICK).await;
+        std::thread::sleep(LATE + 2 * TICK);
+        tokio::time::sleep(TICK).await;
+        end.send_replace(true);
+        let stalls = clock.await.unwrap();
+        assert_eq!(stalls.len(), 1, "{stalls:?}");
+        assert!(stalls[0].until - stalls[0].from > LATE);
+    }
+}
