@@ -10,32 +10,28 @@ use crate::timelines::Promotion;
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
     let is_acknowledged = |write: &Operation| write.action.is_write() && write.outcome == Outcome::Done;
     for (index, write) in history.operations.iter().enumerate().filter(|(_, it)| is_acknowledged(it)) {
-        let promotions = history.timelines.promotions.iter().filter(|promotion| is_of_the_one_before(promotion, write));
-        for promotion in promotions {
+        let mut replaced =
+            history.timelines.promotions.iter().filter(|it| it.began <= write.end && is_by_the_old_primary(it, write));
+        let found = replaced.find_map(|promotion| {
             let Promotion { region, before, timeline, done, .. } = promotion;
-            let what = if let Some(answer) = had_shown_it(history, promotion, write) {
+            if let Some(answer) = had_shown_it(history, promotion, write) {
                 let instance = write.instance.as_deref().unwrap_or_default();
-                Some((
-                    format!("the instance in {instance} had shown timeline {timeline}, and wrote to {before}"),
-                    vec![answer, index],
-                ))
-            } else if everybody_knew(history, promotion, write) {
-                let late = write.start.saturating_sub(*done).as_secs_f64();
-                Some((format!("{before} took it {late:.1} s after {region} had begun timeline {timeline}"), vec![index]))
-            } else {
-                None
-            };
-            if let Some((what, operations)) = what {
-                verdict.add(Promise::NoOldPrimary, what, operations);
-                break;
+                let what = format!("the instance in {instance} had shown timeline {timeline}, and wrote to {before}");
+                return Some((what, vec![answer, index]));
             }
+            let late = write.start.saturating_sub(*done).as_secs_f64();
+            let what = || format!("{before} took it {late:.1} s after {region} had begun timeline {timeline}");
+            everybody_knew(history, promotion, write).then(|| (what(), vec![index]))
+        });
+        if let Some((what, operations)) = found {
+            verdict.add(Promise::NoOldPrimary, what, operations);
         }
     }
 }
 
-/// Whether the primary before this promotion took a write: the answer's position says so, or the name of the database in it. Where a
+/// Whether the primary before this promotion took this write: the answer's position says so, or the name of the database in it. Where a
 /// visitor carries a position of the new timeline, or there are none, only the latter does.
-fn is_of_the_one_before(promotion: &Promotion, write: &Operation) -> bool {
+fn is_by_the_old_primary(promotion: &Promotion, write: &Operation) -> bool {
     let by_name = write.database() == Some(&promotion.before) && write.end <= promotion.settled;
     by_name || write.position.is_some_and(|position| position.timeline < promotion.timeline)
 }
