@@ -36,7 +36,7 @@ async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
         contenders.rotate_left(round % options.contenders.len());
         for workload in &options.only {
             let Options { seconds, connections, users, .. } = *options;
-            let load = Load { script: workload.name(), seconds, connections, users, cookie: None };
+            let load = Load { script: workload.name(), seconds, connections, users };
             for contender in &contenders {
                 eprintln!("round {} of {}: {}, {}", round + 1, options.rounds, workload.name(), contender.name());
                 let running = Running::start(&["serve", contender.name()], &databases.vars()?).await?;

@@ -22,8 +22,6 @@ pub struct Load<'a> {
     pub connections: u32,
     /// How many users there are.
     pub users: u32,
-    /// The cookie that each request carries, if it carries one.
-    pub cookie: Option<&'a str>,
 }
 
 /// What came back. Latencies are in microseconds.
@@ -51,11 +49,10 @@ impl Load<'_> {
     /// # Errors
     /// When there is no `wrk`, or it cannot connect.
     pub async fn run(self, url: &str) -> Result<Answers, Failed> {
-        let Self { script, seconds, connections, users, cookie } = self;
+        let Self { script, seconds, connections, users } = self;
         // One thread of wrk is quicker than a program on the other cores, and leaves them more than two would.
         let output = Command::new("wrk")
             .args(["--threads=1", &format!("--connections={connections}"), &format!("--duration={seconds}")])
-            .args(cookie.map(|cookie| format!("--header=Cookie: {cookie}")))
             .args([&format!("--script={script}.lua"), url, "--", &users.to_string()])
             .current_dir(FOLDER)
             .stdin(Stdio::null())

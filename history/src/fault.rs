@@ -89,7 +89,8 @@ pub struct Happened {
     pub fault: Fault,
     /// Before it was done.
     pub from: Duration,
-    /// After it was undone, everything caught up again.
+    /// After it was undone. A server that was started or made anew follows the primary again; after a cut, a slow line, a pause or a
+    /// lag, replicas may still be behind.
     pub until: Duration,
 }
 

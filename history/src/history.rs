@@ -1,5 +1,6 @@
 //! Everything that happened in a round: what a check goes by.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use serde::Serialize;
 
 use crate::check::Violation;
 use crate::fault::Happened;
-use crate::observer::Sample;
-use crate::operation::Operation;
+use crate::observer::{Sample, Stall};
+use crate::operation::{Action, Operation, Outcome};
 use crate::row::{Row, Version};
 use crate::timelines::Timelines;
 
@@ -21,6 +22,8 @@ pub struct History {
     pub faults: Vec<Happened>,
     /// What each server could have shown, in order.
     pub samples: Vec<Sample>,
+    /// When the machine stood still, in order.
+    pub stalls: Vec<Stall>,
     /// What survived.
     pub timelines: Timelines,
     /// The region of the primary at the beginning.
@@ -42,9 +45,27 @@ impl History {
         std::iter::once(what).chain(shown.map(|operation| format!("\n    {operation}"))).collect()
     }
 
-    /// A write that was acknowledged at a position which a promotion threw away before this time.
-    pub(crate) fn is_lost(&self, write: &Operation, by: Duration) -> bool {
-        write.position.and_then(|position| self.timelines.lost(position)).is_some_and(|at| at <= by)
+    /// A write that was acknowledged, and that a promotion may have thrown away before this time: so its position says, or it has
+    /// none, as the server broke before it could tell.
+    pub(crate) fn may_be_lost(&self, write: &Operation, by: Duration) -> bool {
+        let at = match write.position {
+            Some(position) => self.timelines.lost(position),
+            None => self.timelines.promotions.iter().find(|it| write.start <= it.settled).map(|it| it.began),
+        };
+        at.is_some_and(|at| at <= by)
+    }
+
+    /// The rows of ids that were given twice, as the record of it was lost at a promotion: who writes the lost one now writes the
+    /// other, and nothing can be said of either.
+    pub(crate) fn of_shared_ids(&self) -> HashSet<Row> {
+        let created = self.operations.iter().filter(|it| it.outcome == Outcome::Done);
+        let mut of_ids: HashMap<i64, HashSet<Row>> = HashMap::new();
+        for operation in created {
+            if let (Action::Create(row), Some(id)) = (operation.action, operation.id) {
+                of_ids.entry(id).or_default().insert(row);
+            }
+        }
+        of_ids.into_values().filter(|rows| rows.len() > 1).flatten().collect()
     }
 }
 

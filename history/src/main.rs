@@ -11,6 +11,7 @@ use archipelago_history::report::Report;
 use archipelago_history::round::{MAX_LAG, Plan};
 use archipelago_history::schedule::Schedule;
 use archipelago_history::stage::{Rules, regions};
+use archipelago_history::visitor::Manner;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -90,7 +91,14 @@ impl Cli {
         let (began, mut report) = (Instant::now(), Report::default());
         let first = self.seed.unwrap_or_else(|| fastrand::u32(..).into());
         for seed in first.. {
-            self.round(seed, &mut report).await?;
+            if let Err(error) = self.round(seed, &mut report).await {
+                // Where not even one round goes well, none will.
+                if report.rounds == 0 {
+                    return Err(format!("{error}; again: {}", self.again(seed)).into());
+                }
+                println!("     void: {error}; again: {}\n", self.again(seed));
+                report.void += 1;
+            }
             if self.minutes.is_none_or(|minutes| began.elapsed() >= Duration::from_secs(minutes * 60)) {
                 break;
             }
@@ -106,8 +114,8 @@ impl Cli {
         let schedule = Schedule::random(seed, self.steps, &regions());
         println!("seed {seed}\n{schedule}");
         let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Protection::from) };
-        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: self.visitors, roaming: true, rules };
-        let round = plan.play().await.map_err(|error| format!("{error}; again: {}", self.again(seed)))?;
+        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: self.visitors, manner: Manner::Roaming, rules };
+        let round = plan.play().await?;
         report.add(seed, &round);
         if let Some(folder) = &self.histories {
             std::fs::create_dir_all(folder)?;

@@ -15,9 +15,11 @@ pub enum Action {
     Create(Row),
     /// This version of an own one.
     Update(Row, Version),
-    /// One user.
+    /// One user. Rather an old answer, marked as such, than none.
     Read(Row),
-    /// A page of the list.
+    /// One user's form: nothing older than `max_lag`.
+    Edit(Row),
+    /// A page of the list. As one user.
     List,
 }
 
@@ -28,13 +30,19 @@ impl Action {
         self.written().is_some()
     }
 
+    /// Whether an old answer, marked as such, is better than none.
+    #[must_use]
+    pub fn may_be_old(self) -> bool {
+        matches!(self, Self::Read(_) | Self::List)
+    }
+
     /// What a write leaves behind.
     #[must_use]
     pub fn written(self) -> Option<(Row, Version)> {
         match self {
             Self::Create(row) => Some((row, 1)),
             Self::Update(row, version) => Some((row, version)),
-            Self::Read(_) | Self::List => None,
+            Self::Read(_) | Self::Edit(_) | Self::List => None,
         }
     }
 }
@@ -73,6 +81,8 @@ pub struct Operation {
     pub instance: Option<String>,
     /// How far the database was.
     pub position: Option<Position>,
+    /// Of the user that a write has written.
+    pub id: Option<i64>,
     /// Every row that the answer showed, or should have shown.
     pub seen: Vec<(Row, Version)>,
 }
@@ -84,10 +94,11 @@ impl Operation {
         self.served_by.as_deref()?.split(';').next()
     }
 
-    /// Whether the answer says that it may be older than `max_lag`.
+    /// How old the answer says that it is, in whole seconds, where it may be older than `max_lag`.
     #[must_use]
-    pub fn is_marked_stale(&self) -> bool {
-        self.served_by.as_deref().is_some_and(|by| by.contains("; stale="))
+    pub fn stale(&self) -> Option<Duration> {
+        let (_, seconds) = self.served_by.as_deref()?.split_once("; stale=")?;
+        seconds.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
     }
 }
 
@@ -99,9 +110,10 @@ impl fmt::Display for Operation {
             Action::Create(row) => write!(f, "creates {row}")?,
             Action::Update(row, version) => write!(f, "writes {}", row.name(*version))?,
             Action::Read(row) => write!(f, "reads {row}")?,
+            Action::Edit(row) => write!(f, "opens the form of {row}")?,
             Action::List => f.write_str("lists")?,
         }
-        if let (Action::Read(_), [(_, version)]) = (action, self.seen.as_slice()) {
+        if let (Action::Read(_) | Action::Edit(_), [(_, version)]) = (action, self.seen.as_slice()) {
             write!(f, ", sees s{version}")?;
         }
         write!(f, ": {outcome:?}")?;

@@ -2,15 +2,23 @@
 
 use crate::row::{Row, Version};
 
-/// The rows on a page of one user, or of the list, with the ids that their links have.
+/// The rows of the list, of a page of one user, or of a user's form, with their ids.
 #[must_use]
-pub fn rows(body: &str) -> Vec<(Row, Version, Option<i64>)> {
-    let row = |part: &str| {
-        let (name, rest) = part.split_once("</bdi>")?;
+pub fn rows(body: &str) -> Vec<(Row, Version, i64)> {
+    let row = |name: &str, path: &str| {
         let (row, version) = Row::parse(name)?;
-        Some((row, version, rest.split_once("href=\"/users/").and_then(|(_, path)| leading_number(path))))
+        Some((row, version, leading_number(path)?))
     };
-    body.split("<bdi>").skip(1).filter_map(row).collect()
+    // The question before a user is deleted has the name once more, and no link.
+    let shown = |part: &str| {
+        let (name, rest) = part.split_once("</bdi>")?;
+        row(name, rest.split_once("href=\"/users/")?.1)
+    };
+    let typed = || {
+        let (name, _) = body.split_once("type=\"text\" value=\"")?.1.split_once('"')?;
+        row(name, body.split_once("action=\"/users/")?.1)
+    };
+    body.split("<bdi>").skip(1).filter_map(shown).chain(typed()).collect()
 }
 
 /// The id in a path such as `/users/7`.
@@ -31,14 +39,31 @@ fn leading_number(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use archipelago_app::users::User;
+    use archipelago_app::views::{FormPage, FormTarget, Frame, IndexPage, ShowPage};
+
     use super::*;
 
+    const ROW: Row = Row { owner: 1, number: 2 };
+
+    fn user(id: i64, name: &str) -> User {
+        User { id, name: name.to_owned(), age: 1 }
+    }
+
     #[test]
-    fn a_list_and_a_user() {
-        let list =
-            r#"<th><bdi>v1 r2 s3</bdi></th><td><a href="/users/14">Show</a></td><th><bdi>Ada</bdi></th><a href="/users/15">"#;
-        assert_eq!(rows(list), [(Row { owner: 1, number: 2 }, 3, Some(14))]);
-        assert_eq!(rows("<dd><bdi>v1 r2 s3</bdi></dd>"), [(Row { owner: 1, number: 2 }, 3, None)]);
+    fn each_row_of_the_apps_pages_once() {
+        let frame = Frame::default();
+        let users = [user(14, "v1 r2 s3"), user(15, "Ada"), user(16, "v1 r3 s1")];
+        let list = IndexPage { frame, users: &users, previous: None, next: None };
+        assert_eq!(rows(&list.to_string()), [(ROW, 3, 14), (Row { number: 3, ..ROW }, 1, 16)]);
+        assert_eq!(rows(&ShowPage { frame, user: &users[0] }.to_string()), [(ROW, 3, 14)]);
+        let target = FormTarget::Edit { id: 14 };
+        let form = FormPage { frame, target, name: "v1 r2 s3", age: "1", name_error: None, age_error: None, problem: None };
+        assert_eq!(rows(&form.to_string()), [(ROW, 3, 14)]);
+    }
+
+    #[test]
+    fn where_a_user_is() {
         assert_eq!(id("/users/14"), Some(14));
         assert_eq!(id("/users"), None);
     }

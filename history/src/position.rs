@@ -17,12 +17,13 @@ pub struct Position {
 }
 
 impl Position {
-    /// What the header says behind its signature: `<system>-<timeline>-<lsn>`. A world has one system.
+    /// What the header says behind its signature: `<system>-<timeline>-<lsn>`. A world has one system. None on timeline 0, which
+    /// stands for any where timelines are not told apart: it says nothing of what survived.
     #[must_use]
     pub fn of_header(value: &str) -> Option<Self> {
         let (_, rest) = value.get(SIGNATURE..)?.split_once('-')?;
         let (timeline, lsn) = rest.split_once('-')?;
-        Some(Self { timeline: timeline.parse().ok()?, lsn: lsn_of(lsn)? })
+        Some(Self { timeline: timeline.parse().ok().filter(|timeline| *timeline > 0)?, lsn: lsn_of(lsn)? })
     }
 }
 
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(position, Position { timeline: 2, lsn: 0x1_0300_0148 });
         assert_eq!(position.to_string(), "2-1/3000148");
         assert!(Position::of_header("short").is_none());
+        assert!(Position::of_header(&header.replace("-2-", "-0-")).is_none());
         assert!(Position::of_header(&header.replace('/', "-")).is_none());
     }
 }

@@ -12,13 +12,13 @@ use tokio_postgres::NoTls;
 use crate::Failed;
 use crate::check::{Verdict, check};
 use crate::history::History;
-use crate::observer::observe;
+use crate::observer::{observe, stalls};
 use crate::perform::{Log, perform, settle};
 use crate::row::Row;
 use crate::schedule::Schedule;
 use crate::stage::{Rules, Stage, regions};
 use crate::timelines::Timelines;
-use crate::visitor::{Site, Visitor};
+use crate::visitor::{Manner, Site, Visitor};
 
 /// What a round is to be.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub struct Plan {
     pub quiet: Duration,
     /// How many visit at once.
     pub visitors: u32,
-    /// Whether they move from region to region every now and then.
-    pub roaming: bool,
+    /// How they do.
+    pub manner: Manner,
     /// How the instances are set.
     pub rules: Rules,
 }
@@ -76,7 +76,7 @@ impl Plan {
         let site = Arc::new(Site {
             url: stage.url(),
             regions: all.clone(),
-            roaming: self.roaming,
+            manner: self.manner,
             began: Instant::now(),
             known: Mutex::default(),
             end: told,
@@ -91,7 +91,9 @@ impl Plan {
             end.send_replace(true);
             performed
         };
+        let clock = tokio::spawn(stalls(site.began, site.end.clone()));
         let (performed, samples) = tokio::join!(performed, observe(&stage.world, site.began, site.end.clone()));
+        let stalls = clock.await?;
         let mut operations = Vec::new();
         for visit in join_all(visits).await {
             operations.extend(visit?);
@@ -105,7 +107,8 @@ impl Plan {
         let newest = primary.timeline().await?;
         let timelines = Timelines::of_file(newest, &forks(&primary.admin_url(), newest).await?, promotions);
         let first_primary = all.first().cloned().unwrap_or_default();
-        Ok(History { operations, faults, samples, timelines, first_primary, regions: all, left, max_lag: self.rules.max_lag })
+        let max_lag = self.rules.max_lag;
+        Ok(History { operations, faults, samples, stalls, timelines, first_primary, regions: all, left, max_lag })
     }
 }
 
@@ -120,5 +123,6 @@ async fn forks(url: &str, timeline: u32) -> Result<String, Failed> {
     Ok(client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0))
 }
 
-/// Longer than what is done to replicas on purpose, and shorter than what regions.toml says.
+/// Of the rounds: shorter than many of their pauses and lags, so that reads have to leave a replica, and longer than the second between
+/// two looks at a server.
 pub const MAX_LAG: Duration = Duration::from_secs(2);

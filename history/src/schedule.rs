@@ -81,7 +81,7 @@ mod tests {
         expect![[r#"
             1.  1.8 s of calm; then kill the primary and promote ams, for 2.6 s
             2.  2.4 s of calm; then freeze nrt, for 4.1 s
-            3.  2.3 s of calm; then promote nrt, the old primary left running, for 4.0 s
+            3.  2.3 s of calm; then promote nrt, the old primary left running, for 10.0 s
             4.  1.1 s of calm; then restart the instance in syd, for 2.6 s; 0.5 s later freeze nrt, for 2.3 s
             5.  1.4 s of calm; then promote ord, the old primary stopped first, for 2.2 s; 0.3 s later slow syd–ams to 100ms, for 2.7 s
             6.  1.9 s of calm; then cut syd–ams, for 3.8 s; 1.2 s later restart the instance in nrt, for 1.3 s

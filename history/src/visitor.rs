@@ -11,7 +11,7 @@ use fastrand::Rng;
 use reqwest::{Client, RequestBuilder, redirect};
 use tokio::time::sleep;
 
-pub use self::site::Site;
+pub use self::site::{Manner, Site};
 
 use self::answer::Answer;
 use crate::Position;
@@ -62,45 +62,63 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// The visitor with this number. Every third is a program, the others are browsers.
+    /// The visitor with this number, from 1. Every third is a program, the others are browsers. Every fifth only reads; these stand in
+    /// one region after the other, beginning with the first replica's, and so do all others.
     ///
     /// # Errors
     /// When the system gives no client.
     pub fn new(id: u32, seed: u64, site: &Arc<Site>) -> Result<Self, reqwest::Error> {
         let carries = if id.is_multiple_of(3) { Carries::Header(None) } else { Carries::Cookie };
         let client = Client::builder().cookie_store(matches!(carries, Carries::Cookie)).redirect(redirect::Policy::none());
-        // Not in step with who only reads.
-        let place = site.regions[(id + id / 5) as usize % site.regions.len()].clone();
+        let place = if only_reads(id) { id / 5 } else { id - id / 5 };
+        let place = site.regions[place as usize % site.regions.len()].clone();
         let (client, rng) = (client.timeout(PATIENCE).build()?, Rng::with_seed(seed ^ u64::from(id) << 32));
         Ok(Self { id, site: site.clone(), place, client, carries, rng, rows: vec![], created: 0, history: vec![] })
     }
 
-    /// Visits until the end, and tells everything. Every fifth only reads: who writes nothing carries no position of a write.
+    /// Visits until the end, and tells everything.
     pub async fn visit(mut self) -> Vec<Operation> {
-        let only_reads = self.id.is_multiple_of(5);
         while !*self.site.end.borrow() {
-            let whim = if only_reads { self.rng.u16(600..1000) } else { self.rng.u16(..1000) };
-            match whim {
-                0..600 if self.rows.len() < ROWS => self.create().await,
-                0..300 => self.update().await,
-                300..600 => {
-                    let at = self.rng.usize(..self.rows.len());
-                    let (row, id, _) = self.rows[at];
-                    self.read(row, id).await;
-                }
-                600..850 => {
-                    let chosen = self.rng.choice(&*self.site.known()).copied();
-                    if let Some((id, row)) = chosen {
-                        self.read(row, id).await;
-                    }
-                }
-                850..995 => self.list().await,
-                _ if self.site.roaming => self.place = self.rng.choice(&self.site.regions).cloned().unwrap_or_default(),
-                _ => {}
+            match self.site.manner {
+                Manner::Watchful => self.write_and_look().await,
+                Manner::Roaming | Manner::Staying => self.follow_a_whim().await,
             }
             sleep(Duration::from_millis(self.rng.u64(THINKING))).await;
         }
         self.history
+    }
+
+    async fn follow_a_whim(&mut self) {
+        let whim = self.rng.u16(if only_reads(self.id) { 600..1000 } else { 0..1000 });
+        match whim {
+            0..600 if self.rows.len() < ROWS => self.create().await,
+            0..300 => self.update().await,
+            300..600 => {
+                let at = self.rng.usize(..self.rows.len());
+                let (row, id, _) = self.rows[at];
+                self.read(row, id).await;
+            }
+            600..850 => {
+                let chosen = self.rng.choice(&*self.site.known()).copied();
+                if let Some((id, row)) = chosen {
+                    self.read(row, id).await;
+                }
+            }
+            850..995 => self.list().await,
+            _ if self.site.manner == Manner::Roaming => {
+                self.place = self.rng.choice(&self.site.regions).cloned().unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+
+    async fn write_and_look(&mut self) {
+        let Some(&(row, id, _)) = self.rows.first() else { return self.create().await };
+        self.read(row, id).await;
+        if self.history.last().and_then(Operation::database) == Some(&self.place) {
+            self.update().await;
+            self.read(row, id).await;
+        }
     }
 
     async fn create(&mut self) {
@@ -138,8 +156,9 @@ impl Visitor {
     }
 
     async fn read(&mut self, row: Row, id: i64) {
-        let request = self.client.get(format!("{}/users/{id}", self.site.url));
-        let answer = self.send(Action::Read(row), request).await;
+        let (action, rest) = if self.rng.u8(..4) == 0 { (Action::Edit(row), "/edit") } else { (Action::Read(row), "") };
+        let request = self.client.get(format!("{}/users/{id}{rest}", self.site.url));
+        let answer = self.send(action, request).await;
         let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done) else { return };
         // A row of this id that is another one was made after this one was lost.
         let version = page::rows(&answer.body).iter().find(|(it, ..)| *it == row).map_or(0, |(_, version, _)| *version);
@@ -154,7 +173,7 @@ impl Visitor {
         let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done) else { return };
         let shown = page::rows(&body);
         let is_whole = shown.len() < usize::from(archipelago_app::paging::PAGE_SIZE);
-        let last = if is_whole { i64::MAX } else { shown.last().and_then(|(.., id)| *id).unwrap_or(after) };
+        let last = if is_whole { i64::MAX } else { shown.last().map_or(after, |(.., id)| *id) };
         let missing = known.iter().filter(|(id, row)| after < *id && *id <= last && shown.iter().all(|(it, ..)| it != row));
         let missing = missing.map(|(_, row)| (*row, 0));
         // One that is there twice is found at the end; the newer of the two is what a visitor would take for it.
@@ -188,8 +207,14 @@ impl Visitor {
             served_by: answer.served_by.clone(),
             instance: answer.instance.clone(),
             position: answer.position.as_deref().and_then(Position::of_header),
+            id: answer.location.as_deref().and_then(page::id),
             seen: vec![],
         });
         answer
     }
+}
+
+/// Who writes nothing carries no position of a write.
+fn only_reads(id: u32) -> bool {
+    id.is_multiple_of(5)
 }

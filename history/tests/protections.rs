@@ -8,6 +8,7 @@ use archipelago_history::fault::{Fault, Old};
 use archipelago_history::round::{MAX_LAG, Plan, Round};
 use archipelago_history::schedule::{Planned, Schedule, Step};
 use archipelago_history::stage::{Rules, regions};
+use archipelago_history::visitor::Manner;
 use tokio::sync::Mutex;
 
 /// One round at a time, so that each has the machine for itself.
@@ -25,9 +26,9 @@ fn a_pause() -> Schedule {
     all_replicas(Duration::from_millis(1500), Fault::Pause)
 }
 
-/// Longer than a visitor takes to read, and shorter than the time between two of their writes often is.
+/// Far longer than a visitor takes to look at what they wrote, and shorter than the second between two heartbeats of the primary.
 fn a_lag() -> Schedule {
-    all_replicas(Duration::from_secs(14), |region| Fault::Lag(region, Duration::from_millis(120)))
+    all_replicas(Duration::from_secs(8), |region| Fault::Lag(region, Duration::from_millis(400)))
 }
 
 fn a_long_pause() -> Schedule {
@@ -38,7 +39,7 @@ fn a_split_brain() -> Schedule {
     promotions([(regions()[1], Old::Running, 9)])
 }
 
-/// The old primary is one that regions.toml calls a replica: the instance in its region would read from it.
+/// The old primary is one that regions.toml calls a replica, its first: the instance in its region would read from it.
 fn a_split_brain_of_former_replicas() -> Schedule {
     promotions([(regions()[1], Old::Stopped, 1), (regions()[2], Old::Running, 9)])
 }
@@ -50,16 +51,17 @@ fn promotions(each: impl IntoIterator<Item = (&'static str, Old, u64)>) -> Sched
     Schedule::of(Duration::from_secs(1), each.into_iter().map(fault))
 }
 
-/// Each visitor stays in their region: who comes from another may carry a position that protects them.
-async fn play(schedule: Schedule, visitors: u32, without: Option<Protection>) -> Round {
+/// Each visitor stays in their region: who comes from another may carry a position that protects them. A watchful one is alone: with
+/// others, there is a commit just before nearly each write, which the replica does not have either.
+async fn play(schedule: Schedule, manner: Manner, without: Option<Protection>) -> Round {
     let _turn = TURN.lock().await;
-    let rules = Rules { max_lag: MAX_LAG, without };
-    Plan { seed: 1, schedule, quiet: Duration::from_secs(1), visitors, roaming: false, rules }.play().await.unwrap()
+    let (visitors, rules) = (if manner == Manner::Watchful { 1 } else { 15 }, Rules { max_lag: MAX_LAG, without });
+    Plan { seed: 1, schedule, quiet: Duration::from_secs(1), visitors, manner, rules }.play().await.unwrap()
 }
 
 /// Without the protection this promise is broken.
-async fn assert_missed(protection: Protection, schedule: Schedule, visitors: u32, promise: Promise) {
-    let round = play(schedule, visitors, Some(protection)).await;
+async fn assert_missed(protection: Protection, schedule: Schedule, manner: Manner, promise: Promise) {
+    let round = play(schedule, manner, Some(protection)).await;
     let found = round.verdict.violations.iter().find(|it| it.promise == promise);
     let found = found.unwrap_or_else(|| panic!("without {protection:?}, and yet no {promise}:\n{}", round.violations()));
     println!("without {protection:?}: {}", round.history.explain(found));
@@ -67,36 +69,35 @@ async fn assert_missed(protection: Protection, schedule: Schedule, visitors: u32
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_cookie_visitors_miss_what_they_wrote() {
-    assert_missed(Protection::Cookie, a_pause(), 15, Promise::OwnWrites).await;
+    assert_missed(Protection::Cookie, a_pause(), Manner::Staying, Promise::OwnWrites).await;
 }
 
-/// One visitor: with others, there is a commit just before nearly each write, which the replica does not have either.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_position_from_before_the_commit_visitors_miss_what_they_wrote() {
-    assert_missed(Protection::AfterCommit, a_lag(), 1, Promise::OwnWrites).await;
+    assert_missed(Protection::AfterCommit, a_lag(), Manner::Watchful, Promise::OwnWrites).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_limit_on_lag_reads_are_stale() {
-    assert_missed(Protection::MaxLag, a_long_pause(), 15, Promise::FreshEnough).await;
+    assert_missed(Protection::MaxLag, a_long_pause(), Manner::Staying, Promise::FreshEnough).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_positions_compared_across_timelines_an_old_primary_is_written_to() {
-    assert_missed(Protection::Timeline, a_split_brain(), 15, Promise::NoOldPrimary).await;
+    assert_missed(Protection::Timeline, a_split_brain(), Manner::Staying, Promise::NoOldPrimary).await;
 }
 
-/// One who only reads stands where the old primary runs on, and carries nothing newer than what it shows.
+/// The first who only reads stands where the old primary runs on, and carries nothing newer than what it shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_asking_who_is_the_primary_reads_are_stale() {
-    assert_missed(Protection::Role, a_split_brain_of_former_replicas(), 15, Promise::FreshEnough).await;
+    assert_missed(Protection::Role, a_split_brain_of_former_replicas(), Manner::Staying, Promise::FreshEnough).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_all_of_them_nothing_is_broken() {
     let steps = [a_pause(), a_long_pause(), a_split_brain_of_former_replicas()].into_iter().flat_map(|schedule| schedule.steps);
-    for (schedule, visitors) in [(Schedule { steps: steps.collect() }, 15), (a_lag(), 1)] {
-        let round = play(schedule, visitors, None).await;
+    for (schedule, manner) in [(Schedule { steps: steps.collect() }, Manner::Staying), (a_lag(), Manner::Watchful)] {
+        let round = play(schedule, manner, None).await;
         assert!(round.verdict.violations.is_empty(), "{}", round.violations());
     }
 }

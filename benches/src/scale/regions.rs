@@ -71,7 +71,7 @@ async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<F
     let (running, first) = first_answer(&["serve-regions", word.get_name()], &databases.vars()?, "/users/7").await?;
     let mebibytes = || Ok::<_, Failed>(memory(running.pid)? as f64 / f64::from(1 << 20));
     let ready = mebibytes()?;
-    let load = Load { script: "user", seconds, connections: CONNECTIONS, users: FEW_USERS, cookie: None };
+    let load = Load { script: "user", seconds, connections: CONNECTIONS, users: FEW_USERS };
     let url = running.url("");
     Load { seconds: WARM_UP, ..load }.run(&url).await?;
     let in_the_middle = async {

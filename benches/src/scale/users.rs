@@ -41,7 +41,7 @@ async fn on(sizes: [(&Databases, u32); 2], options: &Options) -> Result<String, 
             for (found, (databases, users)) in found.iter_mut().zip(sizes) {
                 eprintln!("round {} of {rounds}: {script}, {users} users", round + 1);
                 let running = Running::start(&["serve", Contender::Archipelago.name()], &databases.vars()?).await?;
-                let load = Load { script, seconds, connections: CONNECTIONS, users, cookie: None };
+                let load = Load { script, seconds, connections: CONNECTIONS, users };
                 let turn = turn(running, databases, load, WARM_UP).await?;
                 if let Some(trouble) = turn.trouble {
                     return Err(

@@ -1,6 +1,6 @@
 //! No read fails while a server that is fresh enough can be reached: one of which that is certain, from well before the read to its
-//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen. And no read is marked as
-//! stale while the primary can be reached.
+//! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen, and for a read that wants
+//! no old answer where it was fed all the time. And no read is marked as stale while the primary can be reached.
 
 use super::circumstances::Circumstances;
 use super::{MARGIN, Promise, Verdict};
@@ -12,15 +12,16 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
     for (index, read) in history.operations.iter().enumerate().filter(|(_, it)| !it.action.is_write()) {
         let around = Circumstances::of(history, read.start.saturating_sub(MARGIN), read.end);
         // Which instance it came to is certain only where all of them ran.
-        if around.has_restart() {
+        if around.has_restart() || around.has_stall() {
             continue;
         }
         let can_serve = |region: &str| around.is_well(region) && around.is_whole(&read.place, region);
         let primary = around.primary().filter(|region| can_serve(region));
-        let replicas = || history.regions.iter().map(String::as_str).filter(|region| can_serve(region));
+        let will_do = |region: &str| read.action.may_be_old() || around.is_fed(region);
+        let replicas = || history.regions.iter().map(String::as_str).filter(|region| can_serve(region) && will_do(region));
         let fresh_enough = || primary.or_else(|| replicas().find(|region| was_fresh_enough(history, read, region)));
         match (read.outcome, primary) {
-            (Outcome::Done, Some(primary)) if read.is_marked_stale() => {
+            (Outcome::Done, Some(primary)) if read.stale().is_some() => {
                 verdict.add(Promise::FreshIfPossible, format!("marked as stale, while {primary} could be reached"), [index]);
             }
             (Outcome::Done, _) => {}
@@ -98,6 +99,29 @@ mod tests {
         story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
         // Cut off, it could not be reached.
         story.fault(Fault::Cut("ord".to_owned(), "ams".to_owned()), 8.0, 20.0);
+        story.assert_good();
+    }
+
+    #[test]
+    fn who_wants_no_old_answer_needs_a_replica_that_is_fed() {
+        let mut story = Story::new();
+        story.write(1, 1.0, 1, Some(at(1, 100)));
+        story.left(MINE, 1);
+        story.sample(8.5, "ord", at(1, 100));
+        story.add(stories::operation(1, 20.0, Action::Edit(MINE), Outcome::Refused));
+        story.fault(Fault::Cut("nrt".to_owned(), "ams".to_owned()), 8.0, 20.0);
+        story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
+        story.fault(Fault::Pause("ord".to_owned()), 12.0, 16.0);
+        story.assert_good();
+    }
+
+    #[test]
+    fn a_slow_line_is_no_excuse_and_a_machine_that_stands_still_is() {
+        let mut story = Story::new();
+        failed(&mut story, 9.0);
+        story.fault(Fault::Slow("nrt".to_owned(), "ams".to_owned(), Duration::from_millis(100)), 1.0, 10.0);
+        story.assert_breaks(Promise::Available, "503, while nrt could be reached and was fresh enough");
+        story.stall(6.0, 7.0);
         story.assert_good();
     }
 

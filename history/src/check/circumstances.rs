@@ -25,14 +25,18 @@ impl<'a> Circumstances<'a> {
         !is_made_anew && !self.faults().any(|fault| matches!(fault, Fault::Kill(it) | Fault::Freeze(it) if it == region))
     }
 
-    /// Whether the line between two places was whole, and as long as ever.
+    /// Whether the line between two places was whole. A longer one is no excuse.
     pub(super) fn is_whole(&self, a: &str, b: &str) -> bool {
         !self.faults().any(|fault| match fault {
-            Fault::Cut(one, other) | Fault::Slow(one, other, _) => {
-                [(one, other), (other, one)].iter().any(|(x, y)| *x == a && *y == b)
-            }
+            Fault::Cut(one, other) => [(one, other), (other, one)].iter().any(|(x, y)| *x == a && *y == b),
             _ => false,
         })
+    }
+
+    /// Whether a replica received and showed all the time what the one primary wrote.
+    pub(super) fn is_fed(&self, region: &str) -> bool {
+        let is_held_back = self.faults().any(|fault| matches!(fault, Fault::Pause(it) | Fault::Lag(it, _) if it == region));
+        !is_held_back && self.primary().is_some_and(|primary| self.is_well(primary) && self.is_whole(primary, region))
     }
 
     /// The one primary, if there was one all the time.
@@ -48,6 +52,16 @@ impl<'a> Circumstances<'a> {
     /// Whether an instance of the app was restarted.
     pub(super) fn has_restart(&self) -> bool {
         self.faults().any(|fault| fault.kind() == Kind::Restart)
+    }
+
+    /// Whether the instance of this region was.
+    pub(super) fn restarts(&self, region: &str) -> bool {
+        self.faults().any(|fault| matches!(fault, Fault::Restart(it) if it == region))
+    }
+
+    /// Whether the machine stood still: then nothing is late.
+    pub(super) fn has_stall(&self) -> bool {
+        self.history.stalls.iter().any(|stall| stall.from <= self.until && self.from <= stall.until)
     }
 
     fn faults(&self) -> impl Iterator<Item = &'a Fault> {

@@ -8,7 +8,7 @@ use crate::history::History;
 use crate::operation::Outcome;
 use crate::row::{Row, Version};
 
-pub(super) fn check(history: &History, verdict: &mut Verdict) {
+pub(super) fn check(history: &History, shared: &HashSet<Row>, verdict: &mut Verdict) {
     let mut left: HashMap<Row, Version> = HashMap::new();
     for (row, version) in &history.left {
         if let Some(other) = left.insert(*row, *version) {
@@ -18,10 +18,11 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
     }
     for (index, row, version, outcome) in written(history) {
         let there = left.get(&row).copied().unwrap_or(0);
-        if outcome != Outcome::Done {
+        if outcome != Outcome::Done || there == version || shared.contains(&row) {
             continue;
         }
-        if history.is_lost(&history.operations[index], Duration::MAX) {
+        let write = &history.operations[index];
+        if history.may_be_lost(write, Duration::MAX) {
             // Also where a later version hides it.
             verdict.lost_at_promotions.push(index);
         } else if there < version {
@@ -66,7 +67,8 @@ fn written(history: &History) -> impl Iterator<Item = (usize, Row, Version, Outc
 mod tests {
     use crate::check::stories::{self, MINE, Story, at, promotion};
     use crate::check::{Promise, check};
-    use crate::operation::{Action, Outcome};
+    use crate::operation::{Action, Operation, Outcome};
+    use crate::row::Row;
 
     #[test]
     fn an_acknowledged_write_that_is_gone() {
@@ -90,6 +92,35 @@ mod tests {
         // It had reached it, and is gone all the same.
         story.history.timelines.left_at = vec![(1, 200)];
         story.assert_breaks(Promise::NothingLost, "v1 r1 ends with s1, s2 was acknowledged");
+    }
+
+    #[test]
+    fn a_write_without_a_position_may_be_lost_at_the_next_promotion() {
+        let mut story = Story::new();
+        story.write(1, 1.0, 1, None);
+        story.promoted(promotion("ord", 2, 3), 150);
+        assert_eq!(check(&story.history).lost_at_promotions, [0]);
+        story.assert_good();
+        // What is there has survived, whatever its position says.
+        story.left(MINE, 1);
+        assert!(check(&story.history).lost_at_promotions.is_empty());
+    }
+
+    #[test]
+    fn an_id_that_is_given_twice_says_nothing() {
+        let other = Row { owner: 2, number: 1 };
+        let mut story = Story::new();
+        story.write(1, 1.0, 1, Some(at(1, 200)));
+        story.promoted(promotion("ord", 2, 3), 150);
+        let create = stories::operation(2, 4.0, Action::Create(other), Outcome::Done);
+        story.add(Operation { position: Some(at(2, 160)), ..create });
+        story.write(1, 5.0, 2, Some(at(2, 170)));
+        story.left(MINE, 2);
+        story.assert_breaks(Promise::NothingLost, "v2 r1 ends with s0, s1 was acknowledged");
+        for index in [0, 1] {
+            story.history.operations[index].id = Some(40);
+        }
+        story.assert_good();
     }
 
     #[test]

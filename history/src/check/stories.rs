@@ -6,7 +6,7 @@ use super::{Promise, check};
 use crate::Position;
 use crate::fault::{Fault, Happened};
 use crate::history::History;
-use crate::observer::Sample;
+use crate::observer::{Sample, Stall};
 use crate::operation::{Action, Operation, Outcome};
 use crate::row::{Row, Version};
 use crate::timelines::{Promotion, Timelines};
@@ -25,6 +25,7 @@ impl Story {
             operations: vec![],
             faults: vec![],
             samples: vec![],
+            stalls: vec![],
             timelines: Timelines { newest: 1, left_at: vec![], promotions: vec![] },
             first_primary: "nrt".to_owned(),
             regions: vec!["nrt".to_owned(), "ord".to_owned()],
@@ -67,6 +68,11 @@ impl Story {
         self.history.samples.push(Sample { at, region: region.to_owned(), position });
     }
 
+    pub(crate) fn stall(&mut self, from: f64, until: f64) {
+        let [from, until] = [from, until].map(Duration::from_secs_f64);
+        self.history.stalls.push(Stall { from, until });
+    }
+
     pub(crate) fn promoted(&mut self, promotion: Promotion, fork: u64) {
         self.history.timelines.left_at.push((promotion.timeline - 1, fork));
         self.history.timelines.newest = promotion.timeline;
@@ -104,6 +110,7 @@ pub(crate) fn operation(visitor: u32, seconds: f64, action: Action, outcome: Out
         served_by: None,
         instance: None,
         position: None,
+        id: None,
         seen: vec![],
     }
 }

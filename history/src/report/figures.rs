@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::check::MARGIN;
 use crate::fault::Happened;
 use crate::history::History;
-use crate::operation::{Operation, Outcome};
+use crate::operation::{Action, Operation, Outcome};
 
 /// How many of some operations succeeded.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -46,17 +46,19 @@ impl Availability {
 pub struct Recovery(#[serde(serialize_with = "many_seconds")] Vec<Duration>);
 
 impl Recovery {
-    /// Looks at each region for the last operation that failed, from the fault's beginning to a while after its end or to the next
-    /// fault, and for the first good one after that.
-    pub(super) fn add(&mut self, history: &History, fault: &Happened, writes: bool) {
+    /// Looks at each region for the last operation that failed and was under way from the fault's beginning to a while after its end,
+    /// and for the first good one after that. What ends behind the beginning of the next fault is that one's.
+    pub(super) fn add(&mut self, history: &History, fault: &Happened, is_of: fn(Action) -> bool) {
         let next = history.faults.iter().map(|other| other.from).filter(|from| *from > fault.until).min();
-        let end = next.unwrap_or(Duration::MAX).min(fault.until + MARGIN);
+        let is_felt =
+            |it: &&Operation| it.end >= fault.from && it.start < fault.until + MARGIN && next.is_none_or(|next| it.end < next);
         let recovered = history.regions.iter().map(|region| {
-            let here = |it: &&Operation| it.place == *region && it.action.is_write() == writes;
+            let here = |it: &&Operation| it.place == *region && is_of(it.action);
             let is_good = |it: &&Operation| it.outcome == Outcome::Done;
             let of_region = || history.operations.iter().filter(here);
-            let failed = of_region().rfind(|it| it.start >= fault.from && it.end < end && !is_good(it))?;
-            let end = of_region().filter(is_good).filter(|it| it.start > failed.start).map(|it| it.end).min()?;
+            let failed = of_region().filter(is_felt).rfind(|it| !is_good(it))?;
+            let since = failed.start.max(fault.from);
+            let end = of_region().filter(is_good).filter(|it| it.start > since).map(|it| it.end).min()?;
             Some(end.saturating_sub(fault.from))
         });
         self.0.push(recovered.flatten().max().unwrap_or_default());

@@ -33,7 +33,9 @@ impl<'a> Dice<'a> {
         }
         let kind = self.bag.pop().unwrap_or(Kind::Restart);
         let before = self.primary;
-        let mut faults = vec![Planned { after: Duration::ZERO, lasts: self.millis(2000..6000), fault: self.fault(kind, &[]) }];
+        // With two primaries for longer than everybody may take to notice, so that it shows whether they have.
+        let lasts = self.millis(if kind == Kind::SplitBrain { 8000..12_000 } else { 2000..6000 });
+        let mut faults = vec![Planned { after: Duration::ZERO, lasts, fault: self.fault(kind, &[]) }];
         if let Fault::Promote { region, old: Old::Crashed | Old::Running } = &faults[0].fault
             && self.rng.bool()
         {

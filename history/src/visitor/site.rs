@@ -7,6 +7,17 @@ use tokio::sync::watch;
 
 use crate::row::Row;
 
+/// How visitors visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As they please, and every now and then from another region.
+    Roaming,
+    /// As they please, from where they are.
+    Staying,
+    /// From where they are: they write only when the server there shows all that they know of, and then look at once.
+    Watchful,
+}
+
 /// What all visitors of a round share.
 #[derive(Debug)]
 pub struct Site {
@@ -14,8 +25,8 @@ pub struct Site {
     pub url: String,
     /// Where they may stand.
     pub regions: Vec<String>,
-    /// Whether they ever leave the one that they stand in.
-    pub roaming: bool,
+    /// How they visit.
+    pub manner: Manner,
     /// When the round began.
     pub began: Instant,
     /// The users who are known to everybody, by their ids.
