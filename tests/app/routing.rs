@@ -1,5 +1,6 @@
 //! Which database a request is served by, from where, and that a visitor sees what they wrote.
 
+use actix_web::cookie::{Cookie, CookieJar, Key};
 use archipelago::RepoSet;
 use archipelago_app::repos::Repos;
 use reqwest::StatusCode;
@@ -125,6 +126,40 @@ async fn a_program_carries_its_position_in_a_header() {
         let page = until(|| read("cookie", &cookie), counts_for_nothing).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
     }
+}
+
+/// Signed with this app's own key all the same: by a copy of the site, or before the database was restored from a backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_a_promotion_that_never_was_stops_nobody() {
+    const POSITION: &str = "archipelago-position";
+    let mut vars = environment(shared_world().await, "rumour").await;
+    let secret = [0x5a; 32];
+    vars.insert("SECRET_KEY".to_owned(), hex::encode(secret));
+    let site = Site::of(&vars);
+    let ada = [("user[name]", "Ada"), ("user[age]", "36")];
+    let write = |position: &str| visitor().post(site.url("/users")).header(POSITION, position).form(&ada);
+    let is_saved = |page: &Page| page.status == StatusCode::SEE_OTHER;
+    let known = until(|| write(""), is_saved).await.header(POSITION).unwrap();
+
+    let own = [Key::derive_from(&secret).signing(), b"archipelago: a position"].concat();
+    let signed = |text: &str| {
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&Key::derive_from(&own)).add(Cookie::new("any", text.to_owned()));
+        jar.get("any").unwrap().value().to_owned()
+    };
+    let (_, text) = known.split_at(44);
+    assert_eq!(signed(text), known);
+    let future = &signed(&text.replacen("-1-", "-9-", 1));
+    assert!(future.contains("-9-"));
+
+    let refused = Page::of(write(future)).await;
+    let others = Page::of(write(&known)).await;
+    assert!(is_saved(&others), "one visitor's timeline is not everybody's: {}", others.body);
+    assert!(is_saved(&refused) || refused.status == StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
+    let saved = until(|| write(future), is_saved).await;
+    assert!(saved.header(POSITION).unwrap().contains("-1-"), "it is not carried on");
+    let local = format!("{}; role=replica; reason=local", first_replica());
+    until(|| visitor().get(site.url("/users")).header(POSITION, future), |page| page.served_by() == local).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
