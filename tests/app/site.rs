@@ -150,7 +150,9 @@ impl Site {
 pub fn visitor() -> Client {
     // The lab's reqwest leaves the choice of a TLS provider to the program.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().cookie_store(true).redirect(redirect::Policy::none()).build().unwrap()
+    // A connection that is kept may close just as the next request sets out, on a machine that stood still.
+    let client = Client::builder().pool_max_idle_per_host(0);
+    client.cookie_store(true).redirect(redirect::Policy::none()).build().unwrap()
 }
 
 /// Sends a request again and again, until its answer is as it should be.
