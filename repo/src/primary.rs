@@ -36,6 +36,7 @@ impl<'a> Primary<'a> {
     }
 
     /// The same, for a visitor who has been shown this.
+    #[cfg(feature = "actix")]
     pub(crate) fn behind(self, position: Option<Position>) -> Self {
         Self { timeline: position.map_or(0, Position::timeline), ..self }
     }

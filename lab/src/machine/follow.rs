@@ -13,7 +13,7 @@ use crate::{LabError, Rejoined, cluster, session, stale};
 /// For a replica to catch up with its primary, besides the way to and fro.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// For a server to say where it is; a frozen one never does.
+/// For a primary to say where it is; a frozen one never does.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` says so a few round trips earlier.)
@@ -105,7 +105,7 @@ impl Machine {
                 // It cannot stream; it will when the line is healed.
                 return Ok(());
             }
-            let Ok(row) = self.within(ANSWER, doing, session.query_one("SELECT pg_last_wal_replay_lsn()", &[])).await else {
+            let Ok(row) = self.within(PATIENCE, doing, session.query_one("SELECT pg_last_wal_replay_lsn()", &[])).await else {
                 return Err(self.did_not_start("it ended, or fell silent, while it caught up", logged));
             };
             let reached: Option<PgLsn> = row.get(0);

@@ -76,6 +76,7 @@ impl Lineage {
 
     /// What a position is worth that a visitor brings, and that this app has signed. Where it names a newer timeline than any
     /// database has shown, all are asked: there was a promotion, or the database was restored from a backup of before one.
+    #[cfg(feature = "actix")]
     pub(crate) fn brought(&self, position: Position) -> Option<Position> {
         if self.is_foreign(position.system) || self.is_refuted(position.timeline) {
             return None;
