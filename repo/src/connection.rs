@@ -102,7 +102,7 @@ impl Connection {
     /// The same, in one question with whoever else asks it before it can be sent. On a short line one is under way at a time: a read
     /// that comes alone does not wait, and a crowd of them shares a few.
     pub(crate) async fn ask_state_with_others(&self) -> Result<State, Error> {
-        let Some(shared) = self.shared.upgrade() else { return self.ask_state().await };
+        let Some(shared) = self.shared.upgrade() else { return self.ask_state().boxed().await };
         let question = {
             let mut about_to_ask = lock(&self.about_to_ask);
             let waiting = about_to_ask.as_ref().and_then(WeakShared::upgrade);

@@ -169,7 +169,8 @@ impl Pool {
                 let answer = lock(question).send(connection);
                 answer.await
             };
-            self.checkout().await?.statement(ask).await
+            // Rarer, and larger.
+            Box::pin(async { self.checkout().await?.statement(ask).await }).await
         }
     }
 

@@ -13,7 +13,7 @@ use diesel::query_dsl::CompatibleType;
 use diesel::result::Error::DeserializationError;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::{OptionFuture, join, join3};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::connection::Connection;
 use crate::freshness::{Need, Unmet};
@@ -166,14 +166,15 @@ impl<'a, Q: Question> Question for Checked<'a, Q> {
         let need = self.need;
         let question = lock(self.question);
         let stood_well = connection.meets(need, &connection.state()).is_ok();
-        let ahead = OptionFuture::from((!stood_well).then(|| connection.ask_state()));
+        // Rare, and large.
+        let ahead = OptionFuture::from((!stood_well).then(|| connection.ask_state().boxed()));
         let (is_sent_at_once, answer) = (question.is_sent_at_once(), question.send(connection));
         async move {
             let (ahead, answer, behind) = if is_sent_at_once {
                 join3(ahead, answer, connection.ask_state_with_others()).await
             } else {
                 let (ahead, answer) = join(ahead, answer).await;
-                (ahead, answer, connection.ask_state().await)
+                (ahead, answer, connection.ask_state().boxed().await)
             };
             if let Some(ahead) = ahead
                 && let Err(unmet) = connection.meets(need, &ahead?)
