@@ -22,6 +22,9 @@ const SHORT: u64 = 5000;
 /// a new timeline may be known.
 const MOMENT: Duration = Duration::from_millis(100);
 
+const BEAT: &str = "BEGIN; SET LOCAL synchronous_commit = local; \
+                    SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat'); COMMIT";
+
 /// A connection of a pool. Dropped, it is closed, whatever the server still owes on it.
 pub(crate) struct Connection {
     pub(crate) inner: AsyncPgConnection,
@@ -171,8 +174,8 @@ impl Connection {
     }
 
     /// Has the primary commit something, so that replicas can tell how old it is what they show. A read-only session may: it
-    /// changes nothing that anybody can see.
+    /// changes nothing that anybody can see. No standby is waited for.
     pub(crate) async fn beat(&self) -> diesel::QueryResult<()> {
-        (&mut &self.inner).batch_execute("SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat')").await
+        (&mut &self.inner).batch_execute(BEAT).await
     }
 }

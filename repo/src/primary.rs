@@ -119,6 +119,12 @@ impl<'a> Primary<'a> {
         E: From<Error> + From<diesel::result::Error>,
     {
         let mut lease = self.lease().await?;
+        let (cluster, region, timeline) = (self.cluster, lease.region(), lease.state().timeline);
+        let work = async |connection: &mut AsyncPgConnection| {
+            let value = work(connection).await?;
+            // There may have been a promotion meanwhile.
+            if cluster.lineage().has_left(timeline) { Err(E::from(Error::NotPrimary { region })) } else { Ok(value) }
+        };
         let (value, lsn) = lease.transaction(async |connection| written(&mut connection.inner, work).await).await?;
         Ok(committed(value, lsn.map(|lsn| lease.committed(lsn)).map_err(Error::from)))
     }

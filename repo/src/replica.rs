@@ -21,7 +21,7 @@ use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Reason, ServedBy, 
 /// stays with its own.
 ///
 /// A read goes to the region's own database; where that cannot be reached, or is further behind than the read allows, to the next
-/// nearest, and in the end to the primary: once to each. The first may take as long as one statement may, and so may the rest.
+/// nearest, and in the end to the primary: once to each. All of them together may take as long as one statement may.
 ///
 /// It is a small `Copy` value, and its methods take `self`: a `&self` method called `load` would lose to
 /// [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip, on a connection that the reads of a thread

@@ -85,12 +85,12 @@ impl Signer {
     }
 }
 
-/// The position that the visitor carries. A forged or broken one counts as none.
-pub(super) fn carried(request: &HttpRequest) -> Option<Position> {
-    let signer = request.app_data::<Data<Signer>>()?;
+/// The positions that the visitor carries. A forged or broken one counts as none.
+pub(super) fn carried(request: &HttpRequest) -> [Option<Position>; 3] {
+    let Some(signer) = request.app_data::<Data<Signer>>() else { return [None; 3] };
     let by_cookie = |name| signer.verified(request.cookie(name)?.value());
     let by_header = || signer.verified(request.headers().get(HEADER)?.to_str().ok()?);
-    [by_cookie(WRITTEN), by_cookie(SEEN), by_header()].into_iter().flatten().reduce(Position::or_later)
+    [by_cookie(WRITTEN), by_cookie(SEEN), by_header()]
 }
 
 /// Whether the visitor came over TLS. Without a proxy in front this is known without taking the headers apart.
@@ -99,15 +99,17 @@ fn is_secure(request: &HttpRequest) -> bool {
     if is_behind_a_proxy { request.connection_info().scheme() == "https" } else { request.app_config().secure() }
 }
 
-/// Gives the visitor a position to carry, as that of what they have written, or seen.
-pub(super) fn give<B>(response: &mut ServiceResponse<B>, position: Position, has_written: bool, has_seen: bool) {
-    for name in [has_written.then_some(WRITTEN), has_seen.then_some(SEEN)].into_iter().flatten() {
-        let request = response.request();
-        let is_secure = is_secure(request);
-        let wanted = Carried { position, name, is_secure };
-        let signed = request.app_data::<Data<Signer>>().and_then(|signer| signer.signed(wanted));
-        if let Some(Signed { text, set_cookie }) = signed {
-            response.headers_mut().append(SET_COOKIE, set_cookie);
+/// Gives the visitor the positions to carry of what they have written and seen: in a cookie each, and the later one in the header.
+pub(super) fn give<B>(response: &mut ServiceResponse<B>, written: Option<Position>, seen: Option<Position>) {
+    let later = written.into_iter().chain(seen).reduce(Position::or_later);
+    let request = response.request();
+    let Some(signer) = request.app_data::<Data<Signer>>().cloned() else { return };
+    let is_secure = is_secure(request);
+    for (name, position) in [(WRITTEN, written), (SEEN, seen)] {
+        let carried = position.and_then(|position| signer.signed(Carried { position, name, is_secure }));
+        let Some(Signed { text, set_cookie }) = carried else { continue };
+        response.headers_mut().append(SET_COOKIE, set_cookie);
+        if position == later {
             response.headers_mut().insert(HEADER, text);
         }
     }

@@ -13,13 +13,14 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Trace;
+use super::cookie::carried;
 use crate::connection::Connection;
 use crate::pool::Lease;
 use crate::question::Load;
 use crate::replica::one;
 use crate::route::Served;
 use crate::transaction::snapshot;
-use crate::{Error, Freshness, LoadsAs, PlainSelect, Protection, Replica, RepoSet, Snapshot};
+use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Protection, Replica, RepoSet, Snapshot};
 
 /// Reads for one request, from the database near this instance that is fresh enough: it shows at least what the visitor has written
 /// and seen before, and is at most [`MAX_LAG`](RepoSet::MAX_LAG) behind.
@@ -172,8 +173,10 @@ impl<R: RepoSet> FromRequest for Reader<R> {
 /// The trace of a request. What its visitor brings may show that there was a promotion.
 pub(super) fn trace_of<R: RepoSet>(repos: &R, request: &HttpRequest) -> Trace {
     let trace = Trace::of(request);
-    if let Some(position) = trace.position() {
-        trace.has_brought(repos.cluster().lineage().brought(position));
+    if trace.position().is_none() {
+        let lineage = repos.cluster().lineage();
+        let brought = carried(request).into_iter().flatten().filter_map(|position| lineage.brought(position));
+        trace.has_brought(brought.reduce(Position::or_later));
     }
     trace
 }

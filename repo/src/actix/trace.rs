@@ -21,9 +21,11 @@ pub struct Trace(Rc<RefCell<Asked>>);
 struct Asked {
     served_by: Option<ServedBy>,
     elapsed: Duration,
+    /// What the visitor brought, and what reads have shown since.
     position: Option<Position>,
     has_seen: bool,
-    has_written: bool,
+    /// What this request has written.
+    written: Option<Position>,
 }
 
 impl Trace {
@@ -33,8 +35,7 @@ impl Trace {
         if let Some(trace) = request.extensions().get::<Self>() {
             return trace.clone();
         }
-        let asked = Asked { position: cookie::carried(request), ..Asked::default() };
-        let trace = Self(Rc::new(RefCell::new(asked)));
+        let trace = Self::default();
         request.extensions_mut().insert(trace.clone());
         trace
     }
@@ -55,40 +56,34 @@ impl Trace {
 
     /// The position of what the visitor has written and seen: before, and in this request.
     pub(super) fn position(&self) -> Option<Position> {
-        self.0.borrow().position
+        let asked = self.0.borrow();
+        later(asked.position, asked.written)
     }
 
-    /// What the visitor brought is worth only so much.
+    /// The visitor brings this.
     pub(super) fn has_brought(&self, position: Option<Position>) {
         self.0.borrow_mut().position = position;
     }
 
-    /// Something was read there.
+    /// Something was read there. What a primary says is the truth on its timeline: what the visitor has seen that is later, nobody
+    /// could ever show again. What was written may be later for a moment, where a commit does not wait until it is flushed.
     pub(super) fn has_seen(&self, position: Position, role: Role) {
         let mut asked = self.0.borrow_mut();
+        let is_untrue = |known: &Position| role == Role::Primary && *known > position;
+        let known = asked.position.filter(|known| !is_untrue(known));
+        asked.position = later(known, Some(position));
         asked.has_seen = true;
-        asked.learns(position, role);
     }
 
     /// Something was written there.
     pub(super) fn has_written(&self, position: Position) {
         let mut asked = self.0.borrow_mut();
-        asked.has_written = true;
-        asked.learns(position, Role::Primary);
+        asked.written = later(asked.written, Some(position));
     }
 }
 
-impl Asked {
-    /// What a primary says is the truth on its timeline. Where the visitor brought something later, which nobody could ever show, they
-    /// are to forget it, as whatever they brought it.
-    fn learns(&mut self, position: Position, role: Role) {
-        match self.position {
-            Some(known) if role == Role::Primary && known > position => {
-                *self = Self { position: Some(position), has_seen: true, has_written: true, ..*self };
-            }
-            known => self.position = Some(known.map_or(position, |known| known.or_later(position))),
-        }
-    }
+fn later(one: Option<Position>, other: Option<Position>) -> Option<Position> {
+    one.into_iter().chain(other).reduce(Position::or_later)
 }
 
 /// Middleware: `x-served-by` and `server-timing` on every answer that asked a database, and the position that it showed, as a cookie
@@ -111,8 +106,6 @@ pub async fn answer_for(
             }
         }
     }
-    if let Some(position) = asked.position {
-        cookie::give(&mut response, position, asked.has_written, asked.has_seen);
-    }
+    cookie::give(&mut response, asked.written, asked.position.filter(|_| asked.has_seen));
     Ok(response)
 }

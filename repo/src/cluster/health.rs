@@ -180,8 +180,12 @@ impl HealthRecord {
 
     /// Resolves when from now on the server is found to be silent, which is looked for when its answer is late: after how long. For
     /// whoever waits for its answer.
-    pub(crate) async fn gone(&self) -> Duration {
+    pub(crate) fn gone(&self) -> impl Future<Output = Duration> + Send + use<'_> {
         let (start, known) = (Instant::now(), *self.silences.borrow());
+        self.silent_again(start, known)
+    }
+
+    async fn silent_again(&self, start: Instant, known: u32) -> Duration {
         tokio::time::sleep(SUSPICIOUS).await;
         // On a long line an answer is not late yet.
         tokio::time::sleep(self.round_trip().unwrap_or_default() * 2).await;
@@ -194,7 +198,7 @@ impl HealthRecord {
 
     /// How a server stands that said this, and that stood as `before` when it was last asked on the same connection.
     pub(crate) fn settle(&self, server: Server, said: Said, before: Option<State>) -> State {
-        self.heard.store(self.milliseconds(said.asked), Ordering::Relaxed);
+        self.heard.fetch_max(self.milliseconds(said.asked), Ordering::Relaxed);
         let timeline = self.timeline_of(server, said);
         self.lineage.settle(server.system, said, timeline, before)
     }

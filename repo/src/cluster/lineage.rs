@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::protection::Protections;
 use crate::state::{Said, State};
-use crate::{Position, Protection, Role};
+use crate::{Protection, Role};
 
 /// One for all members of a cluster.
 pub(crate) struct Lineage {
@@ -77,7 +77,7 @@ impl Lineage {
     /// What a position is worth that a visitor brings, and that this app has signed. Where it names a newer timeline than any
     /// database has shown, all are asked: there was a promotion, or the database was restored from a backup of before one.
     #[cfg(feature = "actix")]
-    pub(crate) fn brought(&self, position: Position) -> Option<Position> {
+    pub(crate) fn brought(&self, position: crate::Position) -> Option<crate::Position> {
         if self.is_foreign(position.system) || self.is_refuted(position.timeline) {
             return None;
         }
@@ -90,6 +90,12 @@ impl Lineage {
     /// Whether there was a promotion to this timeline, or may have been: a primary on an older one is not to be written to.
     pub(crate) fn may_be(&self, timeline: u32) -> bool {
         !self.is_refuted(timeline)
+    }
+
+    /// Whether a visitor has brought a timeline of which nobody knows yet whether it is there.
+    pub(super) fn has_open_rumour(&self) -> bool {
+        let rumour = self.rumour();
+        rumour > self.newest() && !self.is_refuted(rumour)
     }
 
     fn is_refuted(&self, timeline: u32) -> bool {

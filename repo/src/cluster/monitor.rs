@@ -73,7 +73,10 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
         let asked = Instant::now();
         let outcome = match member.reading.monitor().open().await {
             Ok(connection) => look_while_it_answers(&inner, &member, &connection, &mut pauses).await,
-            Err(error) if error.is_silence() && member.health.was_heard_since(asked) => Ok(()),
+            Err(error) if error.is_silence() && member.health.was_heard_since(asked) => {
+                sleep(SHORTEST_INTERVAL).await;
+                Ok(())
+            }
             Err(error) => Err(error),
         };
         let Err(error) = outcome else { continue };
@@ -163,7 +166,10 @@ async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_t
             "it was replaced as the primary by a promotion, and goes on by itself: stop it, and make it a replica of the new one";
         return Err(Failed::Unfit(ConnectError::new(&why)));
     }
+    let was_down = !member.health.is_up();
     member.health.answered(state, asked.elapsed());
+    // Who was not there when all were asked about a rumour may settle it.
+    inner.leader.look_again_if(was_down && inner.lineage.has_open_rumour());
     if is_leader {
         match state.role {
             Role::Primary => inner.lineage.sampled(state),

@@ -78,9 +78,10 @@ impl Shared {
             self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES, &is_held_up).await
         };
         // Nearly every answer is there before it could be late, and is spared the timer. The two are polled together.
+        let late = self.connector.health.gone();
         let gone = async {
             poll_fn(|_| if is_held_up.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }).await;
-            self.connector.health.gone().await
+            late.await
         };
         tokio::select! {
             biased;

@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Attempt, Served, served};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Member};
 use crate::freshness::{Need, Unmet};
 use crate::question::{Ping, Verdict};
 use crate::{Error, Reason, Replica};
@@ -46,7 +46,8 @@ impl<'a> Walk<'a> {
             _ => cluster.leader_index(),
         };
         let reason = if read.need.primary { Reason::Primary } else { read.reason };
-        let passed = order.iter().copied().filter(|index| failed.contains(&cluster.at(*index).info().code)).collect();
+        let has_failed = |member: &Member| failed.contains(&member.info().code);
+        let passed = cluster.members().enumerate().filter(|(_, member)| has_failed(member)).map(|(index, _)| index).collect();
         Self { read, cluster, order, begun: begun.into(), here, reason, passed, lagging: Vec::new(), failure: None }
     }
 

@@ -147,7 +147,12 @@ async fn a_replica_too_far_behind_is_passed_over() {
     eventually("it is found to be fresh", async || by(&repos).await == ("near", Reason::Local)).await;
     let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
     near.pause_replay().await.unwrap();
-    eventually("another one serves", async || by(&repos).await == ("far", Reason::Failover)).await;
+    add(&repos, "Ada").await;
+    eventually("another one serves, as it is behind", async || {
+        let lag = repos.members().nth(1).unwrap().health().lag;
+        by(&repos).await == ("far", Reason::Failover) && lag.is_some_and(|lag| lag > Duration::from_secs(3))
+    })
+    .await;
 
     far.stop().await.unwrap();
     world.primary().stop().await.unwrap();
