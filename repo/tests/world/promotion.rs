@@ -1,6 +1,6 @@
 //! Another server becomes the primary: writes find it without a restart, and the old one gets none of them.
 
-use archipelago::{Freshness, Position, RepoSet, Role, Settings, Timeouts};
+use archipelago::{Error, Freshness, Position, RepoSet, Role, Settings, Timeouts};
 use archipelago_lab::World;
 use diesel::prelude::*;
 
@@ -118,4 +118,20 @@ async fn a_promoted_replica_goes_on_serving_reads_on_the_connections_that_it_has
     .await;
     // What was read has shown that there is a new primary.
     eventually("a write goes there", async || add(&repos, "Ada").await.is_ok_and(|position| position.timeline() == 2)).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_open_at_a_primary_which_is_replaced_meanwhile_is_rolled_back() {
+    let world = new_world().await;
+    let (_, repos) = seen_from(&world, "home").await;
+    let outcome = repos.primary().transaction(async |connection| {
+        let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+        diesel_async::RunQueryDsl::execute(ada, connection).await?;
+        world.promote("far").await.unwrap();
+        eventually("the new one is known", async || repos.leader().info().code == "far").await;
+        Ok::<_, Error>(())
+    });
+    let error = outcome.await.unwrap_err();
+    assert!(matches!(error, Error::NotPrimary { region: "home" }), "{error}");
+    assert!(!error.is_uncertain() && error.is_passing(), "nothing has happened");
 }
