@@ -145,7 +145,7 @@ impl Cluster {
         let Inner { leader, lineage, .. } = &*self.inner;
         let (member, leads) = (self.leader(), leader.timeline());
         let region = member.info().code;
-        let is_older = leads > 0 && leads < timeline && lineage.may_be(timeline);
+        let is_older = leads > 0 && leads < timeline && !lineage.is_refuted(timeline);
         if lineage.has_left(leads) || is_older && lineage.protections.include(Protection::Role) {
             return Err(Error::NotPrimary { region });
         }

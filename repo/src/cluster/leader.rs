@@ -128,16 +128,18 @@ fn choose(inner: &Inner, answers: &[Option<Answer>]) {
         system => system,
     };
     let knows_timelines = inner.lineage.protections.include(Protection::Timeline);
-    if knows_timelines && inner.lineage.system() != 0 {
-        // Also what a replica follows: its primary may be the one who does not answer.
-        members().for_each(|(_, server, said)| inner.lineage.shown(server.system, said.timeline));
-    }
     let writable = members().filter(|(_, server, said)| server.system == system && !said.is_replica);
     let newest = writable
         .map(|(index, _, said)| (if knows_timelines { said.timeline } else { 1 }, index))
         .max_by_key(|(timeline, index)| (*timeline, *index == leads));
+    if newest.is_some() {
+        inner.lineage.is_of(system);
+    }
+    if knows_timelines {
+        // Also what a replica follows: its primary may be the one who does not answer.
+        members().for_each(|(_, server, said)| inner.lineage.shown(server.system, said.timeline));
+    }
     let Some((timeline, index)) = newest.filter(|(timeline, _)| *timeline > known) else { return };
-    inner.lineage.is_of(system);
     inner.leader.index.store(index, Ordering::Relaxed);
     inner.leader.timeline.store(timeline, Ordering::Relaxed);
     inner.watch(inner.leader());

@@ -87,18 +87,14 @@ impl Lineage {
         Some(position)
     }
 
-    /// Whether there was a promotion to this timeline, or may have been: a primary on an older one is not to be written to.
-    pub(crate) fn may_be(&self, timeline: u32) -> bool {
-        !self.is_refuted(timeline)
-    }
-
     /// Whether a visitor has brought a timeline of which nobody knows yet whether it is there.
     pub(super) fn has_open_rumour(&self) -> bool {
         let rumour = self.rumour();
         rumour > self.newest() && !self.is_refuted(rumour)
     }
 
-    fn is_refuted(&self, timeline: u32) -> bool {
+    /// Whether all databases were asked for this timeline, and none knows it.
+    pub(crate) fn is_refuted(&self, timeline: u32) -> bool {
         timeline > self.newest() && timeline <= self.refuted.load(Ordering::Relaxed)
     }
 
