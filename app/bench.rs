@@ -1,6 +1,6 @@
 //! `archipelago bench`: how fast every region's database answers, as seen from this instance's region.
 //!
-//! The measuring is `archipelago::bench`; here are the queries, and what is printed, drawn and written of the outcome.
+//! The measuring is `archipelago_measure`; here are the queries, and what is printed, drawn and written of the outcome.
 
 mod axis;
 mod databases;
@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago::bench::Plan;
+use archipelago_measure::Plan;
 use clap::value_parser;
 use humantime::parse_duration;
 

@@ -5,7 +5,7 @@
 mod app {
     pub mod bench;
     pub mod browser;
-    #[path = "../../repo/tests/world/counter.rs"]
+    #[path = "../../archipelago/tests/world/counter.rs"]
     pub mod counter;
     pub mod failover;
     pub mod failures;

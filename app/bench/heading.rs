@@ -1,7 +1,7 @@
 //! What is printed before anything is measured: what is about to be run, from where, how often and for how long.
 
 use archipelago::RepoSet;
-use archipelago::bench::Plan;
+use archipelago_measure::Plan;
 use humantime::format_duration;
 
 use super::queries::{Query, Work};

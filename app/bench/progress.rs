@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use archipelago::bench::Plan;
+use archipelago_measure::Plan;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use archipelago::bench::{Outcome, Plan};
 use archipelago::{RegionInfo, Role};
+use archipelago_measure::{Outcome, Plan};
 use serde::Serialize;
 
 use super::queries::Query;
@@ -67,7 +67,9 @@ impl Report {
 
     /// The region that the databases are seen from, in words.
     pub(super) fn place(&self) -> String {
-        let Some(code) = &self.from else { return "this machine, in no region that FLY_REGION names".to_owned() };
+        let Some(code) = &self.from else {
+            return "this machine, in no region that FLY_REGION names".to_owned();
+        };
         let place = Repos::REGIONS.iter().find(|info| info.code == code).and_then(|info| info.place);
         place.map_or_else(|| code.clone(), |place| format!("{code} ({place})"))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use archipelago::Role;
-use archipelago::bench::Plan;
+use archipelago_measure::Plan;
 use expect_test::{Expect, expect, expect_file};
 
 use super::queries::Query;

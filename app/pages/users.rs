@@ -28,7 +28,9 @@ pub(crate) async fn index(reader: Reader, visit: Visit, cursor: Result<web::Quer
             return Err(Failure::Nonsense("A page of the list begins `after` a user's id or ends `before` one, not both."));
         }
         Ok(cursor) => *cursor,
-        Err(_) => return Err(Failure::Nonsense("A page of the list is asked for as /users?after=50, with the id of a user.")),
+        Err(_) => {
+            return Err(Failure::Nonsense("A page of the list is asked for as /users?after=50, with the id of a user."));
+        }
     };
     let page = reads::page(&reader.or_stale(), cursor).await?;
     let [previous, next] = [page.previous, page.next].map(|cursor| cursor.map(routes::users_page));

@@ -6,9 +6,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use archipelago::bench::Plan;
 use archipelago_app::plain_table::{plain_table, trimmed};
 use archipelago_lab::Distances;
+use archipelago_measure::Plan;
 use clap::{Args, ValueEnum};
 use reqwest::Client;
 

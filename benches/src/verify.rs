@@ -4,13 +4,13 @@ use std::env::VarError;
 use std::fmt;
 use std::time::Duration;
 
-use archipelago::bench::{Outcome, Plan};
 use archipelago::{Freshness, Settings};
 use archipelago_app::plain_table::{plain_table, trimmed};
 use archipelago_app::reads::user_query;
 use archipelago_app::repos::Repos;
 use archipelago_app::users::User;
 use archipelago_lab::Distances;
+use archipelago_measure::{Outcome, Plan};
 use clap::Args;
 use diesel::OptionalExtension;
 use diesel_async::pooled_connection::bb8::Pool;

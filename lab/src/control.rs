@@ -93,7 +93,9 @@ fn run(runtime: &Runtime, listener: TcpListener, office: &Arc<Office>, ended: on
     let listen = async {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
-            Err(error) => return tracing::warn!(%error, "this world hears no commands of other processes"),
+            Err(error) => {
+                return tracing::warn!(%error, "this world hears no commands of other processes");
+            }
         };
         loop {
             match listener.accept().await {

@@ -70,8 +70,6 @@ mod cluster;
 mod command;
 mod control;
 mod distances;
-#[cfg(feature = "edge")]
-pub mod edge;
 mod error;
 mod family;
 mod lines;
@@ -135,6 +133,7 @@ pub use distances::Distances;
 pub use error::LabError;
 pub use lines::{Line, Lines};
 pub use postgres::{NotFound, Postgres, Search};
+pub use region::is_region_name;
 pub use server::{Role, Server};
 pub use status::{LineStatus, ServerState, ServerStatus, Status};
 #[cfg(feature = "macros")]

@@ -11,7 +11,7 @@ const LONGEST: usize = 63;
 pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> {
     let mut seen = HashSet::new();
     for name in std::iter::once(primary).chain(replicas.iter().map(String::as_str)) {
-        if !is_name(name) {
+        if !is_region_name(name) {
             return Err(LabError::RegionName { name: name.to_owned() });
         }
         if !seen.insert(name) {
@@ -22,7 +22,7 @@ pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> 
 }
 
 /// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, at most [`LONGEST`] bytes.
-pub(crate) fn is_name(name: &str) -> bool {
+pub fn is_region_name(name: &str) -> bool {
     name.len() <= LONGEST
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name

@@ -1,6 +1,6 @@
 //! What the macro makes of a call: each snapshot shows the input above the formatted output.
 //!
-//! The snapshots are whole Rust files. `repo/tests/generated.rs` compiles them, so that clippy reads the generated code too.
+//! The snapshots are whole Rust files. `archipelago/tests/generated.rs` compiles them, so that clippy reads the generated code too.
 //! After a wanted change: `UPDATE_EXPECT=1 cargo test -p archipelago-macros`.
 
 use expect_test::{ExpectFile, expect, expect_file};

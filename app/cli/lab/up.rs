@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use archipelago::{RegionInfo, RepoSet};
+use archipelago_edge::{Edge, Instance, PATH};
 use archipelago_lab::Distances;
-use archipelago_lab::edge::{Edge, Instance, PATH};
 use futures_util::future::join_all;
 
 use crate::cli::serve::{begin_log, settings};

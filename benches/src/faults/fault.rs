@@ -60,7 +60,9 @@ impl Fault {
             Self::Freeze => format!("{home}'s replica hangs"),
             Self::Cut => format!("{home}'s instance is cut off from {home}'s replica"),
             Self::CutPrimary => format!("{home} is cut off from {primary}"),
-            Self::Lag | Self::LagBeyond => format!("{home}'s replica shows each commit {lag:?} late"),
+            Self::Lag | Self::LagBeyond => {
+                format!("{home}'s replica shows each commit {lag:?} late")
+            }
             Self::SwitchOver => format!("{primary} is stopped, {} promoted", promoted()),
             Self::Failover => format!("{primary} crashes, {} is promoted", promoted()),
         }

@@ -132,7 +132,9 @@ impl Visitor {
     async fn write(self, due: Instant) {
         let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
         let request = self.client.post(format!("{}/users", self.url)).form(&form);
-        let Some(headers) = self.answered(Kind::Write, due, StatusCode::SEE_OTHER, request.send().await).await else { return };
+        let Some(headers) = self.answered(Kind::Write, due, StatusCode::SEE_OTHER, request.send().await).await else {
+            return;
+        };
         let cookies = headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
         let cookies = cookies.collect::<Vec<_>>().join("; ");
         if let Some(path) = headers.get(LOCATION).and_then(|path| path.to_str().ok()) {

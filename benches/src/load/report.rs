@@ -48,7 +48,9 @@ impl Report {
         let rows: Vec<_> = contenders.iter().map(|contender| contender.name().to_owned()).zip(medians).collect();
         let mut pairs = Vec::new();
         for yardstick in [Contender::HandWritten, Contender::Raw] {
-            let Some(other) = contenders.iter().position(|contender| *contender == yardstick) else { continue };
+            let Some(other) = contenders.iter().position(|contender| *contender == yardstick) else {
+                continue;
+            };
             let compared = contenders.iter().enumerate().filter(|(_, contender)| contender.is_compared_to(yardstick));
             pairs.extend(compared.map(|(one, _)| (one, other)));
         }

@@ -53,7 +53,7 @@ pub(super) fn tell_apart(report: &mut Report<'_>, given: &mut [Given]) {
     }
 }
 
-/// The variables that archipelago reads itself (`repo/src/settings.rs`).
+/// The variables that archipelago reads itself (`archipelago/src/settings.rs`).
 fn is_taken(name: &str) -> bool {
     name.starts_with("DATABASE_URL_") || ["DATABASE_URL", "FLY_REGION", "PRIMARY_REGION", "POOL_SIZE"].contains(&name)
 }

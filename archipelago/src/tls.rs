@@ -1,0 +1,215 @@
+//! `sslmode` and `sslrootcert`, in libpq's meaning, over rustls.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How far TLS is asked for. The words and their meaning are libpq's:
+/// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server offers it, its certificate not checked. The default, and what `allow` is taken for.
+    Prefer,
+    /// TLS or nothing, the certificate not checked.
+    Require,
+    /// TLS or nothing; a known authority must have signed the certificate.
+    VerifyCa,
+    /// TLS or nothing; a known authority must have signed the certificate, and for this host.
+    VerifyFull,
+}
+
+impl SslMode {
+    pub(crate) fn negotiation(self) -> tokio_postgres::config::SslMode {
+        match self {
+            Self::Disable => tokio_postgres::config::SslMode::Disable,
+            Self::Prefer => tokio_postgres::config::SslMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => tokio_postgres::config::SslMode::Require,
+        }
+    }
+}
+
+impl fmt::Display for SslMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        })
+    }
+}
+
+/// Why the TLS parameters of a URL cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// An `sslmode` that libpq does not know either.
+    #[error("has sslmode={0}; write disable, prefer, require, verify-ca or verify-full")]
+    Mode(String),
+    /// Everybody can get a certificate from the system's authorities.
+    #[error("has sslrootcert=system with sslmode={0}, which checks too little; write sslmode=verify-full")]
+    WeakSystem(String),
+    /// The file of authorities cannot be used.
+    #[error("has sslrootcert={path}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`")]
+    RootCert {
+        /// The file named.
+        path: String,
+        /// What reading it said.
+        reason: String,
+    },
+    /// There is nothing to check a certificate against.
+    #[error(
+        "asks for a checked certificate, and this machine has no certificate authorities; install ca-certificates, or name a file in sslrootcert="
+    )]
+    NoAuthorities,
+    /// rustls refuses the configuration.
+    #[error("cannot use TLS: {0}")]
+    Rustls(String),
+}
+
+/// A mode and the connector that keeps it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    mode: SslMode,
+    connector: MakeRustlsConnect,
+}
+
+impl Tls {
+    pub(crate) fn new(mode: Option<&str>, root_cert: Option<&str>) -> Result<Self, TlsError> {
+        let mode = match mode {
+            // libpq: with the system's authorities, which sign for anybody, nothing weaker than verify-full makes sense.
+            None | Some("verify-full") if root_cert == Some("system") => SslMode::VerifyFull,
+            Some(weak) if root_cert == Some("system") => {
+                return Err(TlsError::WeakSystem(weak.to_owned()));
+            }
+            Some("disable") => SslMode::Disable,
+            None | Some("allow" | "prefer") => SslMode::Prefer,
+            // libpq: "if a root CA file is present, `require` behaves like `verify-ca`".
+            Some("require") if root_cert.is_some() => SslMode::VerifyCa,
+            Some("require") => SslMode::Require,
+            Some("verify-ca") => SslMode::VerifyCa,
+            Some("verify-full") => SslMode::VerifyFull,
+            Some(other) => return Err(TlsError::Mode(other.to_owned())),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = verifier(mode, root_cert, &provider)?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Rustls(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(Self { mode, connector: MakeRustlsConnect::new(config) })
+    }
+
+    pub(crate) fn mode(&self) -> SslMode {
+        self.mode
+    }
+
+    pub(crate) fn connector(&self) -> MakeRustlsConnect {
+        self.connector.clone()
+    }
+}
+
+fn verifier(
+    mode: SslMode,
+    root_cert: Option<&str>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let algorithms = provider.signature_verification_algorithms;
+    let checked = match mode {
+        SslMode::Disable | SslMode::Prefer | SslMode::Require => None,
+        SslMode::VerifyCa | SslMode::VerifyFull => Some(
+            WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(root_cert)?), provider.clone())
+                .build()
+                .map_err(|error| TlsError::Rustls(error.to_string()))?,
+        ),
+    };
+    Ok(match checked {
+        Some(full) if mode == SslMode::VerifyFull => full,
+        chain => Arc::new(Lenient { chain, algorithms }),
+    })
+}
+
+fn authorities(root_cert: Option<&str>) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    match root_cert.filter(|path| *path != "system") {
+        Some(path) => {
+            let unusable = |reason: String| TlsError::RootCert { path: path.to_owned(), reason };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))? {
+                let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+                store.add(certificate).map_err(|error| unusable(error.to_string()))?;
+            }
+            if store.is_empty() {
+                return Err(unusable("it holds no certificate".to_owned()));
+            }
+        }
+        None => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if store.is_empty() {
+                return Err(TlsError::NoAuthorities);
+            }
+        }
+    }
+    Ok(store)
+}
+
+/// Checks that the server holds the key of the certificate it shows, and of the certificate as much as `chain` does, whatever
+/// the host: libpq's `require` (no chain) and `verify-ca`.
+#[derive(Debug)]
+struct Lenient {
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use CertificateError::{NotValidForName, NotValidForNameContext};
+
+        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

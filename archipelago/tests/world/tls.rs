@@ -1,0 +1,98 @@
+//! `sslmode` against a server that speaks TLS.
+
+use archipelago::{DatabaseUrl, Error, Settings};
+use archipelago_lab::World;
+use diesel::sql_types::{Nullable, Text};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use super::shared::{Repos, eventually};
+
+/// A server whose certificate is for `localhost`, and the file of the authority that signed it.
+struct Encrypted {
+    world: World,
+    authority: tempfile::NamedTempFile,
+}
+
+/// None where this PostgreSQL was built without TLS.
+async fn encrypted() -> Option<Encrypted> {
+    let world = World::builder().primary("home").start().await.unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+
+    let admin = Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap()).await.unwrap();
+    // The server writes the files itself, so that they are its own, and private.
+    for (file, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+        let lines = pem.trim().replace("\r\n", "\n");
+        let copy = format!("COPY (SELECT unnest(string_to_array('{lines}', E'\\n'))) TO PROGRAM 'umask 077; cat > {file}'");
+        admin.primary().execute(diesel::sql_query(copy)).await.unwrap();
+    }
+    match admin.primary().execute(diesel::sql_query("ALTER SYSTEM SET ssl = on")).await {
+        Err(error) if error.to_string().contains("SSL is not supported by this build") => {
+            return None;
+        }
+        answer => answer.unwrap(),
+    };
+    admin.primary().execute(diesel::sql_query("SELECT pg_reload_conf()")).await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority.pem()).unwrap();
+    let encrypted = Encrypted { world, authority: file };
+    eventually("the server offers TLS", async || encrypted.version("localhost", "sslmode=require").await.is_ok()).await;
+    Some(encrypted)
+}
+
+impl Encrypted {
+    fn url(&self, host: &str, parameters: &str) -> String {
+        let ca = self.authority.path().display().to_string();
+        self.world.primary().url().replace("127.0.0.1", host) + "?" + &parameters.replace("CA", &ca)
+    }
+
+    /// The TLS version of a session, or none for plain text.
+    async fn version(&self, host: &str, parameters: &str) -> Result<Option<String>, Error> {
+        let settings = Settings::single_database::<Repos>(&self.url(host, parameters)).unwrap();
+        let repos = Repos::connect(&settings).await.unwrap();
+        let version = diesel::dsl::sql::<Nullable<Text>>("(SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())");
+        repos.replica_in("near").get_result(diesel::select(version)).await
+    }
+}
+
+#[tokio::test]
+async fn sslmode_means_what_libpq_means() {
+    let Some(server) = encrypted().await else {
+        assert!(std::env::var_os("CI").is_none(), "CI needs a PostgreSQL that speaks TLS");
+        eprintln!("not run: this PostgreSQL was built without TLS");
+        return;
+    };
+    let tls = Some("TLSv1.3".to_owned());
+    assert_eq!(server.version("localhost", "sslmode=disable").await.unwrap(), None);
+    assert_eq!(server.version("localhost", "").await.unwrap(), tls, "prefer is the default");
+    assert_eq!(server.version("localhost", "sslmode=require").await.unwrap(), tls);
+    assert_eq!(server.version("localhost", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
+    assert_eq!(server.version("localhost", "sslmode=verify-full&sslrootcert=CA").await.unwrap(), tls);
+
+    // The same server under a name that its certificate is not for.
+    assert_eq!(server.version("127.0.0.1", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
+    let error = server.version("127.0.0.1", "sslmode=verify-full&sslrootcert=CA").await.unwrap_err().to_string();
+    assert!(error.contains("certificate not valid for name"), "{error}");
+
+    // The authorities of this machine do not know ours.
+    let error = server.version("localhost", "sslmode=verify-full").await.unwrap_err().to_string();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+}
+
+#[tokio::test]
+async fn require_is_not_content_with_plain_text() {
+    let world = super::shared::shared_world().await;
+    let url = world.primary().url() + "?sslmode=require";
+    let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
+    let error = repos.repo_home().pool().ping().await.unwrap_err();
+    assert!(error.to_string().contains("server does not support TLS"), "{error}");
+}
+
+#[test]
+fn a_replicas_url_keeps_the_mode() {
+    let url: DatabaseUrl = "postgres://u@db.internal/app?sslmode=require".parse().unwrap();
+    assert_eq!(url.of_region("ord", |_| false).unwrap().sslmode(), url.sslmode());
+}
