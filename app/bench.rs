@@ -75,7 +75,9 @@ It ends with status 1 when a region gave no figures, or when it was interrupted.
 enum BenchError {
     #[error("nothing was measured for {}: every iteration failed, see above", .0.join(", "))]
     NoFigures(Vec<&'static str>),
-    #[error("interrupted: {measured} of {regions} regions were measured, the last of them perhaps not for the whole time")]
+    #[error(
+        "interrupted: {measured} of {regions} regions were measured, the last of them perhaps not for the whole time"
+    )]
     Interrupted { measured: usize, regions: u32 },
 }
 
@@ -116,7 +118,8 @@ async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<
         files::write(path, &picture::of(&report)?)?;
     }
     cleaned?;
-    let without: Vec<_> = report.rows.iter().filter(|row| row.figures.is_none()).map(|row| row.region).collect();
+    let without: Vec<_> =
+        report.rows.iter().filter(|row| row.figures.is_none()).map(|row| row.region).collect();
     if !is_whole {
         Err(BenchError::Interrupted { measured, regions }.into())
     } else if !without.is_empty() {
@@ -151,7 +154,10 @@ async fn measure(plan: Plan, work: Work, repos: &Repos) -> Result<(Vec<Row>, boo
 
 fn some_time(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("in no time nothing can be measured; write a duration such as 5s or 500ms".to_owned()),
+        Ok(Duration::ZERO) => {
+            Err("in no time nothing can be measured; write a duration such as 5s or 500ms"
+                .to_owned())
+        }
         Ok(time) => Ok(time),
         Err(error) => Err(error.to_string()),
     }

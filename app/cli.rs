@@ -80,7 +80,8 @@ impl Cli {
             Command::Lab(command) => command.run().await,
             Command::Regions => {
                 let settings = database_settings(&env);
-                let (table, orders, rules) = (regions::table(settings.as_ref().ok()), regions::orders(), regions::rules());
+                let (table, orders, rules) =
+                    (regions::table(settings.as_ref().ok()), regions::orders(), regions::rules());
                 say(&format!("{table}\n{orders}\n{rules}"))?;
                 settings.map(drop).or_else(|wrong| say(&format!("\nno hosts: {wrong}\n")))
             }

@@ -45,7 +45,10 @@ impl UserForm {
     /// # Errors
     /// What is wrong with each field.
     pub fn user(&self) -> Result<NewUser, FieldErrors> {
-        match (name(self.name.as_deref().unwrap_or_default()), age(self.age.as_deref().unwrap_or_default())) {
+        match (
+            name(self.name.as_deref().unwrap_or_default()),
+            age(self.age.as_deref().unwrap_or_default()),
+        ) {
             (Ok(name), Ok(age)) => Ok(NewUser { name, age }),
             (name, age) => Err(FieldErrors { name: name.err(), age: age.err() }),
         }
@@ -57,9 +60,12 @@ impl UserForm {
     /// What is wrong with each field; without any field, what is wrong with an empty form.
     pub fn changes(&self) -> Result<Changes, FieldErrors> {
         if self.name.is_none() && self.age.is_none() {
-            return self.user().map(|NewUser { name, age }| Changes { name: Some(name), age: Some(age) });
+            return self
+                .user()
+                .map(|NewUser { name, age }| Changes { name: Some(name), age: Some(age) });
         }
-        match (self.name.as_deref().map(name).transpose(), self.age.as_deref().map(age).transpose()) {
+        match (self.name.as_deref().map(name).transpose(), self.age.as_deref().map(age).transpose())
+        {
             (Ok(name), Ok(age)) => Ok(Changes { name, age }),
             (name, age) => Err(FieldErrors { name: name.err(), age: age.err() }),
         }
@@ -70,8 +76,12 @@ fn name(typed: &str) -> Result<String, &'static str> {
     let name = typed.trim();
     match name.chars().count() {
         _ if name.chars().all(is_invisible) => Err("Write a name."),
-        1..=MAX_NAME if name.contains(char::REPLACEMENT_CHARACTER) => Err("Write the name as text in UTF-8."),
-        1..=MAX_NAME if name.chars().any(is_control) => Err("Leave out control characters such as line breaks."),
+        1..=MAX_NAME if name.contains(char::REPLACEMENT_CHARACTER) => {
+            Err("Write the name as text in UTF-8.")
+        }
+        1..=MAX_NAME if name.chars().any(is_control) => {
+            Err("Leave out control characters such as line breaks.")
+        }
         1..=MAX_NAME => Ok(name.to_owned()),
         _ => Err("Write at most 100 characters."),
     }
@@ -79,7 +89,8 @@ fn name(typed: &str) -> Result<String, &'static str> {
 
 /// White space, and what has no width: a name of these alone would be an empty row.
 fn is_invisible(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// Also the controls of writing direction, which could turn the text around a name.
@@ -94,7 +105,9 @@ fn age(typed: &str) -> Result<i32, &'static str> {
             Ok(age) if (0..=MAX_AGE).contains(&age) => Ok(age),
             Ok(_) => Err("Write an age from 0 to 150."),
             Err(error) => match error.kind() {
-                std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => Err("Write an age from 0 to 150."),
+                std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
+                    Err("Write an age from 0 to 150.")
+                }
                 _ => Err("Write the age as a whole number."),
             },
         },
@@ -111,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_good_user_is_trimmed() {
-        assert_eq!(form("  Ada Lovelace ", " 36 ").user(), Ok(NewUser { name: "Ada Lovelace".to_owned(), age: 36 }));
+        assert_eq!(
+            form("  Ada Lovelace ", " 36 ").user(),
+            Ok(NewUser { name: "Ada Lovelace".to_owned(), age: 36 })
+        );
     }
 
     #[test]
@@ -121,7 +137,11 @@ mod tests {
         assert_eq!(error(&"é".repeat(100)), None, "characters, not bytes");
         assert_eq!(error(&"é".repeat(101)), Some("Write at most 100 characters."));
         assert_eq!(error("\u{200b}\u{feff}"), Some("Write a name."), "nothing to see");
-        assert_eq!(error("\u{202e}Ada"), Some("Leave out control characters such as line breaks."), "written backwards");
+        assert_eq!(
+            error("\u{202e}Ada"),
+            Some("Leave out control characters such as line breaks."),
+            "written backwards"
+        );
         assert_eq!(error("\u{fffd}\u{fffd}"), Some("Write the name as text in UTF-8."));
         assert_eq!(error("می\u{200c}خواهم"), None, "a joiner inside a word");
         assert_eq!(error("a\0b"), Some("Leave out control characters such as line breaks."));

@@ -34,7 +34,9 @@ impl Local {
     /// Whether nobody has said where the databases are.
     pub fn is_wanted(vars: &impl Vars) -> bool {
         let is_set = |name: &str| vars(name).is_ok_and(|value| !value.is_empty());
-        let named = Repos::REGIONS.iter().any(|info| is_set(&override_variable(info.code)) || info.url_env.is_some_and(is_set));
+        let named = Repos::REGIONS
+            .iter()
+            .any(|info| is_set(&override_variable(info.code)) || info.url_env.is_some_and(is_set));
         !is_set("DATABASE_URL") && !named && !crate::settings::is_on_fly(vars)
     }
 
@@ -49,8 +51,10 @@ impl Local {
     /// # Errors
     /// When there is no `PostgreSQL`, or it does not start.
     pub async fn start(distances: Distances) -> Result<Self, LabError> {
-        let replicas = Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
-        let world = World::builder().primary(Repos::PRIMARY.code).replicas(replicas).distances(distances);
+        let replicas =
+            Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
+        let world =
+            World::builder().primary(Repos::PRIMARY.code).replicas(replicas).distances(distances);
         Ok(Self { world: world.folder(folder()).start().await? })
     }
 
@@ -80,7 +84,10 @@ impl Local {
     /// # Errors
     /// When there is no free port.
     pub fn seen_from(&self, region: &str) -> Result<Own, LabError> {
-        let urls = self.world.servers().map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
+        let urls = self
+            .world
+            .servers()
+            .map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
         urls.chain([Ok(own_region(region))]).collect()
     }
 
@@ -88,13 +95,18 @@ impl Local {
     ///
     /// # Errors
     /// When it does not answer, or its regions are not those of this program.
-    pub async fn of_another_process(region: &str) -> Result<Option<Own>, Box<dyn std::error::Error + Send + Sync>> {
+    pub async fn of_another_process(
+        region: &str,
+    ) -> Result<Option<Own>, Box<dyn std::error::Error + Send + Sync>> {
         let lab = match Remote::find(folder()) {
             Err(RemoteError::NoLab { .. }) => return Ok(None),
             found => found?,
         };
         let servers = lab.urls(Some(region)).await?;
-        if let Some(info) = Repos::REGIONS.iter().find(|info| servers.iter().all(|server| server.region != info.code)) {
+        if let Some(info) = Repos::REGIONS
+            .iter()
+            .find(|info| servers.iter().all(|server| server.region != info.code))
+        {
             let folder = folder();
             let folder = folder.display();
             return Err(format!(
@@ -103,7 +115,8 @@ impl Local {
             )
             .into());
         }
-        let urls = servers.into_iter().map(|server| (override_variable(&server.region), server.url));
+        let urls =
+            servers.into_iter().map(|server| (override_variable(&server.region), server.url));
         Ok(Some(urls.chain([own_region(region)]).collect()))
     }
 
@@ -141,6 +154,8 @@ pub fn folder() -> PathBuf {
 /// None in a program that was built, as the build checks the file.
 pub fn distances() -> Result<Distances, Box<dyn std::error::Error + Send + Sync>> {
     let regions = archipelago_regions::check("regions.toml", include_str!("../regions.toml"), None);
-    let regions = regions.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let regions = regions.map_err(|mistakes| {
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(Distances::among(regions.places))
 }

@@ -22,7 +22,8 @@ use crate::repos::Repos;
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// The buckets of every histogram: from a read at home to the longest statement.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// How often what was recorded is put into the buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -57,8 +58,15 @@ pub fn record() -> Result<(), BuildError> {
         }
     });
     let _ = RECORDER.set(handle);
-    metrics::describe_histogram!("http_request_seconds", metrics::Unit::Seconds, "From the first byte to the answer's head");
-    metrics::describe_counter!("archipelago_requests_total", "Requests that asked a database, by the one that served and why");
+    metrics::describe_histogram!(
+        "http_request_seconds",
+        metrics::Unit::Seconds,
+        "From the first byte to the answer's head"
+    );
+    metrics::describe_counter!(
+        "archipelago_requests_total",
+        "Requests that asked a database, by the one that served and why"
+    );
     metrics::describe_histogram!(
         "archipelago_database_seconds",
         metrics::Unit::Seconds,
@@ -73,17 +81,30 @@ pub fn record() -> Result<(), BuildError> {
         metrics::Unit::Seconds,
         "How far a region's database is behind the primary, at the most: 0 for a primary, NaN where nobody can tell"
     );
-    metrics::describe_gauge!("archipelago_region_is_primary", "Whether this instance's writes go to a region");
-    metrics::describe_gauge!("archipelago_pool_connections", "Open connections of this instance to a region");
-    metrics::describe_gauge!("archipelago_pool_idle_connections", "Open connections that nobody uses");
-    metrics::describe_gauge!("archipelago_pool_size", "POOL_SIZE, which the workers divide among them");
+    metrics::describe_gauge!(
+        "archipelago_region_is_primary",
+        "Whether this instance's writes go to a region"
+    );
+    metrics::describe_gauge!(
+        "archipelago_pool_connections",
+        "Open connections of this instance to a region"
+    );
+    metrics::describe_gauge!(
+        "archipelago_pool_idle_connections",
+        "Open connections that nobody uses"
+    );
+    metrics::describe_gauge!(
+        "archipelago_pool_size",
+        "POOL_SIZE, which the workers divide among them"
+    );
     Ok(())
 }
 
 /// GET `/metrics`
 pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
     for pool in repos.pools() {
-        let (state, labels) = (pool.state(), [("region", pool.info().code), ("access", pool.access().as_str())]);
+        let (state, labels) =
+            (pool.state(), [("region", pool.info().code), ("access", pool.access().as_str())]);
         gauge!("archipelago_pool_connections", &labels).set(state.connections);
         gauge!("archipelago_pool_idle_connections", &labels).set(state.idle);
         gauge!("archipelago_pool_size", &labels).set(state.size);
@@ -117,9 +138,14 @@ pub async fn count_requests(
     // The pattern and not the path: one series for all users.
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let is_replay = response.headers().contains_key(FLY_REPLAY);
-    let labels = (known(response.request().method()), route, (!is_replay).then_some(response.status()));
-    REQUESTS.with_borrow_mut(|series| series.entry(labels).or_insert_with_key(request_series).record(start.elapsed()));
-    if let Some((ServedBy { region, role, reason, .. }, elapsed)) = Trace::of(response.request()).served() {
+    let labels =
+        (known(response.request().method()), route, (!is_replay).then_some(response.status()));
+    REQUESTS.with_borrow_mut(|series| {
+        series.entry(labels).or_insert_with_key(request_series).record(start.elapsed())
+    });
+    if let Some((ServedBy { region, role, reason, .. }, elapsed)) =
+        Trace::of(response.request()).served()
+    {
         DATABASES.with_borrow_mut(|series| {
             let labels = [region, role.as_str(), reason.as_str()];
             let (count, seconds) = series.entry(labels).or_insert_with_key(database_series);

@@ -16,7 +16,9 @@ const LOCK: i64 = 0x_6172_6368_6970;
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// No connection could be opened.
-    #[error("cannot migrate: {url} cannot be reached: {reason}; is the database running, and is its URL right?")]
+    #[error(
+        "cannot migrate: {url} cannot be reached: {reason}; is the database running, and is its URL right?"
+    )]
     Unreachable {
         /// Where, without the password.
         url: String,

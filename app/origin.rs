@@ -19,7 +19,8 @@ pub async fn same_site_writes(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let refused = !request.method().is_safe() && is_cross_site(request.headers(), request.connection_info().host());
+    let refused = !request.method().is_safe()
+        && is_cross_site(request.headers(), request.connection_info().host());
     if refused {
         return Ok(request.error_response(Failure::CrossSite));
     }
@@ -42,7 +43,9 @@ mod tests {
     use super::*;
 
     fn cross_site(headers: &[(&'static str, &'static str)]) -> bool {
-        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         is_cross_site(&headers.collect(), "users.example:8080")
     }
 
@@ -51,8 +54,14 @@ mod tests {
         assert!(!cross_site(&[("sec-fetch-site", "same-origin")]));
         assert!(!cross_site(&[("sec-fetch-site", "none")]), "typed by the visitor");
         assert!(cross_site(&[("sec-fetch-site", "cross-site")]));
-        assert!(cross_site(&[("sec-fetch-site", "same-site")]), "a neighbour under the same domain is another site");
-        assert!(cross_site(&[("sec-fetch-site", "cross-site"), ("origin", "http://users.example:8080")]));
+        assert!(
+            cross_site(&[("sec-fetch-site", "same-site")]),
+            "a neighbour under the same domain is another site"
+        );
+        assert!(cross_site(&[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "http://users.example:8080")
+        ]));
     }
 
     #[test]

@@ -44,14 +44,25 @@ impl Visit {
     /// Of `request`.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
-        Self { repos: request.app_data::<Data<Repos>>().cloned(), notice: Notice::of(request), trace: Trace::of(request) }
+        Self {
+            repos: request.app_data::<Data<Repos>>().cloned(),
+            notice: Notice::of(request),
+            trace: Trace::of(request),
+        }
     }
 
     /// The frame, as of now: who served the queries that were made.
     #[must_use]
     pub fn frame(&self) -> Frame<'_> {
-        let served = self.trace.served().map(|(by, elapsed)| Served { by, milliseconds: elapsed.as_secs_f64() * 1000.0 });
-        Frame { flash: self.notice.map(Notice::text), served, instance: self.repos.as_ref().map_or("", |repos| repos.region()) }
+        let served = self
+            .trace
+            .served()
+            .map(|(by, elapsed)| Served { by, milliseconds: elapsed.as_secs_f64() * 1000.0 });
+        Frame {
+            flash: self.notice.map(Notice::text),
+            served,
+            instance: self.repos.as_ref().map_or("", |repos| repos.region()),
+        }
     }
 
     /// A page, not to be kept by a cache: it is of this moment and for this visitor. The notice is shown, and so is over.

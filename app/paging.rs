@@ -41,7 +41,9 @@ impl<T> Page<T> {
         let has_next = backwards || is_more;
         Self {
             rows,
-            previous: first.filter(|_| has_previous).map(|id| Cursor { before: Some(id), after: None }),
+            previous: first
+                .filter(|_| has_previous)
+                .map(|id| Cursor { before: Some(id), after: None }),
             next: last.filter(|_| has_next).map(|id| Cursor { after: Some(id), before: None }),
         }
     }

@@ -14,8 +14,16 @@ pub fn table(settings: Option<&archipelago::Settings>) -> String {
     let mut table = plain_table(["REGION", "REPO", "ROLE", "PLACE", "HOST", "PORT"], 6);
     for info in Repos::REGIONS {
         let url = settings.and_then(|settings| settings.url(info.code).ok());
-        let (host, port) = url.map_or(("-".to_owned(), "-".to_owned()), |url| (url.host(), url.port().to_string()));
-        table.add_row([info.code, info.repo, info.role.as_str(), info.place.unwrap_or("-"), &host, &port]);
+        let (host, port) = url
+            .map_or(("-".to_owned(), "-".to_owned()), |url| (url.host(), url.port().to_string()));
+        table.add_row([
+            info.code,
+            info.repo,
+            info.role.as_str(),
+            info.place.unwrap_or("-"),
+            &host,
+            &port,
+        ]);
     }
     trimmed(&table)
 }

@@ -30,7 +30,9 @@ pub const ICON: &str = "/static/favicon.svg";
 /// The table. A method that is not in it is answered with 405, a URL with 404.
 pub fn routes(app: &mut ServiceConfig) {
     app.service(web::resource(HOME).route(get().to(home::home)))
-        .service(web::resource(USERS).route(get().to(users::index)).route(web::post().to(users::create)))
+        .service(
+            web::resource(USERS).route(get().to(users::index)).route(web::post().to(users::create)),
+        )
         .service(web::resource(NEW_USER).route(get().to(users::new)))
         .service(
             web::resource("/users/{id}")

@@ -23,8 +23,7 @@ use crate::routes::routes;
 use crate::settings::Settings;
 
 /// Everything a page may load comes from here, and there is no script.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A user's form is far smaller.
 const MAX_FORM: usize = 16 * 1024;
@@ -81,7 +80,9 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
     let databases = settings.databases.clone();
     // A database with older tables would fail every query, or worse.
-    let databases = migrations::newest().iter().fold(databases, |databases, newest| databases.requiring_migration(newest));
+    let databases = migrations::newest()
+        .iter()
+        .fold(databases, |databases, newest| databases.requiring_migration(newest));
     let repos = Arc::new(Repos::new(&databases)?);
     let (key, set) = (settings.key.0.clone(), repos.clone());
     // Signals stop the whole program in order, in `cli::serve`; Actix alone would cut requests off at Ctrl-C.
@@ -92,7 +93,9 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
         .run();
     let set = repos.clone();
     let metrics = HttpServer::new(move || {
-        App::new().app_data(web::Data::from(set.clone())).route("/metrics", web::get().to(metrics::page))
+        App::new()
+            .app_data(web::Data::from(set.clone()))
+            .route("/metrics", web::get().to(metrics::page))
     })
     .workers(1)
     .disable_signals()
@@ -162,7 +165,11 @@ fn app(
 ///
 /// # Errors
 /// When the port is taken.
-pub fn listen(settings: &Settings, port: u16, variable: &'static str) -> Result<(SocketAddr, TcpListener), StartError> {
+pub fn listen(
+    settings: &Settings,
+    port: u16,
+    variable: &'static str,
+) -> Result<(SocketAddr, TcpListener), StartError> {
     let address = SocketAddr::new(settings.host, port);
     let bound = bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
     bound.map_err(|reason| StartError::Listen { address, reason, variable })

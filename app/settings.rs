@@ -61,25 +61,47 @@ impl Settings {
     /// Everything that is wrong, in one list.
     pub fn from_vars(vars: &impl Vars) -> Result<Self, Vec<SettingError>> {
         let mut errors = Vec::new();
-        let databases = archipelago::Settings::from_vars::<Repos>(vars).map_err(|found| errors.extend(found));
+        let databases =
+            archipelago::Settings::from_vars::<Repos>(vars).map_err(|found| errors.extend(found));
         let development = !is_on_fly(vars);
-        let default_host =
-            if development { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) };
+        let default_host = if development {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+        };
         let mut parsed = Parsed { vars, errors };
-        let host = parsed.value("HOST", default_host, "write an IP address, such as 127.0.0.1, 0.0.0.0 or ::");
+        let host = parsed.value(
+            "HOST",
+            default_host,
+            "write an IP address, such as 127.0.0.1, 0.0.0.0 or ::",
+        );
         let port = parsed.value("PORT", 8080, "write a port number from 0 to 65535");
-        let metrics_port = parsed.value("METRICS_PORT", 9091, "write a port number from 0 to 65535");
-        let log: String = parsed.value("RUST_LOG", "info,actix_server=warn".to_owned(), "write text");
+        let metrics_port =
+            parsed.value("METRICS_PORT", 9091, "write a port number from 0 to 65535");
+        let log: String =
+            parsed.value("RUST_LOG", "info,actix_server=warn".to_owned(), "write text");
         if EnvFilter::try_new(&log).is_err() {
             let advice = "write levels as tracing-subscriber has them, such as info or warn,archipelago=debug".to_owned();
-            parsed.errors.push(SettingError::Invalid { name: "RUST_LOG".to_owned(), value: log.clone(), advice });
+            parsed.errors.push(SettingError::Invalid {
+                name: "RUST_LOG".to_owned(),
+                value: log.clone(),
+                advice,
+            });
         }
         let given = parsed.key(development);
-        let (is_key_made_up, key) = (given.is_none(), SigningKey(given.unwrap_or_else(Key::generate)));
+        let (is_key_made_up, key) =
+            (given.is_none(), SigningKey(given.unwrap_or_else(Key::generate)));
         match databases {
-            Ok(databases) if parsed.errors.is_empty() => {
-                Ok(Self { host, port, metrics_port, key, is_key_made_up, log, development, databases })
-            }
+            Ok(databases) if parsed.errors.is_empty() => Ok(Self {
+                host,
+                port,
+                metrics_port,
+                key,
+                is_key_made_up,
+                log,
+                development,
+                databases,
+            }),
             _ => Err(parsed.errors),
         }
     }
@@ -110,7 +132,11 @@ impl<V: Vars> Parsed<'_, V> {
     fn value<T: std::str::FromStr>(&mut self, name: &str, default: T, advice: &str) -> T {
         let Some(text) = self.text(name) else { return default };
         text.trim().parse().unwrap_or_else(|_| {
-            self.errors.push(SettingError::Invalid { name: name.to_owned(), value: text, advice: advice.to_owned() });
+            self.errors.push(SettingError::Invalid {
+                name: name.to_owned(),
+                value: text,
+                advice: advice.to_owned(),
+            });
             default
         })
     }
@@ -119,18 +145,25 @@ impl<V: Vars> Parsed<'_, V> {
     fn key(&mut self, development: bool) -> Option<Key> {
         match self.text("SECRET_KEY").map(|text| hex::decode(text.trim())) {
             Some(Ok(bytes)) if bytes.len() == 32 => return Some(Key::derive_from(&bytes)),
-            Some(_) => self.unusable("SECRET_KEY", "write 64 hex digits, as `openssl rand -hex 32` prints them"),
+            Some(_) => self.unusable(
+                "SECRET_KEY",
+                "write 64 hex digits, as `openssl rand -hex 32` prints them",
+            ),
             None if development => {}
             None => {
                 let advice = "every instance must sign with the same key: fly secrets set SECRET_KEY=$(openssl rand -hex 32)";
-                self.errors.push(SettingError::Missing { name: "SECRET_KEY".to_owned(), advice: advice.to_owned() });
+                self.errors.push(SettingError::Missing {
+                    name: "SECRET_KEY".to_owned(),
+                    advice: advice.to_owned(),
+                });
             }
         }
         None
     }
 
     fn unusable(&mut self, name: &str, advice: &str) {
-        self.errors.push(SettingError::Unusable { name: name.to_owned(), advice: advice.to_owned() });
+        self.errors
+            .push(SettingError::Unusable { name: name.to_owned(), advice: advice.to_owned() });
     }
 }
 
@@ -145,13 +178,17 @@ mod tests {
     fn settings(vars: &[(&str, &str)]) -> Result<Settings, String> {
         let vars: HashMap<_, _> = vars.iter().copied().collect();
         let vars = |name: &str| vars.get(name).map(ToString::to_string).ok_or(VarError::NotPresent);
-        Settings::from_vars(&vars).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        Settings::from_vars(&vars)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     #[test]
     fn a_laptop_needs_one_url() {
         let settings = settings(&[("DATABASE_URL", "postgres://localhost/app")]).unwrap();
-        assert_eq!((settings.host.to_string().as_str(), settings.port, settings.metrics_port), ("127.0.0.1", 8080, 9091));
+        assert_eq!(
+            (settings.host.to_string().as_str(), settings.port, settings.metrics_port),
+            ("127.0.0.1", 8080, 9091)
+        );
         assert!(settings.development);
     }
 

@@ -122,7 +122,10 @@ impl Frame<'_> {
     /// What a page says above all else that may be older than its route allows as a rule.
     fn age(&self) -> Option<String> {
         let stale = self.served?.by.stale?;
-        Some(format!("This page may be {} old: no database that is up to date can be reached.", time(stale)))
+        Some(format!(
+            "This page may be {} old: no database that is up to date can be reached.",
+            time(stale)
+        ))
     }
 }
 
@@ -141,7 +144,9 @@ impl Served {
         match self.by.reason {
             Reason::Local => "This region's own database answered.",
             Reason::Nearest => "The nearest replica answered.",
-            Reason::Fresher => "A nearer database had not caught up with what you have written or seen.",
+            Reason::Fresher => {
+                "A nearer database had not caught up with what you have written or seen."
+            }
             Reason::Failover => "A nearer database is down, or too far behind.",
             Reason::Primary => "The primary answered.",
         }

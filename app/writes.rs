@@ -18,7 +18,11 @@ use crate::users::{Changes, NewUser, User};
 /// When the database cannot answer.
 pub async fn create(writer: &Writer, user: &NewUser, key: Option<Uuid>) -> Result<User, Error> {
     let Some(key) = key else {
-        return writer.get_result(diesel::insert_into(users::table).values(user).returning(User::as_returning())).await;
+        return writer
+            .get_result(
+                diesel::insert_into(users::table).values(user).returning(User::as_returning()),
+            )
+            .await;
     };
     let insert = diesel::insert_into(users::table).values((user, users::idempotency_key.eq(key)));
     writer.get_result(Once { insert, row: User::as_select() }).await
@@ -29,7 +33,11 @@ pub async fn create(writer: &Writer, user: &NewUser, key: Option<Uuid>) -> Resul
 /// # Errors
 /// When the database cannot answer.
 pub async fn update(writer: &Writer, id: i64, changes: &Changes) -> Result<Option<User>, Error> {
-    writer.optional(diesel::update(users::table.find(id)).set(changes).returning(User::as_returning())).await
+    writer
+        .optional(
+            diesel::update(users::table.find(id)).set(changes).returning(User::as_returning()),
+        )
+        .await
 }
 
 /// Deletes a user; false when there is no such user.

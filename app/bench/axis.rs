@@ -18,14 +18,21 @@ impl Axis {
     /// For values from `min` to `max`. A linear axis begins with 0.
     pub(super) fn new(min: f64, max: f64) -> Self {
         let is_logarithmic = max > min * TOO_FAR;
-        Self { is_logarithmic, ticks: if is_logarithmic { logarithmic(min, max) } else { linear(max) } }
+        Self {
+            is_logarithmic,
+            ticks: if is_logarithmic { logarithmic(min, max) } else { linear(max) },
+        }
     }
 
     /// Where a value stands: 0 is the left end, 1 the right one.
     pub(super) fn place(&self, value: f64) -> f64 {
-        let (first, last) = (self.ticks.first().copied().unwrap_or(0.0), self.ticks.last().copied().unwrap_or(1.0));
-        let share =
-            if self.is_logarithmic { (value / first).ln() / (last / first).ln() } else { (value - first) / (last - first) };
+        let (first, last) =
+            (self.ticks.first().copied().unwrap_or(0.0), self.ticks.last().copied().unwrap_or(1.0));
+        let share = if self.is_logarithmic {
+            (value / first).ln() / (last / first).ln()
+        } else {
+            (value - first) / (last - first)
+        };
         share.clamp(0.0, 1.0)
     }
 }
@@ -37,7 +44,10 @@ fn round_numbers() -> impl Iterator<Item = f64> {
 
 fn logarithmic(min: f64, max: f64) -> Vec<f64> {
     let first = round_numbers().take_while(|number| *number <= min).last().unwrap_or(min);
-    let mut ticks: Vec<_> = round_numbers().skip_while(|number| *number < first).take_while(|number| *number < max).collect();
+    let mut ticks: Vec<_> = round_numbers()
+        .skip_while(|number| *number < first)
+        .take_while(|number| *number < max)
+        .collect();
     ticks.extend(round_numbers().find(|number| *number >= max));
     if max > first * TOO_LONG {
         let ends = [ticks[0], ticks[ticks.len() - 1]];
@@ -79,7 +89,10 @@ mod tests {
     #[test]
     fn far_values_stand_on_a_logarithmic_axis() {
         let axis = Axis::new(1.3, 440.07);
-        assert_eq!((axis.is_logarithmic, labels(&axis).as_str()), (true, "1 2 5 10 20 50 100 200 500"));
+        assert_eq!(
+            (axis.is_logarithmic, labels(&axis).as_str()),
+            (true, "1 2 5 10 20 50 100 200 500")
+        );
         assert!((axis.place(1.0) - 0.0).abs() < 1e-9 && (axis.place(500.0) - 1.0).abs() < 1e-9);
         assert!((axis.place(10.0) - 10_f64.ln() / 500_f64.ln()).abs() < 1e-9);
     }

@@ -26,11 +26,17 @@ enum FromError {
     Unknown { given: String, known: Vec<&'static str> },
 }
 
-#[cfg_attr(not(feature = "lab"), expect(clippy::unused_async, reason = "with the lab there are servers to wait for"))]
+#[cfg_attr(
+    not(feature = "lab"),
+    expect(clippy::unused_async, reason = "with the lab there are servers to wait for")
+)]
 impl Databases {
     /// Those of the environment, as this machine sees them; where it names none, those under `.lab/`, as they are seen from
     /// `from`, from `FLY_REGION`, or from the primary's region.
-    pub(super) async fn seen_from(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, Failed> {
+    pub(super) async fn seen_from(
+        from: Option<&str>,
+        vars: impl Vars + Copy,
+    ) -> Result<Self, Failed> {
         #[cfg(feature = "lab")]
         if crate::local::Local::is_wanted(&vars) {
             return Self::under_lab(from, vars).await;
@@ -63,13 +69,19 @@ impl Databases {
         let here = Some(rehearsal.region()).filter(|region| !region.is_empty());
         let region = from.or(here).unwrap_or(Repos::PRIMARY.code);
         if !Repos::knows(region) {
-            let mut known: Vec<_> = Repos::REGIONS.iter().map(|info| info.code).chain(Repos::PLACES.iter().copied()).collect();
+            let mut known: Vec<_> = Repos::REGIONS
+                .iter()
+                .map(|info| info.code)
+                .chain(Repos::PLACES.iter().copied())
+                .collect();
             known.sort_unstable();
             known.dedup();
             return Err(FromError::Unknown { given: region.to_owned(), known }.into());
         }
         if let Some(own) = Local::of_another_process(region).await? {
-            crate::cli::say("DATABASE_URL is not set: measuring the servers that run under .lab/ already\n")?;
+            crate::cli::say(
+                "DATABASE_URL is not set: measuring the servers that run under .lab/ already\n",
+            )?;
             return Ok(Self { settings: database_settings(&with(own, vars))?, local: None });
         }
         crate::cli::say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;

@@ -16,7 +16,9 @@ pub(super) struct FileError {
 pub(super) fn check(path: &Path) -> Result<(), FileError> {
     let checked = match File::create_new(path) {
         Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => File::options().append(true).open(path).map(drop),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            File::options().append(true).open(path).map(drop)
+        }
         Err(error) => Err(error),
     };
     checked.map_err(|reason| failed(path, reason))

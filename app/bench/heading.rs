@@ -11,12 +11,16 @@ use crate::repos::Repos;
 /// Of a benchmark whose pools have at most so many connections.
 pub(super) fn of(report: &Report, work: Work, pool_size: u32) -> String {
     let Plan { warm_up, time, .. } = report.plan;
-    let (name, meaning, statements) = (report.query.name(), report.query.meaning(), work.statements());
+    let (name, meaning, statements) =
+        (report.query.name(), report.query.meaning(), work.statements());
     let (from, pace) = (report.place(), report.pace());
     let whole = warm_up.saturating_add(time).saturating_mul(report.query.count()).as_secs_f64();
     let (warm_up, time) = (format_duration(warm_up), format_duration(time));
     let alone = match report.query {
-        Query::Write => format!("Only the primary, {}, has a row: a replica takes no writes.\n", Repos::PRIMARY.code),
+        Query::Write => format!(
+            "Only the primary, {}, has a row: a replica takes no writes.\n",
+            Repos::PRIMARY.code
+        ),
         Query::Index | Query::Show => String::new(),
     };
     let slow = if cfg!(debug_assertions) {

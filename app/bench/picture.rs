@@ -69,12 +69,14 @@ struct Shape {
 impl Picture {
     fn new(report: &Report) -> Self {
         let figures = || report.rows.iter().filter_map(|row| row.figures);
-        let (min, max) = figures().fold((f64::INFINITY, 0.0_f64), |(min, max), it| (min.min(it.p1), max.max(it.p99)));
+        let (min, max) = figures()
+            .fold((f64::INFINITY, 0.0_f64), |(min, max), it| (min.min(it.p1), max.max(it.p99)));
         // With nothing to show there is nothing to measure it by.
         let axis = Axis::new(min.min(max), max);
         let ticks = if max > 0.0 { axis.ticks.as_slice() } else { &[] };
         let middles = (0_u32..).map(|number| TOP + (f64::from(number) + 0.5) * ROW);
-        let rows: Vec<_> = report.rows.iter().zip(middles).map(|(row, y)| Drawn::new(row, y, &axis)).collect();
+        let rows: Vec<_> =
+            report.rows.iter().zip(middles).map(|(row, y)| Drawn::new(row, y, &axis)).collect();
         let bottom = rows.last().map_or(TOP, |row| row.y + ROW / 2.0);
         Self {
             title: match &report.from {
@@ -92,7 +94,10 @@ impl Picture {
             axis: if axis.is_logarithmic { "milliseconds, logarithmic" } else { "milliseconds" },
             height: bottom + BELOW,
             bottom,
-            ticks: ticks.iter().map(|tick| Tick { x: x(&axis, *tick), label: label(*tick) }).collect(),
+            ticks: ticks
+                .iter()
+                .map(|tick| Tick { x: x(&axis, *tick), label: label(*tick) })
+                .collect(),
             rows,
         }
     }
@@ -104,7 +109,9 @@ impl Drawn {
             let digits = if milliseconds < 10.0 { 2 } else { 1 };
             format!("{milliseconds:.digits$} ms")
         };
-        let text = |figure: fn(&Figures) -> f64| row.figures.as_ref().map_or("–".to_owned(), |figures| time(figure(figures)));
+        let text = |figure: fn(&Figures) -> f64| {
+            row.figures.as_ref().map_or("–".to_owned(), |figures| time(figure(figures)))
+        };
         Self {
             y,
             region: row.region,

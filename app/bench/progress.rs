@@ -38,7 +38,9 @@ impl Progress {
             let mut looks = interval(BETWEEN_LOOKS);
             loop {
                 looks.tick().await;
-                bar.set_position(milliseconds(time.saturating_mul(done).saturating_add(begin.elapsed().min(time))));
+                bar.set_position(milliseconds(
+                    time.saturating_mul(done).saturating_add(begin.elapsed().min(time)),
+                ));
             }
         });
         moving

@@ -115,11 +115,13 @@ impl Work {
     pub(super) async fn run(self, repos: &Repos, region: &str) -> Result<usize, Error> {
         match self {
             Self::Index => {
-                let users: Vec<User> = only(repos, region).load(reads::page_query(Cursor::default())).await?;
+                let users: Vec<User> =
+                    only(repos, region).load(reads::page_query(Cursor::default())).await?;
                 Ok(users.len())
             }
             Self::Show { id } => {
-                let user: Option<User> = only(repos, region).optional(reads::user_query(id)).await?;
+                let user: Option<User> =
+                    only(repos, region).optional(reads::user_query(id)).await?;
                 Ok(usize::from(user.is_some()))
             }
             Self::Write => {

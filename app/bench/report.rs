@@ -54,7 +54,12 @@ pub(super) struct Figures {
 
 impl Report {
     pub(super) fn new(from: &str, query: Query, plan: Plan) -> Self {
-        Self { from: Some(from.to_owned()).filter(|from| !from.is_empty()), query, plan, rows: Vec::new() }
+        Self {
+            from: Some(from.to_owned()).filter(|from| !from.is_empty()),
+            query,
+            plan,
+            rows: Vec::new(),
+        }
     }
 
     /// Takes what was measured, in whatever order.
@@ -70,7 +75,8 @@ impl Report {
         let Some(code) = &self.from else {
             return "this machine, in no region that FLY_REGION names".to_owned();
         };
-        let place = Repos::REGIONS.iter().find(|info| info.code == code).and_then(|info| info.place);
+        let place =
+            Repos::REGIONS.iter().find(|info| info.code == code).and_then(|info| info.place);
         place.map_or_else(|| code.clone(), |place| format!("{code} ({place})"))
     }
 
@@ -150,8 +156,9 @@ struct Line {
 impl Line {
     fn of(row: &Row) -> Self {
         // The histogram knows no more than three digits; microseconds are enough.
-        let figure =
-            |figure: fn(&Figures) -> f64| row.figures.as_ref().map(|figures| (figure(figures) * 1000.0).round() / 1000.0);
+        let figure = |figure: fn(&Figures) -> f64| {
+            row.figures.as_ref().map(|figures| (figure(figures) * 1000.0).round() / 1000.0)
+        };
         Self {
             region: row.region,
             role: row.role.as_str(),

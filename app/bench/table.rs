@@ -15,11 +15,13 @@ pub(super) fn of(report: &Report) -> String {
 }
 
 fn figures(report: &Report) -> String {
-    let header = ["REGION", "ROLE", "IPS", "AVERAGE", "DEVIATION", "MEDIAN", "99TH %", "ROWS", "ERRORS"];
+    let header =
+        ["REGION", "ROLE", "IPS", "AVERAGE", "DEVIATION", "MEDIAN", "99TH %", "ROWS", "ERRORS"];
     let mut table = plain_table(header, 2);
     let fine = is_fine(report);
     for Row { region, role, rows, errors, figures, .. } in &report.rows {
-        let figure = |show: &dyn Fn(&Figures) -> String| figures.as_ref().map_or("-".to_owned(), show);
+        let figure =
+            |show: &dyn Fn(&Figures) -> String| figures.as_ref().map_or("-".to_owned(), show);
         table.add_row([
             (*region).to_owned(),
             role.to_string(),
@@ -41,7 +43,12 @@ fn comparison(report: &Report) -> String {
     let Some((fastest, best)) = regions.next() else { return String::new() };
     let fine = is_fine(report);
     let mut table = plain_table(["COMPARISON", "IPS", "", ""], 1);
-    table.add_row([fastest.to_owned(), format!("{:.2}", best.per_second), String::new(), String::new()]);
+    table.add_row([
+        fastest.to_owned(),
+        format!("{:.2}", best.per_second),
+        String::new(),
+        String::new(),
+    ]);
     for (region, figures) in regions {
         table.add_row([
             region.to_owned(),

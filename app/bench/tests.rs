@@ -10,17 +10,30 @@ use super::queries::Query;
 use super::report::{Figures, Report, Row};
 use super::{picture, table};
 
-const PLAN: Plan = Plan { warm_up: Duration::from_secs(2), time: Duration::from_secs(5), parallel: 1, rate: None };
+const PLAN: Plan =
+    Plan { warm_up: Duration::from_secs(2), time: Duration::from_secs(5), parallel: 1, rate: None };
 
 /// A region of which nothing was measured.
 fn row(region: &'static str, place: &'static str, role: Role) -> Row {
-    Row { region, place: Some(place), role, rows: Some(51), errors: 0, last_error: None, never_begun: 0, figures: None }
+    Row {
+        region,
+        place: Some(place),
+        role,
+        rows: Some(51),
+        errors: 0,
+        last_error: None,
+        never_begun: 0,
+        figures: None,
+    }
 }
 
 /// With figures: those that the article has, and percentiles that it has not.
 fn measured(row: Row, average: f64, deviation: f64, [p1, p25, median, p75, p99]: [f64; 5]) -> Row {
     let per_second = 1000.0 / average;
-    Row { figures: Some(Figures { per_second, average, deviation, p1, p25, median, p75, p99 }), ..row }
+    Row {
+        figures: Some(Figures { per_second, average, deviation, p1, p25, median, p75, p99 }),
+        ..row
+    }
 }
 
 fn report(from: &str, rows: Vec<Row>) -> Report {
@@ -33,11 +46,36 @@ fn article() -> Report {
     report(
         "nrt",
         vec![
-            measured(row("ams", "Amsterdam, Netherlands", Role::Replica), 280.98, 37.61, [214.0, 217.1, 219.86, 401.3, 440.07]),
-            measured(row("atl", "Atlanta, Georgia (US)", Role::Replica), 194.94, 29.93, [160.2, 164.0, 168.88, 190.5, 339.0]),
-            measured(row("nrt", "Tokyo, Japan", Role::Primary), 1.72, 22.85, [1.31, 1.5, 1.61, 1.83, 3.23]),
-            measured(row("ord", "Chicago, Illinois (US)", Role::Replica), 138.27, 24.55, [124.0, 126.2, 127.82, 131.9, 256.94]),
-            measured(row("syd", "Sydney, Australia", Role::Replica), 154.09, 27.82, [133.3, 135.8, 137.27, 142.2, 277.29]),
+            measured(
+                row("ams", "Amsterdam, Netherlands", Role::Replica),
+                280.98,
+                37.61,
+                [214.0, 217.1, 219.86, 401.3, 440.07],
+            ),
+            measured(
+                row("atl", "Atlanta, Georgia (US)", Role::Replica),
+                194.94,
+                29.93,
+                [160.2, 164.0, 168.88, 190.5, 339.0],
+            ),
+            measured(
+                row("nrt", "Tokyo, Japan", Role::Primary),
+                1.72,
+                22.85,
+                [1.31, 1.5, 1.61, 1.83, 3.23],
+            ),
+            measured(
+                row("ord", "Chicago, Illinois (US)", Role::Replica),
+                138.27,
+                24.55,
+                [124.0, 126.2, 127.82, 131.9, 256.94],
+            ),
+            measured(
+                row("syd", "Sydney, Australia", Role::Replica),
+                154.09,
+                27.82,
+                [133.3, 135.8, 137.27, 142.2, 277.29],
+            ),
         ],
     )
 }
@@ -47,7 +85,9 @@ fn troubled() -> Report {
     let never = Row {
         rows: None,
         errors: 50,
-        last_error: Some("the database of region `ord` cannot be reached: Connection refused".to_owned()),
+        last_error: Some(
+            "the database of region `ord` cannot be reached: Connection refused".to_owned(),
+        ),
         ..row("ord", "Chicago <&> \"Illinois\"", Role::Replica)
     };
     let at_times = Row {
@@ -55,7 +95,10 @@ fn troubled() -> Report {
         last_error: Some("terminating connection".to_owned()),
         ..measured(row("nrt", "Tokyo", Role::Primary), 0.214, 12.5, [0.18, 0.2, 0.211, 0.22, 0.31])
     };
-    let slow = Row { never_begun: 120, ..measured(row("ams", "Amsterdam", Role::Replica), 1.4, 5.0, [1.1, 1.3, 1.4, 1.5, 1.7]) };
+    let slow = Row {
+        never_begun: 120,
+        ..measured(row("ams", "Amsterdam", Role::Replica), 1.4, 5.0, [1.1, 1.3, 1.4, 1.5, 1.7])
+    };
     let mut report = report("", vec![never, slow, at_times]);
     report.plan = Plan { parallel: 4, rate: Some(100), ..PLAN };
     report
@@ -163,14 +206,21 @@ fn the_picture_of_the_article() {
 fn texts(report: &Report) -> Vec<String> {
     let picture = picture::of(report).unwrap();
     let document = roxmltree::Document::parse(&picture).unwrap();
-    let texts = document.descendants().filter(|node| node.has_tag_name("text") || node.has_tag_name("desc"));
-    texts.map(|node| node.descendants().filter_map(|node| node.text().filter(|_| node.is_text())).collect()).collect()
+    let texts = document
+        .descendants()
+        .filter(|node| node.has_tag_name("text") || node.has_tag_name("desc"));
+    texts
+        .map(|node| {
+            node.descendants().filter_map(|node| node.text().filter(|_| node.is_text())).collect()
+        })
+        .collect()
 }
 
 #[test]
 fn the_picture_of_trouble_is_sound_xml() {
     let texts = texts(&troubled());
-    for text in ["Chicago <&> \"Illinois\"", "no answer: 50 errors", "0.21 ms", "–", "milliseconds"] {
+    for text in ["Chicago <&> \"Illinois\"", "no answer: 50 errors", "0.21 ms", "–", "milliseconds"]
+    {
         assert!(texts.iter().any(|found| found == text), "{text:?} is not in {texts:?}");
     }
     assert!(texts[0].contains("ord, the replica: no answer, 50 errors."), "{texts:?}");

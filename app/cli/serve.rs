@@ -49,7 +49,9 @@ async fn serve_what_is_there() -> Result<(), Failed> {
     let settings = settings(&env)?;
     begin_log(&settings)?;
     if settings.is_key_made_up && !settings.host.is_loopback() {
-        tracing::warn!("SECRET_KEY is not set: a visitor's cookies will mean nothing to another instance, nor after a restart");
+        tracing::warn!(
+            "SECRET_KEY is not set: a visitor's cookies will mean nothing to another instance, nor after a restart"
+        );
     }
     if settings.development {
         migrate(&settings).await?;
@@ -59,7 +61,11 @@ async fn serve_what_is_there() -> Result<(), Failed> {
 
 pub(super) fn begin_log(settings: &Settings) -> Result<(), Failed> {
     let log = EnvFilter::try_new(&settings.log)?;
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     Ok(())
 }
 

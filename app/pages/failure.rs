@@ -28,7 +28,10 @@ pub async fn error_pages(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
-    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    let is_page = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
     let is_probe = matches!(response.request().path(), routes::HEALTHZ | routes::READYZ);
     let is_replay = response.headers().contains_key(FLY_REPLAY);
     if is_page || is_probe || is_replay || !(status.is_client_error() || status.is_server_error()) {
@@ -69,5 +72,8 @@ pub(super) fn retry_after(page: &mut HttpResponse, time: Option<Duration>) {
 fn page(request: &HttpRequest, status: StatusCode, words: &Words) -> Result<HttpResponse, Failure> {
     let visit = Visit::of(request);
     let Words { title, message, advice } = *words;
-    visit.page(status, &ErrorPage { frame: visit.frame(), status: status.as_u16(), title, message, advice })
+    visit.page(
+        status,
+        &ErrorPage { frame: visit.frame(), status: status.as_u16(), title, message, advice },
+    )
 }

@@ -12,6 +12,10 @@ use crate::views::HomePage;
 /// GET `/`
 pub(crate) async fn home(visit: Visit) -> Result<HttpResponse, Failure> {
     let primary = Repos::PRIMARY.code;
-    let replicas: Vec<_> = Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code).collect();
+    let replicas: Vec<_> = Repos::REGIONS
+        .iter()
+        .filter(|info| info.role == Role::Replica)
+        .map(|info| info.code)
+        .collect();
     visit.page(StatusCode::OK, &HomePage { frame: visit.frame(), primary, replicas: &replicas })
 }

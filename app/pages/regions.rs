@@ -58,13 +58,15 @@ fn look(repos: &Repos) -> Vec<Seen> {
 
 impl Seen {
     fn of(member: &Member, leader: &Member, first: &str) -> Self {
-        let (info, Health { up, why_down, down_since, role, timeline, lag, round_trip, .. }) = (member.info(), member.health());
+        let (info, Health { up, why_down, down_since, role, timeline, lag, round_trip, .. }) =
+            (member.info(), member.health());
         let leads = info.code == leader.info().code;
         let role = role.unwrap_or(info.role);
         let is_replica = role == Role::Replica;
         // A primary shows everything that it has committed.
         let lag = lag.filter(|_| is_replica);
-        let pools = [Some(member.reading()), leads.then(|| member.writing())].map(|pool| pool.map(archipelago::Pool::state));
+        let pools = [Some(member.reading()), leads.then(|| member.writing())]
+            .map(|pool| pool.map(archipelago::Pool::state));
         Self {
             region: info.code,
             place: info.place,
@@ -75,9 +77,13 @@ impl Seen {
             first_for_reads: info.code == first,
             up,
             why_down: why_down.filter(|_| up == Some(false)).map(|why| in_plain_words(&why)),
-            down_seconds: down_since.filter(|_| up == Some(false)).map(|since| since.elapsed().as_secs_f64()),
+            down_seconds: down_since
+                .filter(|_| up == Some(false))
+                .map(|since| since.elapsed().as_secs_f64()),
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
-            lags: is_replica && round_trip.is_some() && lag.is_none_or(|lag| lag > <Repos as RepoSet>::MAX_LAG),
+            lags: is_replica
+                && round_trip.is_some()
+                && lag.is_none_or(|lag| lag > <Repos as RepoSet>::MAX_LAG),
             round_trip_ms: round_trip.map(|time| time.as_secs_f64() * 1000.0),
             connections: member.state().connections,
             pool_size: pools.iter().flatten().map(|pool| pool.size).sum(),
@@ -90,15 +96,23 @@ impl Seen {
             (None, _) => ("not watched by this instance".to_owned(), None),
             (Some(false), _) => {
                 let since = self.down_seconds.map(|seconds| time(Duration::from_secs_f64(seconds)));
-                let (since, why) = (since.unwrap_or_default(), self.why_down.unwrap_or("it cannot be reached"));
+                let (since, why) =
+                    (since.unwrap_or_default(), self.why_down.unwrap_or("it cannot be reached"));
                 (format!("down for {since}: {why}"), Some(false))
             }
             (Some(true), None) => ("not asked yet".to_owned(), None),
             (Some(true), _) if self.lags => {
                 let known = self.lag_seconds.map(|_| "up, and too far behind for most reads");
-                (known.unwrap_or("up, and nobody can tell how far behind: no use for most reads").to_owned(), Some(false))
+                (
+                    known
+                        .unwrap_or("up, and nobody can tell how far behind: no use for most reads")
+                        .to_owned(),
+                    Some(false),
+                )
             }
-            (Some(true), Some(milliseconds)) => (format!("up, answers in {milliseconds:.1} ms"), Some(true)),
+            (Some(true), Some(milliseconds)) => {
+                (format!("up, answers in {milliseconds:.1} ms"), Some(true))
+            }
         }
     }
 }
@@ -134,5 +148,8 @@ fn in_plain_words(why: &str) -> &'static str {
         ("the database system is", "it is starting, or shutting down"),
         ("authentication failed", "it does not let this program in"),
     ];
-    WORDS.iter().find(|(words, _)| why.contains(words)).map_or("it cannot be reached", |(_, plain)| plain)
+    WORDS
+        .iter()
+        .find(|(words, _)| why.contains(words))
+        .map_or("it cannot be reached", |(_, plain)| plain)
 }

@@ -22,19 +22,30 @@ type Answer = Result<HttpResponse, Failure>;
 const SAME_WHEN_BACK: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// GET `/users`. Rather an old page than none, as that of one user.
-pub(crate) async fn index(reader: Reader, visit: Visit, cursor: Result<web::Query<Cursor>, actix_web::Error>) -> Answer {
+pub(crate) async fn index(
+    reader: Reader,
+    visit: Visit,
+    cursor: Result<web::Query<Cursor>, actix_web::Error>,
+) -> Answer {
     let cursor = match cursor {
         Ok(cursor) if cursor.after.is_some() && cursor.before.is_some() => {
-            return Err(Failure::Nonsense("A page of the list begins `after` a user's id or ends `before` one, not both."));
+            return Err(Failure::Nonsense(
+                "A page of the list begins `after` a user's id or ends `before` one, not both.",
+            ));
         }
         Ok(cursor) => *cursor,
         Err(_) => {
-            return Err(Failure::Nonsense("A page of the list is asked for as /users?after=50, with the id of a user."));
+            return Err(Failure::Nonsense(
+                "A page of the list is asked for as /users?after=50, with the id of a user.",
+            ));
         }
     };
     let page = reads::page(&reader.or_stale(), cursor).await?;
     let [previous, next] = [page.previous, page.next].map(|cursor| cursor.map(routes::users_page));
-    visit.page(StatusCode::OK, &IndexPage { frame: visit.frame(), users: &page.rows, previous, next })
+    visit.page(
+        StatusCode::OK,
+        &IndexPage { frame: visit.frame(), users: &page.rows, previous, next },
+    )
 }
 
 /// GET `/users/{id}`
@@ -45,7 +56,14 @@ pub(crate) async fn show(reader: Reader, visit: Visit, id: web::Path<i64>) -> An
 
 /// GET `/users/new`
 pub(crate) async fn new(visit: Visit) -> Answer {
-    let mut page = form_page(&visit, StatusCode::OK, new_target(), &UserForm::default(), FieldErrors::default(), None)?;
+    let mut page = form_page(
+        &visit,
+        StatusCode::OK,
+        new_target(),
+        &UserForm::default(),
+        FieldErrors::default(),
+        None,
+    )?;
     page.headers_mut().insert(CACHE_CONTROL, SAME_WHEN_BACK);
     Ok(page)
 }
@@ -62,7 +80,9 @@ pub(crate) async fn create(writer: Writer, visit: Visit, form: web::Form<UserFor
         Err(errors) => return refused(&visit, target, &form, errors),
     };
     match writes::create(&writer, &user, key).await {
-        Ok(created) if user.is(&created) => Ok(redirect(routes::user(created.id).to_string(), Notice::Created)),
+        Ok(created) if user.is(&created) => {
+            Ok(redirect(routes::user(created.id).to_string(), Notice::Created))
+        }
         Ok(other) => {
             let problem = format!(
                 "This form has created user {} already, who has another name or age. Send it again to create one more.",
@@ -81,12 +101,25 @@ fn new_target() -> FormTarget {
 /// GET `/users/{id}/edit`. What a visitor changes must not be an old state.
 pub(crate) async fn edit(reader: Reader, visit: Visit, id: web::Path<i64>) -> Answer {
     let user = reads::user(&reader, *id).await?.ok_or(Failure::NoSuchUser)?;
-    let form = UserForm { name: Some(user.name), age: Some(user.age.to_string()), ..UserForm::default() };
-    form_page(&visit, StatusCode::OK, FormTarget::Edit { id: user.id }, &form, FieldErrors::default(), None)
+    let form =
+        UserForm { name: Some(user.name), age: Some(user.age.to_string()), ..UserForm::default() };
+    form_page(
+        &visit,
+        StatusCode::OK,
+        FormTarget::Edit { id: user.id },
+        &form,
+        FieldErrors::default(),
+        None,
+    )
 }
 
 /// PUT and PATCH `/users/{id}`
-pub(crate) async fn update(writer: Writer, visit: Visit, id: web::Path<i64>, form: web::Form<UserForm>) -> Answer {
+pub(crate) async fn update(
+    writer: Writer,
+    visit: Visit,
+    id: web::Path<i64>,
+    form: web::Form<UserForm>,
+) -> Answer {
     let target = FormTarget::Edit { id: *id };
     let changes = match form.changes() {
         Ok(changes) => changes,
@@ -109,11 +142,18 @@ pub(crate) async fn delete(writer: Writer, id: web::Path<i64>) -> Answer {
 }
 
 /// POST `/users/{id}`: what a form without a script can send, with the method in a field.
-pub(crate) async fn by_method(writer: Writer, visit: Visit, id: web::Path<i64>, form: web::Form<UserForm>) -> Answer {
+pub(crate) async fn by_method(
+    writer: Writer,
+    visit: Visit,
+    id: web::Path<i64>,
+    form: web::Form<UserForm>,
+) -> Answer {
     match form.method.as_deref().map(str::to_ascii_lowercase).as_deref() {
         Some("put" | "patch") => update(writer, visit, id, form).await,
         Some("delete") => delete(writer, id).await,
-        _ => Err(Failure::Nonsense("A POST to a user needs a field `_method` that says put, patch or delete.")),
+        _ => Err(Failure::Nonsense(
+            "A POST to a user needs a field `_method` that says put, patch or delete.",
+        )),
     }
 }
 
@@ -124,7 +164,14 @@ fn refused(visit: &Visit, target: FormTarget, form: &UserForm, errors: FieldErro
 
 /// The form again, where its fields are right and it can be saved all the same only as another form.
 fn impossible(visit: &Visit, target: FormTarget, form: &UserForm, problem: &str) -> Answer {
-    form_page(visit, StatusCode::UNPROCESSABLE_ENTITY, target, form, FieldErrors::default(), Some(problem))
+    form_page(
+        visit,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        target,
+        form,
+        FieldErrors::default(),
+        Some(problem),
+    )
 }
 
 /// The form again, so that nothing typed is lost while the primary is away.
@@ -140,8 +187,12 @@ fn not_saved(visit: &Visit, target: FormTarget, form: &UserForm, error: Error) -
         error if error.is_uncertain() => {
             "The database did not confirm that it was saved. Look at the list before you send it again."
         }
-        Error::Busy { .. } => "Nothing was saved: the primary is too busy at the moment. Try again in a few seconds.",
-        _ => "Nothing was saved: no primary can be reached at the moment. Try again in a few seconds.",
+        Error::Busy { .. } => {
+            "Nothing was saved: the primary is too busy at the moment. Try again in a few seconds."
+        }
+        _ => {
+            "Nothing was saved: no primary can be reached at the moment. Try again in a few seconds."
+        }
     };
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let mut page = form_page(visit, status, target, form, FieldErrors::default(), Some(problem))?;
@@ -157,8 +208,12 @@ fn form_page(
     FieldErrors { name: name_error, age: age_error }: FieldErrors,
     problem: Option<&str>,
 ) -> Answer {
-    let (name, age) = (form.name.as_deref().unwrap_or_default(), form.age.as_deref().unwrap_or_default());
-    visit.page(status, &FormPage { frame: visit.frame(), target, name, age, name_error, age_error, problem })
+    let (name, age) =
+        (form.name.as_deref().unwrap_or_default(), form.age.as_deref().unwrap_or_default());
+    visit.page(
+        status,
+        &FormPage { frame: visit.frame(), target, name, age, name_error, age_error, problem },
+    )
 }
 
 /// See Other: the browser asks for the next page with a GET.

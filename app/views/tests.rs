@@ -7,9 +7,12 @@ use super::*;
 
 const EVIL: &str = r#""><script>alert('hello')</script>"#;
 const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
-const ORD: Served =
-    Served { by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local, stale: None }, milliseconds: 1.234 };
-const NEW: FormTarget = FormTarget::New { key: Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8) };
+const ORD: Served = Served {
+    by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local, stale: None },
+    milliseconds: 1.234,
+};
+const NEW: FormTarget =
+    FormTarget::New { key: Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8) };
 
 fn frame() -> Frame<'static> {
     Frame { flash: None, served: Some(ORD), instance: "ord" }
@@ -41,7 +44,15 @@ fn index(users: &[User]) -> IndexPage<'_> {
 }
 
 fn form(target: FormTarget) -> FormPage<'static> {
-    FormPage { frame: frame(), target, name: "Ada", age: "36", name_error: None, age_error: None, problem: None }
+    FormPage {
+        frame: frame(),
+        target,
+        name: "Ada",
+        age: "36",
+        name_error: None,
+        age_error: None,
+        problem: None,
+    }
 }
 
 #[track_caller]
@@ -54,7 +65,9 @@ fn html(page: &impl Template) -> String {
 fn assert_reads(html: &str, parts: &[&str]) {
     let mut rest = html;
     for part in parts {
-        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is not in what is left:\n{rest}"));
+        let (_, after) = rest
+            .split_once(part)
+            .unwrap_or_else(|| panic!("{part:?} is not in what is left:\n{rest}"));
         rest = after;
     }
 }
@@ -62,19 +75,32 @@ fn assert_reads(html: &str, parts: &[&str]) {
 #[test]
 fn a_name_is_text_wherever_it_stands() {
     let evil = user(EVIL);
-    let typed = FormPage { name: EVIL, age: EVIL, name_error: Some(EVIL), problem: Some(EVIL), ..form(NEW) };
+    let typed = FormPage {
+        name: EVIL,
+        age: EVIL,
+        name_error: Some(EVIL),
+        problem: Some(EVIL),
+        ..form(NEW)
+    };
     let flashed = Frame { flash: Some(EVIL), ..frame() };
     let link = IndexPage { previous: Some(EVIL.to_owned()), ..index(&[]) };
     let list = html(&index(std::slice::from_ref(&evil)));
     let shown = html(&ShowPage { frame: flashed, user: &evil });
     let typed = html(&typed);
     let pager = html(&link);
-    let error = html(&ErrorPage { frame: frame(), status: 404, title: EVIL, message: EVIL, advice: EVIL });
+    let error =
+        html(&ErrorPage { frame: frame(), status: 404, title: EVIL, message: EVIL, advice: EVIL });
     for page in [&list, &shown, &typed, &pager, &error] {
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains(ESCAPED), "{page}");
     }
-    assert_reads(&typed, &[&format!(r#"type="text" value="{ESCAPED}""#), &format!(r#"type="number" value="{ESCAPED}""#)]);
+    assert_reads(
+        &typed,
+        &[
+            &format!(r#"type="text" value="{ESCAPED}""#),
+            &format!(r#"type="number" value="{ESCAPED}""#),
+        ],
+    );
     assert_reads(&pager, &[&format!(r#"href="{ESCAPED}""#)]);
 }
 
@@ -90,8 +116,14 @@ fn no_page_asks_for_what_the_content_security_policy_forbids() {
         html(&ErrorPage { frame: frame(), status: 404, title: "t", message: "m", advice: "a" }),
     ] {
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
-        for forbidden in ["<script", "<style", " style=", " on", "javascript:", "http://", "https://"] {
-            let tags = html.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| format!("<{tag}"));
+        for forbidden in
+            ["<script", "<style", " style=", " on", "javascript:", "http://", "https://"]
+        {
+            let tags = html
+                .split('<')
+                .skip(1)
+                .filter_map(|rest| rest.split_once('>'))
+                .map(|(tag, _)| format!("<{tag}"));
             for tag in tags {
                 assert!(!tag.contains(forbidden), "{tag}");
             }
@@ -104,7 +136,12 @@ fn the_foot_says_who_served_the_page_and_why() {
     let mut page = HomePage { frame: frame(), primary: "nrt", replicas: &["ord"] };
     assert_reads(
         &html(&page),
-        &["<footer>", "Served by ord · replica · local · 1.2 ms", "own database", "This instance runs in ord."],
+        &[
+            "<footer>",
+            "Served by ord · replica · local · 1.2 ms",
+            "own database",
+            "This instance runs in ord.",
+        ],
     );
 
     page.frame = Frame::default();
@@ -115,7 +152,8 @@ fn the_foot_says_who_served_the_page_and_why() {
 
 #[test]
 fn an_old_page_says_how_old_it_may_be() {
-    let by = ServedBy { stale: Some(Duration::from_millis(12_900)), reason: Reason::Failover, ..ORD.by };
+    let by =
+        ServedBy { stale: Some(Duration::from_millis(12_900)), reason: Reason::Failover, ..ORD.by };
     let frame = Frame { served: Some(Served { by, ..ORD }), ..frame() };
     let old = html(&IndexPage { frame, ..index(&[]) });
     assert_reads(
@@ -133,8 +171,20 @@ fn an_old_page_says_how_old_it_may_be() {
 
 #[test]
 fn times_are_said_as_people_say_them() {
-    let said = [400, 1_999, 12_900, 119_999, 120_000, 7_199_000, 7_200_000].map(|ms| time(Duration::from_millis(ms)));
-    assert_eq!(said, ["0.4 seconds", "2.0 seconds", "12 seconds", "119 seconds", "2 minutes", "119 minutes", "2 hours"]);
+    let said = [400, 1_999, 12_900, 119_999, 120_000, 7_199_000, 7_200_000]
+        .map(|ms| time(Duration::from_millis(ms)));
+    assert_eq!(
+        said,
+        [
+            "0.4 seconds",
+            "2.0 seconds",
+            "12 seconds",
+            "119 seconds",
+            "2 minutes",
+            "119 minutes",
+            "2 hours"
+        ]
+    );
 }
 
 #[test]
@@ -158,7 +208,14 @@ fn the_list_offers_show_edit_and_delete_for_each_user() {
 fn an_empty_list_says_so_and_an_empty_page_leads_back() {
     assert_reads(&html(&index(&[])), &["There are no users yet."]);
     let page = IndexPage { previous: Some("/users?before=8".to_owned()), ..index(&[]) };
-    assert_reads(&html(&page), &["There are no users on this page.", r#"<nav class="pages" aria-label="Pages">"#, "Previous"]);
+    assert_reads(
+        &html(&page),
+        &[
+            "There are no users on this page.",
+            r#"<nav class="pages" aria-label="Pages">"#,
+            "Previous",
+        ],
+    );
 }
 
 #[test]
@@ -180,21 +237,39 @@ fn deleting_asks_first_and_posts_a_delete() {
 #[test]
 fn a_new_user_is_posted_and_an_edited_one_is_put() {
     let new = html(&form(NEW));
-    assert_reads(&new, &["<title>New user · Archipelago</title>", r#"method="post" action="/users""#]);
-    assert_reads(&new, &[r#"type="hidden" name="_key" value="67e55044-10b1-426f-9247-bb680e5fe0c8""#]);
+    assert_reads(
+        &new,
+        &["<title>New user · Archipelago</title>", r#"method="post" action="/users""#],
+    );
+    assert_reads(
+        &new,
+        &[r#"type="hidden" name="_key" value="67e55044-10b1-426f-9247-bb680e5fe0c8""#],
+    );
     assert!(!new.contains("_method"), "{new}");
     assert!(!new.contains("aria-invalid") && !new.contains("role=\"alert\""), "{new}");
 
     let edit = html(&form(FormTarget::Edit { id: 7 }));
     assert_reads(
         &edit,
-        &["Edit user 7", r#"action="/users/7""#, r#"name="_method" value="put""#, r#"value="Ada""#, r#"value="36""#],
+        &[
+            "Edit user 7",
+            r#"action="/users/7""#,
+            r#"name="_method" value="put""#,
+            r#"value="Ada""#,
+            r#"value="36""#,
+        ],
     );
 }
 
 #[test]
 fn an_error_stands_beside_its_field_and_the_summary_links_to_it() {
-    let page = FormPage { name: "", age: "151", name_error: Some("Write a name."), age_error: Some("Too old."), ..form(NEW) };
+    let page = FormPage {
+        name: "",
+        age: "151",
+        name_error: Some("Write a name."),
+        age_error: Some("Too old."),
+        ..form(NEW)
+    };
     assert_reads(
         &html(&page),
         &[
@@ -213,7 +288,10 @@ fn an_error_stands_beside_its_field_and_the_summary_links_to_it() {
 #[test]
 fn a_problem_keeps_what_was_typed() {
     let html = html(&FormPage { problem: Some("The primary cannot be reached."), ..form(NEW) });
-    assert_reads(&html, &["role=\"alert\"", "The primary cannot be reached.", r#"value="Ada""#, r#"value="36""#]);
+    assert_reads(
+        &html,
+        &["role=\"alert\"", "The primary cannot be reached.", r#"value="Ada""#, r#"value="36""#],
+    );
     assert!(!html.contains("aria-invalid"), "{html}");
 }
 

@@ -50,11 +50,14 @@ impl Cluster {
     /// When the settings were made for other regions.
     pub fn new<R: RepoSet>(settings: &Settings) -> Result<Self, SettingError> {
         let lineage = Arc::new(Lineage::new(settings.protections()));
-        let members = R::REGIONS.iter().map(|info| Member::new(info, settings, &lineage).map(Arc::new));
+        let members =
+            R::REGIONS.iter().map(|info| Member::new(info, settings, &lineage).map(Arc::new));
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {
             members: members.collect::<Result<_, _>>()?,
-            leader: Leader::new(R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code).unwrap_or_default()),
+            leader: Leader::new(
+                R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code).unwrap_or_default(),
+            ),
             region: settings.region().to_owned(),
             max_lag: lineage.protections.include(Protection::MaxLag).then_some(max_lag),
             lineage,
@@ -197,7 +200,9 @@ impl Inner {
 
     /// Whether this instance gives the primary something to commit every second, which is for those near it.
     fn beats(&self) -> bool {
-        self.members.len() > 1 && self.leader.is_known() && (self.region.is_empty() || self.region == self.leader().info().code)
+        self.members.len() > 1
+            && self.leader.is_known()
+            && (self.region.is_empty() || self.region == self.leader().info().code)
     }
 }
 

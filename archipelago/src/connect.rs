@@ -83,7 +83,9 @@ impl ConnectError {
     pub(crate) fn of(&self, region: &'static str) -> Error {
         match self.kind {
             Kind::Replica => Error::NotPrimary { region },
-            Kind::Silence | Kind::Refusal => Error::Unreachable { region, reason: self.reason.clone() },
+            Kind::Silence | Kind::Refusal => {
+                Error::Unreachable { region, reason: self.reason.clone() }
+            }
         }
     }
 }
@@ -128,24 +130,47 @@ impl Connector {
         });
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
         let asked = Instant::now();
-        let (greeting, migrated) = join(state::greet(&client, &self.session()), self.is_migrated(&client)).await;
+        let (greeting, migrated) =
+            join(state::greet(&client, &self.session()), self.is_migrated(&client)).await;
         let round_trip = asked.elapsed();
         let (server, said) = greeting?;
         migrated?;
-        if self.access == Access::Write && said.is_replica && self.health.lineage.protections.include(Protection::Role) {
-            return Err(ConnectError { reason: "it is a replica, and takes no writes".to_owned(), kind: Kind::Replica });
+        if self.access == Access::Write
+            && said.is_replica
+            && self.health.lineage.protections.include(Protection::Role)
+        {
+            return Err(ConnectError {
+                reason: "it is a replica, and takes no writes".to_owned(),
+                kind: Kind::Replica,
+            });
         }
         let inner = AsyncPgConnection::try_from(client).await?;
-        Ok(Connection::new(inner, self.region, round_trip, (server, said), self.health.clone(), driver))
+        Ok(Connection::new(
+            inner,
+            self.region,
+            round_trip,
+            (server, said),
+            self.health.clone(),
+            driver,
+        ))
     }
 
     /// With SET and not as startup parameters, which `PgBouncer` refuses.
     fn session(&self) -> String {
-        let is_given = self.url.config().get_options().is_some_and(|options| options.contains("statement_timeout"));
+        let is_given = self
+            .url
+            .config()
+            .get_options()
+            .is_some_and(|options| options.contains("statement_timeout"));
         let limit = self.timeouts.statement.as_millis();
-        let limit = if is_given { String::new() } else { format!("SET statement_timeout = {limit};") };
+        let limit =
+            if is_given { String::new() } else { format!("SET statement_timeout = {limit};") };
         // Never off: an operator may have made the whole database read-only.
-        let access = if self.access == Access::Read { "SET default_transaction_read_only = on;" } else { "" };
+        let access = if self.access == Access::Read {
+            "SET default_transaction_read_only = on;"
+        } else {
+            ""
+        };
         limit + access
     }
 
@@ -154,7 +179,10 @@ impl Connector {
         let Some(needed) = self.migration.as_deref().filter(|_| self.access == Access::Read) else {
             return Ok(());
         };
-        let newest = match client.simple_query("SELECT max(version) FROM __diesel_schema_migrations").await {
+        let newest = match client
+            .simple_query("SELECT max(version) FROM __diesel_schema_migrations")
+            .await
+        {
             Ok(messages) => messages.iter().find_map(|message| match message {
                 SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
                 _ => None,
@@ -186,9 +214,14 @@ impl Interview {
     }
 }
 
-type Driver = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+type Driver =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-async fn dial(url: &DatabaseUrl, name: &str, timeouts: Timeouts) -> Result<(Client, Driver), ConnectError> {
+async fn dial(
+    url: &DatabaseUrl,
+    name: &str,
+    timeouts: Timeouts,
+) -> Result<(Client, Driver), ConnectError> {
     let mut config = url.config().clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(timeouts.connect);
@@ -206,7 +239,10 @@ async fn dial(url: &DatabaseUrl, name: &str, timeouts: Timeouts) -> Result<(Clie
     config.connect(url.tls().connector()).await.map_err(|error| explain(&error))
 }
 
-async fn within<T>(limit: Duration, opening: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
+async fn within<T>(
+    limit: Duration,
+    opening: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     let outcome = tokio::time::timeout(limit, opening).await;
     outcome.unwrap_or_else(|_| Err(ConnectError::silent(limit)))
 }
@@ -215,5 +251,8 @@ async fn within<T>(limit: Duration, opening: impl Future<Output = Result<T, Conn
 fn explain(error: &tokio_postgres::Error) -> ConnectError {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    ConnectError { reason, kind: if error.code().is_some() { Kind::Refusal } else { Kind::Silence } }
+    ConnectError {
+        reason,
+        kind: if error.code().is_some() { Kind::Refusal } else { Kind::Silence },
+    }
 }

@@ -125,7 +125,10 @@ impl Connection {
                 question
             })
         };
-        let broke = || Error::Unreachable { region: self.region, reason: "the connection broke".to_owned() };
+        let broke = || Error::Unreachable {
+            region: self.region,
+            reason: "the connection broke".to_owned(),
+        };
         question.await.ok_or_else(broke)
     }
 
@@ -153,7 +156,8 @@ impl Connection {
         if self.is_foreign() {
             return Err(Unmet::NotPrimary);
         }
-        let newest = if lineage.protections.include(Protection::Role) { lineage.newest() } else { 0 };
+        let newest =
+            if lineage.protections.include(Protection::Role) { lineage.newest() } else { 0 };
         need.met_by(state, self.server.system, newest)
     }
 

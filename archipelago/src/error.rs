@@ -38,13 +38,17 @@ pub enum Error {
         region: &'static str,
     },
     /// No database that can be reached is fresh enough for the read.
-    #[error("no database that can be reached is fresh enough for this read; `{region}` was the last one asked")]
+    #[error(
+        "no database that can be reached is fresh enough for this read; `{region}` was the last one asked"
+    )]
     NotFresh {
         /// The region.
         region: &'static str,
     },
     /// As many reads as may are under way to the primary already: `[routing] max_spill`.
-    #[error("too many reads have left region `{region}` for the primary; its own database is down, or behind")]
+    #[error(
+        "too many reads have left region `{region}` for the primary; its own database is down, or behind"
+    )]
     Spilled {
         /// The region whose reads they are.
         region: &'static str,
@@ -85,9 +89,14 @@ impl Error {
                 | DatabaseErrorKind::ClosedConnection => true,
                 // Diesel keeps no SQLSTATE of 57014, 57P01 and 57P03, only the server's words. A server that speaks another
                 // language than English is taken at its worst.
-                _ => ["terminating connection", "canceling statement", "connection closed", "the database system is"]
-                    .iter()
-                    .any(|words| message.message().contains(words)),
+                _ => [
+                    "terminating connection",
+                    "canceling statement",
+                    "connection closed",
+                    "the database system is",
+                ]
+                .iter()
+                .any(|words| message.message().contains(words)),
             },
             Self::Query(_) => false,
         }

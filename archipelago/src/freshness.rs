@@ -42,7 +42,8 @@ pub(crate) enum Unmet {
 }
 
 impl Need {
-    pub(crate) const ANY: Self = Self { at_least: None, at_most: None, primary: false, or_past: false };
+    pub(crate) const ANY: Self =
+        Self { at_least: None, at_most: None, primary: false, or_past: false };
 
     pub(crate) fn at_most(limit: Duration) -> Self {
         Self { at_most: Some(limit), ..Self::ANY }

@@ -130,10 +130,17 @@ impl Pool {
     /// How many connections it has. Asks no server.
     #[must_use]
     pub fn state(&self) -> PoolState {
-        self.threads.iter().fold(PoolState { size: self.size, ..PoolState::default() }, |sum, part| {
-            let (connections, idle) = lock(part).count();
-            PoolState { connections: sum.connections + connections, idle: sum.idle + idle, ..sum }
-        })
+        self.threads.iter().fold(
+            PoolState { size: self.size, ..PoolState::default() },
+            |sum, part| {
+                let (connections, idle) = lock(part).count();
+                PoolState {
+                    connections: sum.connections + connections,
+                    idle: sum.idle + idle,
+                    ..sum
+                }
+            },
+        )
     }
 
     /// Whether the database answers: one round trip, or the opening of a connection.
@@ -175,7 +182,11 @@ impl Pool {
     }
 
     /// Asks one question of a server that stands as the read needs it, and how it stood behind the answer.
-    pub(crate) async fn read<Q: Question>(&self, question: &Mutex<Q>, need: Need) -> Result<Verdict<Q::Answer>, Error> {
+    pub(crate) async fn read<Q: Question>(
+        &self,
+        question: &Mutex<Q>,
+        need: Need,
+    ) -> Result<Verdict<Q::Answer>, Error> {
         self.ask(&Mutex::new(Checked { question, need })).await
     }
 
@@ -212,7 +223,8 @@ impl Pool {
 
     /// What one thread may open. Two where more than one is allowed, so that one slow query is not everybody's.
     fn share(&self) -> u32 {
-        let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+        let cores = available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
         self.size.div_ceil(cores).max(self.size.min(2))
     }
 }

@@ -34,7 +34,8 @@ impl Position {
     /// timeline. `other` where they are of different databases.
     #[must_use]
     pub fn or_later(self, other: Self) -> Self {
-        let is_later = self.system == other.system && (self.timeline, self.lsn) > (other.timeline, other.lsn);
+        let is_later =
+            self.system == other.system && (self.timeline, self.lsn) > (other.timeline, other.lsn);
         if is_later { self } else { other }
     }
 }
@@ -103,8 +104,7 @@ pub(crate) const WRITTEN: &str = "SELECT CASE
 
 /// Ends a transaction, and keeps for [`WRITTEN`] what was set for it alone. COMMIT alone succeeds in a transaction that has failed, and
 /// rolls it back.
-pub(crate) const COMMIT: &str =
-    "SELECT set_config('archipelago.synchronous_commit', current_setting('synchronous_commit'), false); COMMIT";
+pub(crate) const COMMIT: &str = "SELECT set_config('archipelago.synchronous_commit', current_setting('synchronous_commit'), false); COMMIT";
 
 #[derive(Clone, Copy, QueryId)]
 struct AfterCommit;

@@ -12,7 +12,10 @@ use crate::pool::Lease;
 use crate::question::{Execute, Load, Question};
 use crate::replica::one;
 use crate::transaction::written;
-use crate::{Committed, Error, Freshness, LoadsAs, Position, Protection, Reason, Replica, Role, ServedBy, position};
+use crate::{
+    Committed, Error, Freshness, LoadsAs, Position, Protection, Reason, Replica, Role, ServedBy,
+    position,
+};
 
 /// Writes to the primary. What `repos.primary()` gives.
 ///
@@ -58,7 +61,10 @@ impl<'a> Primary<'a> {
     /// # Errors
     /// When no connection can be had, or the server refuses the statement or does not answer in time. After
     /// [`Error::Timeout`] or a lost connection the write may have happened.
-    pub async fn execute(self, statement: impl QueryFragment<Pg> + QueryId + Send) -> Result<Committed<usize>, Error> {
+    pub async fn execute(
+        self,
+        statement: impl QueryFragment<Pg> + QueryId + Send,
+    ) -> Result<Committed<usize>, Error> {
         self.write(Execute(statement)).await
     }
 
@@ -78,7 +84,10 @@ impl<'a> Primary<'a> {
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
-    pub async fn optional<U>(self, statement: impl LoadsAs<U>) -> Result<Committed<Option<U>>, Error>
+    pub async fn optional<U>(
+        self,
+        statement: impl LoadsAs<U>,
+    ) -> Result<Committed<Option<U>>, Error>
     where
         U: Send,
     {
@@ -123,9 +132,15 @@ impl<'a> Primary<'a> {
         let work = async |connection: &mut AsyncPgConnection| {
             let value = work(connection).await?;
             // There may have been a promotion meanwhile.
-            if cluster.lineage().has_left(timeline) { Err(E::from(Error::NotPrimary { region })) } else { Ok(value) }
+            if cluster.lineage().has_left(timeline) {
+                Err(E::from(Error::NotPrimary { region }))
+            } else {
+                Ok(value)
+            }
         };
-        let (value, lsn) = lease.transaction(async |connection| written(&mut connection.inner, work).await).await?;
+        let (value, lsn) = lease
+            .transaction(async |connection| written(&mut connection.inner, work).await)
+            .await?;
         Ok(committed(value, lsn.map(|lsn| lease.committed(lsn)).map_err(Error::from)))
     }
 
@@ -170,7 +185,9 @@ impl<'a> Primary<'a> {
             // The round that was under way at the beginning may have asked too early.
             let is_searched = cluster.rounds() > begun + 1;
             match leased {
-                Err(Error::NotPrimary { .. } | Error::Unreachable { .. }) if !is_searched && !left.is_zero() => {
+                Err(Error::NotPrimary { .. } | Error::Unreachable { .. })
+                    if !is_searched && !left.is_zero() =>
+                {
                     cluster.more_rounds_than(rounds, left).await;
                 }
                 outcome => return outcome,

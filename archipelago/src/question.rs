@@ -30,7 +30,10 @@ pub(crate) trait Question: Send {
     fn is_prepared_once(&self) -> bool;
 
     /// Sends it down `connection`, behind whatever was sent before, when the future is first polled.
-    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<Self::Answer, Error>> + Send + use<'c, Self>;
+    fn send<'c>(
+        &self,
+        connection: &'c Connection,
+    ) -> impl Future<Output = Result<Self::Answer, Error>> + Send + use<'c, Self>;
 
     /// Whether the first thing sent is the question itself, and not one for the types of its parameters: what is meant to follow it
     /// would overtake it.
@@ -51,7 +54,10 @@ pub trait LoadsAs<U>: AsQuery<Query: QueryFragment<Pg> + QueryId + Send> {
 
 impl<Q, U, ST> LoadsAs<U> for Q
 where
-    Q: AsQuery<Query: QueryFragment<Pg> + QueryId + Send, SqlType: CompatibleType<U, Pg, SqlType = ST>>,
+    Q: AsQuery<
+            Query: QueryFragment<Pg> + QueryId + Send,
+            SqlType: CompatibleType<U, Pg, SqlType = ST>,
+        >,
     U: FromSqlRow<ST, Pg> + Send + 'static,
     ST: 'static,
     Pg: QueryMetadata<Q::SqlType>,
@@ -62,7 +68,12 @@ where
     ) -> impl Future<Output = QueryResult<Vec<U>>> + Send + use<'c, Q, U, ST> {
         // Through a shared reference Diesel pipelines; it has made text and bytes of the query when this returns.
         let rows = AsyncConnectionCore::load(&mut &*connection, query);
-        async move { rows.await?.map(|row| U::build_from_row(&row?).map_err(DeserializationError)).try_collect().await }
+        async move {
+            rows.await?
+                .map(|row| U::build_from_row(&row?).map_err(DeserializationError))
+                .try_collect()
+                .await
+        }
     }
 }
 
@@ -85,7 +96,10 @@ impl<Q: LoadsAs<U>, U: Send> Question for Load<Q, U> {
         self.query.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
     }
 
-    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
+    fn send<'c>(
+        &self,
+        connection: &'c Connection,
+    ) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
         let rows = Q::load(&self.query, &connection.inner);
         async move { Ok(rows.await?) }
     }
@@ -105,7 +119,10 @@ impl<S: QueryFragment<Pg> + QueryId + Send> Question for Execute<S> {
         self.0.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
     }
 
-    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
+    fn send<'c>(
+        &self,
+        connection: &'c Connection,
+    ) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
         let count = AsyncConnectionCore::execute_returning_count(&mut &connection.inner, &self.0);
         async move { Ok(count.await?) }
     }
@@ -182,7 +199,11 @@ impl<'a, Q: Question> Question for Checked<'a, Q> {
                 return Ok(Err(unmet));
             }
             let (answer, state) = (answer?, behind?);
-            Ok(Ok(Shown { answer, state, position: connection.position(state.lsn, state.timeline) }))
+            Ok(Ok(Shown {
+                answer,
+                state,
+                position: connection.position(state.lsn, state.timeline),
+            }))
         }
     }
 
@@ -201,7 +222,10 @@ impl Question for Ping {
         true
     }
 
-    fn send<'c>(&self, connection: &'c Connection) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
+    fn send<'c>(
+        &self,
+        connection: &'c Connection,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
         async move { Ok((&mut &connection.inner).batch_execute("").await?) }
     }
 

@@ -105,7 +105,10 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn load_served<U>(self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Served<Vec<U>>, Error>
+    pub async fn load_served<U>(
+        self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Served<Vec<U>>, Error>
     where
         U: Send,
     {
@@ -140,7 +143,10 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn optional<U>(self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Option<U>, Error>
+    pub async fn optional<U>(
+        self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Option<U>, Error>
     where
         U: Send,
     {
@@ -175,9 +181,15 @@ impl<'a> Replica<'a> {
     ///
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
-    pub async fn snapshot<T>(self, reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let work =
-            async |lease: &mut Lease| lease.transaction(async |connection| snapshot(&mut connection.inner, &reads).await).await;
+    pub async fn snapshot<T>(
+        self,
+        reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let work = async |lease: &mut Lease| {
+            lease
+                .transaction(async |connection| snapshot(&mut connection.inner, &reads).await)
+                .await
+        };
         Ok(self.session(work).await?.value)
     }
 
@@ -204,7 +216,8 @@ impl<'a> Replica<'a> {
     /// does not know it, and who follows the new one shows it.
     pub(crate) fn watch(self) {
         if let Way::Through { cluster, order } = self.way {
-            let first = order.iter().position(|index| *index != cluster.leader_index()).unwrap_or_default();
+            let first =
+                order.iter().position(|index| *index != cluster.leader_index()).unwrap_or_default();
             order.iter().take(first + 1).for_each(|index| cluster.watch(*index));
         }
     }
@@ -216,23 +229,34 @@ impl<'a> Replica<'a> {
 
     /// Works on a connection of its own to the first who can serve; from the beginning at the next one, where that breaks off. The
     /// position is that of the last question for it.
-    pub(crate) async fn session<T>(self, work: impl AsyncFn(&mut Lease) -> Result<T, Error>) -> Result<Served<T>, Error> {
+    pub(crate) async fn session<T>(
+        self,
+        work: impl AsyncFn(&mut Lease) -> Result<T, Error>,
+    ) -> Result<Served<T>, Error> {
         let begun = Instant::now();
         let mut failed = Vec::new();
         let mut failure = None;
         loop {
-            let Served { value: mut lease, by, .. } = match (self.through(&CheckOut, &failed).await, failure.take()) {
-                (Err(_), Some(error)) => return Err(error),
-                (served, _) => served?,
-            };
+            let Served { value: mut lease, by, .. } =
+                match (self.through(&CheckOut, &failed).await, failure.take()) {
+                    (Err(_), Some(error)) => return Err(error),
+                    (served, _) => served?,
+                };
             match work(&mut lease).await {
-                Err(error) if error.leads_elsewhere() && begun.elapsed() < self.way.first().reading.timeouts().answer() => {
+                Err(error)
+                    if error.leads_elsewhere()
+                        && begun.elapsed() < self.way.first().reading.timeouts().answer() =>
+                {
                     lease.suspect();
                     failed.push(by.region);
                     failure = Some(error);
                 }
                 outcome => {
-                    return Ok(Served { value: outcome?, by, position: lease.position(lease.state().lsn) });
+                    return Ok(Served {
+                        value: outcome?,
+                        by,
+                        position: lease.position(lease.state().lsn),
+                    });
                 }
             }
         }

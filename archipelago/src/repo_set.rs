@@ -78,7 +78,8 @@ pub trait RepoSet: Send + Sync + Sized + 'static {
             self.cluster().watch(self.cluster().leader_index());
             self.replica().watch();
             let own = self.replica().served_by().region;
-            let reading = self.members().filter(|member| member.info().code == own).map(Member::reading);
+            let reading =
+                self.members().filter(|member| member.info().code == own).map(Member::reading);
             join_all(reading.chain([self.leader().writing()]).map(async |pool| {
                 if let Err(error) = pool.ping().await {
                     tracing::warn!(%error, url = %pool.url(), "starting without a database; it will be tried again");

@@ -45,7 +45,11 @@ pub struct Served<T> {
 pub(crate) trait Attempt: Sync {
     type Answer: Send;
 
-    fn with(&self, member: &Member, need: Need) -> impl Future<Output = Result<Verdict<Self::Answer>, Error>> + Send;
+    fn with(
+        &self,
+        member: &Member,
+        need: Need,
+    ) -> impl Future<Output = Result<Verdict<Self::Answer>, Error>> + Send;
 
     /// The answer came from the primary, and took a place there: until now, where nothing is left to be done with it.
     fn keep(_: &mut Self::Answer, _place: OwnedSemaphorePermit) {}
@@ -88,7 +92,9 @@ impl<'a> Way<'a> {
     pub(crate) fn first(self) -> &'a Member {
         match self {
             Self::Only(member) => member,
-            Self::Through { cluster, order } => cluster.at(order.first().copied().unwrap_or_else(|| cluster.leader_index())),
+            Self::Through { cluster, order } => {
+                cluster.at(order.first().copied().unwrap_or_else(|| cluster.leader_index()))
+            }
         }
     }
 }
@@ -102,7 +108,11 @@ impl Member {
 
 impl Replica<'_> {
     /// Tries the databases in order until one serves, but for those of the regions that have failed already.
-    pub(crate) async fn through<A: Attempt>(self, attempt: &A, failed: &[&'static str]) -> Result<Served<A::Answer>, Error> {
+    pub(crate) async fn through<A: Attempt>(
+        self,
+        attempt: &A,
+        failed: &[&'static str],
+    ) -> Result<Served<A::Answer>, Error> {
         let begun = Instant::now();
         let first = match self.way {
             _ if !failed.is_empty() => None,
@@ -132,12 +142,18 @@ impl Replica<'_> {
         cluster.watch(index);
         let member = cluster.at(index);
         let is_known = index != cluster.leader_index() || cluster.leader_is_known();
-        let lags = self.need.at_most.and_then(|limit| member.health.lags_more_than(limit)).is_some();
+        let lags =
+            self.need.at_most.and_then(|limit| member.health.lags_more_than(limit)).is_some();
         (is_known && !lags && member.health.is_up()).then_some(member)
     }
 }
 
-fn served<A>(member: &Member, reason: Reason, shown: Shown<A>, limit: Option<Duration>) -> Served<A> {
+fn served<A>(
+    member: &Member,
+    reason: Reason,
+    shown: Shown<A>,
+    limit: Option<Duration>,
+) -> Served<A> {
     let Shown { answer, state, position } = shown;
     let is_replica = state.role == Role::Replica;
     // Where nobody can tell, at least so much.
@@ -147,7 +163,12 @@ fn served<A>(member: &Member, reason: Reason, shown: Shown<A>, limit: Option<Dur
     });
     Served {
         value: answer,
-        by: ServedBy { region: member.info().code, role: state.role, reason, stale: stale.filter(|_| is_replica) },
+        by: ServedBy {
+            region: member.info().code,
+            role: state.role,
+            reason,
+            stale: stale.filter(|_| is_replica),
+        },
         position,
     }
 }

@@ -18,7 +18,11 @@ pub trait PlainSelect: SelectQuery {}
 
 // The parameter left out is the lock; its default is Diesel's `NoLockingClause`.
 #[diagnostic::do_not_recommend]
-impl<F, S, D, W, O, LOf, G, H> PlainSelect for SelectStatement<F, S, D, W, O, LOf, G, H> where Self: SelectQuery {}
+impl<F, S, D, W, O, LOf, G, H> PlainSelect for SelectStatement<F, S, D, W, O, LOf, G, H> where
+    Self: SelectQuery
+{
+}
 
 #[diagnostic::do_not_recommend]
-impl<ST, QS, DB, GB> PlainSelect for BoxedSelectStatement<'_, ST, QS, DB, GB> where Self: SelectQuery {}
+impl<ST, QS, DB, GB> PlainSelect for BoxedSelectStatement<'_, ST, QS, DB, GB> where Self: SelectQuery
+{}

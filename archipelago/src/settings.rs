@@ -70,7 +70,9 @@ pub enum SettingError {
         problem: UrlError,
     },
     /// The settings were made by hand, or for another set of repos, and leave a region out.
-    #[error("the settings have no region `{0}`; make them for the same repos that they are used with")]
+    #[error(
+        "the settings have no region `{0}`; make them for the same repos that they are used with"
+    )]
     NoRegion(String),
 }
 
@@ -87,14 +89,23 @@ impl Settings {
     ///
     /// # Errors
     /// Everything that is wrong, in one list.
-    pub fn from_vars<R: RepoSet>(var: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, Vec<SettingError>> {
+    pub fn from_vars<R: RepoSet>(
+        var: impl Fn(&str) -> Result<String, VarError>,
+    ) -> Result<Self, Vec<SettingError>> {
         let mut reader = Reader { var, errors: Vec::new() };
         let region = reader.text("FLY_REGION").unwrap_or_default();
         reader.primary_region::<R>();
         let pool_size = reader.pool_size().unwrap_or(R::POOL_SIZE);
         let base = reader.url("DATABASE_URL");
-        let urls = R::REGIONS.iter().filter_map(|info| Some((info.code, reader.region_url::<R>(info, base.as_ref())?))).collect();
-        if reader.errors.is_empty() { Ok(Self::with_urls(region, urls, pool_size)) } else { Err(reader.errors) }
+        let urls = R::REGIONS
+            .iter()
+            .filter_map(|info| Some((info.code, reader.region_url::<R>(info, base.as_ref())?)))
+            .collect();
+        if reader.errors.is_empty() {
+            Ok(Self::with_urls(region, urls, pool_size))
+        } else {
+            Err(reader.errors)
+        }
     }
 
     /// One ordinary database that plays every region: for development and tests. No region is this instance's own.
@@ -255,20 +266,27 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
     }
 
     fn invalid(&mut self, name: &str, value: impl Display, advice: impl Into<String>) {
-        self.errors.push(SettingError::Invalid { name: name.to_owned(), value: value.to_string(), advice: advice.into() });
+        self.errors.push(SettingError::Invalid {
+            name: name.to_owned(),
+            value: value.to_string(),
+            advice: advice.into(),
+        });
     }
 
     /// Several regions may miss the same variable.
     fn missing(&mut self, name: &str, advice: impl Into<String>) {
         let noted = |error: &SettingError| matches!(error, SettingError::Missing { name: noted, .. } if noted == name);
         if !self.errors.iter().any(noted) {
-            self.errors.push(SettingError::Missing { name: name.to_owned(), advice: advice.into() });
+            self.errors
+                .push(SettingError::Missing { name: name.to_owned(), advice: advice.into() });
         }
     }
 
     /// The same for every region.
     fn underivable(&mut self, problem: UrlError) {
-        let noted = |error: &SettingError| matches!(error, SettingError::Url { problem: UrlError::Underivable(_), .. });
+        let noted = |error: &SettingError| {
+            matches!(error, SettingError::Url { problem: UrlError::Underivable(_), .. })
+        };
         if !self.errors.iter().any(noted) {
             self.errors.push(SettingError::Url { name: "DATABASE_URL".to_owned(), problem });
         }
@@ -276,7 +294,9 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
 
     fn url(&mut self, name: &str) -> Option<Result<DatabaseUrl, ()>> {
         let text = self.text(name)?;
-        Some(text.parse().map_err(|problem| self.errors.push(SettingError::Url { name: name.to_owned(), problem })))
+        Some(text.parse().map_err(|problem| {
+            self.errors.push(SettingError::Url { name: name.to_owned(), problem })
+        }))
     }
 
     fn pool_size(&mut self) -> Option<u32> {
@@ -306,14 +326,21 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
         base: Option<&Result<DatabaseUrl, ()>>,
     ) -> Option<DatabaseUrl> {
         let overriding = override_variable(info.code);
-        let explicit = self.url(&overriding).or_else(|| info.url_env.and_then(|name| self.url(name)));
+        let explicit =
+            self.url(&overriding).or_else(|| info.url_env.and_then(|name| self.url(name)));
         if let Some(explicit) = explicit {
             return explicit.ok();
         }
         let Some(base) = base else {
             match info.url_env {
-                Some(name) => self.missing(name, format!("set it to the URL of the {} in region `{}`", info.role, info.code)),
-                None => self.missing("DATABASE_URL", "set it to the URL of the primary; the replicas' URLs are made from it"),
+                Some(name) => self.missing(
+                    name,
+                    format!("set it to the URL of the {} in region `{}`", info.role, info.code),
+                ),
+                None => self.missing(
+                    "DATABASE_URL",
+                    "set it to the URL of the primary; the replicas' URLs are made from it",
+                ),
             }
             return None;
         };
@@ -323,7 +350,10 @@ impl<V: Fn(&str) -> Result<String, VarError>> Reader<V> {
         }
         // A single database plays every region; otherwise the place has said that the host rule does not lead to it.
         if let Some(name) = info.url_env.filter(|_| !base.is_one_database()) {
-            self.missing(name, format!("regions.toml says that it holds the URL of region `{}`", info.code));
+            self.missing(
+                name,
+                format!("regions.toml says that it holds the URL of region `{}`", info.code),
+            );
             return None;
         }
         match base.of_region(info.code, R::knows) {

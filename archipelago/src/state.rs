@@ -78,7 +78,12 @@ const STATE: [&str; 3] = [
 struct AskState;
 
 impl Query for AskState {
-    type SqlType = (sql_types::Bool, sql_types::Integer, sql_types::PgLsn, sql_types::Nullable<sql_types::Double>);
+    type SqlType = (
+        sql_types::Bool,
+        sql_types::Integer,
+        sql_types::PgLsn,
+        sql_types::Nullable<sql_types::Double>,
+    );
 }
 
 impl QueryFragment<Pg> for AskState {
@@ -93,12 +98,21 @@ impl QueryFragment<Pg> for AskState {
 type Row = (bool, i32, PgLsn, Option<f64>);
 
 /// Asks a server for its state, behind whatever was sent before. It is sent when the future is first polled.
-pub(crate) fn ask(connection: &AsyncPgConnection) -> impl Future<Output = QueryResult<Said>> + Send + use<'_> {
+pub(crate) fn ask(
+    connection: &AsyncPgConnection,
+) -> impl Future<Output = QueryResult<Said>> + Send + use<'_> {
     let asked = Instant::now();
     let rows = <AskState as LoadsAs<Row>>::load(&AskState, connection);
     async move {
-        let (is_replica, timeline, PgLsn(lsn), behind) = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
-        Ok(Said { is_replica, timeline: timeline.unsigned_abs(), lsn, behind: behind.and_then(age), asked })
+        let (is_replica, timeline, PgLsn(lsn), behind) =
+            rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
+        Ok(Said {
+            is_replica,
+            timeline: timeline.unsigned_abs(),
+            lsn,
+            behind: behind.and_then(age),
+            asked,
+        })
     }
 }
 
@@ -133,7 +147,10 @@ pub(crate) async fn greet(client: &Client, session: &str) -> Result<(Server, Sai
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     });
-    let (server, state) = rows.next().zip(rows.next()).ok_or_else(|| ConnectError::new(&"the server did not say who it is"))?;
+    let (server, state) = rows
+        .next()
+        .zip(rows.next())
+        .ok_or_else(|| ConnectError::new(&"the server did not say who it is"))?;
     let said = Said {
         is_replica: text(state, 0)? == "t",
         timeline: parsed(state, 1)?,

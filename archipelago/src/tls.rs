@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How far TLS is asked for. The words and their meaning are libpq's:
@@ -32,7 +36,9 @@ impl SslMode {
         match self {
             Self::Disable => tokio_postgres::config::SslMode::Disable,
             Self::Prefer => tokio_postgres::config::SslMode::Prefer,
-            Self::Require | Self::VerifyCa | Self::VerifyFull => tokio_postgres::config::SslMode::Require,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => {
+                tokio_postgres::config::SslMode::Require
+            }
         }
     }
 }
@@ -56,10 +62,14 @@ pub enum TlsError {
     #[error("has sslmode={0}; write disable, prefer, require, verify-ca or verify-full")]
     Mode(String),
     /// Everybody can get a certificate from the system's authorities.
-    #[error("has sslrootcert=system with sslmode={0}, which checks too little; write sslmode=verify-full")]
+    #[error(
+        "has sslrootcert=system with sslmode={0}, which checks too little; write sslmode=verify-full"
+    )]
     WeakSystem(String),
     /// The file of authorities cannot be used.
-    #[error("has sslrootcert={path}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`")]
+    #[error(
+        "has sslrootcert={path}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`"
+    )]
     RootCert {
         /// The file named.
         path: String,
@@ -129,9 +139,12 @@ fn verifier(
     let checked = match mode {
         SslMode::Disable | SslMode::Prefer | SslMode::Require => None,
         SslMode::VerifyCa | SslMode::VerifyFull => Some(
-            WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(root_cert)?), provider.clone())
-                .build()
-                .map_err(|error| TlsError::Rustls(error.to_string()))?,
+            WebPkiServerVerifier::builder_with_provider(
+                Arc::new(authorities(root_cert)?),
+                provider.clone(),
+            )
+            .build()
+            .map_err(|error| TlsError::Rustls(error.to_string()))?,
         ),
     };
     Ok(match checked {
@@ -145,7 +158,9 @@ fn authorities(root_cert: Option<&str>) -> Result<RootCertStore, TlsError> {
     match root_cert.filter(|path| *path != "system") {
         Some(path) => {
             let unusable = |reason: String| TlsError::RootCert { path: path.to_owned(), reason };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))? {
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?
+            {
                 let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
                 store.add(certificate).map_err(|error| unusable(error.to_string()))?;
             }
@@ -184,9 +199,9 @@ impl ServerCertVerifier for Lenient {
 
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-                Ok(ServerCertVerified::assertion())
-            }
+            Err(rustls::Error::InvalidCertificate(
+                NotValidForName | NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
             verdict => verdict,
         }
     }

@@ -2,7 +2,9 @@
 
 use diesel::QueryResult;
 use diesel::connection::TransactionDepthChange;
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager,
+};
 use futures_util::future::join;
 
 use crate::replica::one;
@@ -18,7 +20,10 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// When the server refuses the query or ends the transaction.
-    pub async fn load<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Vec<U>, Error> {
+    pub async fn load<U: Send>(
+        &mut self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Vec<U>, Error> {
         Ok(loaded(query, self.connection).await?)
     }
 
@@ -26,7 +31,10 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
-    pub async fn get_result<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<U, Error> {
+    pub async fn get_result<U: Send>(
+        &mut self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<U, Error> {
         one(self.load(query).await?)
     }
 
@@ -34,7 +42,10 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn optional<U: Send>(&mut self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Option<U>, Error> {
+    pub async fn optional<U: Send>(
+        &mut self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Option<U>, Error> {
         Ok(self.load(query).await?.into_iter().next())
     }
 }
@@ -49,8 +60,11 @@ pub(crate) async fn snapshot<T>(
     reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    let reads = async |connection: &mut AsyncPgConnection| reads(&mut Snapshot { connection }).await;
-    let (value, ()) = in_transaction(connection, begin, reads, AnsiTransactionManager::commit_transaction).await?;
+    let reads =
+        async |connection: &mut AsyncPgConnection| reads(&mut Snapshot { connection }).await;
+    let (value, ()) =
+        in_transaction(connection, begin, reads, AnsiTransactionManager::commit_transaction)
+            .await?;
     Ok(value)
 }
 
@@ -87,7 +101,8 @@ async fn in_transaction<T, C, E: From<diesel::result::Error>>(
 /// Commits and asks for the position, in one round trip.
 async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<QueryResult<u64>> {
     let shared = &*connection;
-    let (committed, position) = join((&mut &*shared).batch_execute(position::COMMIT), position::after_commit(shared)).await;
+    let (committed, position) =
+        join((&mut &*shared).batch_execute(position::COMMIT), position::after_commit(shared)).await;
     committed?;
     let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
     status.transaction_state()?.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;

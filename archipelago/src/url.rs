@@ -26,7 +26,9 @@ pub struct DatabaseUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
     /// It is not a URL at all.
-    #[error("is not a URL ({0}); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded")]
+    #[error(
+        "is not a URL ({0}); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded"
+    )]
     Syntax(#[from] url::ParseError),
     /// It is a URL of something else.
     #[error("starts with `{0}://`; write postgres://… or postgresql://…")]
@@ -38,7 +40,9 @@ pub enum UrlError {
     #[error("cannot be used: {0}")]
     Parameter(String),
     /// No region's URL can be made from it.
-    #[error("{0}, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>")]
+    #[error(
+        "{0}, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>"
+    )]
     Underivable(&'static str),
     /// The TLS parameters cannot be followed.
     #[error(transparent)]
@@ -60,7 +64,8 @@ impl DatabaseUrl {
         }
         let (tls, rest) = split_tls_parameters(&url);
         let tls = Tls::new(tls.mode.as_deref(), tls.root_cert.as_deref())?;
-        let mut config = Config::from_str(rest.as_str()).map_err(|error| UrlError::Parameter(with_cause(&error)))?;
+        let mut config = Config::from_str(rest.as_str())
+            .map_err(|error| UrlError::Parameter(with_cause(&error)))?;
         config.ssl_mode(tls.mode().negotiation());
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(UrlError::NoHost);
@@ -77,7 +82,11 @@ impl DatabaseUrl {
     ///
     /// # Errors
     /// When the URL names several hosts, or its host in a parameter: there is no one host to put a region before.
-    pub fn of_region(&self, region: &str, is_region: impl Fn(&str) -> bool) -> Result<Self, UrlError> {
+    pub fn of_region(
+        &self,
+        region: &str,
+        is_region: impl Fn(&str) -> bool,
+    ) -> Result<Self, UrlError> {
         if self.is_one_database() {
             return Ok(self.clone());
         }
@@ -93,7 +102,8 @@ impl DatabaseUrl {
         let mut url = self.url.clone();
         url.set_host(Some(&host))?;
         url.set_port(Some(MEMBER_PORT)).map_err(|()| UrlError::NoHost)?;
-        let rest: Vec<_> = parameters(&url).filter(|pair| key(pair) != "port").map(str::to_owned).collect();
+        let rest: Vec<_> =
+            parameters(&url).filter(|pair| key(pair) != "port").map(str::to_owned).collect();
         url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
         Self::new(url)
     }
@@ -108,7 +118,9 @@ impl DatabaseUrl {
         self.config.get_hosts().iter().all(|host| match host {
             Host::Tcp(host) => {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
-                host.parse::<IpAddr>().is_ok() || !host.contains('.') || host.ends_with(".localhost")
+                host.parse::<IpAddr>().is_ok()
+                    || !host.contains('.')
+                    || host.ends_with(".localhost")
             }
             #[cfg(unix)]
             Host::Unix(_) => true,
@@ -164,7 +176,12 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.host();
         let host = if host.contains(':') { format!("[{host}]") } else { host };
-        write!(f, "postgres://{}@{host}:{}", self.config.get_user().unwrap_or_default(), self.port())?;
+        write!(
+            f,
+            "postgres://{}@{host}:{}",
+            self.config.get_user().unwrap_or_default(),
+            self.port()
+        )?;
         write!(f, "/{}", self.config.get_dbname().unwrap_or_default())
     }
 }
@@ -180,8 +197,8 @@ fn region_host(host: &str, region: &str, is_region: impl Fn(&str) -> bool) -> Op
     let lower = host.trim_end_matches('.').to_ascii_lowercase();
     let host = without_nearest(&lower);
     let (first, rest) = host.split_once('.')?;
-    let is_fixed =
-        host.ends_with(".flycast") || host.ends_with(".internal") && (rest.starts_with("vm.") || rest.starts_with("process."));
+    let is_fixed = host.ends_with(".flycast")
+        || host.ends_with(".internal") && (rest.starts_with("vm.") || rest.starts_with("process."));
     // `ord.internal` is an app called ord; `ord.app.internal` is the app's member in ord.
     let has_region = is_region(first) && rest.contains('.');
     (!is_fixed && !has_region).then(|| format!("{region}.{host}"))
@@ -190,7 +207,10 @@ fn region_host(host: &str, region: &str, is_region: impl Fn(&str) -> bool) -> Op
 /// `top2.nearest.of.app.internal` → `app.internal`.
 fn without_nearest(host: &str) -> &str {
     host.split_once(".nearest.of.")
-        .filter(|(top, _)| top.strip_prefix("top").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())))
+        .filter(|(top, _)| {
+            top.strip_prefix("top")
+                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        })
         .map_or(host, |(_, rest)| rest)
 }
 
@@ -213,8 +233,11 @@ fn split_tls_parameters(url: &Url) -> (TlsParameters, Url) {
     let mut tls = TlsParameters { mode: None, root_cert: None };
     let mut rest = Vec::new();
     for pair in parameters(url) {
-        let value =
-            || url::form_urlencoded::parse(pair.replace('+', "%2B").as_bytes()).next().map(|(_, value)| value.into_owned());
+        let value = || {
+            url::form_urlencoded::parse(pair.replace('+', "%2B").as_bytes())
+                .next()
+                .map(|(_, value)| value.into_owned())
+        };
         match key(pair) {
             "sslmode" => tls.mode = value(),
             "sslrootcert" => tls.root_cert = value(),

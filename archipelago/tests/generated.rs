@@ -31,16 +31,26 @@ async fn the_match_on_the_region_string() {
     assert_eq!(served_by("us-east-1"), "us-east-1; role=replica; reason=local");
     assert_eq!(served_by("nrt"), "nrt; role=primary; reason=local", "the primary's own region");
     assert_eq!(served_by("cdg"), "ams; role=replica; reason=nearest", "a place without a replica");
-    assert_eq!(served_by("atlantis"), "nrt; role=primary; reason=primary", "a region that nobody knows");
+    assert_eq!(
+        served_by("atlantis"),
+        "nrt; role=primary; reason=primary",
+        "a region that nobody knows"
+    );
     assert_eq!(served_by("ORD"), "nrt; role=primary; reason=primary", "codes are lower-case");
     assert_eq!(served_by(""), "nrt; role=primary; reason=primary", "no region");
 }
 
 #[tokio::test]
 async fn reads_follow_this_instances_region() {
-    assert_eq!(repos_in("sjc").await.replica().served_by().to_string(), "ord; role=replica; reason=nearest");
+    assert_eq!(
+        repos_in("sjc").await.replica().served_by().to_string(),
+        "ord; role=replica; reason=nearest"
+    );
     assert_eq!(repos_in("").await.replica().served_by().reason, Reason::Primary);
-    assert_eq!(repos_in("ams").await.primary().served_by().to_string(), "nrt; role=primary; reason=primary");
+    assert_eq!(
+        repos_in("ams").await.primary().served_by().to_string(),
+        "nrt; role=primary; reason=primary"
+    );
 }
 
 #[test]
@@ -50,7 +60,10 @@ fn regions_in_and_out_of_strings() {
     }
     assert_eq!(format!("{:>5}|", Region::Ord), "  ord|");
     let error = "atlantis".parse::<Region>().unwrap_err();
-    assert_eq!(error.to_string(), "`atlantis` is no region of this program; its regions are nrt, ord, ams, us-east-1");
+    assert_eq!(
+        error.to_string(),
+        "`atlantis` is no region of this program; its regions are nrt, ord, ams, us-east-1"
+    );
     assert!("".parse::<Region>().is_err());
 }
 
@@ -63,7 +76,8 @@ fn the_order_of_nearness_is_a_constant() {
 
 #[test]
 fn what_the_file_said_is_there() {
-    let named: Vec<_> = Repos::REGIONS.iter().map(|info| (info.code, info.repo, info.line, info.url_env)).collect();
+    let named: Vec<_> =
+        Repos::REGIONS.iter().map(|info| (info.code, info.repo, info.line, info.url_env)).collect();
     assert_eq!(named[0], ("nrt", "RepoNrt", Some(1), None));
     assert_eq!(named[3], ("us-east-1", "RepoUsEast1", Some(3), Some("VIRGINIA_URL")));
     assert_eq!(<Repos as RepoSet>::POOL_SIZE, 8);

@@ -16,7 +16,9 @@ archipelago::repos! {
 
 fn settings(vars: &[(&str, &str)]) -> Result<Settings, Vec<SettingError>> {
     let vars: HashMap<_, _> = vars.iter().copied().collect();
-    Settings::from_vars::<Repos>(|name| vars.get(name).map(ToString::to_string).ok_or(VarError::NotPresent))
+    Settings::from_vars::<Repos>(|name| {
+        vars.get(name).map(ToString::to_string).ok_or(VarError::NotPresent)
+    })
 }
 
 fn urls(settings: &Settings) -> Vec<String> {
@@ -73,8 +75,13 @@ fn a_regions_own_variable_wins() {
 #[test]
 fn a_single_database_plays_every_region() {
     let url = "postgres://postgres@localhost/app";
-    let settings =
-        settings(&[("DATABASE_URL", url), ("FLY_REGION", "ord"), ("POOL_SIZE", "3"), ("PRIMARY_REGION", "nrt")]).unwrap();
+    let settings = settings(&[
+        ("DATABASE_URL", url),
+        ("FLY_REGION", "ord"),
+        ("POOL_SIZE", "3"),
+        ("PRIMARY_REGION", "nrt"),
+    ])
+    .unwrap();
     assert_eq!(urls(&settings), [url; 4]);
     assert_eq!(settings.region(), "ord");
     assert_eq!(settings.pool_size(), 3);
@@ -82,8 +89,12 @@ fn a_single_database_plays_every_region() {
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
-    let settings =
-        settings(&[("DATABASE_URL", "postgres://localhost/app"), ("FLY_REGION", ""), ("POOL_SIZE", ""), ("PRIMARY_REGION", "")]);
+    let settings = settings(&[
+        ("DATABASE_URL", "postgres://localhost/app"),
+        ("FLY_REGION", ""),
+        ("POOL_SIZE", ""),
+        ("PRIMARY_REGION", ""),
+    ]);
     assert_eq!(settings.unwrap().pool_size(), 10);
 }
 
@@ -132,14 +143,18 @@ fn pool_size_has_bounds() {
 fn a_place_with_its_own_url_needs_it() {
     refused(
         &[("DATABASE_URL", "postgres://db.internal/app")],
-        &expect!["DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"],
+        &expect![
+            "DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"
+        ],
     );
 }
 
 /// Such a host leads to the primary whatever the region: it cannot stand in for the place's own.
 #[test]
 fn nor_does_a_fixed_host_stand_in_for_it() {
-    let expected = expect!["DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"];
+    let expected = expect![
+        "DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"
+    ];
     refused(&[("DATABASE_URL", "postgres://db.flycast/app")], &expected);
     refused(&[("DATABASE_URL", "postgres://nrt.db.internal/app")], &expected);
 }
@@ -147,7 +162,10 @@ fn nor_does_a_fixed_host_stand_in_for_it() {
 #[test]
 fn several_hosts_need_a_url_for_each_region() {
     refused(
-        &[("DATABASE_URL", "postgres://a.internal,b.internal/app"), ("DEPOT_DATABASE_URL", "postgres://depot.example/app")],
+        &[
+            ("DATABASE_URL", "postgres://a.internal,b.internal/app"),
+            ("DEPOT_DATABASE_URL", "postgres://depot.example/app"),
+        ],
         &expect![
             "DATABASE_URL names several hosts, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>"
         ],
@@ -158,7 +176,10 @@ fn several_hosts_need_a_url_for_each_region() {
 fn a_region_that_is_not_there_has_no_url() {
     let settings = Settings::single_database::<Repos>("postgres://localhost/app").unwrap();
     let error = settings.with_url("odr", "postgres://localhost/other").unwrap_err();
-    assert_eq!(error.to_string(), "the settings have no region `odr`; make them for the same repos that they are used with");
+    assert_eq!(
+        error.to_string(),
+        "the settings have no region `odr`; make them for the same repos that they are used with"
+    );
 }
 
 #[test]
@@ -169,5 +190,8 @@ fn not_text() {
         _ => Err(VarError::NotPresent),
     })
     .unwrap_err();
-    assert_eq!(errors[0].to_string(), "FLY_REGION cannot be used; it is not valid UTF-8: write it as text");
+    assert_eq!(
+        errors[0].to_string(),
+        "FLY_REGION cannot be used; it is not valid UTF-8: write it as text"
+    );
 }

@@ -4,19 +4,47 @@ use archipelago::DatabaseUrl;
 
 /// What `DATABASE_URL` is, and what it becomes for the region `ord`.
 const TABLE: &[(&str, &str, &str)] = &[
-    ("Fly's own host", "postgres://u:p@db.internal:5432/app", "postgres://u:p@ord.db.internal:5433/app"),
+    (
+        "Fly's own host",
+        "postgres://u:p@db.internal:5432/app",
+        "postgres://u:p@ord.db.internal:5433/app",
+    ),
     ("no port", "postgres://u:p@db.internal/app", "postgres://u:p@ord.db.internal:5433/app"),
-    ("another port", "postgres://u:p@db.internal:6000/app", "postgres://u:p@ord.db.internal:5433/app"),
-    ("the other scheme", "postgresql://u:p@db.internal/app", "postgresql://u:p@ord.db.internal:5433/app"),
-    ("any host of two labels", "postgres://u:p@example.com/app", "postgres://u:p@ord.example.com:5433/app"),
-    ("the nearest member", "postgres://u:p@top1.nearest.of.db.internal/app", "postgres://u:p@ord.db.internal:5433/app"),
-    ("the two nearest", "postgres://u:p@top2.nearest.of.db.internal:5432/app", "postgres://u:p@ord.db.internal:5433/app"),
+    (
+        "another port",
+        "postgres://u:p@db.internal:6000/app",
+        "postgres://u:p@ord.db.internal:5433/app",
+    ),
+    (
+        "the other scheme",
+        "postgresql://u:p@db.internal/app",
+        "postgresql://u:p@ord.db.internal:5433/app",
+    ),
+    (
+        "any host of two labels",
+        "postgres://u:p@example.com/app",
+        "postgres://u:p@ord.example.com:5433/app",
+    ),
+    (
+        "the nearest member",
+        "postgres://u:p@top1.nearest.of.db.internal/app",
+        "postgres://u:p@ord.db.internal:5433/app",
+    ),
+    (
+        "the two nearest",
+        "postgres://u:p@top2.nearest.of.db.internal:5432/app",
+        "postgres://u:p@ord.db.internal:5433/app",
+    ),
     (
         "the parameters",
         "postgres://u:p@db.internal/app?sslmode=disable&application_name=x",
         "postgres://u:p@ord.db.internal:5433/app?sslmode=disable&application_name=x",
     ),
-    ("escapes in the password", "postgres://u:p%40%2F%3A@db.internal/app", "postgres://u:p%40%2F%3A@ord.db.internal:5433/app"),
+    (
+        "escapes in the password",
+        "postgres://u:p%40%2F%3A@db.internal/app",
+        "postgres://u:p%40%2F%3A@ord.db.internal:5433/app",
+    ),
     (
         "escapes in a parameter",
         "postgres://u@db.internal/app?options=-c%20search_path%3Dx",
@@ -25,7 +53,11 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("no password", "postgres://u@db.internal/app", "postgres://u@ord.db.internal:5433/app"),
     ("no user", "postgres://db.internal/app", "postgres://ord.db.internal:5433/app"),
     ("no database", "postgres://u:p@db.internal", "postgres://u:p@ord.db.internal:5433"),
-    ("an app called like a region", "postgres://u:p@ord.internal/app", "postgres://u:p@ord.ord.internal:5433/app"),
+    (
+        "an app called like a region",
+        "postgres://u:p@ord.internal/app",
+        "postgres://u:p@ord.ord.internal:5433/app",
+    ),
     ("capitals", "postgres://u:p@DB.Internal/app", "postgres://u:p@ord.db.internal:5433/app"),
     ("capitals before flycast", "postgres://u:p@DB.FLYCAST/app", "postgres://u:p@DB.FLYCAST/app"),
     ("a dot at the end", "postgres://u:p@localhost./app", "postgres://u:p@localhost./app"),
@@ -35,18 +67,50 @@ const TABLE: &[(&str, &str, &str)] = &[
         "postgres://u:p@ord.db.internal:5433/app?sslmode=disable",
     ),
     ("flycast", "postgres://u:p@db.flycast:5432/app", "postgres://u:p@db.flycast:5432/app"),
-    ("prefixed with this region", "postgres://u:p@ord.db.internal:5433/app", "postgres://u:p@ord.db.internal:5433/app"),
-    ("prefixed with another region", "postgres://u:p@nrt.db.internal:5433/app", "postgres://u:p@nrt.db.internal:5433/app"),
-    ("prefixed with a known place", "postgres://u:p@fra.db.internal/app", "postgres://u:p@fra.db.internal/app"),
-    ("one machine", "postgres://u:p@148e4d.vm.db.internal/app", "postgres://u:p@148e4d.vm.db.internal/app"),
-    ("a process group", "postgres://u:p@web.process.db.internal/app", "postgres://u:p@web.process.db.internal/app"),
+    (
+        "prefixed with this region",
+        "postgres://u:p@ord.db.internal:5433/app",
+        "postgres://u:p@ord.db.internal:5433/app",
+    ),
+    (
+        "prefixed with another region",
+        "postgres://u:p@nrt.db.internal:5433/app",
+        "postgres://u:p@nrt.db.internal:5433/app",
+    ),
+    (
+        "prefixed with a known place",
+        "postgres://u:p@fra.db.internal/app",
+        "postgres://u:p@fra.db.internal/app",
+    ),
+    (
+        "one machine",
+        "postgres://u:p@148e4d.vm.db.internal/app",
+        "postgres://u:p@148e4d.vm.db.internal/app",
+    ),
+    (
+        "a process group",
+        "postgres://u:p@web.process.db.internal/app",
+        "postgres://u:p@web.process.db.internal/app",
+    ),
     ("localhost", "postgres://u:p@localhost:5432/app", "postgres://u:p@localhost:5432/app"),
-    ("a name under localhost", "postgres://u:p@pg.localhost/app", "postgres://u:p@pg.localhost/app"),
+    (
+        "a name under localhost",
+        "postgres://u:p@pg.localhost/app",
+        "postgres://u:p@pg.localhost/app",
+    ),
     ("IPv4", "postgres://u:p@10.0.0.7:5432/app", "postgres://u:p@10.0.0.7:5432/app"),
     ("IPv6", "postgres://u:p@[fdaa::3]:5432/app", "postgres://u:p@[fdaa::3]:5432/app"),
     ("a container's name", "postgres://u:p@postgres:5432/app", "postgres://u:p@postgres:5432/app"),
-    ("a socket", "postgres://u@%2Fvar%2Frun%2Fpostgresql/app", "postgres://u@%2Fvar%2Frun%2Fpostgresql/app"),
-    ("a socket as a parameter", "postgres:///app?host=/var/run/postgresql", "postgres:///app?host=/var/run/postgresql"),
+    (
+        "a socket",
+        "postgres://u@%2Fvar%2Frun%2Fpostgresql/app",
+        "postgres://u@%2Fvar%2Frun%2Fpostgresql/app",
+    ),
+    (
+        "a socket as a parameter",
+        "postgres:///app?host=/var/run/postgresql",
+        "postgres:///app?host=/var/run/postgresql",
+    ),
     (
         "an address as a parameter",
         "postgres://u@db.internal/app?hostaddr=10.0.0.7",
@@ -69,7 +133,12 @@ fn without_one_host_there_is_no_regions_host() {
         ("postgres://u:p@a.internal,b.internal/app", "names several hosts"),
         ("postgres:///app?host=db.internal", "names its host in a parameter"),
     ] {
-        let error = given.parse::<DatabaseUrl>().unwrap().of_region("ord", |_| false).unwrap_err().to_string();
+        let error = given
+            .parse::<DatabaseUrl>()
+            .unwrap()
+            .of_region("ord", |_| false)
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(expected) && error.contains("DATABASE_URL_<REGION>"), "{error}");
     }
 }
@@ -79,7 +148,11 @@ fn host_and_port_as_resolved() {
     let url: DatabaseUrl = "postgres://u:p@top1.nearest.of.db.internal/app".parse().unwrap();
     let ord = url.of_region("ord", |_| false).unwrap();
     assert_eq!((ord.host().as_str(), ord.port()), ("ord.db.internal", 5433));
-    assert_eq!((url.host().as_str(), url.port()), ("top1.nearest.of.db.internal", 5432), "the primary's stays");
+    assert_eq!(
+        (url.host().as_str(), url.port()),
+        ("top1.nearest.of.db.internal", 5432),
+        "the primary's stays"
+    );
     let ipv6: DatabaseUrl = "postgres://u:p@[fdaa::3]/app".parse().unwrap();
     assert_eq!(ipv6.to_string(), "postgres://u@[fdaa::3]:5432/app");
 }
@@ -93,7 +166,9 @@ fn the_password_is_not_shown() {
 
 #[test]
 fn sslmode_in_libpqs_words() {
-    let mode = |query: &str| format!("postgres://u@db/app{query}").parse::<DatabaseUrl>().unwrap().sslmode().to_string();
+    let mode = |query: &str| {
+        format!("postgres://u@db/app{query}").parse::<DatabaseUrl>().unwrap().sslmode().to_string()
+    };
     assert_eq!(mode(""), "prefer");
     assert_eq!(mode("?sslmode=disable"), "disable");
     assert_eq!(mode("?sslmode=allow"), "prefer");
@@ -117,7 +192,10 @@ const WRONG: &[(&str, &str)] = &[
         "has sslrootcert=system with sslmode=require, which checks too little; write sslmode=verify-full",
     ),
     ("postgres:///app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
-    ("postgres://u:p@db.internal/app?pgbouncer=true", "cannot be used: invalid connection string: unknown option `pgbouncer`"),
+    (
+        "postgres://u:p@db.internal/app?pgbouncer=true",
+        "cannot be used: invalid connection string: unknown option `pgbouncer`",
+    ),
     (
         "postgres://u:p@db.internal/app?sslmode=always",
         "has sslmode=always; write disable, prefer, require, verify-ca or verify-full",

@@ -33,29 +33,47 @@ impl Databases for Repos {
 }
 
 fn choice(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
-    let settings = Settings::single_database::<Repos>("postgres://app@127.0.0.1:1/app").expect("a URL").in_region("near");
-    let repos = runtime.block_on(Repos::connect(&settings)).expect("pools, of which none is opened");
+    let settings = Settings::single_database::<Repos>("postgres://app@127.0.0.1:1/app")
+        .expect("a URL")
+        .in_region("near");
+    let repos =
+        runtime.block_on(Repos::connect(&settings)).expect("pools, of which none is opened");
     let cluster = Cluster::new::<Repos>(&settings).expect("members");
     let hard_coded = cluster.member(1);
-    let map: HashMap<_, _> =
-        Region::ALL.iter().enumerate().map(|(index, region)| (region.to_string(), cluster.member(index))).collect();
-    let boxed: Box<dyn Databases> = Box::new(runtime.block_on(Repos::connect(&settings)).expect("pools"));
+    let map: HashMap<_, _> = Region::ALL
+        .iter()
+        .enumerate()
+        .map(|(index, region)| (region.to_string(), cluster.member(index)))
+        .collect();
+    let boxed: Box<dyn Databases> =
+        Box::new(runtime.block_on(Repos::connect(&settings)).expect("pools"));
 
     let mut group = criterion.benchmark_group("choosing a database");
-    group.bench_function("a hard-coded pool", |bencher| bencher.iter(|| Replica::only(black_box(&hard_coded))));
+    group.bench_function("a hard-coded pool", |bencher| {
+        bencher.iter(|| Replica::only(black_box(&hard_coded)))
+    });
     group.bench_function("repos.replica()", |bencher| bencher.iter(|| black_box(&repos).replica()));
-    group.bench_function("repos.replica_in(code)", |bencher| bencher.iter(|| black_box(&repos).replica_in(black_box("near"))));
+    group.bench_function("repos.replica_in(code)", |bencher| {
+        bencher.iter(|| black_box(&repos).replica_in(black_box("near")))
+    });
     group.bench_function("repos.replica_in(code), the last", |bencher| {
         bencher.iter(|| black_box(&repos).replica_in(black_box("farthest")));
     });
-    group
-        .bench_function("HashMap<String, Arc<Member>>", |bencher| bencher.iter(|| black_box(&map).replica_in(black_box("near"))));
-    group.bench_function("Box<dyn Databases>", |bencher| bencher.iter(|| black_box(&boxed).replica_in(black_box("near"))));
+    group.bench_function("HashMap<String, Arc<Member>>", |bencher| {
+        bencher.iter(|| black_box(&map).replica_in(black_box("near")))
+    });
+    group.bench_function("Box<dyn Databases>", |bencher| {
+        bencher.iter(|| black_box(&boxed).replica_in(black_box("near")))
+    });
     group.finish();
 
-    let request = TestRequest::default().app_data(Data::new(repos)).app_data(Data::new(Key::from(&[7; 64]))).to_http_request();
+    let request = TestRequest::default()
+        .app_data(Data::new(repos))
+        .app_data(Data::new(Key::from(&[7; 64])))
+        .to_http_request();
     criterion.bench_function("a Reader out of a request", |bencher| {
         bencher.iter(|| {
             // Or the second would find the trace of the first.
@@ -67,7 +85,10 @@ fn choice(criterion: &mut Criterion) {
 
 /// All of them in about half a minute: nanoseconds need no longer.
 fn short() -> Criterion {
-    Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).without_plots()
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .without_plots()
 }
 
 criterion_group! { name = benches; config = short(); targets = choice }

@@ -38,7 +38,9 @@ impl Running {
             .spawn()?;
         let unstarted = || format!("`{}` does not start", arguments.join(" "));
         let stdout = child.stdout.take().ok_or_else(unstarted)?;
-        let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??.ok_or_else(unstarted)?;
+        let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line())
+            .await??
+            .ok_or_else(unstarted)?;
         let pid = i32::try_from(child.id().ok_or_else(unstarted)?)?;
         Ok(Self { child, address: line.parse()?, pid })
     }
@@ -56,7 +58,11 @@ impl Running {
     pub async fn stop(mut self) -> Result<(), Failed> {
         drop(self.child.stdin.take());
         let status = timeout(PATIENCE, self.child.wait()).await??;
-        if status.success() { Ok(()) } else { Err(format!("a contender ended with {status}").into()) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("a contender ended with {status}").into())
+        }
     }
 }
 

@@ -112,7 +112,12 @@ fn env_var(name: &str) -> Result<String, VarError> {
 
 /// The frame of a page whose query began at `start`, as the app has it.
 pub fn frame(start: Instant) -> Frame<'static> {
-    let by = ServedBy { region: replica_region(), role: Role::Replica, reason: Reason::Local, stale: None };
+    let by = ServedBy {
+        region: replica_region(),
+        role: Role::Replica,
+        reason: Reason::Local,
+        stale: None,
+    };
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     Frame { flash: None, served: Some(Served { by, milliseconds }), instance: replica_region() }
 }

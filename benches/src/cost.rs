@@ -28,8 +28,10 @@ impl CpuTime {
             postgres += own(&stat) + u64::try_from(stat.cutime + stat.cstime)?;
         }
         // A process may end while they are listed.
-        let all = all_processes()?.filter_map(|process| process.and_then(|process| process.stat()).ok());
-        postgres += all.filter(|stat| postmasters.contains(&stat.ppid)).map(|stat| own(&stat)).sum::<u64>();
+        let all =
+            all_processes()?.filter_map(|process| process.and_then(|process| process.stat()).ok());
+        postgres +=
+            all.filter(|stat| postmasters.contains(&stat.ppid)).map(|stat| own(&stat)).sum::<u64>();
         Ok(Self { app: time(own(&Process::new(app)?.stat()?)), postgres: time(postgres) })
     }
 }

@@ -51,7 +51,8 @@ impl Counter {
                 let Ok(server) = TcpStream::connect(server).await else { continue };
                 // Without it TCP would wait for more to send.
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
                 let (asking, answering) = (counting.clone(), counting.clone());
                 let mut messages = Messages::default();
                 tokio::spawn(pass(from_client, to_server, move |bytes| {
@@ -70,7 +71,8 @@ impl Counter {
     #[must_use]
     pub fn counted(&self) -> Counted {
         let Counts { statements, sent, received } = &*self.counts;
-        let [statements, sent, received] = [statements, sent, received].map(|count| count.load(Ordering::Relaxed));
+        let [statements, sent, received] =
+            [statements, sent, received].map(|count| count.load(Ordering::Relaxed));
         Counted { statements, sent, received }
     }
 }
@@ -123,7 +125,9 @@ impl Messages {
             }
             self.head.push(*byte);
             bytes = others;
-            let number = |at: usize| self.head[at..at + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            let number = |at: usize| {
+                self.head[at..at + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+            };
             // The length of a message counts its own four bytes, but not its type.
             match (self.started, self.head.len()) {
                 (true, 5) => {
@@ -150,13 +154,18 @@ mod tests {
 
     #[test]
     fn statements_are_found_wherever_the_bytes_are_divided() {
-        let startup = [&[0, 0, 0, 8, 4, 210, 22, 47][..], &[0, 0, 0, 12, 0, 3, 0, 0], b"EEEE"].concat();
+        let startup =
+            [&[0, 0, 0, 8, 4, 210, 22, 47][..], &[0, 0, 0, 12, 0, 3, 0, 0], b"EEEE"].concat();
         let bind_execute_sync = b"B\0\0\0\x06QEE\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
         let query = b"Q\0\0\0\x0aBEGIN\0";
         let all = [&startup, &bind_execute_sync[..], query].concat();
         for at in 0..all.len() {
             let mut messages = Messages::default();
-            assert_eq!(messages.statements(&all[..at]) + messages.statements(&all[at..]), 2, "divided at {at}");
+            assert_eq!(
+                messages.statements(&all[..at]) + messages.statements(&all[at..]),
+                2,
+                "divided at {at}"
+            );
         }
     }
 }

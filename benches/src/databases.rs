@@ -18,8 +18,7 @@ use crate::contenders::{PRIMARY_URL, pool_size, replica_region, replica_url};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Names that have to be escaped in HTML.
-const SEED: &str =
-    "INSERT INTO users (name, age) SELECT 'Zoë O''Neil & Co. ' || n, n % 151 FROM generate_series(1, $1::bigint) AS n";
+const SEED: &str = "INSERT INTO users (name, age) SELECT 'Zoë O''Neil & Co. ' || n, n % 151 FROM generate_series(1, $1::bigint) AS n";
 
 /// The servers. They stop with this value.
 pub struct Databases {
@@ -50,12 +49,18 @@ impl Databases {
     ///
     /// # Errors
     /// As [`start`](Self::start), and when `shared_buffers` is no size.
-    pub async fn start_with(distances: Distances, users: u32, shared_buffers: &str) -> Result<Self, Failed> {
+    pub async fn start_with(
+        distances: Distances,
+        users: u32,
+        shared_buffers: &str,
+    ) -> Result<Self, Failed> {
         let world = world(distances).await?;
         for server in world.servers() {
             let (session, connection) = tokio_postgres::connect(&server.admin_url(), NoTls).await?;
             tokio::spawn(connection);
-            session.batch_execute(&format!("ALTER SYSTEM SET shared_buffers = '{shared_buffers}'")).await?;
+            session
+                .batch_execute(&format!("ALTER SYSTEM SET shared_buffers = '{shared_buffers}'"))
+                .await?;
         }
         for server in world.servers() {
             server.stop().await?;
@@ -68,7 +73,8 @@ impl Databases {
 
     async fn on(world: World, users: u32) -> Result<Self, Failed> {
         fill(&world, users).await?;
-        let (primary, replica) = (Watched::new(world.primary()).await?, Watched::new(replica(&world)?).await?);
+        let (primary, replica) =
+            (Watched::new(world.primary()).await?, Watched::new(replica(&world)?).await?);
         let databases = Self { world, primary, replica };
         databases.settle().await?;
         // What was written to fill them is not to be paid for while something is measured.
@@ -120,14 +126,17 @@ impl Databases {
     /// # Errors
     /// When the primary does not answer.
     pub async fn description(&self) -> Result<String, Failed> {
-        let asked = ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers"];
+        let asked =
+            ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers"];
         let mut words = Vec::new();
         for name in asked {
-            let row = self.primary.session.query_one("SELECT current_setting($1)", &[&name]).await?;
+            let row =
+                self.primary.session.query_one("SELECT current_setting($1)", &[&name]).await?;
             words.push(format!("{name} = {}", row.get::<_, &str>(0)));
         }
         let cores = available_parallelism().map_or(0, usize::from);
-        let optimized = if cfg!(debug_assertions) { "\nNot optimized: use `cargo run --release`." } else { "" };
+        let optimized =
+            if cfg!(debug_assertions) { "\nNot optimized: use `cargo run --release`." } else { "" };
         let busy = procfs::LoadAverage::current()?.one;
         Ok(format!(
             "{}. With fsync off a commit waits for no disk.\nClient, programs and servers share {cores} cores, on which {busy:.1} \
@@ -171,7 +180,12 @@ impl Watched {
     /// # Errors
     /// When the server does not answer, or is no primary.
     pub async fn log_position(&self) -> Result<u64, Failed> {
-        Ok(self.session.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await?.get::<_, PgLsn>(0).into())
+        Ok(self
+            .session
+            .query_one("SELECT pg_current_wal_insert_lsn()", &[])
+            .await?
+            .get::<_, PgLsn>(0)
+            .into())
     }
 
     /// Waits until the connections of applications that have ended are gone.
@@ -219,7 +233,10 @@ pub fn own_vars(region: &str) -> [(String, String); 4] {
 }
 
 async fn world(distances: Distances) -> Result<World, Failed> {
-    let world = World::builder().primary(Repos::PRIMARY.code).replicas([replica_region()]).distances(distances);
+    let world = World::builder()
+        .primary(Repos::PRIMARY.code)
+        .replicas([replica_region()])
+        .distances(distances);
     Ok(world.start().await?)
 }
 

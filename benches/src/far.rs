@@ -23,12 +23,22 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// # Errors
 /// When there is no `PostgreSQL`, or it does not start.
 pub async fn world(users: u32) -> Result<World, Failed> {
-    let replicas = Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
+    let replicas =
+        Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
     let earth = Distances::of_the_world();
     let distances = Repos::REGIONS.iter().fold(earth.clone(), |distances, info| {
-        distances.with_round_trip(INSTANCE, info.code, earth.round_trip(replica_region(), info.code))
+        distances.with_round_trip(
+            INSTANCE,
+            info.code,
+            earth.round_trip(replica_region(), info.code),
+        )
     });
-    let world = World::builder().primary(Repos::PRIMARY.code).replicas(replicas).distances(distances).start().await?;
+    let world = World::builder()
+        .primary(Repos::PRIMARY.code)
+        .replicas(replicas)
+        .distances(distances)
+        .start()
+        .await?;
     fill(&world, users).await?;
     let position = world.primary().position().await?;
     for replica in world.replicas() {

@@ -79,11 +79,19 @@ pub async fn run(options: &Options) -> Result<(), Failed> {
 }
 
 /// What became of every request.
-async fn under_load(world: &World, fault: Fault, options: &Options) -> Result<(Moments, Vec<Answer>), Failed> {
+async fn under_load(
+    world: &World,
+    fault: Fault,
+    options: &Options,
+) -> Result<(Moments, Vec<Answer>), Failed> {
     let others = far::others(world).await?;
     let vars = far::vars(world, replica_region(), |server| server.url_from(INSTANCE))?;
     let running = Running::start(&["serve", Contender::Archipelago.name()], &vars).await?;
-    let mut load = Load::start(&running.url(""), Rates { reads: options.reads, writes: options.writes }, USERS)?;
+    let mut load = Load::start(
+        &running.url(""),
+        Rates { reads: options.reads, writes: options.writes },
+        USERS,
+    )?;
     sleep(WARM_UP).await;
     let began = Instant::now();
     let new_primary = async {
@@ -96,8 +104,11 @@ async fn under_load(world: &World, fault: Fault, options: &Options) -> Result<(M
     sleep_until(began + Duration::from_secs(options.seconds)).await;
     let healed = Instant::now();
     fault.end(world).await?;
-    let at_home =
-        |answer: &Answer| answer.kind == Kind::Read && answer.due >= healed && answer.region.as_deref() == Some(replica_region());
+    let at_home = |answer: &Answer| {
+        answer.kind == Kind::Read
+            && answer.due >= healed
+            && answer.region.as_deref() == Some(replica_region())
+    };
     if !load.until(PATIENCE, at_home).await {
         eprintln!("  {} does not serve again within {PATIENCE:?}", replica_region());
     }

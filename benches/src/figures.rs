@@ -42,9 +42,18 @@ pub struct Figures(pub [f64; COLUMNS.len()]);
 impl Figures {
     /// Of one turn, with the CPU time before and after it.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes, and no server 2^53 connections")]
-    pub fn new(answers: &Answers, [before, after]: [CpuTime; 2], memory: u64, (primary, replica): (i64, i64)) -> Self {
-        let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6 / answers.requests.max(1.0);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no machine has 2^53 bytes, and no server 2^53 connections"
+    )]
+    pub fn new(
+        answers: &Answers,
+        [before, after]: [CpuTime; 2],
+        memory: u64,
+        (primary, replica): (i64, i64),
+    ) -> Self {
+        let micros =
+            |time: std::time::Duration| time.as_secs_f64() * 1e6 / answers.requests.max(1.0);
         Self([
             answers.per_second(),
             answers.p50 / 1000.0,
@@ -60,7 +69,11 @@ impl Figures {
     /// The median of each column; none of nothing.
     #[must_use]
     pub fn median(of: &[Self]) -> Option<Self> {
-        (!of.is_empty()).then(|| Self(std::array::from_fn(|column| median(of.iter().map(|figures| figures.0[column]).collect()))))
+        (!of.is_empty()).then(|| {
+            Self(std::array::from_fn(|column| {
+                median(of.iter().map(|figures| figures.0[column]).collect())
+            }))
+        })
     }
 
     /// How often `other` goes into this, in each column. Nothing goes into anything not at all: that is no number.
@@ -72,7 +85,10 @@ impl Figures {
     /// An object with a key for each column.
     #[must_use]
     pub fn json(&self) -> Value {
-        let pairs = COLUMNS.iter().zip(self.0).map(|(column, number)| (column.key.to_owned(), number.into()));
+        let pairs = COLUMNS
+            .iter()
+            .zip(self.0)
+            .map(|(column, number)| (column.key.to_owned(), number.into()));
         Value::Object(pairs.collect::<Map<_, _>>())
     }
 }
@@ -84,7 +100,11 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     if numbers.is_empty() {
         return f64::NAN;
     }
-    if numbers.len() % 2 == 1 { numbers[middle] } else { f64::midpoint(numbers[middle - 1], numbers[middle]) }
+    if numbers.len() % 2 == 1 {
+        numbers[middle]
+    } else {
+        f64::midpoint(numbers[middle - 1], numbers[middle])
+    }
 }
 
 #[cfg(test)]
@@ -102,8 +122,19 @@ mod tests {
 
     #[test]
     fn costs_are_those_of_one_request() {
-        let answers = Answers { requests: 1000.0, seconds: 0.5, p50: 1500.0, p99: 2500.0, max: 9e9, refused: 0, broken: 0 };
-        let at = |app, postgres| CpuTime { app: Duration::from_millis(app), postgres: Duration::from_millis(postgres) };
+        let answers = Answers {
+            requests: 1000.0,
+            seconds: 0.5,
+            p50: 1500.0,
+            p99: 2500.0,
+            max: 9e9,
+            refused: 0,
+            broken: 0,
+        };
+        let at = |app, postgres| CpuTime {
+            app: Duration::from_millis(app),
+            postgres: Duration::from_millis(postgres),
+        };
         let figures = Figures::new(&answers, [at(100, 200), at(130, 260)], 3 << 20, (4, 16));
         assert_eq!(figures, Figures([2000.0, 1.5, 2.5, 30.0, 60.0, 3.0, 4.0, 16.0]));
     }

@@ -75,12 +75,14 @@ async fn on(world: &World, options: &Options) -> Result<(), Failed> {
     let with = written(&primary, time).await?;
     let counted = instances.iter().zip(before).flat_map(|(instance, before)| {
         let now = instance.counted();
-        instance.counters.iter().zip(now.into_iter().zip(before)).map(|((server, _), (now, before))| Row {
-            instance: instance.region.to_owned(),
-            server: server.region().to_owned(),
-            round_trip: world.lines().round_trip(instance.place, server.region()),
-            counted: now.since(before),
-        })
+        instance.counters.iter().zip(now.into_iter().zip(before)).map(
+            |((server, _), (now, before))| Row {
+                instance: instance.region.to_owned(),
+                server: server.region().to_owned(),
+                round_trip: world.lines().round_trip(instance.place, server.region()),
+                counted: now.since(before),
+            },
+        )
     });
     println!(
         "An instance in {} and one in {}, which served one page and are asked nothing, for {} s: what goes between them and each server, without the\nbytes of TCP \
@@ -91,7 +93,9 @@ async fn on(world: &World, options: &Options) -> Result<(), Failed> {
     );
     print!("{}", table(&counted.collect::<Vec<_>>(), time));
     let [alone, with] = [alone, with].map(|bytes| per_hour(bytes, time));
-    println!("\nThe primary writes {with:.1} KiB of log an hour, which goes to each replica; without the instances {alone:.1}.");
+    println!(
+        "\nThe primary writes {with:.1} KiB of log an hour, which goes to each replica; without the instances {alone:.1}."
+    );
     for instance in instances {
         instance.running.stop().await?;
     }
@@ -99,10 +103,15 @@ async fn on(world: &World, options: &Options) -> Result<(), Failed> {
 }
 
 /// Starts the instance of a region, which stands at `place`.
-async fn start<'a>(world: &'a World, region: &'a str, place: &'a str) -> Result<Watching<'a>, Failed> {
+async fn start<'a>(
+    world: &'a World,
+    region: &'a str,
+    place: &'a str,
+) -> Result<Watching<'a>, Failed> {
     let mut counters = Vec::new();
     for server in world.servers() {
-        let door = world.lines().door(place, server.region(), (server.host(), server.port()).into())?;
+        let door =
+            world.lines().door(place, server.region(), (server.host(), server.port()).into())?;
         counters.push((server, Counter::before(door).await?));
     }
     let vars = far::vars(world, region, |server| {
@@ -172,7 +181,12 @@ mod tests {
     #[test]
     fn a_row_for_each_server() {
         let counted = Counted { statements: 120, sent: 10 * 1024, received: 20 * 1024 };
-        let row = Row { instance: "ord".to_owned(), server: "nrt".to_owned(), round_trip: Duration::from_millis(148), counted };
+        let row = Row {
+            instance: "ord".to_owned(),
+            server: "nrt".to_owned(),
+            round_trip: Duration::from_millis(148),
+            counted,
+        };
         expect![[r#"
             INSTANCE  SERVER  AWAY ms  QUERIES/S  SENT KiB/H  RECEIVED KiB/H
             ord       nrt         148       2.00       600.0          1200.0

@@ -38,9 +38,20 @@ async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
             let Options { seconds, connections, users, .. } = *options;
             let load = Load { script: workload.name(), seconds, connections, users };
             for contender in &contenders {
-                eprintln!("round {} of {}: {}, {}", round + 1, options.rounds, workload.name(), contender.name());
-                let running = Running::start(&["serve", contender.name()], &databases.vars()?).await?;
-                report.measured.push((*workload, *contender, turn(running, databases, load, options.warm_up).await?));
+                eprintln!(
+                    "round {} of {}: {}, {}",
+                    round + 1,
+                    options.rounds,
+                    workload.name(),
+                    contender.name()
+                );
+                let running =
+                    Running::start(&["serve", contender.name()], &databases.vars()?).await?;
+                report.measured.push((
+                    *workload,
+                    *contender,
+                    turn(running, databases, load, options.warm_up).await?,
+                ));
             }
         }
     }

@@ -59,7 +59,8 @@ const WARM_UP: u64 = 1;
 /// # Errors
 /// When something does not start, or an answer was wrong.
 pub async fn run(options: &Options) -> Result<(), Failed> {
-    let databases = Databases::start_with(Distances::default(), FEW_USERS, &options.shared_buffers).await?;
+    let databases =
+        Databases::start_with(Distances::default(), FEW_USERS, &options.shared_buffers).await?;
     let outcome = on(&databases, options).await;
     databases.stop().await?;
     outcome

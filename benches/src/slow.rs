@@ -71,7 +71,9 @@ async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
         "the same replica. Of the quick ones: medians of {} rounds of {} s. A latency counts from the moment",
         options.rounds, options.seconds
     );
-    println!("when the request was due. {CLIENTS} connections of the client, and more where they are busy.\n");
+    println!(
+        "when the request was due. {CLIENTS} connections of the client, and more where they are busy.\n"
+    );
     let mut rows: Vec<Row> = Vec::new();
     for rate in &options.rates {
         for slow in [0, 1] {
@@ -81,15 +83,33 @@ async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
     let mut found: HashMap<usize, Vec<Found>> = HashMap::new();
     for round in 0..options.rounds {
         for (place, row) in rows.iter().enumerate() {
-            eprintln!("round {} of {}: {}, {} per second, {} % slow", round + 1, options.rounds, row.0.name(), row.1, row.2);
+            eprintln!(
+                "round {} of {}: {}, {} per second, {} % slow",
+                round + 1,
+                options.rounds,
+                row.0.name(),
+                row.1,
+                row.2
+            );
             found.entry(place).or_default().push(turn(databases, *row, options.seconds).await?);
         }
     }
-    print!("{}", table(rows.iter().enumerate().map(|(place, row)| (*row, found.remove(&place).unwrap_or_default()))));
+    print!(
+        "{}",
+        table(
+            rows.iter()
+                .enumerate()
+                .map(|(place, row)| (*row, found.remove(&place).unwrap_or_default()))
+        )
+    );
     Ok(())
 }
 
-async fn turn(databases: &Databases, (contender, rate, slow): Row, seconds: u64) -> Result<Found, Failed> {
+async fn turn(
+    databases: &Databases,
+    (contender, rate, slow): Row,
+    seconds: u64,
+) -> Result<Found, Failed> {
     let running = Running::start(&["serve-slow", contender.name()], &databases.vars()?).await?;
     // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -97,34 +117,58 @@ async fn turn(databases: &Databases, (contender, rate, slow): Row, seconds: u64)
     let turns = Cell::new(0);
     let ask = async |path: &str| {
         turns.update(|turns: usize| turns + 1);
-        let answer = clients[turns.get() % CLIENTS].get(running.url(path)).send().await?.error_for_status()?;
+        let answer = clients[turns.get() % CLIENTS]
+            .get(running.url(path))
+            .send()
+            .await?
+            .error_for_status()?;
         answer.bytes().await.map(|body| body.len())
     };
-    let plan = Plan { warm_up: WARM_UP, time: Duration::from_secs(seconds), parallel: PARALLEL, rate: Some(rate) };
+    let plan = Plan {
+        warm_up: WARM_UP,
+        time: Duration::from_secs(seconds),
+        parallel: PARALLEL,
+        rate: Some(rate),
+    };
     let quick = plan.measure(std::future::pending(), async || ask("/quick").await);
     let slow = async {
         if slow == 0 {
             return Ok(0);
         }
         let plan = Plan { rate: Some(rate * slow / 100), ..plan };
-        plan.measure(std::future::pending(), async || ask("/slow").await).await.map(|slow| slow.errors)
+        plan.measure(std::future::pending(), async || ask("/slow").await)
+            .await
+            .map(|slow| slow.errors)
     };
     let (quick, failed) = tokio::try_join!(quick, slow)?;
     let connections = databases.replica.connections().await?;
     running.stop().await?;
-    let milliseconds = |time: Option<Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0);
+    let milliseconds =
+        |time: Option<Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0);
     #[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 errors")]
     let (errors, connections) = ((quick.errors + failed) as f64, connections as f64);
-    let [p50, p99, longest] = [50.0, 99.0, 100.0].map(|percent| milliseconds(quick.percentile(percent)));
+    let [p50, p99, longest] =
+        [50.0, 99.0, 100.0].map(|percent| milliseconds(quick.percentile(percent)));
     Ok([quick.per_second().unwrap_or_default(), p50, p99, longest, errors, connections])
 }
 
 fn table(rows: impl Iterator<Item = (Row, Vec<Found>)>) -> String {
-    let header = ["CONTENDER", "RATE", "SLOW", "REQ/S", "P50 ms", "P99 ms", "MAX ms", "ERRORS", "CONNECTIONS"];
+    let header = [
+        "CONTENDER",
+        "RATE",
+        "SLOW",
+        "REQ/S",
+        "P50 ms",
+        "P99 ms",
+        "MAX ms",
+        "ERRORS",
+        "CONNECTIONS",
+    ];
     let mut table = plain_table(header, 1);
     for ((contender, rate, slow), turns) in rows {
-        let middle =
-            |column: usize, digits: usize| format!("{:.digits$}", median(turns.iter().map(|found| found[column]).collect()));
+        let middle = |column: usize, digits: usize| {
+            format!("{:.digits$}", median(turns.iter().map(|found| found[column]).collect()))
+        };
         let given = [contender.name().to_owned(), rate.to_string(), format!("{slow} %")];
         table.add_row(given.into_iter().chain([
             middle(0, 0),

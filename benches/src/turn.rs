@@ -22,7 +22,12 @@ pub struct Turn {
 ///
 /// # Errors
 /// When it, a server or the client ends early.
-pub async fn turn(running: Running, databases: &Databases, load: Load<'_>, warm_up: u64) -> Result<Turn, Failed> {
+pub async fn turn(
+    running: Running,
+    databases: &Databases,
+    load: Load<'_>,
+    warm_up: u64,
+) -> Result<Turn, Failed> {
     let Databases { primary, replica, .. } = databases;
     let url = running.url("");
     Load { seconds: warm_up, ..load }.run(&url).await?;
@@ -38,5 +43,8 @@ pub async fn turn(running: Running, databases: &Databases, load: Load<'_>, warm_
     running.stop().await?;
     // Whoever is next finds a replica that has nothing left to do.
     databases.settle().await?;
-    Ok(Turn { figures: Figures::new(&answers, [before, after], memory, connections), trouble: answers.trouble() })
+    Ok(Turn {
+        figures: Figures::new(&answers, [before, after], memory, connections),
+        trouble: answers.trouble(),
+    })
 }

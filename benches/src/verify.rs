@@ -64,7 +64,11 @@ type Found = [f64; 3];
 /// # Errors
 /// When something does not start, or a read fails.
 pub async fn run(options: &Options) -> Result<(), Failed> {
-    let distances = Distances::default().with_round_trip(replica_region(), AWAY, Duration::from_millis(options.line));
+    let distances = Distances::default().with_round_trip(
+        replica_region(),
+        AWAY,
+        Duration::from_millis(options.line),
+    );
     let databases = Databases::start(distances, USERS).await?;
     let outcome = on(&databases, options).await;
     databases.stop().await?;
@@ -78,15 +82,26 @@ async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
         "One user by id from the replica, by one thread: medians of {rounds} rounds of {seconds} s. Far away is {line} ms.\n"
     );
     // Over the long line a crowd would only show how many connections a pool has.
-    let settings = [("at home", replica_region(), 1), ("at home", replica_region(), 64), ("far away", AWAY, 1)];
+    let settings = [
+        ("at home", replica_region(), 1),
+        ("at home", replica_region(), 64),
+        ("far away", AWAY, 1),
+    ];
     let rows = settings.into_iter().flat_map(|setting| ALL.map(|by| (setting, by)));
     let mut rows: Vec<_> = rows
-        .map(|((how, place, parallel), by)| (format!("{by}, {how}, {parallel} at a time"), place, parallel, by, vec![]))
+        .map(|((how, place, parallel), by)| {
+            (format!("{by}, {how}, {parallel} at a time"), place, parallel, by, vec![])
+        })
         .collect();
     for round in 0..rounds {
         for (name, place, parallel, by, found) in &mut rows {
             eprintln!("round {} of {rounds}: {name}", round + 1);
-            let plan = Plan { warm_up: WARM_UP, time: Duration::from_secs(seconds), parallel: *parallel, rate: None };
+            let plan = Plan {
+                warm_up: WARM_UP,
+                time: Duration::from_secs(seconds),
+                parallel: *parallel,
+                rate: None,
+            };
             found.push(figures(&turn(&databases.vars_from(place)?, plan, *by).await?)?);
         }
     }
@@ -95,15 +110,22 @@ async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
 }
 
 async fn turn(vars: &[(String, String)], plan: Plan, by: By) -> Result<Outcome, Failed> {
-    let var = |wanted: &str| vars.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+    let var =
+        |wanted: &str| vars.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
     if by == By::PlainPool {
         let pool = hand_written::pool(&var(&replica_url()).ok_or("no URL of the replica")?);
         return Ok(plan.measure(std::future::pending(), async || plain(&pool).await).await?);
     }
     let settings = Settings::from_vars::<Repos>(|name| var(name).ok_or(VarError::NotPresent));
-    let repos = Repos::new(&settings.map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?)?;
-    let reads = || if by == By::Any { repos.replica().fresh(Freshness::Any) } else { repos.replica() };
-    let read = async || reads().optional::<User>(user_query(7)).await.map(|user| usize::from(user.is_some()));
+    let repos =
+        Repos::new(&settings.map_err(|wrong| {
+            wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        })?)?;
+    let reads =
+        || if by == By::Any { repos.replica().fresh(Freshness::Any) } else { repos.replica() };
+    let read = async || {
+        reads().optional::<User>(user_query(7)).await.map(|user| usize::from(user.is_some()))
+    };
     let outcome = plan.measure(std::future::pending(), read).await;
     repos.shutdown().await;
     Ok(outcome?)
@@ -119,7 +141,9 @@ fn figures(outcome: &Outcome) -> Result<Found, Failed> {
     if let Some(error) = &outcome.last_error {
         return Err(format!("nothing is compared, because a read failed: {error}").into());
     }
-    let [p50, p99] = [50.0, 99.0].map(|percent| outcome.percentile(percent).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0));
+    let [p50, p99] = [50.0, 99.0].map(|percent| {
+        outcome.percentile(percent).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+    });
     Ok([outcome.per_second().unwrap_or_default(), p50, p99])
 }
 
@@ -165,7 +189,11 @@ mod tests {
 
     #[test]
     fn ratios_are_to_the_plain_pool_beside_it() {
-        let rows = [("plain pool", [1000.0, 1.0, 2.0]), ("any age", [900.0, 1.1, 2.0]), ("default", [800.0, 1.25, 2.5])];
+        let rows = [
+            ("plain pool", [1000.0, 1.0, 2.0]),
+            ("any age", [900.0, 1.1, 2.0]),
+            ("default", [800.0, 1.25, 2.5]),
+        ];
         expect![[r#"
                         READS/S  P50 ms  P99 ms  READS/S ×
             plain pool     1000   1.000   2.000       1.00

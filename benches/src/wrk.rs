@@ -52,7 +52,11 @@ impl Load<'_> {
         let Self { script, seconds, connections, users } = self;
         // One thread of wrk is quicker than a program on the other cores, and leaves them more than two would.
         let output = Command::new("wrk")
-            .args(["--threads=1", &format!("--connections={connections}"), &format!("--duration={seconds}")])
+            .args([
+                "--threads=1",
+                &format!("--connections={connections}"),
+                &format!("--duration={seconds}"),
+            ])
             .args([&format!("--script={script}.lua"), url, "--", &users.to_string()])
             .current_dir(FOLDER)
             .stdin(Stdio::null())
@@ -60,12 +64,19 @@ impl Load<'_> {
             .output()
             .await
             .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => "there is no wrk, which sends the requests; install it: apt-get install wrk".into(),
+                ErrorKind::NotFound => {
+                    "there is no wrk, which sends the requests; install it: apt-get install wrk"
+                        .into()
+                }
                 _ => Failed::from(error),
             })?;
         let printed = String::from_utf8_lossy(&output.stdout);
         answers(&printed).ok_or_else(|| {
-            format!("wrk gave no figures for {script}.lua:\n{printed}{}", String::from_utf8_lossy(&output.stderr)).into()
+            format!(
+                "wrk gave no figures for {script}.lua:\n{printed}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+            .into()
         })
     }
 }
@@ -120,7 +131,13 @@ Requests/sec:  22593.10
     fn any_wrong_answer_is_trouble() {
         let wrong = answers(&PRINTED.replace("\"refused\":0", "\"refused\":7")).unwrap();
         let said = wrong.trouble().unwrap();
-        assert_eq!(said, "of 22594 answers 7 had a status of 400 or more, and 0 times a connection failed");
-        assert!(answers(&PRINTED.replace("22594", "0")).unwrap().trouble().is_some(), "nobody answered");
+        assert_eq!(
+            said,
+            "of 22594 answers 7 had a status of 400 or more, and 0 times a connection failed"
+        );
+        assert!(
+            answers(&PRINTED.replace("22594", "0")).unwrap().trouble().is_some(),
+            "nobody answered"
+        );
     }
 }

@@ -9,7 +9,9 @@ archipelago::repos! { primary home; replica near; replica far }
 
 #[tokio::test]
 async fn choosing_a_database_allocates_nothing() {
-    let settings = Settings::single_database::<Repos>("postgres://app@127.0.0.1:1/app").unwrap().in_region("near");
+    let settings = Settings::single_database::<Repos>("postgres://app@127.0.0.1:1/app")
+        .unwrap()
+        .in_region("near");
     let repos = Repos::connect(&settings).await.unwrap();
     let chosen = measure(|| {
         for region in ["home", "near", "far", "atlantis", ""] {

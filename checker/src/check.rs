@@ -82,7 +82,11 @@ pub fn check(history: &History) -> Verdict {
 
 impl Verdict {
     fn add(&mut self, promise: Promise, what: String, operations: impl IntoIterator<Item = usize>) {
-        self.violations.push(Violation { promise, what, operations: operations.into_iter().collect() });
+        self.violations.push(Violation {
+            promise,
+            what,
+            operations: operations.into_iter().collect(),
+        });
     }
 }
 

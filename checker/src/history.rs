@@ -50,7 +50,12 @@ impl History {
     pub(crate) fn may_be_lost(&self, write: &Operation, by: Duration) -> bool {
         let at = match write.position {
             Some(position) => self.timelines.lost(position),
-            None => self.timelines.promotions.iter().find(|it| write.start <= it.settled).map(|it| it.began),
+            None => self
+                .timelines
+                .promotions
+                .iter()
+                .find(|it| write.start <= it.settled)
+                .map(|it| it.began),
         };
         at.is_some_and(|at| at <= by)
     }
@@ -77,7 +82,13 @@ impl fmt::Display for History {
         let mut faults = faults.into_iter().peekable();
         for operation in &self.operations {
             while let Some(fault) = faults.next_if(|fault| fault.from <= operation.start) {
-                writeln!(f, "{:8.3}–{:.3} s  {}", fault.from.as_secs_f64(), fault.until.as_secs_f64(), fault.fault)?;
+                writeln!(
+                    f,
+                    "{:8.3}–{:.3} s  {}",
+                    fault.from.as_secs_f64(),
+                    fault.until.as_secs_f64(),
+                    fault.fault
+                )?;
             }
             writeln!(f, "{operation}")?;
         }

@@ -73,7 +73,8 @@ impl From<Without> for Protection {
 #[tokio::main]
 async fn main() -> ExitCode {
     // RUST_LOG shows what the instances have to say; without it, nothing.
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::OFF.into()).from_env_lossy();
+    let filter =
+        EnvFilter::builder().with_default_directive(LevelFilter::OFF.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Cli::parse().run().await {
         Ok(true) => ExitCode::SUCCESS,
@@ -99,7 +100,10 @@ impl Cli {
                 println!("     void: {error}; again: {}\n", self.again(seed));
                 report.void += 1;
             }
-            if self.minutes.is_none_or(|minutes| began.elapsed() >= Duration::from_secs(minutes * 60)) {
+            if self
+                .minutes
+                .is_none_or(|minutes| began.elapsed() >= Duration::from_secs(minutes * 60))
+            {
                 break;
             }
         }
@@ -114,7 +118,14 @@ impl Cli {
         let schedule = Schedule::random(seed, self.steps, &regions());
         println!("seed {seed}\n{schedule}");
         let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Protection::from) };
-        let plan = Plan { seed, schedule, quiet: MARGIN, visitors: self.visitors, manner: Manner::Roaming, rules };
+        let plan = Plan {
+            seed,
+            schedule,
+            quiet: MARGIN,
+            visitors: self.visitors,
+            manner: Manner::Roaming,
+            rules,
+        };
         let round = plan.play().await?;
         report.add(seed, &round);
         if let Some(folder) = &self.histories {
@@ -122,7 +133,11 @@ impl Cli {
             std::fs::write(folder.join(format!("{seed}.txt")), round.history.to_string())?;
         }
         let violations = &round.verdict.violations;
-        println!("     {} operations, {} violations", round.history.operations.len(), violations.len());
+        println!(
+            "     {} operations, {} violations",
+            round.history.operations.len(),
+            violations.len()
+        );
         print!("{}", round.violations());
         if !violations.is_empty() {
             println!("     this round alone: {}\n", self.again(seed));
@@ -133,7 +148,10 @@ impl Cli {
     fn again(&self, seed: u64) -> String {
         let Self { steps, visitors, .. } = self;
         let without = self.without.and_then(|without| without.to_possible_value());
-        let without = without.map_or(String::new(), |without| format!(" --without {}", without.get_name()));
-        format!("cargo run --release -p archipelago-checker -- --seed {seed} --steps {steps} --visitors {visitors}{without}")
+        let without =
+            without.map_or(String::new(), |without| format!(" --without {}", without.get_name()));
+        format!(
+            "cargo run --release -p archipelago-checker -- --seed {seed} --steps {steps} --visitors {visitors}{without}"
+        )
     }
 }

@@ -60,7 +60,11 @@ pub async fn observe(world: &World, began: Instant, mut end: watch::Receiver<boo
         let at = began.elapsed();
         samples.extend(status.servers.into_iter().filter_map(|server| {
             let lsn = if server.role == Role::Primary { server.written } else { server.replayed };
-            Some(Sample { at, region: server.region, position: Position { timeline: server.timeline?, lsn: lsn?.into() } })
+            Some(Sample {
+                at,
+                region: server.region,
+                position: Position { timeline: server.timeline?, lsn: lsn?.into() },
+            })
         }));
     }
     samples

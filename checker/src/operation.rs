@@ -104,8 +104,25 @@ impl Operation {
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { visitor, place, start, end, action, outcome, status, served_by, instance, position, .. } = self;
-        write!(f, "{:8.3}–{:.3} s  visitor {visitor} in {place}: ", start.as_secs_f64(), end.as_secs_f64())?;
+        let Self {
+            visitor,
+            place,
+            start,
+            end,
+            action,
+            outcome,
+            status,
+            served_by,
+            instance,
+            position,
+            ..
+        } = self;
+        write!(
+            f,
+            "{:8.3}–{:.3} s  visitor {visitor} in {place}: ",
+            start.as_secs_f64(),
+            end.as_secs_f64()
+        )?;
         match action {
             Action::Create(row) => write!(f, "creates {row}")?,
             Action::Update(row, version) => write!(f, "writes {}", row.name(*version))?,
@@ -113,7 +130,8 @@ impl fmt::Display for Operation {
             Action::Edit(row) => write!(f, "opens the form of {row}")?,
             Action::List => f.write_str("lists")?,
         }
-        if let (Action::Read(_) | Action::Edit(_), [(_, version)]) = (action, self.seen.as_slice()) {
+        if let (Action::Read(_) | Action::Edit(_), [(_, version)]) = (action, self.seen.as_slice())
+        {
             write!(f, ", sees s{version}")?;
         }
         write!(f, ": {outcome:?}")?;

@@ -58,7 +58,15 @@ mod tests {
         assert_eq!(rows(&list.to_string()), [(ROW, 3, 14), (Row { number: 3, ..ROW }, 1, 16)]);
         assert_eq!(rows(&ShowPage { frame, user: &users[0] }.to_string()), [(ROW, 3, 14)]);
         let target = FormTarget::Edit { id: 14 };
-        let form = FormPage { frame, target, name: "v1 r2 s3", age: "1", name_error: None, age_error: None, problem: None };
+        let form = FormPage {
+            frame,
+            target,
+            name: "v1 r2 s3",
+            age: "1",
+            name_error: None,
+            age_error: None,
+            problem: None,
+        };
         assert_eq!(rows(&form.to_string()), [(ROW, 3, 14)]);
     }
 

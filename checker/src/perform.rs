@@ -34,7 +34,12 @@ pub async fn perform(stage: &Stage, schedule: &Schedule, began: Instant) -> Resu
     Ok(log.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-async fn one(stage: &Stage, planned: &Planned, began: Instant, log: &Mutex<Log>) -> Result<(), Failed> {
+async fn one(
+    stage: &Stage,
+    planned: &Planned,
+    began: Instant,
+    log: &Mutex<Log>,
+) -> Result<(), Failed> {
     let Planned { after, lasts, fault } = planned;
     sleep(*after).await;
     let from = began.elapsed();
@@ -46,7 +51,12 @@ async fn one(stage: &Stage, planned: &Planned, began: Instant, log: &Mutex<Log>)
     Ok(())
 }
 
-async fn felt(stage: &Stage, fault: &Fault, lasts: Duration, began: Instant) -> Result<Option<Promotion>, Failed> {
+async fn felt(
+    stage: &Stage,
+    fault: &Fault,
+    lasts: Duration,
+    began: Instant,
+) -> Result<Option<Promotion>, Failed> {
     let world = &stage.world;
     let server = |region: &str| world.server(region).ok_or_else(|| format!("there is no {region}"));
     match fault {
@@ -88,14 +98,24 @@ async fn felt(stage: &Stage, fault: &Fault, lasts: Duration, began: Instant) -> 
     Ok(None)
 }
 
-async fn promoted(stage: &Stage, region: &str, old: Old, lasts: Duration, start: Instant) -> Result<Promotion, Failed> {
+async fn promoted(
+    stage: &Stage,
+    region: &str,
+    old: Old,
+    lasts: Duration,
+    start: Instant,
+) -> Result<Promotion, Failed> {
     let world = &stage.world;
     let before = world.primary().region().to_owned();
     let began = start.elapsed();
     if old == Old::Crashed {
         world.primary().kill().await?;
     }
-    let promotion = if old == Old::Stopped { world.switch_over(region).await? } else { world.promote(region).await? };
+    let promotion = if old == Old::Stopped {
+        world.switch_over(region).await?
+    } else {
+        world.promote(region).await?
+    };
     let done = start.elapsed();
     sleep(lasts).await;
     let rejoined: Vec<String> = std::iter::once(before.clone()).chain(promotion.stranded).collect();

@@ -23,7 +23,10 @@ impl Position {
     pub fn of_header(value: &str) -> Option<Self> {
         let (_, rest) = value.get(SIGNATURE..)?.split_once('-')?;
         let (timeline, lsn) = rest.split_once('-')?;
-        Some(Self { timeline: timeline.parse().ok().filter(|timeline| *timeline > 0)?, lsn: lsn_of(lsn)? })
+        Some(Self {
+            timeline: timeline.parse().ok().filter(|timeline| *timeline > 0)?,
+            lsn: lsn_of(lsn)?,
+        })
     }
 }
 

@@ -61,7 +61,8 @@ impl Report {
     pub fn add(&mut self, seed: u64, round: &Round) {
         let history = &round.history;
         self.rounds += 1;
-        self.seconds += history.operations.iter().map(|it| it.end).max().unwrap_or_default().as_secs_f64();
+        self.seconds +=
+            history.operations.iter().map(|it| it.end).max().unwrap_or_default().as_secs_f64();
         self.stalls += history.stalls.len();
         self.lost_at_promotions += round.verdict.lost_at_promotions.len();
         for violation in &round.verdict.violations {
@@ -71,7 +72,10 @@ impl Report {
         for operation in &history.operations {
             *self.operations.entry(name(operation.action)).or_default() += 1;
             self.marked_stale += u32::from(operation.stale().is_some());
-            let felt = history.faults.iter().filter(|fault| fault.overlaps(operation.start, operation.end));
+            let felt = history
+                .faults
+                .iter()
+                .filter(|fault| fault.overlaps(operation.start, operation.end));
             let mut kinds: BTreeSet<_> = felt.map(|fault| Some(fault.fault.kind())).collect();
             if kinds.is_empty() {
                 kinds.insert(None);
@@ -83,7 +87,10 @@ impl Report {
                     Action::Read(_) | Action::List => &mut felt.reads,
                     Action::Edit(_) => &mut felt.forms,
                 };
-                availability.add(operation.outcome == Outcome::Done, operation.end.saturating_sub(operation.start));
+                availability.add(
+                    operation.outcome == Outcome::Done,
+                    operation.end.saturating_sub(operation.start),
+                );
             }
         }
         for fault in &history.faults {
@@ -98,8 +105,13 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let operations = self.operations.values().sum::<u32>();
-        let by_kind: Vec<_> = self.operations.iter().map(|(name, number)| format!("{number} {name}")).collect();
-        let violations: Vec<_> = self.violations.iter().map(|(promise, number)| format!("{number} × {promise}")).collect();
+        let by_kind: Vec<_> =
+            self.operations.iter().map(|(name, number)| format!("{number} {name}")).collect();
+        let violations: Vec<_> = self
+            .violations
+            .iter()
+            .map(|(promise, number)| format!("{number} × {promise}"))
+            .collect();
         let violations = if violations.is_empty() { "0".to_owned() } else { violations.join(", ") };
         format!(
             "{}\noperations          {operations}: {} ({} rounds, {:.0} s)\nvoid rounds         {}\nstalls              {}\n\
@@ -139,14 +151,23 @@ impl Report {
             let forms = [felt.forms.of.to_string(), felt.forms.share()];
             let writes = [felt.writes.of.to_string(), felt.writes.share()];
             let row = [kind.map_or("none", Kind::name).to_owned(), times].into_iter().chain(reads);
-            table.add_row(row.chain(felt.reads_again.cells()).chain(forms).chain(writes).chain(felt.writes_again.cells()));
+            table.add_row(
+                row.chain(felt.reads_again.cells())
+                    .chain(forms)
+                    .chain(writes)
+                    .chain(felt.writes_again.cells()),
+            );
         }
         trimmed(&table)
     }
 }
 
-fn by_name<S: Serializer>(faults: &BTreeMap<Option<Kind>, Felt>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(faults.iter().map(|(kind, felt)| (kind.map_or("none", Kind::name), felt)))
+fn by_name<S: Serializer>(
+    faults: &BTreeMap<Option<Kind>, Felt>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_map(faults.iter().map(|(kind, felt)| (kind.map_or("none", Kind::name), felt)))
 }
 
 fn name(action: Action) -> &'static str {
@@ -165,9 +186,11 @@ mod tests {
 
     #[test]
     fn a_report_can_be_json() {
-        let faults = BTreeMap::from([(None, Felt::default()), (Some(Kind::SplitBrain), Felt::default())]);
+        let faults =
+            BTreeMap::from([(None, Felt::default()), (Some(Kind::SplitBrain), Felt::default())]);
         let violations = BTreeMap::from([(Promise::OwnWrites, 1)]);
-        let json = serde_json::to_value(Report { faults, violations, ..Report::default() }).unwrap();
+        let json =
+            serde_json::to_value(Report { faults, violations, ..Report::default() }).unwrap();
         assert_eq!(json["faults"]["promote, old one running"]["reads"]["of"], 0);
         assert_eq!(json["violations"]["own_writes"], 1);
     }

@@ -50,7 +50,11 @@ impl Round {
     /// Every violation with the lines of its operations.
     #[must_use]
     pub fn violations(&self) -> String {
-        self.verdict.violations.iter().map(|violation| self.history.explain(violation) + "\n").collect()
+        self.verdict
+            .violations
+            .iter()
+            .map(|violation| self.history.explain(violation) + "\n")
+            .collect()
     }
 }
 
@@ -81,7 +85,8 @@ impl Plan {
             known: Mutex::default(),
             end: told,
         });
-        let visits = (1..=self.visitors).map(|id| Ok(tokio::spawn(Visitor::new(id, self.seed, &site)?.visit())));
+        let visits = (1..=self.visitors)
+            .map(|id| Ok(tokio::spawn(Visitor::new(id, self.seed, &site)?.visit())));
         let visits = visits.collect::<Result<Vec<_>, Failed>>()?;
         let performed = async {
             let performed = perform(stage, &self.schedule, site.began).await;
@@ -92,7 +97,8 @@ impl Plan {
             performed
         };
         let clock = tokio::spawn(stalls(site.began, site.end.clone()));
-        let (performed, samples) = tokio::join!(performed, observe(&stage.world, site.began, site.end.clone()));
+        let (performed, samples) =
+            tokio::join!(performed, observe(&stage.world, site.began, site.end.clone()));
         let stalls = clock.await?;
         let mut operations = Vec::new();
         for visit in join_all(visits).await {
@@ -105,10 +111,21 @@ impl Plan {
         let rows = primary.client().await?.query("SELECT name FROM users ORDER BY id", &[]).await?;
         let left = rows.iter().filter_map(|row| Row::parse(row.get(0))).collect();
         let newest = primary.timeline().await?;
-        let timelines = Timelines::of_file(newest, &forks(&primary.admin_url(), newest).await?, promotions);
+        let timelines =
+            Timelines::of_file(newest, &forks(&primary.admin_url(), newest).await?, promotions);
         let first_primary = all.first().cloned().unwrap_or_default();
         let max_lag = self.rules.max_lag;
-        Ok(History { operations, faults, samples, stalls, timelines, first_primary, regions: all, left, max_lag })
+        Ok(History {
+            operations,
+            faults,
+            samples,
+            stalls,
+            timelines,
+            first_primary,
+            regions: all,
+            left,
+            max_lag,
+        })
     }
 }
 

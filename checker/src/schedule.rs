@@ -49,7 +49,9 @@ impl Schedule {
     #[must_use]
     pub fn of(calm: Duration, faults: impl IntoIterator<Item = (Duration, Fault)>) -> Self {
         let planned = |(lasts, fault)| Planned { after: Duration::ZERO, lasts, fault };
-        Self { steps: faults.into_iter().map(|it| Step { calm, faults: vec![planned(it)] }).collect() }
+        Self {
+            steps: faults.into_iter().map(|it| Step { calm, faults: vec![planned(it)] }).collect(),
+        }
     }
 }
 
@@ -58,7 +60,11 @@ impl fmt::Display for Schedule {
         for (number, Step { calm, faults }) in self.steps.iter().enumerate() {
             write!(f, "{:<4}{:.1} s of calm", format!("{}.", number + 1), calm.as_secs_f64())?;
             for Planned { after, lasts, fault } in faults {
-                let then = if after.is_zero() { "then".to_owned() } else { format!("{:.1} s later", after.as_secs_f64()) };
+                let then = if after.is_zero() {
+                    "then".to_owned()
+                } else {
+                    format!("{:.1} s later", after.as_secs_f64())
+                };
                 write!(f, "; {then} {fault}, for {:.1} s", lasts.as_secs_f64())?;
             }
             writeln!(f)?;
@@ -96,7 +102,11 @@ mod tests {
     fn ten_steps_have_every_kind() {
         for seed in 0..20 {
             let steps = Schedule::random(seed, 10, &REGIONS).steps;
-            let mut kinds: Vec<_> = steps.iter().flat_map(|step| &step.faults).map(|planned| planned.fault.kind()).collect();
+            let mut kinds: Vec<_> = steps
+                .iter()
+                .flat_map(|step| &step.faults)
+                .map(|planned| planned.fault.kind())
+                .collect();
             kinds.sort_unstable();
             kinds.dedup();
             assert_eq!(kinds, Kind::ALL);

@@ -48,7 +48,9 @@ pub struct Stage {
 /// The regions, the primary's first.
 #[must_use]
 pub fn regions() -> Vec<&'static str> {
-    let of = |role: Role| Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code);
+    let of = |role: Role| {
+        Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code)
+    };
     of(Role::Primary).chain(of(Role::Replica)).collect()
 }
 
@@ -70,10 +72,14 @@ impl Stage {
         }
         let mut instances = HashMap::new();
         for region in regions() {
-            instances.insert(region.to_owned(), server::start(&settings(&world, rules, region, 0)?)?);
+            instances
+                .insert(region.to_owned(), server::start(&settings(&world, rules, region, 0)?)?);
         }
-        let behind = instances.iter().map(|(region, running)| Instance { region: region.clone(), address: running.address });
-        let edge = Edge::builder(world.lines().clone(), behind).default_place(*primary).start().await?;
+        let behind = instances
+            .iter()
+            .map(|(region, running)| Instance { region: region.clone(), address: running.address });
+        let edge =
+            Edge::builder(world.lines().clone(), behind).default_place(*primary).start().await?;
         Ok(Self { world, edge, rules, instances: Mutex::new(instances) })
     }
 
@@ -115,14 +121,23 @@ impl Stage {
 }
 
 fn settings(world: &World, rules: Rules, region: &str, port: u16) -> Result<Settings, Failed> {
-    let urls = world.servers().map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
+    let urls = world
+        .servers()
+        .map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
     let mut vars = urls.collect::<Result<HashMap<_, _>, Failed>>()?;
     let port = port.to_string();
-    let own =
-        [("FLY_REGION", region), ("PORT", &port), ("METRICS_PORT", "0"), ("POOL_SIZE", POOL_SIZE), ("SECRET_KEY", SECRET_KEY)];
+    let own = [
+        ("FLY_REGION", region),
+        ("PORT", &port),
+        ("METRICS_PORT", "0"),
+        ("POOL_SIZE", POOL_SIZE),
+        ("SECRET_KEY", SECRET_KEY),
+    ];
     vars.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let settings = Settings::from_vars(&|name: &str| vars.get(name).cloned().ok_or(VarError::NotPresent));
-    let mut settings = settings.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let settings =
+        Settings::from_vars(&|name: &str| vars.get(name).cloned().ok_or(VarError::NotPresent));
+    let mut settings = settings
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let databases = settings.databases.with_max_lag(rules.max_lag);
     settings.databases = rules.without.into_iter().fold(databases, archipelago::Settings::without);
     Ok(settings)

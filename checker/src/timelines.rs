@@ -54,19 +54,23 @@ impl Timelines {
         if position.timeline == self.newest || self.contains(position) {
             return None;
         }
-        let after = self.promotions.iter().filter(|promotion| promotion.timeline > position.timeline);
+        let after =
+            self.promotions.iter().filter(|promotion| promotion.timeline > position.timeline);
         after.map(|promotion| promotion.began).min()
     }
 
     /// Whether everything at `wanted` is there where `reached` is.
     #[must_use]
     pub fn includes(&self, reached: Position, wanted: Position) -> bool {
-        let is_one_history = reached.timeline == wanted.timeline || reached.timeline > wanted.timeline && self.contains(wanted);
+        let is_one_history = reached.timeline == wanted.timeline
+            || reached.timeline > wanted.timeline && self.contains(wanted);
         is_one_history && reached.lsn >= wanted.lsn
     }
 
     fn contains(&self, position: Position) -> bool {
-        self.left_at.iter().any(|(timeline, end)| *timeline == position.timeline && position.lsn <= *end)
+        self.left_at
+            .iter()
+            .any(|(timeline, end)| *timeline == position.timeline && position.lsn <= *end)
     }
 }
 
@@ -78,8 +82,10 @@ mod tests {
     #[test]
     fn what_lies_behind_the_fork_is_lost() {
         let file = "1\t0/3000100\tno recovery target specified\n\n2\t0/4000000\tno recovery target specified\n";
-        let timelines = Timelines::of_file(3, file, vec![promotion("ord", 2, 10), promotion("nrt", 3, 20)]);
-        let lost = |timeline, lsn| timelines.lost(Position { timeline, lsn }).map(|at| at.as_secs());
+        let timelines =
+            Timelines::of_file(3, file, vec![promotion("ord", 2, 10), promotion("nrt", 3, 20)]);
+        let lost =
+            |timeline, lsn| timelines.lost(Position { timeline, lsn }).map(|at| at.as_secs());
         assert_eq!(lost(1, 0x300_0100), None);
         assert_eq!(lost(1, 0x300_0101), Some(10));
         assert_eq!(lost(2, 0x400_0001), Some(20));

@@ -69,11 +69,24 @@ impl Visitor {
     /// When the system gives no client.
     pub fn new(id: u32, seed: u64, site: &Arc<Site>) -> Result<Self, reqwest::Error> {
         let carries = if id.is_multiple_of(3) { Carries::Header(None) } else { Carries::Cookie };
-        let client = Client::builder().cookie_store(matches!(carries, Carries::Cookie)).redirect(redirect::Policy::none());
+        let client = Client::builder()
+            .cookie_store(matches!(carries, Carries::Cookie))
+            .redirect(redirect::Policy::none());
         let place = if only_reads(id) { id / 5 } else { id - id / 5 };
         let place = site.regions[place as usize % site.regions.len()].clone();
-        let (client, rng) = (client.timeout(PATIENCE).build()?, Rng::with_seed(seed ^ u64::from(id) << 32));
-        Ok(Self { id, site: site.clone(), place, client, carries, rng, rows: vec![], created: 0, history: vec![] })
+        let (client, rng) =
+            (client.timeout(PATIENCE).build()?, Rng::with_seed(seed ^ u64::from(id) << 32));
+        Ok(Self {
+            id,
+            site: site.clone(),
+            place,
+            client,
+            carries,
+            rng,
+            rows: vec![],
+            created: 0,
+            history: vec![],
+        })
     }
 
     /// Visits until the end, and tells everything.
@@ -124,9 +137,12 @@ impl Visitor {
     async fn create(&mut self) {
         self.created += 1;
         let row = Row { owner: self.id, number: self.created };
-        let key = uuid::Builder::from_random_bytes(self.rng.u128(..).to_ne_bytes()).into_uuid().to_string();
+        let key = uuid::Builder::from_random_bytes(self.rng.u128(..).to_ne_bytes())
+            .into_uuid()
+            .to_string();
         for _ in 0..TRIES {
-            let form = [("user[name]", row.name(1)), ("user[age]", "1".to_owned()), ("_key", key.clone())];
+            let form =
+                [("user[name]", row.name(1)), ("user[age]", "1".to_owned()), ("_key", key.clone())];
             let request = self.client.post(format!("{}/users", self.site.url)).form(&form);
             let answer = self.send(Action::Create(row), request).await;
             if let Some(id) = answer.location.as_deref().and_then(page::id) {
@@ -156,14 +172,22 @@ impl Visitor {
     }
 
     async fn read(&mut self, row: Row, id: i64) {
-        let (action, rest) = if self.rng.u8(..4) == 0 { (Action::Edit(row), "/edit") } else { (Action::Read(row), "") };
+        let (action, rest) = if self.rng.u8(..4) == 0 {
+            (Action::Edit(row), "/edit")
+        } else {
+            (Action::Read(row), "")
+        };
         let request = self.client.get(format!("{}/users/{id}{rest}", self.site.url));
         let answer = self.send(action, request).await;
-        let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done) else {
+        let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done)
+        else {
             return;
         };
         // A row of this id that is another one was made after this one was lost.
-        let version = page::rows(&answer.body).iter().find(|(it, ..)| *it == row).map_or(0, |(_, version, _)| *version);
+        let version = page::rows(&answer.body)
+            .iter()
+            .find(|(it, ..)| *it == row)
+            .map_or(0, |(_, version, _)| *version);
         operation.seen = vec![(row, version)];
     }
 
@@ -172,13 +196,16 @@ impl Visitor {
         let after = self.rng.choice(&known).map_or(0, |(id, _)| id - 1);
         let request = self.client.get(format!("{}/users?after={after}", self.site.url));
         let body = self.send(Action::List, request).await.body;
-        let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done) else {
+        let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done)
+        else {
             return;
         };
         let shown = page::rows(&body);
         let is_whole = shown.len() < usize::from(archipelago_app::paging::PAGE_SIZE);
         let last = if is_whole { i64::MAX } else { shown.last().map_or(after, |(.., id)| *id) };
-        let missing = known.iter().filter(|(id, row)| after < *id && *id <= last && shown.iter().all(|(it, ..)| it != row));
+        let missing = known.iter().filter(|(id, row)| {
+            after < *id && *id <= last && shown.iter().all(|(it, ..)| it != row)
+        });
         let missing = missing.map(|(_, row)| (*row, 0));
         // One that is there twice is found at the end; the newer of the two is what a visitor would take for it.
         let mut seen: HashMap<Row, Version> = missing.collect();

@@ -17,7 +17,9 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// Every replica, at the same time.
 fn all_replicas(lasts: Duration, fault: impl Fn(String) -> Fault) -> Schedule {
     let replicas = regions().into_iter().skip(1);
-    let faults = replicas.map(|region| Planned { after: Duration::ZERO, lasts, fault: fault(region.to_owned()) }).collect();
+    let faults = replicas
+        .map(|region| Planned { after: Duration::ZERO, lasts, fault: fault(region.to_owned()) })
+        .collect();
     Schedule { steps: vec![Step { calm: Duration::from_secs(1), faults }] }
 }
 
@@ -55,15 +57,26 @@ fn promotions(each: impl IntoIterator<Item = (&'static str, Old, u64)>) -> Sched
 /// others, there is a commit just before nearly each write, which the replica does not have either.
 async fn play(schedule: Schedule, manner: Manner, without: Option<Protection>) -> Round {
     let _turn = TURN.lock().await;
-    let (visitors, rules) = (if manner == Manner::Watchful { 1 } else { 15 }, Rules { max_lag: MAX_LAG, without });
-    Plan { seed: 1, schedule, quiet: Duration::from_secs(1), visitors, manner, rules }.play().await.unwrap()
+    let (visitors, rules) =
+        (if manner == Manner::Watchful { 1 } else { 15 }, Rules { max_lag: MAX_LAG, without });
+    Plan { seed: 1, schedule, quiet: Duration::from_secs(1), visitors, manner, rules }
+        .play()
+        .await
+        .unwrap()
 }
 
 /// Without the protection this promise is broken.
-async fn assert_missed(protection: Protection, schedule: Schedule, manner: Manner, promise: Promise) {
+async fn assert_missed(
+    protection: Protection,
+    schedule: Schedule,
+    manner: Manner,
+    promise: Promise,
+) {
     let round = play(schedule, manner, Some(protection)).await;
     let found = round.verdict.violations.iter().find(|it| it.promise == promise);
-    let found = found.unwrap_or_else(|| panic!("without {protection:?}, and yet no {promise}:\n{}", round.violations()));
+    let found = found.unwrap_or_else(|| {
+        panic!("without {protection:?}, and yet no {promise}:\n{}", round.violations())
+    });
     println!("without {protection:?}: {}", round.history.explain(found));
 }
 
@@ -84,19 +97,30 @@ async fn without_a_limit_on_lag_reads_are_stale() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_positions_compared_across_timelines_an_old_primary_is_written_to() {
-    assert_missed(Protection::Timeline, a_split_brain(), Manner::Staying, Promise::NoOldPrimary).await;
+    assert_missed(Protection::Timeline, a_split_brain(), Manner::Staying, Promise::NoOldPrimary)
+        .await;
 }
 
 /// The first who only reads stands where the old primary runs on, and carries nothing newer than what it shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_asking_who_is_the_primary_reads_are_stale() {
-    assert_missed(Protection::Role, a_split_brain_of_former_replicas(), Manner::Staying, Promise::FreshEnough).await;
+    assert_missed(
+        Protection::Role,
+        a_split_brain_of_former_replicas(),
+        Manner::Staying,
+        Promise::FreshEnough,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_all_of_them_nothing_is_broken() {
-    let steps = [a_pause(), a_long_pause(), a_split_brain_of_former_replicas()].into_iter().flat_map(|schedule| schedule.steps);
-    for (schedule, manner) in [(Schedule { steps: steps.collect() }, Manner::Staying), (a_lag(), Manner::Watchful)] {
+    let steps = [a_pause(), a_long_pause(), a_split_brain_of_former_replicas()]
+        .into_iter()
+        .flat_map(|schedule| schedule.steps);
+    for (schedule, manner) in
+        [(Schedule { steps: steps.collect() }, Manner::Staying), (a_lag(), Manner::Watchful)]
+    {
         let round = play(schedule, manner, None).await;
         assert!(round.verdict.violations.is_empty(), "{}", round.violations());
     }

@@ -23,7 +23,8 @@ fn schedule(seed: u64) -> Schedule {
 
 fn has_every_kind(first: u64) -> bool {
     let steps = (first..first + SEEDS).flat_map(|seed| schedule(seed).steps);
-    let kinds: BTreeSet<_> = steps.flat_map(|step| step.faults).map(|planned| planned.fault.kind()).collect();
+    let kinds: BTreeSet<_> =
+        steps.flat_map(|step| step.faults).map(|planned| planned.fault.kind()).collect();
     kinds == BTreeSet::from(Kind::ALL)
 }
 
@@ -33,9 +34,23 @@ async fn no_promise_is_broken() {
     let first = (0..1_000_000).find(|first| has_every_kind(*first)).unwrap();
     for seed in first..first + SEEDS {
         let rules = Rules { max_lag: MAX_LAG, without: None };
-        let plan = Plan { seed, schedule: schedule(seed), quiet: MARGIN, visitors: VISITORS, manner: Manner::Roaming, rules };
-        let again = format!("cargo run -p archipelago-checker -- --seed {seed} --steps {STEPS} --visitors {VISITORS}");
+        let plan = Plan {
+            seed,
+            schedule: schedule(seed),
+            quiet: MARGIN,
+            visitors: VISITORS,
+            manner: Manner::Roaming,
+            rules,
+        };
+        let again = format!(
+            "cargo run -p archipelago-checker -- --seed {seed} --steps {STEPS} --visitors {VISITORS}"
+        );
         let round = plan.play().await.unwrap_or_else(|error| panic!("{error}\nagain: {again}"));
-        assert!(round.verdict.violations.is_empty(), "{}{}again: {again}", plan.schedule, round.violations());
+        assert!(
+            round.verdict.violations.is_empty(),
+            "{}{}again: {again}",
+            plan.schedule,
+            round.violations()
+        );
     }
 }

@@ -50,7 +50,9 @@ pub enum EdgeError {
     #[error("an edge without instances has nobody to send visitors to: give it one at least")]
     NoInstance,
     /// An instance's region was given twice.
-    #[error("there are two instances in `{region}`: an edge knows one in a region, by the region's code")]
+    #[error(
+        "there are two instances in `{region}`: an edge knows one in a region, by the region's code"
+    )]
     InstanceTwice {
         /// The region given twice.
         region: String,
@@ -64,13 +66,17 @@ pub enum EdgeError {
         name: String,
     },
     /// The default place is none that it knows.
-    #[error("the default place `{name}` is no place that the edge knows: name a region of an instance, or add it to the places")]
+    #[error(
+        "the default place `{name}` is no place that the edge knows: name a region of an instance, or add it to the places"
+    )]
     DefaultPlace {
         /// The name as given.
         name: String,
     },
     /// It cannot listen.
-    #[error("the edge cannot listen on {address}: {source}; stop what listens there, or choose another port")]
+    #[error(
+        "the edge cannot listen on {address}: {source}; stop what listens there, or choose another port"
+    )]
     Listen {
         /// The address as given.
         address: SocketAddr,
@@ -81,7 +87,9 @@ pub enum EdgeError {
 
 impl Builder {
     pub(crate) fn new(lines: Lines, instances: impl IntoIterator<Item = Instance>) -> Self {
-        let places = built_in_places().iter().map(|place| (place.code.to_string(), place.city.map(Cow::Borrowed)));
+        let places = built_in_places()
+            .iter()
+            .map(|place| (place.code.to_string(), place.city.map(Cow::Borrowed)));
         Self {
             lines,
             instances: instances.into_iter().collect(),
@@ -148,7 +156,9 @@ impl Builder {
             }
             self.places.entry(region.clone()).or_default();
         }
-        if let Some(name) = self.places.keys().find(|name| *name == ANY || !archipelago_lab::is_region_name(name)) {
+        if let Some(name) =
+            self.places.keys().find(|name| *name == ANY || !archipelago_lab::is_region_name(name))
+        {
             return Err(EdgeError::PlaceName { name: name.clone() });
         }
         if !self.places.contains_key(&default_place) {

@@ -8,11 +8,17 @@ const NAME: &str = "edge_from";
 
 /// The place that the visitor's cookie names.
 pub(crate) fn place(headers: &HeaderMap) -> Option<&str> {
-    headers.get_all(COOKIE).iter().filter_map(|header| std::str::from_utf8(header.as_bytes()).ok()).find_map(|header| {
-        header
-            .split(';')
-            .find_map(|pair| pair.split_once('=').filter(|(name, _)| name.trim() == NAME).map(|(_, value)| value.trim()))
-    })
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| std::str::from_utf8(header.as_bytes()).ok())
+        .find_map(|header| {
+            header.split(';').find_map(|pair| {
+                pair.split_once('=')
+                    .filter(|(name, _)| name.trim() == NAME)
+                    .map(|(_, value)| value.trim())
+            })
+        })
 }
 
 /// For the answer: remembers the place until the browser is closed.
@@ -42,7 +48,9 @@ fn place_is_absent(headers: &HeaderMap) -> bool {
 fn without(header: &HeaderValue) -> Option<HeaderValue> {
     let kept: Vec<_> = pairs(header).filter(|pair| !is_ours(pair)).collect();
     // What was the second cookie may be the first now.
-    HeaderValue::from_bytes(kept.join(&b';').trim_ascii_start()).ok().filter(|header| !header.is_empty())
+    HeaderValue::from_bytes(kept.join(&b';').trim_ascii_start())
+        .ok()
+        .filter(|header| !header.is_empty())
 }
 
 fn pairs(header: &HeaderValue) -> impl Iterator<Item = &[u8]> {

@@ -59,7 +59,10 @@ impl Delivery<'_> {
         patience: Patience,
     ) -> Result<(String, Response<Incoming>), Refusal> {
         let (mut tried, mut lost, mut reason) = (Vec::new(), None, Reason::NoCandidate);
-        for route in regions.iter().filter_map(|region| self.stand.routes.iter().find(|route| route.region == *region)) {
+        for route in regions
+            .iter()
+            .filter_map(|region| self.stand.routes.iter().find(|route| route.region == *region))
+        {
             let region = route.region.clone();
             if self.map.lines.is_cut(self.place, &region) {
                 tried.push(format!("{region} (the line is cut)"));
@@ -89,7 +92,11 @@ impl Delivery<'_> {
                 Err(Failure::NotAgain(why)) => return Err(Refusal::not_again(&region, why)),
             }
         }
-        let tried = if tried.is_empty() { "there is none where it was to go".to_owned() } else { tried.join(", ") };
+        let tried = if tried.is_empty() {
+            "there is none where it was to go".to_owned()
+        } else {
+            tried.join(", ")
+        };
         Err(lost.unwrap_or(Refusal::Nobody { place: self.place.to_owned(), tried, reason }))
     }
 
@@ -143,7 +150,10 @@ impl Delivery<'_> {
     }
 }
 
-async fn within<T>(limit: Duration, connecting: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
+async fn within<T>(
+    limit: Duration,
+    connecting: impl Future<Output = io::Result<T>>,
+) -> Result<T, Failure> {
     match timeout(limit, connecting).await {
         Ok(connected) => connected.map_err(Failure::Unreachable),
         Err(_) => Err(Failure::Unconnected),

@@ -29,12 +29,14 @@ pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
     let mut rest = text.trim();
     while !rest.is_empty() {
         let end = rest.find([';', '=']).filter(|at| *at > 0 && rest[*at..].starts_with('='));
-        let Some((name, after)) = end.map(|at| (rest[..at].trim(), rest[at + 1..].trim_start())) else {
+        let Some((name, after)) = end.map(|at| (rest[..at].trim(), rest[at + 1..].trim_start()))
+        else {
             return Err(FieldError::NoField(rest.split(';').next().unwrap_or(rest).to_owned()));
         };
         let (value, after, is_quoted) = match after.strip_prefix('"') {
             Some(quoted) => {
-                let (value, after) = unquoted(quoted).ok_or_else(|| FieldError::Open(name.to_owned()))?;
+                let (value, after) =
+                    unquoted(quoted).ok_or_else(|| FieldError::Open(name.to_owned()))?;
                 (value, after.trim_start(), true)
             }
             None => {
@@ -46,7 +48,10 @@ pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
             Some(next) => next.trim_start(),
             None if after.is_empty() => after,
             None => {
-                return Err(FieldError::NoSeparator { name: name.to_owned(), rest: after.to_owned() });
+                return Err(FieldError::NoSeparator {
+                    name: name.to_owned(),
+                    rest: after.to_owned(),
+                });
             }
         };
         fields.push(Field { name: name.to_ascii_lowercase(), value, is_quoted });
@@ -57,7 +62,9 @@ pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
 /// The other way round: what [`read`] reads as these fields again.
 pub(crate) fn write(fields: &[(&str, &str)]) -> String {
     let written = fields.iter().map(|(name, value)| {
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !b";,\"\\".contains(&byte)) {
+        if !value.is_empty()
+            && value.bytes().all(|byte| byte.is_ascii_graphic() && !b";,\"\\".contains(&byte))
+        {
             format!("{name}={value}")
         } else {
             format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
@@ -109,7 +116,11 @@ mod tests {
 
     #[test]
     fn spaces_case_and_a_last_semicolon_do_not_matter() {
-        let field = |name: &str, value: &str, is_quoted| Field { name: name.to_owned(), value: value.to_owned(), is_quoted };
+        let field = |name: &str, value: &str, is_quoted| Field {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            is_quoted,
+        };
         let fields = [field("region", "nrt, any", true), field("state", "a=b", false)];
         assert_eq!(read(r#" REGION = "nrt, any" ; state=a=b; "#).unwrap(), fields);
     }

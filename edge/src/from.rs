@@ -13,7 +13,11 @@ pub(crate) fn place(uri: &Uri) -> Option<&str> {
 pub(crate) fn without(uri: &Uri) -> String {
     let Some(query) = uri.query() else { return uri.path().to_owned() };
     let kept: Vec<_> = query.split('&').filter(|parameter| !parameter.starts_with(NAME)).collect();
-    if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) }
+    if kept.is_empty() {
+        uri.path().to_owned()
+    } else {
+        format!("{}?{}", uri.path(), kept.join("&"))
+    }
 }
 
 /// A link to the same page, for a reader who is to stand in `place`.

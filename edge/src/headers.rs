@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, TRANSFER_ENCODING, UPGRADE, VIA};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, TRANSFER_ENCODING, UPGRADE, VIA,
+};
 
 pub(crate) const FLY_REPLAY: &str = "fly-replay";
 pub(crate) const FLY_REPLAY_SRC: &str = "fly-replay-src";
@@ -39,7 +41,10 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(CONTENT_LENGTH);
     }
     let of_connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let named: Vec<String> = of_connection.flat_map(|value| value.split(',')).map(|name| name.trim().to_owned()).collect();
+    let named: Vec<String> = of_connection
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect();
     for name in named.iter().map(String::as_str).chain(HOP_BY_HOP) {
         headers.remove(name);
     }
@@ -49,7 +54,11 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 ///
 /// # Errors
 /// When the place's name cannot stand in a header; the names of places that the edge knows can.
-pub(crate) fn tell(headers: &mut HeaderMap, visitor: IpAddr, place: &str) -> Result<(), hyper::http::Error> {
+pub(crate) fn tell(
+    headers: &mut HeaderMap,
+    visitor: IpAddr,
+    place: &str,
+) -> Result<(), hyper::http::Error> {
     // The server underneath has answered it when the body was asked for.
     headers.remove(EXPECT);
     headers.remove(FLY_REPLAY_SRC);

@@ -44,7 +44,8 @@ impl Trace {
             ("replayed", self.replayed.as_deref()),
             ("failed", self.failed),
         ];
-        let written = fields.iter().filter_map(|(name, value)| Some(format!("{name}={}; ", (*value)?)));
+        let written =
+            fields.iter().filter_map(|(name, value)| Some(format!("{name}={}; ", (*value)?)));
         format!("{}ms={}", written.collect::<String>(), took.as_millis())
     }
 }

@@ -72,14 +72,16 @@ impl Map {
 
     /// The regions of the instances, the nearest to `place` first; at equal distances in the order of the description.
     pub(crate) fn nearest(&self, place: &str) -> Vec<&str> {
-        let mut regions: Vec<_> = self.instances.iter().map(|instance| instance.region.as_str()).collect();
+        let mut regions: Vec<_> =
+            self.instances.iter().map(|instance| instance.region.as_str()).collect();
         regions.sort_by_key(|region| (*region != place, self.lines.round_trip(place, region)));
         regions
     }
 
     /// The nearest instance that `place` has a line to, with the round-trip time.
     pub(crate) fn nearest_in_reach(&self, place: &str) -> Option<(&str, Duration)> {
-        let region = self.nearest(place).into_iter().find(|region| !self.lines.is_cut(place, region))?;
+        let region =
+            self.nearest(place).into_iter().find(|region| !self.lines.is_cut(place, region))?;
         Some((region, self.lines.round_trip(place, region)))
     }
 
@@ -95,7 +97,11 @@ impl Map {
                 self.check(code)?;
             }
             for region in &nearest {
-                let is_meant = if code == ANY { !wanted.iter().any(|named| named == region) } else { code == region };
+                let is_meant = if code == ANY {
+                    !wanted.iter().any(|named| named == region)
+                } else {
+                    code == region
+                };
                 if is_meant && !regions.contains(region) {
                     regions.push(*region);
                 }
@@ -108,14 +114,26 @@ impl Map {
     ///
     /// # Errors
     /// When it asks for something that is not there.
-    pub(crate) fn targets(&self, place: &str, source: &str, replay: &Replay) -> Result<Vec<&str>, NoTarget> {
+    pub(crate) fn targets(
+        &self,
+        place: &str,
+        source: &str,
+        replay: &Replay,
+    ) -> Result<Vec<&str>, NoTarget> {
         if let Some(app) = replay.app.as_ref().filter(|app| Some(*app) != self.app.as_ref()) {
             return Err(NoTarget::App { app: app.clone(), known: self.app.clone() });
         }
-        let mut regions = if replay.regions.is_empty() { self.nearest(place) } else { self.among(place, &replay.regions)? };
+        let mut regions = if replay.regions.is_empty() {
+            self.nearest(place)
+        } else {
+            self.among(place, &replay.regions)?
+        };
         if let Some(id) = &replay.instance {
             if !self.instances.iter().any(|instance| instance.region == *id) {
-                return Err(NoTarget::Instance { id: id.clone(), known: self.nearest(place).join(", ") });
+                return Err(NoTarget::Instance {
+                    id: id.clone(),
+                    known: self.nearest(place).join(", "),
+                });
             }
             regions.retain(|region| region == id);
         }

@@ -2,7 +2,10 @@
 
 use askama::Template;
 use http_body_util::{Either, Full};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode, Uri};
 
 use crate::PATH;
@@ -54,7 +57,11 @@ struct Refused<'a> {
 /// Where do you stand? The links lead to the page that was wanted.
 pub(crate) fn question(proxy: &Proxy, wanted: &Uri) -> Response<Body> {
     let nonce = nonce();
-    page(StatusCode::OK, &nonce, &Question { nonce: nonce.clone(), rows: rows(proxy, wanted, None) })
+    page(
+        StatusCode::OK,
+        &nonce,
+        &Question { nonce: nonce.clone(), rows: rows(proxy, wanted, None) },
+    )
 }
 
 /// The page at [`PATH`].
@@ -73,7 +80,12 @@ pub(crate) fn status(proxy: &Proxy, standing: &Standing) -> Response<Body> {
 }
 
 /// Why there is no answer: as a page for a person, else as a line of text.
-pub(crate) fn refusal(proxy: &Proxy, refusal: &Refusal, wanted: &Uri, is_reader: bool) -> Response<Body> {
+pub(crate) fn refusal(
+    proxy: &Proxy,
+    refusal: &Refusal,
+    wanted: &Uri,
+    is_reader: bool,
+) -> Response<Body> {
     let (status, message) = (refusal.status(), refusal.to_string());
     let mut response = if is_reader {
         let nonce = nonce();
@@ -111,11 +123,16 @@ fn nonce() -> String {
 
 fn page(status: StatusCode, nonce: &str, page: &impl Template) -> Response<Body> {
     let Ok(html) = page.render() else {
-        return own(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "the edge's page cannot be shown\n".to_owned());
+        return own(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "text/plain",
+            "the edge's page cannot be shown\n".to_owned(),
+        );
     };
     let mut response = own(status, "text/html; charset=utf-8", html);
-    let policy =
-        format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
     if let Ok(policy) = policy.parse() {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }

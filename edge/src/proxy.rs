@@ -37,13 +37,18 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Always an answer: an instance's, or one that says why there is none.
-    pub(crate) async fn answer(&self, visitor: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        visitor: IpAddr,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
         let (method, uri, is_reader) = (parts.method.clone(), parts.uri.clone(), is_reader(&parts));
         let mut trace = Trace::default();
         let answered = self.pass(visitor, parts, body, &mut trace).await;
-        let mut response = answered.unwrap_or_else(|refusal| pages::refusal(self, &refusal, &uri, is_reader));
+        let mut response =
+            answered.unwrap_or_else(|refusal| pages::refusal(self, &refusal, &uri, is_reader));
         if trace.place.is_some() {
             let took = began.elapsed();
             if let Ok(done) = HeaderValue::from_str(&trace.header(took)) {
@@ -75,16 +80,29 @@ impl Proxy {
             return remembered(&standing.place, from::without(&parts.uri));
         }
         if parts.uri.path() == PATH {
-            return if only_looks { Ok(pages::status(self, &standing)) } else { Err(Refusal::ReadOnly) };
+            return if only_looks {
+                Ok(pages::status(self, &standing))
+            } else {
+                Err(Refusal::ReadOnly)
+            };
         }
-        if standing.said_by == SaidBy::Nobody && is_reader(&parts) && !parts.headers.contains_key(FLY_FORCE_REGION) {
+        if standing.said_by == SaidBy::Nobody
+            && is_reader(&parts)
+            && !parts.headers.contains_key(FLY_FORCE_REGION)
+        {
             return Ok(pages::question(self, &parts.uri));
         }
         trace.place = Some(standing.place.clone());
         let regions = standing.regions(&parts, &self.map)?;
         self.prepare(&mut parts, visitor, &standing)?;
         let stand = self.map.stand(&standing.place)?;
-        let delivery = Delivery { map: &self.map, place: &standing.place, stand: &stand, parts, upload: Upload::new(body) };
+        let delivery = Delivery {
+            map: &self.map,
+            place: &standing.place,
+            stand: &stand,
+            parts,
+            upload: Upload::new(body),
+        };
         let patience = Patience { reach: REACH, answer: self.answer_within };
         let mut response = visit(delivery, &regions, patience, trace).await?.map(Either::Left);
         headers::remove_hop_by_hop(response.headers_mut());
@@ -95,11 +113,20 @@ impl Proxy {
     }
 
     /// Makes of the visitor's request the one that an instance gets.
-    fn prepare(&self, parts: &mut Parts, visitor: IpAddr, standing: &Standing) -> Result<(), Refusal> {
+    fn prepare(
+        &self,
+        parts: &mut Parts,
+        visitor: IpAddr,
+        standing: &Standing,
+    ) -> Result<(), Refusal> {
         // A request that names its host in the URL means that one (RFC 9112, section 3.2.2); HTTP/1.0 may name none.
         let named = parts.uri.authority().map(ToString::to_string);
-        if let Some(host) = named.or_else(|| (!parts.headers.contains_key(HOST)).then(|| self.address.to_string())) {
-            parts.headers.insert(HOST, HeaderValue::from_str(&host).map_err(hyper::http::Error::from)?);
+        if let Some(host) =
+            named.or_else(|| (!parts.headers.contains_key(HOST)).then(|| self.address.to_string()))
+        {
+            parts
+                .headers
+                .insert(HOST, HeaderValue::from_str(&host).map_err(hyper::http::Error::from)?);
         }
         parts.uri = from::without(&parts.uri).parse::<Uri>().map_err(hyper::http::Error::from)?;
         parts.version = hyper::Version::HTTP_11;
@@ -112,8 +139,11 @@ impl Proxy {
 
 /// Whether a person looks at the answer: a browser that opens a page.
 fn is_reader(parts: &Parts) -> bool {
-    let takes_pages =
-        parts.headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")));
+    let takes_pages = parts
+        .headers
+        .get_all(ACCEPT)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")));
     let opens_a_page = parts.headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
     parts.method == Method::GET && takes_pages && opens_a_page
 }

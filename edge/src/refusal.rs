@@ -41,7 +41,9 @@ pub(crate) enum Refusal {
     TooLong { region: String },
     #[error("the fly-replay of the instance in {region} cannot be obeyed: {why}")]
     BadReplay { region: String, why: String },
-    #[error("the instance in {region} answered a request that was replayed already with fly-replay: a request is replayed once")]
+    #[error(
+        "the instance in {region} answered a request that was replayed already with fly-replay: a request is replayed once"
+    )]
     Twice { region: String },
     #[error("the edge cannot make this request its own: {0}")]
     Http(#[from] hyper::http::Error),
@@ -83,13 +85,19 @@ impl Refusal {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::UnknownPlace(_) | Self::OffSite { .. } | Self::Unreadable(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::UnknownPlace(_)
+            | Self::OffSite { .. }
+            | Self::Unreadable(_)
+            | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::ReadOnly => StatusCode::METHOD_NOT_ALLOWED,
             Self::Websocket | Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::Nobody { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Http(_) | Self::Lab(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Lost { .. } | Self::TooLong { .. } | Self::BadReplay { .. } | Self::Twice { .. } => StatusCode::BAD_GATEWAY,
+            Self::Lost { .. }
+            | Self::TooLong { .. }
+            | Self::BadReplay { .. }
+            | Self::Twice { .. } => StatusCode::BAD_GATEWAY,
         }
     }
 }

@@ -48,7 +48,9 @@ pub(crate) enum ReplayError {
     Several,
     #[error("the field `{0}` is there twice")]
     Twice(String),
-    #[error("the field `{0}` is unknown: region, instance, app, elsewhere, state, timeout and fallback are obeyed here")]
+    #[error(
+        "the field `{0}` is unknown: region, instance, app, elsewhere, state, timeout and fallback are obeyed here"
+    )]
     Unknown(String),
     #[error("`{name}={value}` means nothing: write {wanted}")]
     Value { name: &'static str, value: String, wanted: &'static str },
@@ -72,7 +74,9 @@ impl FromStr for Replay {
             let Field { name, value, is_quoted } = field;
             match name.as_str() {
                 "region" => replay.regions = regions(value, is_quoted)?,
-                "instance" => replay.instance = Some(present("instance", value, "the id of an instance")?),
+                "instance" => {
+                    replay.instance = Some(present("instance", value, "the id of an instance")?)
+                }
                 "app" => replay.app = Some(present("app", value, "the name of an app")?),
                 "elsewhere" => replay.elsewhere = flag(value)?,
                 "state" => replay.state = Some(value),
@@ -81,7 +85,11 @@ impl FromStr for Replay {
                 _ => return Err(ReplayError::Unknown(name)),
             }
         }
-        if replay.regions.is_empty() && replay.instance.is_none() && replay.app.is_none() && !replay.elsewhere {
+        if replay.regions.is_empty()
+            && replay.instance.is_none()
+            && replay.app.is_none()
+            && !replay.elsewhere
+        {
             return Err(ReplayError::Nowhere);
         }
         Ok(replay)
@@ -92,7 +100,10 @@ fn regions(value: String, is_quoted: bool) -> Result<Vec<String>, ReplayError> {
     if value.contains(',') && !is_quoted {
         return Err(ReplayError::BareList(value));
     }
-    value.split(',').map(|region| present("region", region.trim().to_owned(), "codes of regions, or `any`")).collect()
+    value
+        .split(',')
+        .map(|region| present("region", region.trim().to_owned(), "codes of regions, or `any`"))
+        .collect()
 }
 
 fn present(name: &'static str, value: String, wanted: &'static str) -> Result<String, ReplayError> {
@@ -100,14 +111,22 @@ fn present(name: &'static str, value: String, wanted: &'static str) -> Result<St
 }
 
 fn flag(value: String) -> Result<bool, ReplayError> {
-    value.parse().map_err(|_| ReplayError::Value { name: "elsewhere", value, wanted: "`true` or `false`" })
+    value.parse().map_err(|_| ReplayError::Value {
+        name: "elsewhere",
+        value,
+        wanted: "`true` or `false`",
+    })
 }
 
 fn fallback(value: String) -> Result<Fallback, ReplayError> {
     match value.as_str() {
         "prefer_self" => Ok(Fallback::PreferSelf),
         "force_self" => Ok(Fallback::ForceSelf),
-        _ => Err(ReplayError::Value { name: "fallback", value, wanted: "`prefer_self` or `force_self`" }),
+        _ => Err(ReplayError::Value {
+            name: "fallback",
+            value,
+            wanted: "`prefer_self` or `force_self`",
+        }),
     }
 }
 
@@ -121,7 +140,11 @@ fn duration(value: String) -> Result<Duration, ReplayError> {
         "m" => Some(Duration::from_secs(u64::from(number) * 60)),
         _ => None,
     });
-    duration.ok_or(ReplayError::Value { name: "timeout", value, wanted: "a number and `ms`, `s` or `m`, such as `10s`" })
+    duration.ok_or(ReplayError::Value {
+        name: "timeout",
+        value,
+        wanted: "a number and `ms`, `s` or `m`, such as `10s`",
+    })
 }
 
 #[cfg(test)]

@@ -67,7 +67,8 @@ impl Route {
         drop(TcpStream::connect(self.instance).await?);
         let stream = TcpStream::connect(self.door).await?;
         stream.set_nodelay(true)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(connection);
         sender.ready().await.map_err(io::Error::other)?;
         Ok(sender)

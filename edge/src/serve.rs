@@ -29,7 +29,11 @@ const GRACE: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves until it is told to stop, and ends what is in flight; or until the other end of `stopped` is dropped, and cuts it off.
-pub(crate) async fn serve(listener: TcpListener, proxy: Arc<Proxy>, mut stopped: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    proxy: Arc<Proxy>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let graceful = GracefulShutdown::new();
     // Whoever is still in here at the end is cut off.
     let mut connections = JoinSet::new();

@@ -32,13 +32,18 @@ impl Stand {
     ///
     /// # Errors
     /// When there is no port for a door.
-    pub(crate) fn open(place: &str, instances: &[Instance], lines: &Lines) -> Result<Arc<Self>, LabError> {
+    pub(crate) fn open(
+        place: &str,
+        instances: &[Instance],
+        lines: &Lines,
+    ) -> Result<Arc<Self>, LabError> {
         let route = |instance: &Instance| {
             let door = lines.door(place, &instance.region, instance.address)?;
             Ok(Route::new(instance.region.clone(), door, instance.address))
         };
         let routes = instances.iter().map(route).collect::<Result<_, LabError>>()?;
-        let (place, lines, last_visit) = (place.to_owned(), lines.clone(), Mutex::new(Instant::now()));
+        let (place, lines, last_visit) =
+            (place.to_owned(), lines.clone(), Mutex::new(Instant::now()));
         let stand = Arc::new(Self { place, lines, routes, last_visit });
         tokio::spawn(keep_warm(Arc::downgrade(&stand)));
         Ok(stand)
@@ -51,7 +56,8 @@ impl Stand {
 
     async fn warm(&self) {
         // On a line that is cut nothing would come of it.
-        let routes = self.routes.iter().filter(|route| !self.lines.is_cut(&self.place, &route.region));
+        let routes =
+            self.routes.iter().filter(|route| !self.lines.is_cut(&self.place, &route.region));
         join_all(routes.map(Route::warm)).await;
     }
 

@@ -37,7 +37,11 @@ impl Standing {
     /// # Errors
     /// When header or URL name a place that the edge does not know.
     pub(crate) fn of(parts: &Parts, map: &Map) -> Result<Self, Refusal> {
-        let at = |place: &str, said_by| Self { place: place.to_owned(), said_by, preferred: vec![place.to_owned()] };
+        let at = |place: &str, said_by| Self {
+            place: place.to_owned(),
+            said_by,
+            preferred: vec![place.to_owned()],
+        };
         if let Some(preferred) = list(parts, FLY_PREFER_REGION)? {
             for place in &preferred {
                 map.check(place)?;
@@ -49,8 +53,12 @@ impl Standing {
             map.check(place)?;
             return Ok(at(place, SaidBy::Link));
         }
-        let remembered = cookie::place(&parts.headers).filter(|place| map.places.contains_key(*place));
-        Ok(remembered.map_or_else(|| at(&map.default_place, SaidBy::Nobody), |place| at(place, SaidBy::Cookie)))
+        let remembered =
+            cookie::place(&parts.headers).filter(|place| map.places.contains_key(*place));
+        Ok(remembered.map_or_else(
+            || at(&map.default_place, SaidBy::Nobody),
+            |place| at(place, SaidBy::Cookie),
+        ))
     }
 
     /// The regions to try, in this order: those of `fly-force-region` and no others; else the preferred ones and then the nearest.
@@ -61,7 +69,8 @@ impl Standing {
         match list(parts, FLY_FORCE_REGION)? {
             Some(forced) => Ok(map.among(&self.place, &forced)?),
             None => {
-                let wanted: Vec<_> = self.preferred.iter().cloned().chain([ANY.to_owned()]).collect();
+                let wanted: Vec<_> =
+                    self.preferred.iter().cloned().chain([ANY.to_owned()]).collect();
                 Ok(map.among(&self.place, &wanted)?)
             }
         }

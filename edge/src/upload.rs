@@ -38,7 +38,12 @@ pub(crate) enum NotAgain {
 impl Upload {
     pub(crate) fn new(incoming: Incoming) -> Self {
         let copy = (incoming.size_hint().lower() <= LONGEST as u64).then(Vec::new);
-        Self(Arc::new(Mutex::new(State { incoming: Some(incoming), copy, is_begun: false, last_moved: Instant::now() })))
+        Self(Arc::new(Mutex::new(State {
+            incoming: Some(incoming),
+            copy,
+            is_begun: false,
+            last_moved: Instant::now(),
+        })))
     }
 
     /// The body for an instance. From the second time on, what was sent by then and the rest of it; whoever still sends it from an
@@ -91,7 +96,10 @@ impl Body for Stream {
     type Data = Bytes;
     type Error = Box<dyn Error + Send + Sync>;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let mut state = self.0.state();
         state.is_begun = true;
         let Some(incoming) = &mut state.incoming else {
@@ -101,10 +109,13 @@ impl Body for Stream {
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             state.last_moved = Instant::now();
             if let Some(data) = frame.data_ref() {
-                state.copy = state.copy.take().filter(|copy| copy.len() + data.len() <= LONGEST).map(|mut copy| {
-                    copy.extend_from_slice(data);
-                    copy
-                });
+                state.copy =
+                    state.copy.take().filter(|copy| copy.len() + data.len() <= LONGEST).map(
+                        |mut copy| {
+                            copy.extend_from_slice(data);
+                            copy
+                        },
+                    );
             }
         }
         polled.map_err(Into::into)

@@ -37,27 +37,32 @@ pub(crate) async fn visit(
     let Some(replay) = wanted(&answer).map_err(|why| wrong(&why))? else { return Ok(answer) };
     tokio::spawn(read_to_the_end(answer));
 
-    let targets = delivery.map.targets(delivery.place, &source, &replay).map_err(|why| wrong(&why))?;
+    let targets =
+        delivery.map.targets(delivery.place, &source, &replay).map_err(|why| wrong(&why))?;
     let began = Instant::now();
     tell(&mut delivery, FLY_REPLAY_SRC, &source_of(&source, &replay)).map_err(|why| wrong(&why))?;
-    let refusal = match delivery.to_first_of(&targets, in_replay(&replay, patience, &delivery)).await {
-        Ok((region, answer)) => {
-            trace.replayed = Some(region.clone());
-            return last(region, answer);
-        }
-        Err(refusal) => refusal,
-    };
+    let refusal =
+        match delivery.to_first_of(&targets, in_replay(&replay, patience, &delivery)).await {
+            Ok((region, answer)) => {
+                trace.replayed = Some(region.clone());
+                return last(region, answer);
+            }
+            Err(refusal) => refusal,
+        };
     let (Some(fallback), Some(reason)) = (replay.fallback, undone(&refusal, &delivery)) else {
         return Err(refusal);
     };
     trace.failed = Some(reason.name());
-    let target = targets.first().copied().or(replay.regions.first().map(String::as_str)).unwrap_or_default();
+    let target =
+        targets.first().copied().or(replay.regions.first().map(String::as_str)).unwrap_or_default();
     let failed = failure_of(&source, target, replay.app.as_deref(), reason, began.elapsed());
     tell(&mut delivery, FLY_REPLAY_FAILED, &failed).map_err(|why| wrong(&why))?;
     delivery.parts.headers.remove(FLY_REPLAY_SRC);
     let mut regions = vec![source.as_str()];
     if fallback == Fallback::PreferSelf {
-        regions.extend(delivery.map.nearest(delivery.place).into_iter().filter(|region| *region != source));
+        regions.extend(
+            delivery.map.nearest(delivery.place).into_iter().filter(|region| *region != source),
+        );
     }
     let (region, answer) = delivery.to_first_of(&regions, patience).await?;
     trace.instance = Some(region.clone());
@@ -68,7 +73,9 @@ pub(crate) async fn visit(
 fn wanted(answer: &Response<Incoming>) -> Result<Option<Replay>, ReplayError> {
     let mut asked = answer.headers().get_all(FLY_REPLAY).iter();
     match (asked.next(), asked.next()) {
-        (None, _) if answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == JSON) => Err(ReplayError::Json),
+        (None, _) if answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == JSON) => {
+            Err(ReplayError::Json)
+        }
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(ReplayError::Several),
         (Some(asked), None) => asked.to_str().map_err(|_| ReplayError::NoText)?.parse().map(Some),
@@ -77,7 +84,11 @@ fn wanted(answer: &Response<Incoming>) -> Result<Option<Replay>, ReplayError> {
 
 /// Lets an answer through that may not be a replay any more.
 fn last(region: String, answer: Response<Incoming>) -> Result<Response<Incoming>, Refusal> {
-    if answer.headers().contains_key(FLY_REPLAY) { Err(Refusal::Twice { region }) } else { Ok(answer) }
+    if answer.headers().contains_key(FLY_REPLAY) {
+        Err(Refusal::Twice { region })
+    } else {
+        Ok(answer)
+    }
 }
 
 /// A `timeout` bounds the whole answer where the request may be made twice. Where it may not, nobody can take it back once it is
@@ -100,17 +111,29 @@ fn undone(refusal: &Refusal, delivery: &Delivery<'_>) -> Option<Reason> {
 }
 
 fn source_of(source: &str, replay: &Replay) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros().to_string();
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros().to_string();
     let mut written = vec![("instance", source), ("region", source), ("t", now.as_str())];
     written.extend(replay.state.as_deref().map(|state| ("state", state)));
     fields::write(&written)
 }
 
-fn failure_of(source: &str, target: &str, app: Option<&str>, reason: Reason, elapsed: Duration) -> String {
+fn failure_of(
+    source: &str,
+    target: &str,
+    app: Option<&str>,
+    reason: Reason,
+    elapsed: Duration,
+) -> String {
     let elapsed = elapsed.as_millis().to_string();
     let mut written = vec![("instance", target)];
     written.extend(app.map(|app| ("app", app)));
-    written.extend([("region", target), ("replay_source", source), ("reason", reason.name()), ("elapsed_ms", &elapsed)]);
+    written.extend([
+        ("region", target),
+        ("replay_source", source),
+        ("reason", reason.name()),
+        ("elapsed_ms", &elapsed),
+    ]);
     fields::write(&written)
 }
 

@@ -35,7 +35,10 @@ impl Account {
             .find_map(|name| User::from_name(name).ok().flatten())
             .filter(|user| !user.uid.is_root())
             .map_or_else(
-                || Self { other: Some((Uid::from_raw(65534), Gid::from_raw(65534))), name: "65534".to_owned() },
+                || Self {
+                    other: Some((Uid::from_raw(65534), Gid::from_raw(65534))),
+                    name: "65534".to_owned(),
+                },
                 |user| Self { other: Some((user.uid, user.gid)), name: user.name },
             )
     }

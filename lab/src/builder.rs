@@ -131,7 +131,9 @@ impl Builder {
         }
         let logs = place.home.join("log");
         cluster::remove(&logs)?;
-        fs::create_dir(&logs).and_then(|()| place.share(&logs)).map_err(LabError::file("make the folder", &logs))
+        fs::create_dir(&logs)
+            .and_then(|()| place.share(&logs))
+            .map_err(LabError::file("make the folder", &logs))
     }
 }
 
@@ -146,10 +148,17 @@ async fn provide_roles(primary: &Machine) -> Result<(), LabError> {
         "SELECT rolname::text FROM pg_roles WHERE rolname IN ('{APP}', '{REPLICATOR}') \
          UNION ALL SELECT 'database' FROM pg_database WHERE datname = '{APP}'"
     );
-    let there: Vec<String> = session.query(&there, &[]).await.map_err(&failed)?.iter().map(|row| row.get(0)).collect();
+    let there: Vec<String> =
+        session.query(&there, &[]).await.map_err(&failed)?.iter().map(|row| row.get(0)).collect();
     let steps = [
         (APP, format!("CREATE ROLE {APP} LOGIN PASSWORD '{}'", scram::verifier(&secrets.app))),
-        (REPLICATOR, format!("CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'", scram::verifier(&secrets.replicator))),
+        (
+            REPLICATOR,
+            format!(
+                "CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'",
+                scram::verifier(&secrets.replicator)
+            ),
+        ),
         ("database", format!("CREATE DATABASE {APP} OWNER {APP}")),
     ];
     for (name, statement) in steps {

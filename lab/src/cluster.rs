@@ -29,7 +29,9 @@ pub(crate) async fn init(site: &Site, region: &str) -> Result<(), LabError> {
     let password = site.place.home.join("initdb.password");
     site.place.write_private(&password, &scram::verifier(&site.secrets.admin))?;
     let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
-    arguments.extend(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "-U", ADMIN].map(Into::into));
+    arguments.extend(
+        ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "-U", ADMIN].map(Into::into),
+    );
     // What was written is forced to disk later, by the first checkpoint of a server with fsync on.
     arguments.extend(["--no-sync", "--no-instructions", "--pwfile"].map(Into::into));
     arguments.push(password.clone().into_os_string());
@@ -40,7 +42,12 @@ pub(crate) async fn init(site: &Site, region: &str) -> Result<(), LabError> {
 }
 
 /// Makes the data of a new replica: a copy of the running primary.
-pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream: u16) -> Result<(), LabError> {
+pub(crate) async fn base_backup(
+    site: &Site,
+    region: &str,
+    data: &Path,
+    upstream: u16,
+) -> Result<(), LabError> {
     let new = unfinished(site, data)?;
     let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
     arguments.extend(["-h", "127.0.0.1", "-U", REPLICATOR, "-w", "-p"].map(Into::into));
@@ -48,7 +55,10 @@ pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream
     arguments.extend(["--checkpoint=fast", "--no-sync", "-X", "fetch"].map(Into::into));
     // The environment of a process can be read by its user only, unlike its arguments.
     run(site, "pg_basebackup", region, arguments, |command| {
-        command.env("PGPASSWORD", &site.secrets.replicator).env("PGSSLMODE", "disable").env("PGGSSENCMODE", "disable");
+        command
+            .env("PGPASSWORD", &site.secrets.replicator)
+            .env("PGSSLMODE", "disable")
+            .env("PGGSSENCMODE", "disable");
     })
     .await?;
     replace(data, &new)
@@ -56,11 +66,18 @@ pub(crate) async fn base_backup(site: &Site, region: &str, data: &Path, upstream
 
 /// Takes back what this data has and that of the running primary does not, so that it can follow. After a failure, or a
 /// crash, there is no data any more: half of both is worse.
-pub(crate) async fn rewind(site: &Site, region: &str, data: &Path, upstream: u16) -> Result<(), LabError> {
+pub(crate) async fn rewind(
+    site: &Site,
+    region: &str,
+    data: &Path,
+    upstream: u16,
+) -> Result<(), LabError> {
     let new = unfinished_name(data);
     remove(&new)?;
     fs::rename(data, &new).map_err(LabError::file("rename", data))?;
-    let source = format!("host=127.0.0.1 port={upstream} user={ADMIN} dbname=postgres sslmode=disable gssencmode=disable");
+    let source = format!(
+        "host=127.0.0.1 port={upstream} user={ADMIN} dbname=postgres sslmode=disable gssencmode=disable"
+    );
     let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
     arguments.extend(["--no-sync", "--source-server", &source].map(Into::into));
     run(site, "pg_rewind", region, arguments, |command| {
@@ -123,7 +140,9 @@ pub(crate) fn remove(folder: &Path) -> Result<(), LabError> {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             // A program of a killed run, itself about to be killed, has just made another file.
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && since.elapsed() < LAST_WORDS => {
+            Err(error)
+                if error.kind() == ErrorKind::DirectoryNotEmpty && since.elapsed() < LAST_WORDS =>
+            {
                 std::thread::sleep(POLL);
             }
             removed => return removed.map_err(LabError::file("remove", folder)),

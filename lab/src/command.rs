@@ -115,6 +115,10 @@ impl Command {
 
     /// Whether it is done at once, whatever else is under way: another command may wait for what this one changes.
     pub(crate) fn takes_no_turn(&self) -> bool {
-        self.is_question() || matches!(self, Self::Cut { .. } | Self::Heal { .. } | Self::Slow { .. } | Self::Thaw { .. })
+        self.is_question()
+            || matches!(
+                self,
+                Self::Cut { .. } | Self::Heal { .. } | Self::Slow { .. } | Self::Thaw { .. }
+            )
     }
 }

@@ -58,10 +58,16 @@ impl Control {
         listener.set_nonblocking(true).map_err(failed)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (end, ended) = oneshot::channel();
-        let office =
-            Arc::new(Office { token: contact.token.clone(), machines: Arc::downgrade(machines), turn: Mutex::default() });
+        let office = Arc::new(Office {
+            token: contact.token.clone(),
+            machines: Arc::downgrade(machines),
+            turn: Mutex::default(),
+        });
         let run = move || run(&runtime, listener, &office, ended);
-        let thread = thread::Builder::new().name("archipelago-lab control".to_owned()).spawn(run).map_err(failed)?;
+        let thread = thread::Builder::new()
+            .name("archipelago-lab control".to_owned())
+            .spawn(run)
+            .map_err(failed)?;
         let control = Self { file, end: Some(end), thread: Some(thread) };
         contact.write(folder).map_err(LabError::file("write", &control.file))?;
         Ok(control)
@@ -89,7 +95,12 @@ struct Office {
     turn: Mutex<()>,
 }
 
-fn run(runtime: &Runtime, listener: TcpListener, office: &Arc<Office>, ended: oneshot::Receiver<()>) {
+fn run(
+    runtime: &Runtime,
+    listener: TcpListener,
+    office: &Arc<Office>,
+    ended: oneshot::Receiver<()>,
+) {
     let listen = async {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
@@ -123,8 +134,13 @@ async fn converse(stream: TcpStream, office: Arc<Office>) {
     }
     let reply: Reply = match serde_json::from_str::<Request>(&line) {
         Ok(Request { token, command }) if token == office.token => office.obey(command).await,
-        Ok(_) => Err("this is not the token of the lab that runs here: read the file `control` again".to_owned()),
-        Err(error) => Err(format!("the lab that runs does not know this command; is it of another version? ({error})")),
+        Ok(_) => {
+            Err("this is not the token of the lab that runs here: read the file `control` again"
+                .to_owned())
+        }
+        Err(error) => Err(format!(
+            "the lab that runs does not know this command; is it of another version? ({error})"
+        )),
     };
     if let Ok(mut reply) = serde_json::to_vec(&reply) {
         reply.push(b'\n');
@@ -136,7 +152,8 @@ impl Office {
     async fn obey(&self, command: Command) -> Reply {
         // Whoever looks, or ends what another command waits for, need not wait for it.
         let _turn = if command.takes_no_turn() { None } else { Some(self.turn.lock().await) };
-        let machines = self.machines.upgrade().ok_or_else(|| "the lab is about to end".to_owned())?;
+        let machines =
+            self.machines.upgrade().ok_or_else(|| "the lab is about to end".to_owned())?;
         World::of(machines).obey(command).await.map_err(|error| error.to_string())
     }
 }

@@ -68,7 +68,9 @@ impl Distances {
         let known: Vec<_> = self.places.keys().map(String::as_str).collect();
         let read = check_distances(&file.display().to_string(), &source, &known);
         let read = read.map_err(|mistakes| LabError::Distances { mistakes })?;
-        Ok(read.into_iter().fold(self, |distances, it| distances.with_round_trip(&it.a, &it.b, it.round_trip)))
+        Ok(read
+            .into_iter()
+            .fold(self, |distances, it| distances.with_round_trip(&it.a, &it.b, it.round_trip)))
     }
 
     /// The round-trip time between two places; zero within a place, and where it is not known.
@@ -79,7 +81,8 @@ impl Distances {
 
     /// Whether the distance of this place from any other is known.
     pub(crate) fn knows(&self, place: &str) -> bool {
-        self.places.contains_key(place) || self.given.keys().any(|pair| pair.places().contains(&place))
+        self.places.contains_key(place)
+            || self.given.keys().any(|pair| pair.places().contains(&place))
     }
 
     pub(crate) fn between(&self, pair: &Pair) -> Duration {

@@ -161,7 +161,9 @@ pub enum LabError {
         mistakes: Vec<archipelago_regions::Mistake>,
     },
     /// The thread that carries what goes along the lines could not be started.
-    #[error("cannot start the lines between the regions: {source}; end other programs, or raise the limits of this one")]
+    #[error(
+        "cannot start the lines between the regions: {source}; end other programs, or raise the limits of this one"
+    )]
     Lines {
         /// What the system answered.
         source: io::Error,
@@ -187,7 +189,9 @@ pub enum LabError {
         known: Vec<String>,
     },
     /// Something that only a replica can do.
-    #[error("the server of region `{region}` is a primary, not a replica: `rejoin` makes a replica of an old primary")]
+    #[error(
+        "the server of region `{region}` is a primary, not a replica: `rejoin` makes a replica of an old primary"
+    )]
     NoReplica {
         /// The server's region.
         region: String,
@@ -207,7 +211,9 @@ pub enum LabError {
         delay: Duration,
     },
     /// The primary cannot follow itself.
-    #[error("the server of region `{region}` is the primary, whom the others follow: promote another one first")]
+    #[error(
+        "the server of region `{region}` is the primary, whom the others follow: promote another one first"
+    )]
     IsPrimary {
         /// The server's region.
         region: String,
@@ -230,7 +236,9 @@ pub enum LabError {
         region: String,
     },
     /// A server did not do in time what it was told.
-    #[error("the server of region `{region}` did not {doing} within {waited:?}: try again, and see its log")]
+    #[error(
+        "the server of region `{region}` did not {doing} within {waited:?}: try again, and see its log"
+    )]
     TooSlow {
         /// The server's region.
         region: String,

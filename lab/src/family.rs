@@ -17,7 +17,8 @@ pub(crate) struct Member {
 
 /// The postmaster, then its children. Those that have ended are left out, also where nobody has waited for them yet.
 pub(crate) fn of(postmaster: Pid) -> Vec<Member> {
-    let mut members: Vec<(i32, Member)> = processes().filter_map(|line| member(&line, postmaster.as_raw())).collect();
+    let mut members: Vec<(i32, Member)> =
+        processes().filter_map(|line| member(&line, postmaster.as_raw())).collect();
     members.sort_unstable_by_key(|(pid, _)| (*pid != postmaster.as_raw(), *pid));
     members.into_iter().map(|(_, member)| member).collect()
 }
@@ -40,14 +41,18 @@ fn processes() -> Box<dyn Iterator<Item = String>> {
             Some(format!("{pid} {rest}"))
         }));
     }
-    let printed = Command::new("ps").args(["-A", "-o", "pid=", "-o", "state=", "-o", "ppid="]).output();
-    let printed = printed.map(|printed| String::from_utf8_lossy(&printed.stdout).into_owned()).unwrap_or_default();
+    let printed =
+        Command::new("ps").args(["-A", "-o", "pid=", "-o", "state=", "-o", "ppid="]).output();
+    let printed = printed
+        .map(|printed| String::from_utf8_lossy(&printed.stdout).into_owned())
+        .unwrap_or_default();
     Box::new(printed.lines().map(str::to_owned).collect::<Vec<_>>().into_iter())
 }
 
 fn member(line: &str, postmaster: i32) -> Option<(i32, Member)> {
     let mut words = line.split_whitespace();
-    let (pid, state, parent) = (words.next()?.parse().ok()?, words.next()?, words.next()?.parse::<i32>().ok()?);
+    let (pid, state, parent) =
+        (words.next()?.parse().ok()?, words.next()?, words.next()?.parse::<i32>().ok()?);
     let is_member = pid == postmaster || parent == postmaster;
     let member = Member { pid: Pid::from_raw(pid), stopped: state.starts_with('T') };
     (is_member && !state.starts_with(['Z', 'X'])).then_some((pid, member))
@@ -58,7 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_and_its_children_are_found_and_seen_to_stop() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_process_and_its_children_are_found_and_seen_to_stop()
+    -> Result<(), Box<dyn std::error::Error>> {
         let own = Pid::this();
         let mut child = Command::new("sleep").arg("60").spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());

@@ -66,7 +66,12 @@ impl Lines {
     pub fn new(distances: Distances) -> Result<Self, LabError> {
         let traffic = Traffic::start().map_err(|source| LabError::Lines { source })?;
         Ok(Self {
-            shared: Arc::new(Shared { traffic, distances, states: Mutex::default(), doors: Mutex::default() }),
+            shared: Arc::new(Shared {
+                traffic,
+                distances,
+                states: Mutex::default(),
+                doors: Mutex::default(),
+            }),
             has_neighbours: false,
         })
     }
@@ -164,7 +169,10 @@ impl Lines {
     /// The lines between these places as they are at this moment, each once.
     #[must_use]
     pub fn among(&self, places: &[&str]) -> Vec<Line> {
-        let pairs = places.iter().enumerate().flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (*a, *b)));
+        let pairs = places
+            .iter()
+            .enumerate()
+            .flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (*a, *b)));
         pairs.filter_map(|(a, b)| Some(Line::new(a, b, self.state(a, b)?))).collect()
     }
 
@@ -190,7 +198,9 @@ impl Lines {
     fn with<T>(&self, pair: Pair, act: impl FnOnce(&watch::Sender<State>) -> T) -> T {
         let mut states = unpoisoned(&self.shared.states);
         let line = states.entry(pair);
-        act(line.or_insert_with_key(|pair| watch::Sender::new(State::new(self.shared.distances.between(pair)))))
+        act(line.or_insert_with_key(|pair| {
+            watch::Sender::new(State::new(self.shared.distances.between(pair)))
+        }))
     }
 }
 

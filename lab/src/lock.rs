@@ -21,19 +21,27 @@ const A_LOOK: Duration = Duration::from_millis(500);
 /// Takes the folder for this process.
 pub(crate) async fn folder(folder: &Path) -> Result<File, LabError> {
     let path = folder.join(LOCK);
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(LabError::file("open", &path))?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(LabError::file("open", &path))?;
     if !take(&file, A_LOOK).await.map_err(LabError::file("lock", &path))? {
         let holder = fs::read_to_string(&path).ok().filter(|pid| !pid.is_empty());
         return Err(LabError::InUse { folder: folder.to_owned(), holder });
     }
-    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(LabError::file("write", &path))?;
+    file.set_len(0)
+        .and_then(|()| write!(file, "{}", std::process::id()))
+        .map_err(LabError::file("write", &path))?;
     Ok(file)
 }
 
 /// Whether a process, this one or another, holds the folder.
 pub(crate) fn is_held(folder: &Path) -> bool {
-    File::open(folder.join(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    File::open(folder.join(LOCK))
+        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Takes the lock; false when somebody else has held it all this time. An error is not a lock that is held: the file
@@ -99,7 +107,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn somebody_who_only_looks_does_not_keep_a_world_out() -> Result<(), Box<dyn std::error::Error>> {
+    async fn somebody_who_only_looks_does_not_keep_a_world_out()
+    -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let looking = File::create(folder.path().join(LOCK))?;
         looking.try_lock()?;

@@ -97,7 +97,10 @@ impl Machine {
         doing: &'static str,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, LabError> {
-        timeout(patience, answer).await.map_err(|_| self.too_slow(doing, patience))?.map_err(self.failed_to(doing))
+        timeout(patience, answer)
+            .await
+            .map_err(|_| self.too_slow(doing, patience))?
+            .map_err(self.failed_to(doing))
     }
 
     /// Its processes are there, and stand still.
@@ -110,7 +113,10 @@ impl Machine {
     }
 
     /// For `map_err` on what a session answers.
-    pub(crate) fn failed_to(&self, doing: &'static str) -> impl Fn(tokio_postgres::Error) -> LabError + '_ {
+    pub(crate) fn failed_to(
+        &self,
+        doing: &'static str,
+    ) -> impl Fn(tokio_postgres::Error) -> LabError + '_ {
         move |source| LabError::Database { region: self.region.clone(), doing, source }
     }
 

@@ -82,7 +82,10 @@ impl Place {
             Err(LabError::Unreachable { .. }) => open_folder(Path::new(OPEN_TO_ALL), &account)?,
             other => other?,
         };
-        let sweeper = Some(Sweeper::spawn(&home).map_err(|source| LabError::Run { program: "/bin/sh".into(), source })?);
+        let sweeper = Some(
+            Sweeper::spawn(&home)
+                .map_err(|source| LabError::Run { program: "/bin/sh".into(), source })?,
+        );
         let locks = vec![lock::folder(&home).await?];
         Ok(Self { folder: home.clone(), home, account, sweeper, _locks: locks })
     }
@@ -105,7 +108,12 @@ impl Place {
     /// The same, open for more at its end, and for this process's user alone: it may say more than others should know.
     pub(crate) fn open_log(&self, region: &str) -> Result<File, LabError> {
         let log = self.log(region);
-        File::options().create(true).append(true).mode(0o600).open(&log).map_err(LabError::file("write", &log))
+        File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&log)
+            .map_err(LabError::file("write", &log))
     }
 
     /// In a folder that belongs to the servers' user, what root makes does too: that user may start
@@ -124,7 +132,8 @@ impl Place {
         let write = || {
             let _ = fs::remove_file(&unfinished);
             // `create_new` follows no symbolic link that somebody else may have put there.
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+            let mut file =
+                File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
             file.write_all(content.as_bytes())?;
             if let Some((uid, gid)) = self.account.ids() {
                 fchown(&file, Some(uid), Some(gid))?;
@@ -139,20 +148,27 @@ impl Place {
 fn check_owner(folder: &Path, made: &Path) -> Result<(), LabError> {
     let user = Uid::effective();
     match made.symlink_metadata() {
-        Ok(found) if !user.is_root() && found.uid() != user.as_raw() => {
-            Err(LabError::Owner { made: made.to_owned(), folder: folder.to_owned(), owner: found.uid(), user: user.as_raw() })
-        }
+        Ok(found) if !user.is_root() && found.uid() != user.as_raw() => Err(LabError::Owner {
+            made: made.to_owned(),
+            folder: folder.to_owned(),
+            owner: found.uid(),
+            user: user.as_raw(),
+        }),
         _ => Ok(()),
     }
 }
 
 /// A new folder with a name that nobody can guess, which the account can enter.
 fn open_folder(parent: &Path, account: &Account) -> Result<PathBuf, LabError> {
-    let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(LabError::file("make a folder in", parent))?;
+    let made = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempdir_in(parent)
+        .map_err(LabError::file("make a folder in", parent))?;
     if account.is_other() {
         // Others may pass through, not look around: each data folder in it is its user's alone,
         // and the folder itself stays root's, so that no other user can plant files for root.
-        fs::set_permissions(made.path(), Permissions::from_mode(0o711)).map_err(LabError::file("open", made.path()))?;
+        fs::set_permissions(made.path(), Permissions::from_mode(0o711))
+            .map_err(LabError::file("open", made.path()))?;
         if !account.can_enter(made.path()) {
             let user = account.name().to_owned();
             return Err(LabError::Unreachable { folder: parent.to_owned(), user });

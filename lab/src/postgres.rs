@@ -53,7 +53,8 @@ impl Postgres {
         let mut found = None;
         for program in PROGRAMS {
             let version = version_of(&bin.join(program), program, account)?;
-            let major = major_of(&version).ok_or_else(|| format!("{program} says `{version}`, which is no version"))?;
+            let major = major_of(&version)
+                .ok_or_else(|| format!("{program} says `{version}`, which is no version"))?;
             if !SUPPORTED.contains(&major) {
                 return Err(format!("version {version} is not supported"));
             }
@@ -61,7 +62,10 @@ impl Postgres {
                 None => found = Some(Self { bin: bin.to_owned(), version, major }),
                 Some(first) if first.major == major => {}
                 Some(first) => {
-                    return Err(format!("{program} is of version {major}, postgres of {}", first.major));
+                    return Err(format!(
+                        "{program} is of version {major}, postgres of {}",
+                        first.major
+                    ));
                 }
             }
         }

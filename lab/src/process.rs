@@ -18,7 +18,8 @@ use crate::sweeper::Sweeper;
 pub(crate) const POLL: Duration = Duration::from_millis(5);
 
 /// How long a program may take to obey before it is asked more firmly.
-const PATIENCE: [(Duration, Halt); 2] = [(Duration::from_secs(20), Halt::Immediate), (Duration::from_secs(25), Halt::Kill)];
+const PATIENCE: [(Duration, Halt); 2] =
+    [(Duration::from_secs(20), Halt::Immediate), (Duration::from_secs(25), Halt::Kill)];
 
 /// A running program with its watchdog; stopped, at the latest, by `drop`.
 #[derive(Debug)]

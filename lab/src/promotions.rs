@@ -28,7 +28,8 @@ pub(crate) fn record(place: &Place, data: &Path) -> Result<(), LabError> {
         })?;
         content.extend(name.as_encoded_bytes());
         content.push(b'\n');
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&content)?;
         file.sync_all()?;
         place.share(&new)?;
@@ -46,10 +47,16 @@ pub(crate) async fn settle(home: &Path) -> Result<(), LabError> {
         stale::stop_server_on(&data).await?;
     }
     // What is noted and did not happen is still a replica. PostgreSQL removes the signal before it takes the first write.
-    let newest = content.lines().map(|name| home.join(name)).rfind(|data| !data.join("standby.signal").exists());
+    let newest = content
+        .lines()
+        .map(|name| home.join(name))
+        .rfind(|data| !data.join("standby.signal").exists());
     let (primary, aside) = (home.join("primary"), home.join(ASIDE));
-    let rename = |from: &Path, to: &Path| fs::rename(from, to).map_err(LabError::file("rename", from));
-    let forget = || fs::remove_file(&note).and_then(|()| sync(home)).map_err(LabError::file("remove", &note));
+    let rename =
+        |from: &Path, to: &Path| fs::rename(from, to).map_err(LabError::file("rename", from));
+    let forget = || {
+        fs::remove_file(&note).and_then(|()| sync(home)).map_err(LabError::file("remove", &note))
+    };
     let Some(newest) = newest.filter(|newest| *newest != primary) else { return forget() };
 
     // Once it has its new name it is not there any more, and was moved by a start that did not come to the end.

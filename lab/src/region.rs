@@ -25,9 +25,10 @@ pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> 
 pub fn is_region_name(name: &str) -> bool {
     name.len() <= LONGEST
         && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .split(['-', '_'])
-            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+        && name.split(['-', '_']).all(|word| {
+            !word.is_empty()
+                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
 }
 
 #[cfg(test)]
@@ -46,7 +47,20 @@ mod tests {
 
     #[test]
     fn names_that_no_regions_file_may_hold_are_refused() {
-        for name in ["", "../up", "Nrt", "1st", "a b", "a/b", "-x", "x-", "a--b", "a-_b", "zürich", &"x".repeat(64)] {
+        for name in [
+            "",
+            "../up",
+            "Nrt",
+            "1st",
+            "a b",
+            "a/b",
+            "-x",
+            "x-",
+            "a--b",
+            "a-_b",
+            "zürich",
+            &"x".repeat(64),
+        ] {
             assert!(checked(name, &[]).is_err(), "{name:?} passed");
             assert!(checked("nrt", &[name]).is_err(), "{name:?} passed as a replica");
         }

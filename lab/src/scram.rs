@@ -17,7 +17,8 @@ pub(crate) fn verifier(password: &str) -> String {
     let salted = sign(password.as_bytes(), &[&salt[..], &[0, 0, 0, 1]].concat());
     let stored_key = Sha256::digest(sign(&salted, b"Client Key"));
     let server_key = sign(&salted, b"Server Key");
-    let [salt, stored_key, server_key] = [&salt[..], &stored_key, &server_key].map(|bytes| BASE64_STANDARD.encode(bytes));
+    let [salt, stored_key, server_key] =
+        [&salt[..], &stored_key, &server_key].map(|bytes| BASE64_STANDARD.encode(bytes));
     format!("SCRAM-SHA-256${ROUNDS}:{salt}${stored_key}:{server_key}")
 }
 

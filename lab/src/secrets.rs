@@ -35,7 +35,8 @@ impl Secrets {
                 _ => Err(LabError::PasswordsGone { file, folder: place.folder.clone() }),
             };
         }
-        let [admin, app, replicator] = std::array::from_fn(|_| Alphanumeric.sample_string(&mut rand::rng(), LENGTH));
+        let [admin, app, replicator] =
+            std::array::from_fn(|_| Alphanumeric.sample_string(&mut rand::rng(), LENGTH));
         place.write_private(&file, &format!("{admin}\n{app}\n{replicator}\n"))?;
         Ok(Self { admin, app, replicator })
     }

@@ -144,7 +144,8 @@ impl Server {
     /// [`LabError::Database`] when the server does not answer.
     pub async fn client(&self) -> Result<Client, LabError> {
         let failed = self.machine.failed_to("let its role app in");
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.map_err(failed)?;
+        let (client, connection) =
+            tokio_postgres::connect(&self.url(), NoTls).await.map_err(failed)?;
         // It ends with the client; how it ends is what the client's next question hears.
         tokio::spawn(connection);
         Ok(client)
@@ -175,7 +176,9 @@ fn url(role: &str, password: &str, address: SocketAddr, database: &str) -> Strin
 fn percent_encoded(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -63,7 +63,10 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
         let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(machine, &upstream)?);
         let _ = writeln!(settings, "recovery_min_apply_delay = {}", machine.lag().as_millis());
         let password = &machine.site.secrets.replicator;
-        place.write_private(&data.join(PASSFILE), &format!("127.0.0.1:*:*:{REPLICATOR}:{password}\n"))?;
+        place.write_private(
+            &data.join(PASSFILE),
+            &format!("127.0.0.1:*:*:{REPLICATOR}:{password}\n"),
+        )?;
         place.write_private(&data.join("standby.signal"), "")?;
     }
     place.write_private(&data.join("postgresql.conf"), &settings)?;
@@ -75,5 +78,7 @@ fn conninfo(machine: &Machine, upstream: &Upstream) -> Result<String, LabError> 
     let lines = &machine.site.lines;
     let primary = (Ipv4Addr::LOCALHOST, upstream.port).into();
     let port = lines.door(&machine.region, &upstream.region, primary)?.port();
-    Ok(format!("host=127.0.0.1 port={port} user={REPLICATOR} passfile={PASSFILE} sslmode=disable gssencmode=disable"))
+    Ok(format!(
+        "host=127.0.0.1 port={port} user={REPLICATOR} passfile={PASSFILE} sslmode=disable gssencmode=disable"
+    ))
 }

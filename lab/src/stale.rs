@@ -12,8 +12,11 @@ use nix::unistd::Pid;
 use crate::{LabError, family};
 
 /// How long an orphaned server may take before it is asked more firmly.
-const PATIENCE: [(Duration, Signal); 3] =
-    [(Duration::ZERO, Signal::SIGINT), (Duration::from_secs(10), Signal::SIGQUIT), (Duration::from_secs(15), Signal::SIGKILL)];
+const PATIENCE: [(Duration, Signal); 3] = [
+    (Duration::ZERO, Signal::SIGINT),
+    (Duration::from_secs(10), Signal::SIGQUIT),
+    (Duration::from_secs(15), Signal::SIGKILL),
+];
 
 /// Part of the name of a data folder that is being made.
 pub(crate) const UNFINISHED: &str = ".new-";

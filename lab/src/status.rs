@@ -99,9 +99,13 @@ impl World {
     /// then is shown as silent.
     pub async fn status(&self) -> Status {
         let servers = join_all(self.servers().map(|server| ask::ask(server.machine()))).await;
-        let mut status = Status { servers, lines: self.lines_in_use().into_iter().map(LineStatus::from).collect() };
+        let mut status = Status {
+            servers,
+            lines: self.lines_in_use().into_iter().map(LineStatus::from).collect(),
+        };
         let primary = status.servers.iter().find(|server| server.region == self.primary().region());
-        let (written, timeline) = primary.map_or((None, None), |primary| (primary.written, primary.timeline));
+        let (written, timeline) =
+            primary.map_or((None, None), |primary| (primary.written, primary.timeline));
         let (mut memory, now) = (self.machines.memory(), Instant::now());
         for server in &mut status.servers {
             server.compare(written.filter(|_| server.timeline == timeline), &memory, now);
@@ -127,7 +131,11 @@ impl ServerStatus {
         let Some((written, replayed)) = written.zip(self.replayed) else { return };
         let behind = u64::from(written).saturating_sub(replayed.into());
         self.lag_bytes = Some(behind);
-        self.lag_seconds = if behind == 0 { Some(0.0) } else { memory.behind_for(replayed, now).map(|time| time.as_secs_f64()) };
+        self.lag_seconds = if behind == 0 {
+            Some(0.0)
+        } else {
+            memory.behind_for(replayed, now).map(|time| time.as_secs_f64())
+        };
     }
 }
 

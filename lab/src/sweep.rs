@@ -60,7 +60,13 @@ fn abandoned(folder: &Path) -> Option<File> {
     if !looks_abandoned(folder) {
         return None;
     }
-    let lock = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK)).ok()?;
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(folder.join(LOCK))
+        .ok()?;
     lock.try_lock().ok().map(|()| lock)
 }
 
@@ -96,8 +102,10 @@ fn is_settled(folder: &Path) -> bool {
 }
 
 fn is_older(folder: &Path, limit: Duration) -> bool {
-    let touched = folder.join(LOCK).metadata().or_else(|_| folder.metadata()).and_then(|it| it.modified());
-    touched.is_ok_and(|touched| SystemTime::now().duration_since(touched).is_ok_and(|age| age > limit))
+    let touched =
+        folder.join(LOCK).metadata().or_else(|_| folder.metadata()).and_then(|it| it.modified());
+    touched
+        .is_ok_and(|touched| SystemTime::now().duration_since(touched).is_ok_and(|age| age > limit))
 }
 
 #[cfg(test)]
@@ -132,7 +140,9 @@ mod tests {
                     scope.spawn(|| (0..TRIES).for_each(|_| assert!(abandoned(folder).is_none())));
                 }
                 // As a start does.
-                let refused = (0..TRIES).filter(|_| File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err()));
+                let refused = (0..TRIES).filter(|_| {
+                    File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err())
+                });
                 assert_eq!(refused.count(), 0);
             });
         }

@@ -43,7 +43,8 @@ impl Test {
     fn try_run<F: Future>(&self, body: impl FnOnce(World) -> F) -> Result<F::Output, LabError> {
         let runtime = runtime()?;
         if self.own_servers {
-            let world = World::builder().primary(self.primary).replicas(self.replicas.iter().copied());
+            let world =
+                World::builder().primary(self.primary).replicas(self.replicas.iter().copied());
             let world = runtime.block_on(world.start())?;
             return runtime.block_on(self.bounded(body(world)));
         }
@@ -53,13 +54,19 @@ impl Test {
     }
 
     async fn bounded<F: Future>(&self, body: F) -> Result<F::Output, LabError> {
-        timeout(LONGEST, body).await.map_err(|_| LabError::Endless { test: self.name, waited: LONGEST })
+        timeout(LONGEST, body)
+            .await
+            .map_err(|_| LabError::Endless { test: self.name, waited: LONGEST })
     }
 }
 
 /// With threads besides the test's own, so that a test may block in place, as the migrations of `diesel-async` do.
 fn runtime() -> Result<Runtime, LabError> {
-    runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|source| LabError::NoRuntime { source })
+    runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| LabError::NoRuntime { source })
 }
 
 #[cfg(test)]
@@ -69,7 +76,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_test_that_waits_for_ever_is_ended_by_name() {
         let test = Test { name: "patience", primary: "home", replicas: &[], own_servers: false };
-        let error = test.bounded(std::future::pending::<()>()).await.err().map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("the test `patience` did not end within 300s: give each of its waits a deadline"));
+        let error =
+            test.bounded(std::future::pending::<()>()).await.err().map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("the test `patience` did not end within 300s: give each of its waits a deadline")
+        );
     }
 }

@@ -47,7 +47,11 @@ impl World {
     }
 
     fn with_database(machines: Arc<Machines>, database: &Arc<str>) -> Self {
-        let servers = machines.all.iter().map(|machine| Server::new(machine.clone(), database.clone())).collect();
+        let servers = machines
+            .all
+            .iter()
+            .map(|machine| Server::new(machine.clone(), database.clone()))
+            .collect();
         Self { control: None, servers, machines }
     }
 
@@ -130,8 +134,12 @@ impl World {
         // Its commit is flushed, whatever `synchronous_commit` says.
         let flushed = session.query_one("SELECT pg_current_wal_flush_lsn()", &[]).await;
         let position = flushed.map_err(primary.machine().failed_to(doing))?.get(0);
-        let running = self.replicas().filter(|replica| replica.is_running() && !replica.is_frozen());
-        join_all(running.map(|replica| replica.wait_until_replayed(position, PATIENCE))).await.into_iter().collect()
+        let running =
+            self.replicas().filter(|replica| replica.is_running() && !replica.is_frozen());
+        join_all(running.map(|replica| replica.wait_until_replayed(position, PATIENCE)))
+            .await
+            .into_iter()
+            .collect()
     }
 
     /// Removes a database, and ends whatever session uses it.

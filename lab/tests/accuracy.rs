@@ -20,19 +20,25 @@ const QUIET: usize = 4;
 fn the_added_delay_is_accurate_to_a_millisecond() {
     let distances = [1, 7, 20, 50, 137].map(Duration::from_millis);
     let place = |distance: Duration| format!("{distance:?} away");
-    let known = distances.iter().fold(Distances::default(), |known, it| known.with_round_trip("here", &place(*it), *it));
+    let known = distances
+        .iter()
+        .fold(Distances::default(), |known, it| known.with_round_trip("here", &place(*it), *it));
     let lines = Lines::new(known).unwrap();
     let started = Instant::now();
     let clock = clock(started);
     let line_to = |place: &str| connect(lines.door("here", place, clock).unwrap());
     let mut side_by_side = line_to("beside");
-    let without = (0..MOMENTS).map(|_| median(&mut side_by_side, started, Duration::ZERO)).min().unwrap();
+    let without =
+        (0..MOMENTS).map(|_| median(&mut side_by_side, started, Duration::ZERO)).min().unwrap();
 
     for distance in distances {
         let mut far = line_to(&place(distance));
         let mut seen = Vec::new();
-        let added = (0..MOMENTS).map(|_| median(&mut far, started, distance).saturating_sub(without));
-        let accurate = added.inspect(|added| seen.push(*added)).filter(|added| added.abs_diff(distance) <= ACCURACY);
+        let added =
+            (0..MOMENTS).map(|_| median(&mut far, started, distance).saturating_sub(without));
+        let accurate = added
+            .inspect(|added| seen.push(*added))
+            .filter(|added| added.abs_diff(distance) <= ACCURACY);
         let accurate = accurate.take(QUIET).count();
         println!("{distance:?}: {seen:?}, and {without:?} without a distance");
         assert_eq!(accurate, QUIET, "a distance of {distance:?} added {seen:?}");
@@ -47,9 +53,13 @@ fn median(far: &mut TcpStream, started: Instant, distance: Duration) -> Duration
             far.write_all(b"?").unwrap();
             let mut answer = [0; 8];
             far.read_exact(&mut answer).unwrap();
-            let (arrived, returned) = (Duration::from_nanos(u64::from_be_bytes(answer)), started.elapsed());
+            let (arrived, returned) =
+                (Duration::from_nanos(u64::from_be_bytes(answer)), started.elapsed());
             let (there, back) = (arrived.saturating_sub(sent), returned.saturating_sub(arrived));
-            assert!(there >= distance / 2 && back >= distance / 2, "there in {there:?}, back in {back:?}");
+            assert!(
+                there >= distance / 2 && back >= distance / 2,
+                "there in {there:?}, back in {back:?}"
+            );
             there + back
         })
         .collect();

@@ -14,7 +14,13 @@ const FAR: Duration = Duration::from_millis(200);
 
 async fn world() -> World {
     let distances = Distances::default().with_round_trip("home", "far", FAR);
-    World::builder().primary("home").replicas(["near", "far"]).distances(distances).start().await.unwrap()
+    World::builder()
+        .primary("home")
+        .replicas(["near", "far"])
+        .distances(distances)
+        .start()
+        .await
+        .unwrap()
 }
 
 async fn write(world: &World, note: &str) -> PgLsn {
@@ -48,7 +54,10 @@ async fn replicas_and_sessions_pay_for_the_distance() {
 
     world.create_database("other").await.unwrap();
     let other = sql::connect(&far.url_of_from("other", "home").unwrap()).await;
-    assert_eq!(other.query_one("SELECT current_database()::text", &[]).await.unwrap().get::<_, String>(0), "other");
+    assert_eq!(
+        other.query_one("SELECT current_database()::text", &[]).await.unwrap().get::<_, String>(0),
+        "other"
+    );
 }
 
 #[tokio::test]
@@ -134,17 +143,24 @@ async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed()
     let world = world().await;
     let far = world.server("far").unwrap();
     // As after a minute, which is what both wait by themselves.
-    for (server, timeout) in [(world.primary(), "wal_sender_timeout"), (far, "wal_receiver_timeout")] {
+    for (server, timeout) in
+        [(world.primary(), "wal_sender_timeout"), (far, "wal_receiver_timeout")]
+    {
         let admin = sql::connect(&server.admin_url()).await;
         admin.batch_execute(&format!("ALTER SYSTEM SET {timeout} = '1s'")).await.unwrap();
         admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     }
-    let said = |server: &Server, words: &str| std::fs::read_to_string(server.log()).unwrap().contains(words);
+    let said = |server: &Server, words: &str| {
+        std::fs::read_to_string(server.log()).unwrap().contains(words)
+    };
 
     world.lines().cut("home", "far").unwrap();
-    eventually("the primary gives up", || said(world.primary(), "terminating walsender process due to replication timeout"))
+    eventually("the primary gives up", || {
+        said(world.primary(), "terminating walsender process due to replication timeout")
+    })
+    .await;
+    eventually("the replica gives up", || said(far, "terminating walreceiver due to timeout"))
         .await;
-    eventually("the replica gives up", || said(far, "terminating walreceiver due to timeout")).await;
     let missed = write(&world, "missed").await;
 
     world.lines().heal("home", "far");
@@ -154,7 +170,8 @@ async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed()
 #[tokio::test]
 async fn a_world_with_a_cut_line_ends_as_orderly_as_any() {
     let folder = tempfile::tempdir().unwrap();
-    let builder = || World::builder().primary("home").replicas(["far"]).folder(folder.path().join("lab"));
+    let builder =
+        || World::builder().primary("home").replicas(["far"]).folder(folder.path().join("lab"));
     let world = builder().start().await.unwrap();
     world.lines().cut("home", "far").unwrap();
     write(&world, "kept").await;

@@ -98,25 +98,37 @@ static NAME: Mutex<String> = Mutex::new(String::new());
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 #[ignore = "run by another test"]
 #[should_panic(expected = "as another test wants it")]
-async fn it_panics_and_leaves_a_session_behind_and_its_name_is_longer_than_a_database_can_have(world: World) {
+async fn it_panics_and_leaves_a_session_behind_and_its_name_is_longer_than_a_database_can_have(
+    world: World,
+) {
     let session = sql::connect(&world.primary().url()).await;
-    *NAME.lock().unwrap() = session.query_one("SELECT current_database()::text", &[]).await.unwrap().get(0);
+    *NAME.lock().unwrap() =
+        session.query_one("SELECT current_database()::text", &[]).await.unwrap().get(0);
     std::mem::forget(session);
     panic!("as another test wants it");
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn the_database_of_a_test_that_panics_is_dropped(world: World) {
-    let test = it_panics_and_leaves_a_session_behind_and_its_name_is_longer_than_a_database_can_have;
+    let test =
+        it_panics_and_leaves_a_session_behind_and_its_name_is_longer_than_a_database_can_have;
     let panic = tokio::task::spawn_blocking(test).await.unwrap_err().into_panic();
     assert_eq!(panic.downcast_ref(), Some(&"as another test wants it"));
 
     let name = &NAME.lock().unwrap().clone();
-    assert!(name.starts_with("it_panics_and_leaves_a_session_behind_") && name.len() == 63, "{name}");
+    assert!(
+        name.starts_with("it_panics_and_leaves_a_session_behind_") && name.len() == 63,
+        "{name}"
+    );
     let admin = sql::connect(&world.primary().admin_url()).await;
     let gone = async {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
-        while !admin.query("SELECT FROM pg_database WHERE datname = $1", &[name]).await.unwrap().is_empty() {
+        while !admin
+            .query("SELECT FROM pg_database WHERE datname = $1", &[name])
+            .await
+            .unwrap()
+            .is_empty()
+        {
             looks.tick().await;
         }
     };
@@ -138,6 +150,8 @@ async fn a_panic_can_be_expected(_world: World) {
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn a_test_may_block_in_place(world: World) {
     let url = world.primary().url();
-    let connected = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(sql::connect(&url)));
+    let connected = tokio::task::block_in_place(|| {
+        tokio::runtime::Handle::current().block_on(sql::connect(&url))
+    });
     assert!(!connected.is_closed());
 }

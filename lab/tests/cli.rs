@@ -28,7 +28,10 @@ fn commands_are_typed_as_one_would_say_them() {
         ("lag ord 0", Command::Lag { region: region(), delay: Duration::ZERO }),
         ("pause ord", Command::Pause { region: region() }),
         ("promote ord", Command::Promote { region: region(), leave_old_running: false }),
-        ("promote ord --leave-old-running", Command::Promote { region: region(), leave_old_running: true }),
+        (
+            "promote ord --leave-old-running",
+            Command::Promote { region: region(), leave_old_running: true },
+        ),
         ("urls", Command::Urls { from: None }),
         ("urls lhr", Command::Urls { from: Some("lhr".to_owned()) }),
     ];

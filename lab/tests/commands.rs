@@ -4,13 +4,21 @@ mod sql;
 
 use std::time::{Duration, Instant};
 
-use archipelago_lab::{Answer, Command, Distances, LabError, Role, ServerState, ServerStatus, World};
+use archipelago_lab::{
+    Answer, Command, Distances, LabError, Role, ServerState, ServerStatus, World,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
 async fn world() -> World {
     let distances = Distances::default().with_round_trip("nrt", "ord", Duration::from_millis(8));
-    World::builder().primary("nrt").replicas(["ord", "syd"]).distances(distances).start().await.unwrap()
+    World::builder()
+        .primary("nrt")
+        .replicas(["ord", "syd"])
+        .distances(distances)
+        .start()
+        .await
+        .unwrap()
 }
 
 async fn obey(world: &World, command: Command) -> String {
@@ -27,16 +35,24 @@ async fn status_of(world: &World, region: &str) -> ServerStatus {
 
 #[tokio::test]
 async fn every_command_does_what_it_says() {
-    use Command::{Cut, Freeze, Heal, Kill, Lag, Pause, Promote, Rejoin, Resume, Slow, Start, Stop, Thaw};
+    use Command::{
+        Cut, Freeze, Heal, Kill, Lag, Pause, Promote, Rejoin, Resume, Slow, Start, Stop, Thaw,
+    };
     let world = world().await;
     let steps = [
         (Cut { a: at("nrt"), b: at("syd") }, "nothing passes between nrt and syd"),
-        (Heal { a: at("nrt"), b: at("syd") }, "the line between nrt and syd is whole, with a round trip of 0.0 ms"),
+        (
+            Heal { a: at("nrt"), b: at("syd") },
+            "the line between nrt and syd is whole, with a round trip of 0.0 ms",
+        ),
         (
             Slow { a: at("ord"), b: at("nrt"), round_trip: Duration::from_millis(20) },
             "a round trip between ord and nrt takes 20.0 ms",
         ),
-        (Heal { a: at("ord"), b: at("nrt") }, "the line between ord and nrt is whole, with a round trip of 8.0 ms"),
+        (
+            Heal { a: at("ord"), b: at("nrt") },
+            "the line between ord and nrt is whole, with a round trip of 8.0 ms",
+        ),
         (Stop { region: at("ord") }, "ord is stopped"),
         (Start { region: at("ord") }, "ord runs"),
         (Kill { region: at("ord") }, "ord has crashed"),
@@ -47,18 +63,29 @@ async fn every_command_does_what_it_says() {
         (Thaw { region: at("ord") }, "ord was not frozen"),
         (Pause { region: at("ord") }, "ord receives, and shows nothing newer"),
         (Resume { region: at("ord") }, "ord replays again"),
-        (Lag { region: at("ord"), delay: Duration::from_secs(3) }, "ord shows each commit 3s after it was made"),
+        (
+            Lag { region: at("ord"), delay: Duration::from_secs(3) },
+            "ord shows each commit 3s after it was made",
+        ),
         (Lag { region: at("ord"), delay: Duration::ZERO }, "ord holds nothing back"),
-        (Promote { region: at("ord"), leave_old_running: true }, "ord is primary on timeline 2; syd follows it"),
+        (
+            Promote { region: at("ord"), leave_old_running: true },
+            "ord is primary on timeline 2; syd follows it",
+        ),
         (Rejoin { region: at("nrt") }, "nrt follows ord, rewound by pg_rewind"),
-        (Promote { region: at("nrt"), leave_old_running: false }, "nrt is primary on timeline 3; syd follows it"),
+        (
+            Promote { region: at("nrt"), leave_old_running: false },
+            "nrt is primary on timeline 3; syd follows it",
+        ),
     ];
     for (command, answer) in steps {
         let json = serde_json::to_string(&command).unwrap();
         assert_eq!(obey(&world, serde_json::from_str(&json).unwrap()).await, answer, "{json}");
     }
     let urls = obey(&world, Command::Urls { from: None }).await;
-    let expected = world.servers().map(|server| format!("{} {} {}", server.region(), server.role(), server.url()));
+    let expected = world
+        .servers()
+        .map(|server| format!("{} {} {}", server.region(), server.role(), server.url()));
     assert_eq!(urls, expected.collect::<Vec<_>>().join("\n"));
 }
 
@@ -82,7 +109,10 @@ async fn names_that_nobody_knows_are_refused_with_those_that_are_known() {
     world.obey(Command::Urls { from: Some(at("lhr")) }).await.unwrap();
     world.obey(Command::Cut { a: at("nrt"), b: at("lhr") }).await.unwrap();
     let lines = world.status().await.lines;
-    assert!(lines.iter().any(|line| (&*line.a, &*line.b, line.cut) == ("nrt", "lhr", true)), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| (&*line.a, &*line.b, line.cut) == ("nrt", "lhr", true)),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]
@@ -97,8 +127,14 @@ async fn what_cannot_be_is_refused_and_nothing_else_is_said() {
         (Command::Cut { a: a.clone(), b: b.clone() }, itself),
         (Command::Heal { a: a.clone(), b: b.clone() }, itself),
         (Command::Slow { a, b, round_trip: SOON }, itself),
-        (Command::Start { region: at("ord") }, "the server of region `ord` is frozen: thaw it first"),
-        (Command::Pause { region: at("syd") }, "the server of region `syd` is not running: start it first"),
+        (
+            Command::Start { region: at("ord") },
+            "the server of region `ord` is frozen: thaw it first",
+        ),
+        (
+            Command::Pause { region: at("syd") },
+            "the server of region `syd` is not running: start it first",
+        ),
         (Command::Pause { region: at("nrt") }, no_replica),
         (Command::Resume { region: at("nrt") }, no_replica),
         (
@@ -119,11 +155,18 @@ async fn what_cannot_be_is_refused_and_nothing_else_is_said() {
 async fn an_old_primary_that_starts_does_so_with_a_warning() {
     let world = world().await;
     obey(&world, Command::Promote { region: at("ord"), leave_old_running: false }).await;
-    let split = "; nrt and ord take writes now, a split brain: `rejoin` makes a replica of each but ord";
-    assert_eq!(obey(&world, Command::Start { region: at("nrt") }).await, format!("nrt runs{split}"));
+    let split =
+        "; nrt and ord take writes now, a split brain: `rejoin` makes a replica of each but ord";
+    assert_eq!(
+        obey(&world, Command::Start { region: at("nrt") }).await,
+        format!("nrt runs{split}")
+    );
     assert_eq!(obey(&world, Command::Freeze { region: at("nrt") }).await, "nrt is frozen");
     assert_eq!(obey(&world, Command::Start { region: at("syd") }).await, "syd runs");
-    assert_eq!(obey(&world, Command::Thaw { region: at("nrt") }).await, format!("nrt goes on{split}"));
+    assert_eq!(
+        obey(&world, Command::Thaw { region: at("nrt") }).await,
+        format!("nrt goes on{split}")
+    );
 }
 
 #[tokio::test]
@@ -136,11 +179,18 @@ async fn an_idle_world_is_not_behind_and_a_held_back_replica_is() {
         replica.wait_until_replayed(position, SOON).await.unwrap();
     }
     let nrt = status_of(&world, "nrt").await;
-    assert_eq!((nrt.role, nrt.state, nrt.timeline, nrt.follows), (Role::Primary, ServerState::Running, Some(1), None));
+    assert_eq!(
+        (nrt.role, nrt.state, nrt.timeline, nrt.follows),
+        (Role::Primary, ServerState::Running, Some(1), None)
+    );
     assert!(nrt.written.unwrap() >= position);
     assert_eq!((nrt.replayed, nrt.lag_bytes), (None, None));
     let idle = status_of(&world, "ord").await;
-    assert_eq!((idle.lag_bytes, idle.lag_seconds, idle.streaming), (Some(0), Some(0.0), true), "{idle:?}");
+    assert_eq!(
+        (idle.lag_bytes, idle.lag_seconds, idle.streaming),
+        (Some(0), Some(0.0), true),
+        "{idle:?}"
+    );
     assert_eq!((idle.follows.as_deref(), idle.replayed.unwrap() >= position), (Some("nrt"), true));
 
     ord.pause_replay().await.unwrap();
@@ -156,7 +206,10 @@ async fn an_idle_world_is_not_behind_and_a_held_back_replica_is() {
     let behind = status_of(&world, "ord").await;
     assert!(behind.lag_bytes > Some(0) && behind.lag_seconds > Some(0.0), "{behind:?}");
     assert!(behind.lag_seconds < Some(since.elapsed().as_secs_f64()), "{behind:?}");
-    assert!(behind.replay_paused && behind.apply_delay_ms == 2000 && behind.replayed < behind.received, "{behind:?}");
+    assert!(
+        behind.replay_paused && behind.apply_delay_ms == 2000 && behind.replayed < behind.received,
+        "{behind:?}"
+    );
 }
 
 #[tokio::test]
@@ -169,8 +222,16 @@ async fn servers_that_do_not_answer_hold_up_nobody() {
     let status = world.status().await;
 
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
-    let answers: Vec<_> = status.servers.iter().map(|server| (server.state, server.timeline, server.lag_bytes)).collect();
-    let expected = [(ServerState::Frozen, None, None), (ServerState::Running, Some(1), None), (ServerState::Stopped, None, None)];
+    let answers: Vec<_> = status
+        .servers
+        .iter()
+        .map(|server| (server.state, server.timeline, server.lag_bytes))
+        .collect();
+    let expected = [
+        (ServerState::Frozen, None, None),
+        (ServerState::Running, Some(1), None),
+        (ServerState::Stopped, None, None),
+    ];
     assert_eq!(answers, expected);
 }
 
@@ -179,7 +240,9 @@ async fn a_status_is_for_programs_and_for_people() {
     let world = world().await;
     world.server("syd").unwrap().stop().await.unwrap();
     world.lines().cut("ord", "syd").unwrap();
-    let Answer::Status(status) = world.obey(Command::Status).await.unwrap() else { panic!("no status") };
+    let Answer::Status(status) = world.obey(Command::Status).await.unwrap() else {
+        panic!("no status")
+    };
 
     let json = serde_json::to_value(&status).unwrap();
     assert_eq!(serde_json::from_value::<archipelago_lab::Status>(json.clone()).unwrap(), status);
@@ -189,20 +252,33 @@ async fn a_status_is_for_programs_and_for_people() {
         "apply_delay_ms follows lag_bytes lag_seconds port received region replay_paused replayed role state streaming \
          timeline written"
     );
-    assert_eq!((&json["servers"][0]["role"], &json["servers"][2]["state"]), (&"primary".into(), &"stopped".into()));
+    assert_eq!(
+        (&json["servers"][0]["role"], &json["servers"][2]["state"]),
+        (&"primary".into(), &"stopped".into())
+    );
     let position = json["servers"][0]["written"].as_str().unwrap();
     assert!(position.starts_with("0/"), "{position}");
-    assert_eq!(json["lines"][2], serde_json::json!({"a": "ord", "b": "syd", "round_trip_ms": 0.0, "cut": true, "slowed": false}));
+    assert_eq!(
+        json["lines"][2],
+        serde_json::json!({"a": "ord", "b": "syd", "round_trip_ms": 0.0, "cut": true, "slowed": false})
+    );
 
     let ports: Vec<_> = status.servers.iter().map(|server| server.port.to_string()).collect();
     let replayed = status.servers[1].replayed.unwrap().to_string();
     let text = status.to_string().replace(position, "POSITION").replace(&replayed, "POSITION");
-    let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let words: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split_whitespace().collect()).collect();
     let lag = text.lines().nth(2).unwrap().contains(" 0 B ");
     assert!(lag, "{text}");
-    assert_eq!(words[0], ["REGION", "ROLE", "STATE", "TIMELINE", "POSITION", "LAG", "FOLLOWS", "PORT"]);
+    assert_eq!(
+        words[0],
+        ["REGION", "ROLE", "STATE", "TIMELINE", "POSITION", "LAG", "FOLLOWS", "PORT"]
+    );
     assert_eq!(words[1], ["nrt", "primary", "running", "1", "POSITION", "-", "-", &ports[0]]);
-    assert_eq!(words[2], ["ord", "replica", "running", "1", "POSITION", "0", "B", "nrt", &ports[1]]);
+    assert_eq!(
+        words[2],
+        ["ord", "replica", "running", "1", "POSITION", "0", "B", "nrt", &ports[1]]
+    );
     assert_eq!(words[3], ["syd", "replica", "stopped", "-", "-", "-", "nrt", &ports[2]]);
     assert_eq!(
         words[5..],

@@ -39,7 +39,8 @@ fn at(region: &str) -> String {
 
 /// Returns when the server is about to stop.
 async fn is_stopping(server: &Server) {
-    let told = || fs::read_to_string(server.log()).unwrap().contains("received fast shutdown request");
+    let told =
+        || fs::read_to_string(server.log()).unwrap().contains("received fast shutdown request");
     eventually::eventually("it is under way", told).await;
 }
 
@@ -55,18 +56,28 @@ async fn another_process_is_obeyed_while_it_lives() {
         [("nrt", Role::Primary), ("ord", Role::Replica)]
     );
     sql::write(&urls[0].url, "from here").await;
-    let answer = remote.send(&Command::Promote { region: "ord".to_owned(), leave_old_running: false }).await.unwrap();
+    let answer = remote
+        .send(&Command::Promote { region: "ord".to_owned(), leave_old_running: false })
+        .await
+        .unwrap();
     assert_eq!(answer, Answer::Done("ord is primary on timeline 2".to_owned()));
     assert_eq!(sql::notes(&remote.urls(Some("nrt")).await.unwrap()[1].url).await, ["from here"]);
-    let Answer::Status(status) = remote.send(&Command::Status).await.unwrap() else { panic!("no status") };
+    let Answer::Status(status) = remote.send(&Command::Status).await.unwrap() else {
+        panic!("no status")
+    };
     assert_eq!(status.servers.iter().map(|it| it.timeline).collect::<Vec<_>>(), [None, Some(2)]);
     let refused = remote.send(&Command::Kill { region: "lhr".to_owned() }).await.unwrap_err();
     assert_eq!(refused.to_string(), "no server in `lhr`: there is one in nrt, ord");
 
     holder.kill(Signal::SIGKILL);
     assert!(folder.join("control").exists());
-    for gone in [remote.send(&Command::Status).await.unwrap_err(), Remote::find(&folder).unwrap_err()] {
-        let expected = format!("no lab is running in {}: start one there, or name the folder of one that runs", folder.display());
+    for gone in
+        [remote.send(&Command::Status).await.unwrap_err(), Remote::find(&folder).unwrap_err()]
+    {
+        let expected = format!(
+            "no lab is running in {}: start one there, or name the folder of one that runs",
+            folder.display()
+        );
         assert_eq!(gone.to_string(), expected);
     }
 }
@@ -80,9 +91,11 @@ async fn the_way_in_is_for_this_user_and_goes_with_the_world() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
     let remote = Remote::find(&folder).unwrap();
-    let contact: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let contact: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     let address = contact["address"].as_str().unwrap().to_owned();
-    for line in [r#"{"token":"guessed","command":"status"}"#, "nonsense", "", &"x".repeat(100_000)] {
+    for line in [r#"{"token":"guessed","command":"status"}"#, "nonsense", "", &"x".repeat(100_000)]
+    {
         let mut stream = TcpStream::connect(&address).await.unwrap();
         let mut answer = String::new();
         let _ = stream.write_all(format!("{line}\n").as_bytes()).await;
@@ -104,14 +117,16 @@ async fn commands_at_the_same_time_are_done_one_after_the_other() {
     let (_clone, folder) = clone();
     let world = start(&folder).await;
     let remote = Remote::find(&folder).unwrap();
-    let promote = |region: &str| Command::Promote { region: region.to_owned(), leave_old_running: false };
+    let promote =
+        |region: &str| Command::Promote { region: region.to_owned(), leave_old_running: false };
     let (ord, syd) = (promote("ord"), promote("syd"));
 
     let (first, second) = tokio::join!(remote.send(&ord), remote.send(&syd));
 
     let texts = [first.unwrap().to_string(), second.unwrap().to_string()];
     assert!(
-        texts.iter().any(|text| text.contains("timeline 2")) && texts.iter().any(|text| text.contains("timeline 3")),
+        texts.iter().any(|text| text.contains("timeline 2"))
+            && texts.iter().any(|text| text.contains("timeline 3")),
         "{texts:?}"
     );
     assert_eq!(world.primary().timeline().await.unwrap(), 3);
@@ -126,7 +141,8 @@ async fn a_client_that_goes_away_harms_nothing() {
     let (nrt, ord) = (world.primary(), world.server("ord").unwrap());
     // For which a primary that stops waits.
     ord.freeze().await.unwrap();
-    let sending = tokio::spawn(async move { remote.send(&Command::Stop { region: at("nrt") }).await });
+    let sending =
+        tokio::spawn(async move { remote.send(&Command::Stop { region: at("nrt") }).await });
     is_stopping(nrt).await;
     sending.abort();
     assert!(sending.await.unwrap_err().is_cancelled());
@@ -146,11 +162,15 @@ async fn what_a_command_waits_for_can_be_done_meanwhile() {
     let remote = Remote::find(&folder).unwrap();
     remote.send(&Command::Cut { a: at("nrt"), b: at("syd") }).await.unwrap();
     remote.send(&Command::Freeze { region: at("ord") }).await.unwrap();
-    let stopping = tokio::spawn(async move { remote.send(&Command::Stop { region: at("nrt") }).await });
+    let stopping =
+        tokio::spawn(async move { remote.send(&Command::Stop { region: at("nrt") }).await });
     is_stopping(world.primary()).await;
 
     let (remote, since) = (Remote::find(&folder).unwrap(), Instant::now());
-    remote.send(&Command::Slow { a: at("ord"), b: at("syd"), round_trip: Duration::from_millis(1) }).await.unwrap();
+    remote
+        .send(&Command::Slow { a: at("ord"), b: at("syd"), round_trip: Duration::from_millis(1) })
+        .await
+        .unwrap();
     remote.send(&Command::Heal { a: at("nrt"), b: at("syd") }).await.unwrap();
     let not_frozen = remote.send(&Command::Thaw { region: at("nrt") }).await.unwrap();
     assert_eq!(not_frozen, Answer::Done("nrt was not frozen".to_owned()));
@@ -175,7 +195,10 @@ async fn a_lab_that_says_nothing_and_one_that_ends() {
         let _ = stream.read(&mut [0; 1024]).await.unwrap();
         stream.write_all(b"{\"Ok\":").await.unwrap();
     });
-    let expected = format!("the lab in {} ended before it answered: it closed the connection", folder.display());
+    let expected = format!(
+        "the lab in {} ended before it answered: it closed the connection",
+        folder.display()
+    );
     assert_eq!(ended.unwrap_err().to_string(), expected);
 
     // Where nothing happens, the clock goes on to the next deadline.
@@ -189,13 +212,17 @@ async fn a_lab_that_says_nothing_and_one_that_ends() {
 async fn a_world_that_ends_in_the_middle_of_a_command_leaves_nothing() {
     let (_clone, folder) = clone();
     let world = start(&folder).await;
-    let servers = ["primary", "replica-ord", "replica-syd"].map(|data| holder::server_on(&folder.join(data)));
+    let servers =
+        ["primary", "replica-ord", "replica-syd"].map(|data| holder::server_on(&folder.join(data)));
     world.server("ord").unwrap().stop().await.unwrap();
     let remote = Remote::find(&folder).unwrap();
     let rejoin = Command::Rejoin { region: "ord".to_owned() };
     let sending = tokio::spawn(async move { remote.send(&rejoin).await });
     let log = world.server("ord").unwrap().log();
-    eventually::eventually("it is under way", || fs::read_to_string(&log).unwrap().contains("pg_rewind")).await;
+    eventually::eventually("it is under way", || {
+        fs::read_to_string(&log).unwrap().contains("pg_rewind")
+    })
+    .await;
 
     tokio::task::spawn_blocking(move || drop(world)).await.unwrap();
 

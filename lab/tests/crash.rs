@@ -146,7 +146,13 @@ async fn a_frozen_server_can_be_stopped_and_killed() {
 async fn a_world_with_frozen_servers_is_dropped_as_quickly_as_any() {
     let clone = tempfile::tempdir().unwrap();
     open_to_all(clone.path());
-    let world = World::builder().primary("home").replicas(["near"]).folder(clone.path().join(".lab")).start().await.unwrap();
+    let world = World::builder()
+        .primary("home")
+        .replicas(["near"])
+        .folder(clone.path().join(".lab"))
+        .start()
+        .await
+        .unwrap();
     for server in world.servers() {
         server.freeze().await.unwrap();
     }
@@ -162,7 +168,8 @@ async fn kill_9_leaves_no_frozen_server() {
     let folder = clone.path().join(".lab");
     for folder in [None, Some(&*folder)] {
         let mut holder = Holder::start(folder, &[("LAB_TEST_FREEZE", "1")]).unwrap();
-        let all: Vec<_> = holder.servers.iter().flat_map(|server| holder::family_of(*server)).collect();
+        let all: Vec<_> =
+            holder.servers.iter().flat_map(|server| holder::family_of(*server)).collect();
         assert!(all.len() > 6 && all.iter().all(|process| holder::is_stopped(*process)), "{all:?}");
         holder.kill(Signal::SIGKILL);
         let what = "the servers are gone, and all their processes";
@@ -185,9 +192,13 @@ async fn a_frozen_server_that_lost_its_watchdogs_is_stopped_by_the_next_start() 
     // Not every one of them: the system wakes a postmaster whose process group has lost its parent.
     assert!(all.iter().any(|process| holder::is_stopped(*process)), "they stand still, alone");
 
-    let world = World::builder().primary("nrt").replicas(["ord"]).folder(&folder).start().await.unwrap();
+    let world =
+        World::builder().primary("nrt").replicas(["ord"]).folder(&folder).start().await.unwrap();
     assert!(!world.created());
-    eventually::eventually("the orphans are gone", || all.iter().all(|process| holder::is_gone(*process))).await;
+    eventually::eventually("the orphans are gone", || {
+        all.iter().all(|process| holder::is_gone(*process))
+    })
+    .await;
 }
 
 fn open_to_all(folder: &std::path::Path) {

@@ -13,7 +13,8 @@ use tokio::io::AsyncWriteExt;
 async fn a_cut_line_is_silent_and_nothing_is_lost() {
     let lines = lines();
     let echo = echo().await;
-    let (mut far, mut near) = (connect(door(&lines, "far", echo)).await, connect(door(&lines, "near", echo)).await);
+    let (mut far, mut near) =
+        (connect(door(&lines, "far", echo)).await, connect(door(&lines, "near", echo)).await);
     ask(&mut far, b"before").await;
 
     far.write_all(b"on the way, ").await.unwrap();
@@ -67,7 +68,11 @@ async fn a_line_has_one_state_whatever_its_direction() {
 
     let shown = |line: &Line| {
         let Line { a, b, round_trip, cut, slowed, .. } = line;
-        format!("{a}-{b} {round_trip:?}{}{}", if *cut { " cut" } else { "" }, if *slowed { " slowed" } else { "" })
+        format!(
+            "{a}-{b} {round_trip:?}{}{}",
+            if *cut { " cut" } else { "" },
+            if *slowed { " slowed" } else { "" }
+        )
     };
     let among: Vec<_> = lines.among(&["home", "near", "far"]).iter().map(shown).collect();
     assert_eq!(among, ["home-near 100ms slowed", "home-far 100ms", "near-far 0ns cut"]);

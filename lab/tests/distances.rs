@@ -35,13 +35,21 @@ fn the_built_in_places_are_as_far_apart_as_in_the_model_and_places_of_ones_own_t
 #[test]
 fn what_is_given_counts_in_both_directions_and_the_last_word_wins() {
     let file = file("nrt = { ord = \"7ms\" }\n");
-    let by_hand = Distances::of_the_world().with_round_trip("ord", "nrt", SEVEN * 2).with_round_trip("syd", "syd", SEVEN);
+    let by_hand = Distances::of_the_world()
+        .with_round_trip("ord", "nrt", SEVEN * 2)
+        .with_round_trip("syd", "syd", SEVEN);
     assert_eq!(by_hand.round_trip("nrt", "ord"), SEVEN * 2);
     assert_eq!(by_hand.round_trip("syd", "syd"), Duration::ZERO);
 
     let by_file = by_hand.with_file(file.path()).unwrap();
-    assert_eq!((by_file.round_trip("ord", "nrt"), by_file.round_trip("nrt", "ord")), (SEVEN, SEVEN));
-    assert_eq!(by_file.round_trip("nrt", "syd"), Distances::of_the_world().round_trip("nrt", "syd"));
+    assert_eq!(
+        (by_file.round_trip("ord", "nrt"), by_file.round_trip("nrt", "ord")),
+        (SEVEN, SEVEN)
+    );
+    assert_eq!(
+        by_file.round_trip("nrt", "syd"),
+        Distances::of_the_world().round_trip("nrt", "syd")
+    );
 }
 
 #[test]
@@ -51,7 +59,10 @@ fn a_file_may_name_any_place_where_none_is_known() {
     assert_eq!(distances.round_trip("far", "home"), SEVEN);
 
     let refused = Distances::of_the_world().with_file(file.path()).unwrap_err().to_string();
-    assert!(refused.contains(":1: \"home\" is no place that is known here; add [places.home]"), "{refused}");
+    assert!(
+        refused.contains(":1: \"home\" is no place that is known here; add [places.home]"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -67,6 +78,7 @@ fn a_wrong_file_is_refused_with_every_mistake_and_its_line() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let refused = Distances::default().with_file("/nowhere/distances.toml").unwrap_err().to_string();
+    let refused =
+        Distances::default().with_file("/nowhere/distances.toml").unwrap_err().to_string();
     assert!(refused.starts_with("cannot read /nowhere/distances.toml: "), "{refused}");
 }

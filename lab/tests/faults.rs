@@ -30,7 +30,10 @@ async fn a_paused_replica_shows_the_past_and_says_how_far_it_got() {
     let LabError::NotReplayed { reached, wanted, paused: true, .. } = &error else {
         panic!("{error}");
     };
-    assert_eq!((*wanted, reached.unwrap() >= before, reached.unwrap() < after), (after, true, true));
+    assert_eq!(
+        (*wanted, reached.unwrap() >= before, reached.unwrap() < after),
+        (after, true, true)
+    );
     assert!(error.to_string().contains("its replay is paused: resume it"), "{error}");
     assert_eq!(sql::notes(&near.url()).await, ["before"]);
 
@@ -146,7 +149,8 @@ async fn the_longest_names_of_regions() {
         assert_eq!((name.as_str(), name.len()), (server.region(), 63));
     }
     let admin = sql::connect(&world.primary().admin_url()).await;
-    let streaming = admin.query_one("SELECT application_name FROM pg_stat_replication", &[]).await.unwrap();
+    let streaming =
+        admin.query_one("SELECT application_name FROM pg_stat_replication", &[]).await.unwrap();
     assert_eq!(streaming.get::<_, String>(0), far);
 }
 

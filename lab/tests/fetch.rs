@@ -25,7 +25,8 @@ enum Door {
 }
 
 /// On macOS the authority would have to be the system's.
-const DOORS: &[Door] = if cfg!(target_os = "macos") { &[Door::Mirror] } else { &[Door::GitHub, Door::Mirror] };
+const DOORS: &[Door] =
+    if cfg!(target_os = "macos") { &[Door::Mirror] } else { &[Door::GitHub, Door::Mirror] };
 
 #[tokio::test]
 async fn what_was_fetched_runs_a_world_and_is_fetched_once() {
@@ -53,7 +54,8 @@ async fn an_archive_that_was_damaged_on_its_way_is_refused() {
     let releases = Releases::of_what_is_installed().await.damaged();
     for door in DOORS {
         let folder = open_folder();
-        let error = start(folder.path(), *door, &Server::start(releases.clone()).await).await.unwrap_err();
+        let error =
+            start(folder.path(), *door, &Server::start(releases.clone()).await).await.unwrap_err();
         assert!(error.contains("does not match expected hash ["), "{door:?}: {error}");
         assert_eq!(names_in(&folder.path().join("cache")), ["lock"], "{door:?}");
     }
@@ -79,7 +81,8 @@ async fn a_release_for_other_machines_only() {
     let releases = Releases::of_what_is_installed().await.for_other_machines();
     for door in DOORS {
         let folder = open_folder();
-        let error = start(folder.path(), *door, &Server::start(releases.clone()).await).await.unwrap_err();
+        let error =
+            start(folder.path(), *door, &Server::start(releases.clone()).await).await.unwrap_err();
         assert!(error.contains(": asset not found\n"), "{door:?}: {error}");
     }
 }
@@ -101,13 +104,19 @@ async fn start(folder: &Path, door: Door, server: &Server) -> Result<PathBuf, St
     process.args(["--exact", "visitor", "--ignored"]).env(FOLDER, folder);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.to_ascii_lowercase().ends_with("_proxy") || name.starts_with("ARCHIPELAGO_") || name == "GITHUB_TOKEN" {
+        if name.to_ascii_lowercase().ends_with("_proxy")
+            || name.starts_with("ARCHIPELAGO_")
+            || name == "GITHUB_TOKEN"
+        {
             process.env_remove(name);
         }
     }
     let url = format!("http://{}", server.address);
     match door {
-        Door::GitHub => process.env("HTTPS_PROXY", url).env("SSL_CERT_FILE", certificate).env_remove("SSL_CERT_DIR"),
+        Door::GitHub => process
+            .env("HTTPS_PROXY", url)
+            .env("SSL_CERT_FILE", certificate)
+            .env_remove("SSL_CERT_DIR"),
         Door::Mirror => process.env("ARCHIPELAGO_LAB_ARCHIVE_URL", url),
     };
     let outcome = folder.join("outcome");
@@ -128,19 +137,21 @@ async fn visitor() {
     search.path = "".into();
     search.root.clone_from(&folder);
     search.cache = Some(folder.join("cache"));
-    let outcome = match World::builder().primary("nrt").replicas(["ord"]).search(search).start().await {
-        Ok(world) => {
-            sql::write(&world.primary().url(), "fetched").await;
-            format!("runs {}", world.postgres().bin().display())
-        }
-        Err(error) => error.to_string(),
-    };
+    let outcome =
+        match World::builder().primary("nrt").replicas(["ord"]).search(search).start().await {
+            Ok(world) => {
+                sql::write(&world.primary().url(), "fetched").await;
+                format!("runs {}", world.postgres().bin().display())
+            }
+            Err(error) => error.to_string(),
+        };
     fs::write(folder.join("outcome"), outcome).unwrap();
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort_unstable();
     names
 }

@@ -186,7 +186,11 @@ async fn who_writes_to_somebody_who_is_gone_is_reset_too() {
 #[tokio::test]
 async fn a_connection_that_is_refused_is_reset_a_round_trip_later() {
     let lines = lines();
-    let nobody = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
+    let nobody = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
 
     let since = Instant::now();
     let mut far = connect(door(&lines, "far", nobody)).await;

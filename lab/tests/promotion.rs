@@ -31,7 +31,11 @@ async fn a_split_brain_and_its_end() {
 
     let promotion = world.promote("ord").await.unwrap();
 
-    assert_eq!((promotion.timeline, &*promotion.following), (2, &["syd".to_owned()][..]), "{promotion:?}");
+    assert_eq!(
+        (promotion.timeline, &*promotion.following),
+        (2, &["syd".to_owned()][..]),
+        "{promotion:?}"
+    );
     assert_eq!(promotion.to_string(), "ord is primary on timeline 2; syd follows it");
     assert_eq!(world.primary().region(), "ord");
     assert_eq!([nrt, ord, syd].map(Server::role), [Role::Primary, Role::Primary, Role::Replica]);
@@ -95,7 +99,11 @@ async fn a_promotion_ends_when_the_others_stream_so_that_the_next_can_follow_at_
     assert_eq!(promotion.following, ["syd"]);
     let sends = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'syd' AND state = 'streaming'";
     let admin = sql::connect(&world.primary().admin_url()).await;
-    assert_eq!(admin.query_one(sends, &[]).await.unwrap().get::<_, i64>(0), 1, "as the primary sees it");
+    assert_eq!(
+        admin.query_one(sends, &[]).await.unwrap().get::<_, i64>(0),
+        1,
+        "as the primary sees it"
+    );
     world.switch_over("syd").await.unwrap();
 }
 
@@ -107,7 +115,8 @@ async fn the_old_primary_goes_on_when_the_new_one_dies_during_a_switch_over() {
     ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
     // So that the old primary takes a while to end: it waits for what the new one has received.
     world.lines().slow("nrt", "ord", Duration::from_secs(2)).unwrap();
-    let stopping = || std::fs::read_to_string(nrt.log()).unwrap().contains("received fast shutdown request");
+    let stopping =
+        || std::fs::read_to_string(nrt.log()).unwrap().contains("received fast shutdown request");
 
     let (switched, ()) = tokio::join!(world.switch_over("ord"), async {
         eventually("the old primary is being stopped", stopping).await;
@@ -134,7 +143,11 @@ async fn a_promotion_that_has_happened_does_not_fail_any_more() {
 
     let promotion = world.promote("ord").await.unwrap();
 
-    assert_eq!((promotion.timeline, &*promotion.following), (2, &["syd".to_owned()][..]), "{promotion:?}");
+    assert_eq!(
+        (promotion.timeline, &*promotion.following),
+        (2, &["syd".to_owned()][..]),
+        "{promotion:?}"
+    );
     assert_eq!((world.primary().region(), ord.role()), ("ord", Role::Primary));
     shows(syd, ord, &["before"]).await;
 }
@@ -150,7 +163,11 @@ async fn a_replica_that_has_lost_its_primary_still_tells_its_timeline_and_its_la
     admin.batch_execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'").await.unwrap();
     admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     world.lines().cut("ord", "syd").unwrap();
-    let gave_up = || std::fs::read_to_string(syd.log()).unwrap().contains("terminating walreceiver due to timeout");
+    let gave_up = || {
+        std::fs::read_to_string(syd.log())
+            .unwrap()
+            .contains("terminating walreceiver due to timeout")
+    };
     eventually("the replica gives up", gave_up).await;
     sql::write(&world.primary().url(), "missed").await;
 
@@ -174,7 +191,10 @@ async fn a_primary_that_crashed_is_replaced() {
     let promotion = world.switch_over("ord").await.unwrap();
 
     assert_eq!(promotion.waiting, ["syd"]);
-    assert_eq!(promotion.to_string(), "ord is primary on timeline 2; syd will follow it when running, connected and replaying");
+    assert_eq!(
+        promotion.to_string(),
+        "ord is primary on timeline 2; syd will follow it when running, connected and replaying"
+    );
     sql::write(&world.primary().url(), "after").await;
     let syd = world.server("syd").unwrap();
     syd.start().await.unwrap();
@@ -217,14 +237,18 @@ async fn a_replica_that_received_more_than_the_new_primary_is_named_and_rejoins(
     let promotion = world.promote("ord").await.unwrap();
 
     assert_eq!(promotion.stranded, ["syd"], "{promotion:?}");
-    assert!(promotion.to_string().ends_with("; syd has received what it never did, and needs `rejoin`"), "{promotion}");
+    assert!(
+        promotion.to_string().ends_with("; syd has received what it never did, and needs `rejoin`"),
+        "{promotion}"
+    );
     assert_eq!(sql::notes(&ord.url()).await, ["before"]);
     world.rejoin("syd").await.unwrap();
     shows(syd, ord, &["before"]).await;
 }
 
 #[tokio::test]
-async fn replicas_that_hold_back_their_replay_lose_nothing_when_they_are_promoted_and_follow_later_when_not() {
+async fn replicas_that_hold_back_their_replay_lose_nothing_when_they_are_promoted_and_follow_later_when_not()
+ {
     let world = world().await;
     let [nrt, ord, syd] = ["nrt", "ord", "syd"].map(|region| world.server(region).unwrap());
     sql::write(&nrt.url(), "before").await;
@@ -238,7 +262,10 @@ async fn replicas_that_hold_back_their_replay_lose_nothing_when_they_are_promote
     let promotion = world.switch_over("ord").await.unwrap();
 
     assert_eq!(sql::notes(&ord.url()).await, ["before", "held back"]);
-    assert_eq!((&*promotion.waiting, sql::notes(&syd.url()).await), (&["syd".to_owned()][..], vec!["before".to_owned()]));
+    assert_eq!(
+        (&*promotion.waiting, sql::notes(&syd.url()).await),
+        (&["syd".to_owned()][..], vec!["before".to_owned()])
+    );
     sql::write(&ord.url(), "after").await;
     syd.resume_replay().await.unwrap();
     shows(syd, ord, &["after", "before", "held back"]).await;
@@ -280,7 +307,10 @@ async fn a_folder_keeps_the_data_of_the_newest_primary() {
     // Roles are as in the description again.
     let world = start(&folder).await;
     assert!(!world.created());
-    assert_eq!(world.servers().map(Server::role).collect::<Vec<_>>(), [Role::Primary, Role::Replica, Role::Replica]);
+    assert_eq!(
+        world.servers().map(Server::role).collect::<Vec<_>>(),
+        [Role::Primary, Role::Replica, Role::Replica]
+    );
     for server in world.servers() {
         shows(server, world.primary(), &["before", "ord's"]).await;
     }
@@ -302,7 +332,8 @@ async fn a_start_that_ends_while_it_puts_folders_in_order_is_gone_on_with() {
     use std::fs::rename;
     let clone = clone();
     let folder = clone.path().join(".lab");
-    let [primary, ord, aside, note] = ["primary", "replica-ord", "primary.before", "promotions"].map(|name| folder.join(name));
+    let [primary, ord, aside, note] =
+        ["primary", "replica-ord", "primary.before", "promotions"].map(|name| folder.join(name));
     let mut expected = Vec::new();
     for steps in 0..=3 {
         let world = start(&folder).await;
@@ -311,15 +342,21 @@ async fn a_start_that_ends_while_it_puts_folders_in_order_is_gone_on_with() {
         sql::write(&world.primary().url(), &written).await;
         expected.push(written);
         world.shutdown().await.unwrap();
-        let all: [&dyn Fn(); 3] = [&|| rename(&primary, &aside).unwrap(), &|| rename(&ord, &primary).unwrap(), &|| {
-            std::fs::remove_file(&note).unwrap();
-        }];
+        let all: [&dyn Fn(); 3] =
+            [&|| rename(&primary, &aside).unwrap(), &|| rename(&ord, &primary).unwrap(), &|| {
+                std::fs::remove_file(&note).unwrap();
+            }];
         all.iter().take(steps).for_each(|step| step());
 
         let world = start(&folder).await;
         assert!(!world.created());
         for server in world.servers() {
-            shows(server, world.primary(), &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+            shows(
+                server,
+                world.primary(),
+                &expected.iter().map(String::as_str).collect::<Vec<_>>(),
+            )
+            .await;
         }
         world.shutdown().await.unwrap();
         assert!(!aside.exists() && !note.exists());

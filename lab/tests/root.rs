@@ -105,7 +105,8 @@ async fn servers_of_a_killed_world_whose_folder_is_deleted_at_once() {
 
     drop(World::builder().primary("nrt").start().await.unwrap());
 
-    eventually("what was left is swept", || holder.servers_are_gone() && !holder.home.exists()).await;
+    eventually("what was left is swept", || holder.servers_are_gone() && !holder.home.exists())
+        .await;
 }
 
 #[tokio::test]

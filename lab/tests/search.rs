@@ -62,7 +62,10 @@ async fn an_installation_that_does_not_work_is_named_with_the_reason() {
     let start = World::builder().primary("nrt").search(nothing(root.path())).start();
     let message = start.await.unwrap_err().to_string();
 
-    for (bin, why) in [(&bin, "initdb does not run: initdb: a library is missing"), (&old, "version 12.22 is not supported")] {
+    for (bin, why) in [
+        (&bin, "initdb does not run: initdb: a library is missing"),
+        (&old, "version 12.22 is not supported"),
+    ] {
         let line = format!("Found, but of no use: {}: {why}\n", bin.display());
         assert!(message.contains(&line), "{line} not in {message}");
     }

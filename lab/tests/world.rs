@@ -38,8 +38,13 @@ async fn regions_have_servers_with_roles_and_ports(world: World) {
 #[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams", "syd", "gru"])]
 async fn replicas_stream_and_take_no_writes(world: World) {
     let admin = sql::connect(&world.primary().admin_url()).await;
-    let rows =
-        admin.query("SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1", &[]).await.unwrap();
+    let rows = admin
+        .query(
+            "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1",
+            &[],
+        )
+        .await
+        .unwrap();
     let streaming: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(streaming, ["ams", "gru", "ord", "syd"]);
 

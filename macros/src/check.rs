@@ -24,21 +24,31 @@ pub(crate) struct Declaration {
 
 pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     let mut mistakes = Mistakes::default();
-    let (mut source, mut pool_size, mut max_lag_ms, mut max_spill, mut writes) = (None, None, None, None, None);
+    let (mut source, mut pool_size, mut max_lag_ms, mut max_spill, mut writes) =
+        (None, None, None, None, None);
     let (mut primary, mut replicas, mut nearest) = (None, Vec::new(), Vec::new());
     for statement in statements {
         match statement {
             Statement::Source(file) => mistakes.only_once(&mut source, file.span(), "source", file),
-            Statement::PoolSize(size) => mistakes.only_once(&mut pool_size, size.span(), "pool_size", size),
-            Statement::MaxLag(lag) => mistakes.only_once(&mut max_lag_ms, lag.span(), "max_lag_ms", lag),
-            Statement::MaxSpill(reads) => mistakes.only_once(&mut max_spill, reads.span(), "max_spill", reads),
+            Statement::PoolSize(size) => {
+                mistakes.only_once(&mut pool_size, size.span(), "pool_size", size)
+            }
+            Statement::MaxLag(lag) => {
+                mistakes.only_once(&mut max_lag_ms, lag.span(), "max_lag_ms", lag)
+            }
+            Statement::MaxSpill(reads) => {
+                mistakes.only_once(&mut max_spill, reads.span(), "max_spill", reads)
+            }
             Statement::Writes(mode) => mistakes.only_once(&mut writes, mode.span(), "writes", mode),
-            Statement::Primary(repo) => mistakes.only_once(&mut primary, repo.code.span, "primary", repo),
+            Statement::Primary(repo) => {
+                mistakes.only_once(&mut primary, repo.code.span, "primary", repo)
+            }
             Statement::Replica(repo) => replicas.push(repo),
             Statement::Nearest(order) => nearest.push(order),
         }
     }
-    let [pool_size, max_lag_ms, max_spill] = [pool_size, max_lag_ms, max_spill].map(|number| mistakes.number(number.as_ref()));
+    let [pool_size, max_lag_ms, max_spill] =
+        [pool_size, max_lag_ms, max_spill].map(|number| mistakes.number(number.as_ref()));
     if let Some(mode) = writes.as_ref().filter(|mode| *mode != "replay" && *mode != "direct") {
         mistakes.add(mode.span(), "writes are `replay` or `direct`");
     }
@@ -49,7 +59,16 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
         return Err(mistakes.into_error());
     };
     if mistakes.0.is_empty() {
-        Ok(Declaration { source, primary, replicas, nearest, pool_size, max_lag_ms, max_spill, writes })
+        Ok(Declaration {
+            source,
+            primary,
+            replicas,
+            nearest,
+            pool_size,
+            max_lag_ms,
+            max_spill,
+            writes,
+        })
     } else {
         Err(mistakes.into_error())
     }
@@ -59,8 +78,11 @@ impl Code {
     /// The variant of `Region`, and the end of `Repo…`: `us-east-1` → `UsEast1`. `regions/` follows the same rule.
     pub(crate) fn camel(&self) -> Ident {
         let parts = self.text.split(['-', '_']);
-        let camel: String =
-            parts.flat_map(|part| part[..1].to_ascii_uppercase().chars().chain(part[1..].chars()).collect::<Vec<_>>()).collect();
+        let camel: String = parts
+            .flat_map(|part| {
+                part[..1].to_ascii_uppercase().chars().chain(part[1..].chars()).collect::<Vec<_>>()
+            })
+            .collect();
         Ident::new(&camel, self.span)
     }
 
@@ -76,8 +98,11 @@ impl Code {
 
     /// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`
     fn is_well_formed(&self) -> bool {
-        let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        self.text.starts_with(|first: char| first.is_ascii_lowercase()) && self.text.split(['-', '_']).all(is_part)
+        let is_part = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
+        self.text.starts_with(|first: char| first.is_ascii_lowercase())
+            && self.text.split(['-', '_']).all(is_part)
     }
 }
 
@@ -113,7 +138,10 @@ impl Mistakes {
                     ),
                 );
             } else if text == "self" {
-                self.add(code.span, "a region called `self` would be the Rust keyword `Self`; give it another code");
+                self.add(
+                    code.span,
+                    "a region called `self` would be the Rust keyword `Self`; give it another code",
+                );
             } else if let Some(first) = taken.insert(code.camel().to_string(), text) {
                 let name = code.repo();
                 let message = if first == text {

@@ -13,7 +13,8 @@ use crate::parse::Repo;
 pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
     let region = region::expand(declaration);
     let primary = repo::expand_primary(declaration);
-    let replicas = declaration.replicas.iter().map(|replica| repo::expand_replica(declaration, replica));
+    let replicas =
+        declaration.replicas.iter().map(|replica| repo::expand_replica(declaration, replica));
     let set = set::expand(declaration);
     quote! { #region #primary #(#replicas)* #set }
 }

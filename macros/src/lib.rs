@@ -38,7 +38,8 @@ pub fn repos(input: TokenStream) -> TokenStream {
 }
 
 fn expand_or_explain(input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
-    let expanded = syn::parse2(input).and_then(|statements: parse::Statements| check::check(statements));
+    let expanded =
+        syn::parse2(input).and_then(|statements: parse::Statements| check::check(statements));
     match expanded {
         Ok(declaration) => expand::expand(&declaration),
         Err(error) => error.into_compile_error(),

@@ -64,7 +64,9 @@ impl Parse for Statement {
             other => {
                 return Err(Error::new(
                     keyword.span(),
-                    format!("`{other}` starts no statement; write `primary CODE;` or `replica CODE;`"),
+                    format!(
+                        "`{other}` starts no statement; write `primary CODE;` or `replica CODE;`"
+                    ),
                 ));
             }
         })
@@ -89,7 +91,9 @@ impl Parse for Repo {
                 other => {
                     return Err(Error::new(
                         option.span(),
-                        format!("a region has no `{other}`; it may have `line`, `place` and `url_env`"),
+                        format!(
+                            "a region has no `{other}`; it may have `line`, `place` and `url_env`"
+                        ),
                     ));
                 }
             }
@@ -117,7 +121,9 @@ impl Parse for Code {
             return Ok(Self { text: literal.value(), span: literal.span() });
         }
         if !input.peek(Ident::peek_any) {
-            return Err(input.error("a region's code is expected here, such as `ord` or \"us-east-1\""));
+            return Err(
+                input.error("a region's code is expected here, such as `ord` or \"us-east-1\"")
+            );
         }
         let ident = input.call(Ident::parse_any)?;
         Ok(Self { text: ident.unraw().to_string(), span: ident.span() })

@@ -9,7 +9,11 @@ use expect_test::{ExpectFile, expect, expect_file};
 fn check(input: &str, expected: &ExpectFile) {
     let tokens = input.parse().expect("the input is made of tokens");
     let file = syn::parse2(crate::expand_or_explain(tokens)).expect("the output is Rust");
-    let input: String = input.trim().lines().map(|line| format!("//! {line}").trim_end().to_owned() + "\n").collect();
+    let input: String = input
+        .trim()
+        .lines()
+        .map(|line| format!("//! {line}").trim_end().to_owned() + "\n")
+        .collect();
     let output = prettyplease::unparse(&file);
     expected.assert_eq(&format!("//! ```text\n{input}//! ```\n\n{output}"));
 }
@@ -17,15 +21,23 @@ fn check(input: &str, expected: &ExpectFile) {
 #[track_caller]
 fn refuse(input: &str, expected: &expect_test::Expect) {
     let tokens = input.parse().expect("the input is made of tokens");
-    let error = syn::parse2(tokens).and_then(crate::check::check).err().expect("the input is refused");
-    let messages: Vec<String> =
-        error.into_iter().map(|error| format!("{}:{} {error}", error.span().start().line, error.span().start().column)).collect();
+    let error =
+        syn::parse2(tokens).and_then(crate::check::check).err().expect("the input is refused");
+    let messages: Vec<String> = error
+        .into_iter()
+        .map(|error| {
+            format!("{}:{} {error}", error.span().start().line, error.span().start().column)
+        })
+        .collect();
     expected.assert_eq(&messages.join("\n"));
 }
 
 #[test]
 fn mock_regions() {
-    check("primary home; replica near; replica far", &expect_file!["../tests/expanded/mock_regions.rs"]);
+    check(
+        "primary home; replica near; replica far",
+        &expect_file!["../tests/expanded/mock_regions.rs"],
+    );
 }
 
 #[test]
@@ -99,10 +111,16 @@ fn an_unknown_statement() {
 
 #[test]
 fn an_unknown_option() {
-    refuse("primary home { city: \"Rome\" }", &expect!["1:15 a region has no `city`; it may have `line`, `place` and `url_env`"]);
+    refuse(
+        "primary home { city: \"Rome\" }",
+        &expect!["1:15 a region has no `city`; it may have `line`, `place` and `url_env`"],
+    );
 }
 
 #[test]
 fn no_code() {
-    refuse("primary 5", &expect![[r#"1:8 a region's code is expected here, such as `ord` or "us-east-1""#]]);
+    refuse(
+        "primary 5",
+        &expect![[r#"1:8 a region's code is expected here, such as `ord` or "us-east-1""#]],
+    );
 }

@@ -31,7 +31,8 @@ use toml::de::DeTable;
 pub fn check(file: &str, source: &str, fly_toml: Option<&str>) -> Result<Regions, Vec<Mistake>> {
     let mut report = Report::new(file, source);
     let fly = fly_toml.map(|text| fly::read(file, text));
-    let regions = syntax::parse(&mut report).and_then(|table| walk(&table, &mut report, fly.as_ref()));
+    let regions =
+        syntax::parse(&mut report).and_then(|table| walk(&table, &mut report, fly.as_ref()));
     let mut mistakes = report.into_mistakes();
     mistakes.extend(fly.into_iter().flat_map(|fly| fly.mistakes));
     match regions {

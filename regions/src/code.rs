@@ -26,9 +26,10 @@ pub fn rust_name(code: &str) -> String {
 pub(crate) fn is_well_formed(code: &str) -> bool {
     code.len() <= LONGEST
         && code.starts_with(|first: char| first.is_ascii_lowercase())
-        && code
-            .split(['-', '_'])
-            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+        && code.split(['-', '_']).all(|part| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
 }
 
 /// Whether a well-formed code can stand in Rust source as an identifier.
@@ -39,7 +40,10 @@ pub(crate) fn is_identifier(code: &str) -> bool {
 /// The well-formed code that someone who wrote `text` most likely means, if there is one.
 pub(crate) fn repaired(text: &str) -> Option<String> {
     let lower = text.trim().to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = lower
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .collect();
     let code = words.join("-");
     is_well_formed(&code).then_some(code)
 }
@@ -54,7 +58,19 @@ mod tests {
             assert!(is_well_formed(good), "{good}");
         }
         let long = "a".repeat(LONGEST + 1);
-        for bad in ["", "NRT", "1st", "-a", "a-", "a--b", "a_-b", "us east", "zürich", "a.b", long.as_str()] {
+        for bad in [
+            "",
+            "NRT",
+            "1st",
+            "-a",
+            "a-",
+            "a--b",
+            "a_-b",
+            "us east",
+            "zürich",
+            "a.b",
+            long.as_str(),
+        ] {
             assert!(!is_well_formed(bad), "{bad}");
         }
     }

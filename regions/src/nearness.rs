@@ -10,6 +10,8 @@ use crate::{Place, round_trip};
 #[must_use]
 pub fn order<'a>(from: &Place, replicas: impl IntoIterator<Item = &'a Place>) -> Vec<&'a Place> {
     let mut replicas: Vec<&Place> = replicas.into_iter().collect();
-    replicas.sort_by_cached_key(|replica| (replica.code != from.code, round_trip(from, replica), &replica.code));
+    replicas.sort_by_cached_key(|replica| {
+        (replica.code != from.code, round_trip(from, replica), &replica.code)
+    });
     replicas
 }

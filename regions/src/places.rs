@@ -52,7 +52,12 @@ static BUILT_IN: [Place; 19] = [
     place("yyz", "Toronto, Canada", 43.6772, -79.6306),
 ];
 
-pub(crate) const fn place(code: &'static str, city: &'static str, latitude: f64, longitude: f64) -> Place {
+pub(crate) const fn place(
+    code: &'static str,
+    city: &'static str,
+    latitude: f64,
+    longitude: f64,
+) -> Place {
     Place { code: Cow::Borrowed(code), city: Some(city), latitude, longitude }
 }
 

@@ -50,7 +50,9 @@ fn write_nearest(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result {
     }
     for place in &regions.places {
         write!(f, "    nearest {}:", Code(&place.code))?;
-        for (index, replica) in order(place, regions.replicas.iter().map(|replica| &replica.place)).iter().enumerate() {
+        for (index, replica) in
+            order(place, regions.replicas.iter().map(|replica| &replica.place)).iter().enumerate()
+        {
             write!(f, "{} {}", if index == 0 { "" } else { "," }, Code(&replica.code))?;
         }
         writeln!(f, ";")?;

@@ -20,12 +20,17 @@ pub fn build(regions_toml: impl AsRef<Path>) {
         println!("cargo::rerun-if-changed={}", fly_toml.display());
     }
     let Some(folder) = env::var_os("OUT_DIR") else {
-        println!("cargo::error=OUT_DIR is not set; call archipelago_regions::build from a build script");
+        println!(
+            "cargo::error=OUT_DIR is not set; call archipelago_regions::build from a build script"
+        );
         return;
     };
     let repos = Path::new(&folder).join("repos.rs");
     if let Err(error) = write(file, &repos) {
-        println!("cargo::error={} cannot be written ({error}); see to the folder and build again", repos.display());
+        println!(
+            "cargo::error={} cannot be written ({error}); see to the folder and build again",
+            repos.display()
+        );
     }
 }
 
@@ -56,7 +61,8 @@ pub fn load(regions_toml: impl AsRef<Path>) -> Result<Regions, Vec<Mistake>> {
     match fly_source {
         Ok(fly_source) => check(&file.display().to_string(), &source, fly_source.as_deref()),
         Err(unread) => {
-            let mut mistakes = check(&file.display().to_string(), &source, None).err().unwrap_or_default();
+            let mut mistakes =
+                check(&file.display().to_string(), &source, None).err().unwrap_or_default();
             mistakes.push(unread);
             Err(mistakes)
         }
@@ -86,15 +92,25 @@ fn read(file: &Path) -> Result<String, Mistake> {
         instead: instead.to_owned(),
     };
     let bytes = fs::read(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            at(1, "there is no such file".to_owned(), "make it, with one line at least, such as `primary = \"nrt\"`")
-        }
-        _ => at(1, format!("the file cannot be read ({error})"), "put a file there that this user may read"),
+        io::ErrorKind::NotFound => at(
+            1,
+            "there is no such file".to_owned(),
+            "make it, with one line at least, such as `primary = \"nrt\"`",
+        ),
+        _ => at(
+            1,
+            format!("the file cannot be read ({error})"),
+            "put a file there that this user may read",
+        ),
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = sound.split(|byte| *byte == b'\n').count();
-        at(line, "the file is not UTF-8 from here on".to_owned(), "save it as UTF-8, the encoding of every TOML file")
+        at(
+            line,
+            "the file is not UTF-8 from here on".to_owned(),
+            "save it as UTF-8, the encoding of every TOML file",
+        )
     })
 }
 

@@ -90,7 +90,8 @@ impl Package {
              }\n",
         );
         // The versions that the workspace has, which are on this machine.
-        let _ = fs::copy(Path::new(regions).join("../Cargo.lock"), package.folder.join("Cargo.lock"));
+        let _ =
+            fs::copy(Path::new(regions).join("../Cargo.lock"), package.folder.join("Cargo.lock"));
         package
     }
 

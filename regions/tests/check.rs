@@ -15,8 +15,13 @@ fn a_byte_order_mark_and_windows_line_ends_do_not_move_the_lines() {
 
 #[test]
 fn both_files_are_called_by_the_names_they_were_given() {
-    let mistakes = check("conf/world.toml", "primary = \"nrt\"", Some("primary_region = \"ord\"")).unwrap_err();
-    assert!(mistakes[0].to_string().starts_with("conf/world.toml:1: the primary is \"nrt\" here"), "{}", mistakes[0]);
+    let mistakes = check("conf/world.toml", "primary = \"nrt\"", Some("primary_region = \"ord\""))
+        .unwrap_err();
+    assert!(
+        mistakes[0].to_string().starts_with("conf/world.toml:1: the primary is \"nrt\" here"),
+        "{}",
+        mistakes[0]
+    );
     assert!(mistakes[0].wrong.contains("fly.toml:1"), "{}", mistakes[0]);
     let regions = check("conf/world.toml", "primary = \"nrt\"", None).unwrap();
     assert!(render(&regions).contains("source \"conf/world.toml\";"));
@@ -32,7 +37,9 @@ fn no_message_repeats_a_url() {
         "primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\nmax_spill = \"{url}\"\nwrites = \"{url}\""
     );
     for source in [source, types] {
-        for mistake in check("regions.toml", &source, Some(&format!("primary_region = \"{url}\""))).unwrap_err() {
+        for mistake in check("regions.toml", &source, Some(&format!("primary_region = \"{url}\"")))
+            .unwrap_err()
+        {
             assert!(!mistake.to_string().contains("secret"), "{mistake}");
         }
     }
@@ -42,11 +49,17 @@ fn no_message_repeats_a_url() {
 fn a_file_that_is_missing_or_no_text_says_what_to_put_there() {
     let folder = folder("unreadable");
     let file = folder.join("regions.toml");
-    let said = |file: &Path| load(file).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert!(said(&file).ends_with(":1: there is no such file; make it, with one line at least, such as `primary = \"nrt\"`"));
+    let said = |file: &Path| {
+        load(file).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert!(said(&file).ends_with(
+        ":1: there is no such file; make it, with one line at least, such as `primary = \"nrt\"`"
+    ));
 
     fs::write(&file, b"primary = \"nrt\"\n# M\xfcnchen\n").unwrap();
-    assert!(said(&file).ends_with(":2: the file is not UTF-8 from here on; save it as UTF-8, the encoding of every TOML file"));
+    assert!(said(&file).ends_with(
+        ":2: the file is not UTF-8 from here on; save it as UTF-8, the encoding of every TOML file"
+    ));
 
     fs::write(&file, "primary = \"nrt\"\n").unwrap();
     fs::write(folder.join("fly.toml"), b"\xff").unwrap();
@@ -105,7 +118,8 @@ fn almost_toml() -> impl Strategy<Value = String> {
         "places",
         "self",
     ];
-    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
+        .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {

@@ -3,7 +3,10 @@
 use archipelago_regions::{Place, built_in_places, distance_km, order, round_trip};
 
 fn place(code: &str) -> &'static Place {
-    built_in_places().iter().find(|place| place.code == code).unwrap_or_else(|| panic!("no place {code}"))
+    built_in_places()
+        .iter()
+        .find(|place| place.code == code)
+        .unwrap_or_else(|| panic!("no place {code}"))
 }
 
 /// Published flight distances first (OAG's ten longest flights of 2023; `AeroXplorer`'s ten longest of 2024; Sydney from
@@ -26,7 +29,10 @@ fn distances_are_within_one_percent_of_published_ones() {
     for (from, to, kilometres) in published {
         let ours = distance_km(place(from), place(to));
         let off = (ours - kilometres).abs();
-        assert!(off < kilometres / 100.0, "{from} to {to}: {ours:.0} km, published {kilometres} km");
+        assert!(
+            off < kilometres / 100.0,
+            "{from} to {to}: {ours:.0} km, published {kilometres} km"
+        );
     }
 }
 
@@ -50,8 +56,12 @@ fn the_order_of_the_replicas_seen_from_twelve_places() {
         ("fra", "ams lhr ord gru jnb sin syd"), //   5    9  103  145  173  177  279
     ];
     for (from, expected) in orders {
-        let order: Vec<&str> = order(place(from), replicas.map(place)).iter().map(|replica| &*replica.code).collect();
-        let times: Vec<String> = order.iter().map(|to| format!("{to} {:.1?}", round_trip(place(from), place(to)))).collect();
+        let order: Vec<&str> =
+            order(place(from), replicas.map(place)).iter().map(|replica| &*replica.code).collect();
+        let times: Vec<String> = order
+            .iter()
+            .map(|to| format!("{to} {:.1?}", round_trip(place(from), place(to))))
+            .collect();
         assert_eq!(order.join(" "), expected, "from {from}: {}", times.join(", "));
     }
 }
@@ -74,7 +84,12 @@ fn the_neighbours_of_amsterdam_are_in_order() {
 
 #[test]
 fn equal_times_go_by_code_and_a_place_is_nearest_to_itself() {
-    let twin = |code: &'static str| Place { code: code.into(), city: None, latitude: 52.0, longitude: 5.0 };
+    let twin = |code: &'static str| Place {
+        code: code.into(),
+        city: None,
+        latitude: 52.0,
+        longitude: 5.0,
+    };
     let (a, b, c) = (twin("a"), twin("b"), twin("c"));
     assert_eq!(order(&b, [&c, &b, &a]), [&b, &a, &c]);
     assert_eq!(order(place("ams"), [&c, &b, &a]), [&a, &b, &c]);
@@ -84,8 +99,11 @@ fn equal_times_go_by_code_and_a_place_is_nearest_to_itself() {
 fn antipodes_and_poles_have_a_distance() {
     let at = |latitude, longitude| Place { code: "x".into(), city: None, latitude, longitude };
     let half_round = 20_015.0;
-    for (here, there) in [(at(90.0, 0.0), at(-90.0, 77.0)), (at(33.3, 12.3), at(-33.3, -167.7)), (at(0.0, -180.0), at(0.0, 0.0))]
-    {
+    for (here, there) in [
+        (at(90.0, 0.0), at(-90.0, 77.0)),
+        (at(33.3, 12.3), at(-33.3, -167.7)),
+        (at(0.0, -180.0), at(0.0, 0.0)),
+    ] {
         assert!((distance_km(&here, &there) - half_round).abs() < 1.0);
     }
     assert!(distance_km(&at(0.0, 180.0), &at(0.0, -180.0)) < 0.001);

@@ -7,10 +7,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The article's medians of one query, seen from `nrt`, in milliseconds.
-const ARTICLE: [(&str, f64); 4] = [("ord", 127.82), ("syd", 137.27), ("atl", 168.88), ("ams", 219.86)];
+const ARTICLE: [(&str, f64); 4] =
+    [("ord", 127.82), ("syd", 137.27), ("atl", 168.88), ("ams", 219.86)];
 
 fn place(code: &str) -> &'static Place {
-    built_in_places().iter().find(|place| place.code == code).unwrap_or_else(|| panic!("no place {code}"))
+    built_in_places()
+        .iter()
+        .find(|place| place.code == code)
+        .unwrap_or_else(|| panic!("no place {code}"))
 }
 
 fn at(latitude: f64, longitude: f64) -> Place {
@@ -29,7 +33,12 @@ fn the_fit_to_the_article_and_every_line_between_built_in_places_are_as_in_the_t
         let (from, to) = (place("nrt"), place(to));
         let (great_circle, cable, ms) = (distance_km(from, to), cable_km(from, to), ms(from, to));
         let off = (ms / median - 1.0) * 100.0;
-        writeln!(said, "{:8} {great_circle:11.0} km {cable:8.0} km {ms:10.1} ms {median:11.2} ms {off:+4.0} %", to.code).unwrap();
+        writeln!(
+            said,
+            "{:8} {great_circle:11.0} km {cable:8.0} km {ms:10.1} ms {median:11.2} ms {off:+4.0} %",
+            to.code
+        )
+        .unwrap();
     }
     said += "\nround trips in milliseconds\n    ";
     said.extend(built_in_places().iter().map(|to| format!("{:>4}", to.code)));
@@ -52,7 +61,10 @@ fn one_factor_fits_the_article_along_cables_and_none_does_along_great_circles() 
     // What a kilometre may cost, in milliseconds, if each median is to be met within 25 %.
     let bounds = |km: fn(&Place, &Place) -> f64| {
         let cost = ARTICLE.map(|(to, median)| median / km(place("nrt"), place(to)));
-        (0.75 * cost.into_iter().fold(0.0, f64::max), 1.25 * cost.into_iter().fold(f64::INFINITY, f64::min))
+        (
+            0.75 * cost.into_iter().fold(0.0, f64::max),
+            1.25 * cost.into_iter().fold(f64::INFINITY, f64::min),
+        )
     };
     let (least, most) = bounds(cable_km);
     assert!(least < most, "along cables: from {least} to {most}");
@@ -78,14 +90,20 @@ fn lines_between_regions_are_as_long_as_a_cloud_measured() {
         &[283.0],
     ];
     for (index, (from, measured)) in from.into_iter().zip(measured).enumerate() {
-        for (to, measured) in to[index..].iter().zip(measured).filter(|(_, measured)| **measured > 25.0) {
+        for (to, measured) in
+            to[index..].iter().zip(measured).filter(|(_, measured)| **measured > 25.0)
+        {
             let off = ms(place(from), place(to)) / measured - 1.0;
             let bound = match (from, *to) {
                 ("fra" | "lhr", "gru") => 0.30,
                 ("syd", "nrt") => 0.36,
                 _ => 0.20,
             };
-            assert!(off.abs() < bound, "{from} to {to}: {measured} ms measured, {:+.0} % here", off * 100.0);
+            assert!(
+                off.abs() < bound,
+                "{from} to {to}: {measured} ms measured, {:+.0} % here",
+                off * 100.0
+            );
         }
     }
 }
@@ -126,7 +144,14 @@ fn lines_follow_the_cables_of_the_atlas() {
 
 #[test]
 fn neighbours_are_joined_directly() {
-    for (from, to) in [("ams", "fra"), ("ams", "lhr"), ("iad", "ewr"), ("sjc", "lax"), ("cdg", "lhr"), ("ord", "yyz")] {
+    for (from, to) in [
+        ("ams", "fra"),
+        ("ams", "lhr"),
+        ("iad", "ewr"),
+        ("sjc", "lax"),
+        ("cdg", "lhr"),
+        ("ord", "yyz"),
+    ] {
         let (from, to) = (place(from), place(to));
         let detour = cable_km(from, to) / distance_km(from, to);
         assert!(detour < 1.05, "{} to {}: {detour:.2}", from.code, to.code);
@@ -140,7 +165,11 @@ fn two_places_five_kilometres_apart_are_a_fraction_of_a_millisecond_apart() {
     let at_the_pole = (at(90.0, 0.0), at(89.955, 120.0));
     for (a, b) in [in_utrecht, on_the_date_line, at_the_pole] {
         assert!((4.9..5.1).contains(&distance_km(&a, &b)));
-        assert!(round_trip(&a, &b) < Duration::from_micros(200), "{a:?} to {b:?}: {:?}", round_trip(&a, &b));
+        assert!(
+            round_trip(&a, &b) < Duration::from_micros(200),
+            "{a:?} to {b:?}: {:?}",
+            round_trip(&a, &b)
+        );
     }
 }
 

@@ -17,10 +17,14 @@ use tokio::process::Command;
 use tokio::time::{interval, timeout};
 
 use super::process::{output, program, vars};
-use super::site::{BETWEEN_LOOKS, DEADLINE, catch_up, environment, first_replica, new_world, primary, settings, shared_world};
+use super::site::{
+    BETWEEN_LOOKS, DEADLINE, catch_up, environment, first_replica, new_world, primary, settings,
+    shared_world,
+};
 
 /// Short, and long enough for some iterations on any machine.
-const SHORT: [&str; 4] = ["--time=300ms", "--warm-up=100ms", "--json=bench.json", "--svg=bench.svg"];
+const SHORT: [&str; 4] =
+    ["--time=300ms", "--warm-up=100ms", "--json=bench.json", "--svg=bench.svg"];
 
 struct Bench {
     vars: HashMap<String, String>,
@@ -31,7 +35,8 @@ struct Bench {
 impl Bench {
     /// A database with one user, seen from the first replica's region.
     async fn new(world: &World, database: &str) -> Self {
-        let bench = Self { vars: environment(world, database).await, folder: tempfile::tempdir().unwrap() };
+        let bench =
+            Self { vars: environment(world, database).await, folder: tempfile::tempdir().unwrap() };
         bench.sql("INSERT INTO users (name, age) VALUES ('Ada', 36)").await;
         catch_up(world).await;
         bench
@@ -133,26 +138,56 @@ async fn every_region_is_compared() {
         for region in regions(&document) {
             let mut keys = keys(region);
             keys.sort_unstable();
-            assert_eq!(keys, ["average_ms", "deviation_pct", "errors", "ips", "median_ms", "p99_ms", "region", "role", "rows"]);
-            assert_eq!((&region["rows"], &region["errors"]), (&Value::from(1), &Value::from(0)), "{query}");
+            assert_eq!(
+                keys,
+                [
+                    "average_ms",
+                    "deviation_pct",
+                    "errors",
+                    "ips",
+                    "median_ms",
+                    "p99_ms",
+                    "region",
+                    "role",
+                    "rows"
+                ]
+            );
+            assert_eq!(
+                (&region["rows"], &region["errors"]),
+                (&Value::from(1), &Value::from(0)),
+                "{query}"
+            );
             let figure = |key: &str| region[key].as_f64().unwrap();
             assert!(figure("ips") > 0.0 && figure("median_ms") <= figure("p99_ms"), "{region}");
             assert!(
-                printed.lines().any(|line| line.starts_with(&format!("{} ", region["region"].as_str().unwrap()))),
+                printed
+                    .lines()
+                    .any(|line| line
+                        .starts_with(&format!("{} ", region["region"].as_str().unwrap()))),
                 "{printed}"
             );
         }
-        let averages: Vec<_> = regions(&document).iter().map(|region| region["average_ms"].as_f64().unwrap()).collect();
+        let averages: Vec<_> = regions(&document)
+            .iter()
+            .map(|region| region["average_ms"].as_f64().unwrap())
+            .collect();
         assert!(averages.is_sorted(), "the fastest first: {averages:?}");
 
         assert!(printed.starts_with(&format!("{query}: the first ")), "{printed}");
-        assert!(printed.contains("SELECT \"users\".\"id\"") && printed.contains("x slower"), "{printed}");
+        assert!(
+            printed.contains("SELECT \"users\".\"id\"") && printed.contains("x slower"),
+            "{printed}"
+        );
         let picture = std::fs::read_to_string(bench.folder.path().join("bench.svg")).unwrap();
         let picture = roxmltree::Document::parse(&picture).unwrap();
         let text = picture.descendants().filter_map(|node| node.text()).collect::<String>();
         assert!(all.iter().all(|region| text.contains(region)), "{text}");
     }
-    assert_eq!(bench.number("SELECT last_value AS number FROM users_id_seq").await, 1, "nothing was written");
+    assert_eq!(
+        bench.number("SELECT last_value AS number FROM users_id_seq").await,
+        1,
+        "nothing was written"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,15 +213,28 @@ async fn a_write_leaves_nothing_behind() {
     assert!(printed.contains("a replica takes no writes"), "{printed}");
     let document = bench.json();
     assert_eq!(codes(&document), [primary()]);
-    assert_eq!((&regions(&document)[0]["rows"], &regions(&document)[0]["errors"]), (&Value::from(1), &Value::from(0)));
-    assert!(bench.number("SELECT last_value AS number FROM users_id_seq").await > 2, "it did write");
-    assert_eq!(bench.number("SELECT count(*) AS number FROM users").await, 1, "Ada is still there, and nobody else");
+    assert_eq!(
+        (&regions(&document)[0]["rows"], &regions(&document)[0]["errors"]),
+        (&Value::from(1), &Value::from(0))
+    );
+    assert!(
+        bench.number("SELECT last_value AS number FROM users_id_seq").await > 2,
+        "it did write"
+    );
+    assert_eq!(
+        bench.number("SELECT count(*) AS number FROM users").await,
+        1,
+        "Ada is still there, and nobody else"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_shows_what_there_is_and_cleans_up() {
     let bench = Bench::new(shared_world().await, "bench_interrupt").await;
-    let child = bench.command(&["--query=write", "--time=1h", "--warm-up=0s", "--json=bench.json"]).spawn().unwrap();
+    let child = bench
+        .command(&["--query=write", "--time=1h", "--warm-up=0s", "--json=bench.json"])
+        .spawn()
+        .unwrap();
     let writes = async {
         let mut looks = interval(BETWEEN_LOOKS);
         while bench.number("SELECT last_value AS number FROM users_id_seq").await < 10 {
@@ -196,7 +244,8 @@ async fn an_interrupt_shows_what_there_is_and_cleans_up() {
     timeout(DEADLINE, writes).await.expect("it does not begin to write");
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
-    let ended = timeout(DEADLINE, child.wait_with_output()).await.expect("it does not end").unwrap();
+    let ended =
+        timeout(DEADLINE, child.wait_with_output()).await.expect("it does not end").unwrap();
     let error = String::from_utf8(ended.stderr).unwrap();
     assert!(!ended.status.success() && error.contains("interrupted"), "{error}");
     assert!(regions(&bench.json())[0]["ips"].as_f64().unwrap() > 0.0, "what was measured is shown");
@@ -214,7 +263,10 @@ async fn a_replica_that_is_down_has_a_row_without_figures() {
     assert!(printed.contains("Connection refused"), "{printed}");
     let document = bench.json();
     let (down, up) = regions(&document).split_last().unwrap();
-    assert_eq!((&down["region"], &down["role"]), (&Value::from(first_replica()), &Value::from(Role::Replica.as_str())));
+    assert_eq!(
+        (&down["region"], &down["role"]),
+        (&Value::from(first_replica()), &Value::from(Role::Replica.as_str()))
+    );
     for figure in ["ips", "average_ms", "deviation_pct", "median_ms", "p99_ms", "rows"] {
         assert_eq!(down[figure], Value::Null, "{figure}");
     }
@@ -225,7 +277,10 @@ async fn a_replica_that_is_down_has_a_row_without_figures() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_said_before_anything_is_measured() {
     let world = shared_world().await;
-    let bench = Bench { vars: environment(world, "bench_empty").await, folder: tempfile::tempdir().unwrap() };
+    let bench = Bench {
+        vars: environment(world, "bench_empty").await,
+        folder: tempfile::tempdir().unwrap(),
+    };
     let elsewhere = format!("--from {} cannot be", primary());
     for (arguments, expected) in [
         (vec!["--query=show"], "there is no user to show"),
@@ -238,7 +293,11 @@ async fn what_cannot_be_is_said_before_anything_is_measured() {
         assert!(!ended.status.success() && error.contains(expected), "{error}");
         assert_eq!(ended.stdout, b"", "{arguments:?}");
     }
-    assert_eq!(std::fs::read_dir(bench.folder.path()).unwrap().count(), 0, "no file is left of an attempt");
+    assert_eq!(
+        std::fs::read_dir(bench.folder.path()).unwrap().count(),
+        0,
+        "no file is left of an attempt"
+    );
 }
 
 /// On a machine where nobody said where a database is.
@@ -250,7 +309,10 @@ async fn without_a_database_it_compares_its_own() {
     let short = ["bench", "--query=show", "--time=3s", "--warm-up=100ms", &written];
 
     let (ok, printed, error) = output(&[&short[..], &["--from=atlantis"]].concat(), &vars).await;
-    assert!(!ok && error.contains("`atlantis` is no region to see the databases from"), "{printed}{error}");
+    assert!(
+        !ok && error.contains("`atlantis` is no region to see the databases from"),
+        "{printed}{error}"
+    );
     assert!(!clone.path().join(".lab").exists(), "nothing was started");
 
     let (ok, printed, error) = output(&[&short[..], &["--from", primary()]].concat(), &vars).await;
@@ -267,7 +329,10 @@ async fn without_a_database_it_compares_its_own() {
         Duration::from_secs_f64(row["median_ms"].as_f64().unwrap() / 1000.0)
     };
     for code in super::site::regions(Role::Replica) {
-        assert!(median(code) >= distances.round_trip(primary(), code), "{code} is too near: {document}");
+        assert!(
+            median(code) >= distances.round_trip(primary(), code),
+            "{code} is too near: {document}"
+        );
         assert!(median(code) > median(primary()), "{code} is nearer than home: {document}");
     }
 }

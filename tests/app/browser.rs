@@ -7,8 +7,7 @@ use super::site::{Site, catch_up, shared_world};
 use super::visitor::Visitor;
 
 /// The page has the phone's width, and nothing sticks out of it.
-const FITS: &str =
-    "(({ clientWidth, scrollWidth }) => innerWidth == 390 && clientWidth == 390 && scrollWidth <= 390)(document.documentElement)";
+const FITS: &str = "(({ clientWidth, scrollWidth }) => innerWidth == 390 && clientWidth == 390 && scrollWidth <= 390)(document.documentElement)";
 
 /// One visit, in one browser: nothing outlives a test that could close a browser after the last of several.
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +82,9 @@ async fn what_is_wrong_is_said_beside_the_field(visitor: &Visitor) {
         ("true", "In whole years, 0 to 150. Write an age from 0 to 150.")
     );
     for field in ["user_name", "user_age"] {
-        let gap = format!("{field}.getBoundingClientRect().top - {field}_error.getBoundingClientRect().bottom");
+        let gap = format!(
+            "{field}.getBoundingClientRect().top - {field}_error.getBoundingClientRect().bottom"
+        );
         visitor.holds(&format!("0 <= {gap} && {gap} < 20")).await;
     }
     visitor.click("link", "Age: Write an age from 0 to 150.").await;
@@ -115,7 +116,9 @@ async fn no_page_is_wider_than_a_phone(visitor: &Visitor, site: &Site) {
     let shown = site.create(&"x".repeat(100), "150").await;
     catch_up(shared_world().await).await;
     visitor.page.execute(SetDeviceMetricsOverrideParams::new(390, 844, 3.0, true)).await.unwrap();
-    for path in ["/", "/users", "/users/new", &shown, &format!("{shown}/edit"), "/regions", "/users/0"] {
+    for path in
+        ["/", "/users", "/users/new", &shown, &format!("{shown}/edit"), "/regions", "/users/0"]
+    {
         visitor.goto(path).await;
         visitor.holds(FITS).await;
     }
@@ -137,6 +140,7 @@ fn text(value: Option<&AxValue>) -> &str {
 }
 
 fn invalid(node: &AxNode) -> &str {
-    let property = node.properties.iter().flatten().find(|property| property.name.as_ref() == "invalid");
+    let property =
+        node.properties.iter().flatten().find(|property| property.name.as_ref() == "invalid");
     text(property.map(|property| &property.value))
 }

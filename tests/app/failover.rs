@@ -10,7 +10,10 @@ use futures_util::future::join;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::site::{DEADLINE, HOUR, Page, Site, catch_up, environment, environment_without_tables, first_replica, new_world};
+use super::site::{
+    DEADLINE, HOUR, Page, Site, catch_up, environment, environment_without_tables, first_replica,
+    new_world,
+};
 use super::site::{primary, regions, settings, until};
 
 /// Short, so that a test need not wait for a replica to be too far behind; longer than the second between two heartbeats.
@@ -38,12 +41,14 @@ async fn the_nearest_database_is_killed_and_frozen_and_no_read_fails() {
     page.assert_shows("down for ");
     page.assert_hides("127.0.0.1");
 
-    let (started, _) = join(near.start(), site.until("/users", |page| page.served_by() == local())).await;
+    let (started, _) =
+        join(near.start(), site.until("/users", |page| page.served_by() == local())).await;
     started.unwrap();
     let (frozen, _) = join(near.freeze(), site.until("/users", elsewhere)).await;
     frozen.unwrap();
     until_down(&site, first_replica(), "it does not answer").await;
-    let (thawed, _) = join(near.thaw(), site.until("/users", |page| page.served_by() == local())).await;
+    let (thawed, _) =
+        join(near.thaw(), site.until("/users", |page| page.served_by() == local())).await;
     thawed.unwrap();
 }
 
@@ -73,9 +78,12 @@ async fn a_replica_of_which_nobody_can_tell_how_far_it_is_behind_does_not_look_w
         near.start().await.unwrap();
     }
     let site = Site::of(&vars);
-    let lags = |region: &Value| region["up"] == true && region["lags"] == true && region["lag_seconds"].is_null();
+    let lags = |region: &Value| {
+        region["up"] == true && region["lags"] == true && region["lag_seconds"].is_null()
+    };
     until_region(&site, first_replica(), lags).await;
-    site.until("/regions", |page| page.body.contains("up, and nobody can tell how far behind")).await;
+    site.until("/regions", |page| page.body.contains("up, and nobody can tell how far behind"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,14 +97,27 @@ async fn without_a_primary_reads_go_on_and_a_write_says_why_it_cannot() {
     let page = site.until(&shown, |page| page.served_by().contains("stale=")).await;
     page.assert_shows("This page may be ");
     page.assert_shows("<bdi>Ada</bdi>");
-    site.until("/users", |page| page.served_by().contains("stale=")).await.assert_shows("· stale ·");
+    site.until("/users", |page| page.served_by().contains("stale="))
+        .await
+        .assert_shows("· stale ·");
     let edit = site.get(&format!("{shown}/edit")).await;
-    assert_eq!((edit.status, edit.served_by().as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""), "nobody edits an old state");
+    assert_eq!(
+        (edit.status, edit.served_by().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, ""),
+        "nobody edits an old state"
+    );
     edit.assert_shows("No database can serve this");
 
-    let form = [("_key", "67e55044-10b1-426f-9247-bb680e5fe0c8"), ("user[name]", "Grace Hopper"), ("user[age]", "85")];
+    let form = [
+        ("_key", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
+        ("user[name]", "Grace Hopper"),
+        ("user[age]", "85"),
+    ];
     let refused = site.post("/users", &form).await;
-    assert_eq!((refused.status, refused.served_by().as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert_eq!(
+        (refused.status, refused.served_by().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "")
+    );
     assert_eq!(refused.header("retry-after").as_deref(), Some("5"));
     refused.assert_shows("Nothing was saved: no primary can be reached at the moment.");
     for typed in form {
@@ -121,19 +142,29 @@ async fn writes_find_a_primary_that_was_promoted_elsewhere() {
     let site = Site::with_max_lag(&environment(&world, "promoted").await, HOUR);
     let before = site.create("Ada", "36").await;
     catch_up(&world).await;
-    let new = regions(Role::Replica).nth(1).expect("this test needs a second replica in regions.toml");
+    let new =
+        regions(Role::Replica).nth(1).expect("this test needs a second replica in regions.toml");
     world.switch_over(new).await.unwrap();
 
-    let form = [("_key", "67e55044-10b1-426f-9247-bb680e5fe0c8"), ("user[name]", "Grace Hopper"), ("user[age]", "85")];
+    let form = [
+        ("_key", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
+        ("user[name]", "Grace Hopper"),
+        ("user[age]", "85"),
+    ];
     let created = site.until_saved(&form).await;
     assert_eq!(created.served_by(), format!("{new}; role=primary; reason=primary"));
     let shown = created.header("location").unwrap();
     site.get(&shown).await.assert_shows("<bdi>Grace Hopper</bdi>");
     site.get(&before).await.assert_shows("<bdi>Ada</bdi>");
 
-    let leads = |region: &Value| region["leads"] == true && region["role"] == "primary" && region["timeline"] == 2;
+    let leads = |region: &Value| {
+        region["leads"] == true && region["role"] == "primary" && region["timeline"] == 2
+    };
     until_region(&site, new, |region| leads(region) && region["up"] == true).await;
-    until_region(&site, primary(), |region| region["leads"] == false && region["first_for_reads"] == false).await;
+    until_region(&site, primary(), |region| {
+        region["leads"] == false && region["first_for_reads"] == false
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,14 +176,17 @@ async fn a_primary_that_was_replaced_and_runs_on_gets_no_write() {
     catch_up(&world).await;
     world.promote(first_replica()).await.unwrap();
     let found = format!("{}; role=primary; reason=primary", first_replica());
-    let write = || site.browser.post(site.url("/users")).form(&[("user[name]", "Seeker"), ("user[age]", "1")]);
+    let write = || {
+        site.browser.post(site.url("/users")).form(&[("user[name]", "Seeker"), ("user[age]", "1")])
+    };
     until(write, |page| page.served_by() == found).await;
 
     let mut old = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     let mut count = async || users::table.count().get_result::<i64>(&mut old).await.unwrap();
     let before = count().await;
     for n in 0..20 {
-        let page = site.until_saved(&[("user[name]", &format!("Number {n}")), ("user[age]", "1")]).await;
+        let page =
+            site.until_saved(&[("user[name]", &format!("Number {n}")), ("user[age]", "1")]).await;
         assert_eq!(page.served_by(), found);
     }
     assert_eq!(count().await, before);

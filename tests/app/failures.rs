@@ -13,14 +13,17 @@ async fn what_is_not_there() {
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         page.assert_shows("There is no such user");
     }
-    for path in ["/users/ada", "/users/1x", "/users/99999999999999999999", "/nowhere", "/users/1/"] {
+    for path in ["/users/ada", "/users/1x", "/users/99999999999999999999", "/nowhere", "/users/1/"]
+    {
         let page = site.get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         page.assert_shows("There is no such page");
         assert!(page.header("content-type").unwrap().starts_with("text/html"));
     }
     for method in ["put", "delete"] {
-        let page = site.post("/users/99", &[("_method", method), ("user[name]", "Ada"), ("user[age]", "36")]).await;
+        let page = site
+            .post("/users/99", &[("_method", method), ("user[name]", "Ada"), ("user[age]", "36")])
+            .await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{method}");
     }
 }
@@ -31,13 +34,21 @@ async fn what_makes_no_sense() {
     let page = site.post("/users/1", &[("user[name]", "Ada")]).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     page.assert_shows("_method");
-    let json = site.browser.post(site.url("/users")).header("content-type", "application/json").body("{}");
+    let json =
+        site.browser.post(site.url("/users")).header("content-type", "application/json").body("{}");
     assert_eq!(Page::of(json).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let large = "x".repeat(20_000);
-    assert_eq!(site.post("/users", &[("user[name]", &large)]).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let twice = site.browser.post(site.url("/users")).form(&[("user[age]", "1"), ("user[age]", "2")]);
+    assert_eq!(
+        site.post("/users", &[("user[name]", &large)]).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    let twice =
+        site.browser.post(site.url("/users")).form(&[("user[age]", "1"), ("user[age]", "2")]);
     assert_eq!(Page::of(twice).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(Page::of(site.browser.delete(site.url("/users"))).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        Page::of(site.browser.delete(site.url("/users"))).await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
     let not_text = site
         .browser
         .post(site.url("/users"))
@@ -51,12 +62,20 @@ async fn what_makes_no_sense() {
 async fn writes_from_other_sites() {
     let site = Site::new("cross_site").await;
     let form = [("user[name]", "Mallory"), ("user[age]", "1")];
-    let request = |header: &str, value: &str| site.browser.post(site.url("/users")).header(header, value).form(&form);
+    let request = |header: &str, value: &str| {
+        site.browser.post(site.url("/users")).header(header, value).form(&form)
+    };
     let page = Page::of(request("sec-fetch-site", "cross-site")).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     page.assert_shows("Another site asked your browser");
-    assert_eq!(Page::of(request("origin", "https://evil.example")).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(Page::of(request("sec-fetch-site", "same-origin")).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        Page::of(request("origin", "https://evil.example")).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        Page::of(request("sec-fetch-site", "same-origin")).await.status,
+        StatusCode::SEE_OTHER
+    );
     let link = site.browser.get(site.url("/users")).header("sec-fetch-site", "cross-site");
     assert_eq!(Page::of(link).await.status, StatusCode::OK, "a link from elsewhere is welcome");
 }
@@ -95,7 +114,11 @@ async fn what_was_written_is_nowhere_to_be_read() {
     let shown = site.create("Grace Hopper", "85").await;
     world.primary().kill().await.unwrap();
     let page = site.get(&shown).await;
-    assert_eq!((page.status, page.served_by().as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""), "rather none than an old one");
+    assert_eq!(
+        (page.status, page.served_by().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, ""),
+        "rather none than an old one"
+    );
     page.assert_shows("Nothing was lost. Try again in a few seconds.");
     // Who wrote nothing reads on.
     until(|| visitor().get(site.url("/users")), |page| page.status == StatusCode::OK).await;

@@ -5,7 +5,8 @@ use expect_test::{Expect, expect};
 
 #[track_caller]
 fn check(package: &str, kind: DependencyKind, expected: &Expect) {
-    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
+    let metadata =
+        MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
     let package = metadata.packages.iter().find(|found| found.name.as_str() == package).unwrap();
     let mut names: Vec<_> = package
         .dependencies
@@ -70,7 +71,11 @@ fn edge() {
 /// Knows any operation. No database.
 #[test]
 fn measure() {
-    check("archipelago-measure", DependencyKind::Normal, &expect!["futures-util hdrhistogram tokio tokio-util"]);
+    check(
+        "archipelago-measure",
+        DependencyKind::Normal,
+        &expect!["futures-util hdrhistogram tokio tokio-util"],
+    );
 }
 
 /// Knows tokens, like the other macros.

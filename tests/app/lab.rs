@@ -25,13 +25,15 @@ impl Up {
     async fn start() -> Self {
         let clone = tempfile::tempdir().unwrap();
         let line = format!("{}:{}={}ms", primary(), first_replica(), CROSSING.as_millis());
-        let serving = Serving::start(&["lab", "up", "--line", &line], &variables(&clone), "Open ").await;
+        let serving =
+            Serving::start(&["lab", "up", "--line", &line], &variables(&clone), "Open ").await;
         Self { serving, clone }
     }
 
     /// What another terminal says to it.
     async fn told(&self, arguments: &[&str]) -> String {
-        let (ok, said, error) = output(&[&["lab"], arguments].concat(), &variables(&self.clone)).await;
+        let (ok, said, error) =
+            output(&[&["lab"], arguments].concat(), &variables(&self.clone)).await;
         assert!(ok, "{arguments:?}: {error}");
         said
     }
@@ -40,7 +42,10 @@ impl Up {
     async fn standing_in(&self, place: &str) -> Client {
         let browser = visitor();
         let page = Page::of(browser.get(self.serving.url(&format!("/users?from={place}")))).await;
-        assert_eq!((page.status, page.header("location").as_deref()), (StatusCode::SEE_OTHER, Some("/users")));
+        assert_eq!(
+            (page.status, page.header("location").as_deref()),
+            (StatusCode::SEE_OTHER, Some("/users"))
+        );
         browser
     }
 
@@ -76,27 +81,50 @@ async fn a_visit_from_afar() {
 
     // A write is replayed at the primary.
     let write = |name| browser.post(up.serving.url("/users")).form(&form(name));
-    let is_replayed = |page: &Page| page.header("x-edge").is_some_and(|way| way.contains(&format!("replayed={home}")));
+    let is_replayed = |page: &Page| {
+        page.header("x-edge").is_some_and(|way| way.contains(&format!("replayed={home}")))
+    };
     let is_created = |page: &Page| page.status == StatusCode::SEE_OTHER && is_replayed(page);
     let created = until(|| write("Linus from afar"), is_created).await.header("location").unwrap();
-    takes_no_more_crossings(|| write("Grace from afar"), is_created, || read().header("fly-force-region", home)).await;
+    takes_no_more_crossings(
+        || write("Grace from afar"),
+        is_created,
+        || read().header("fly-force-region", home),
+    )
+    .await;
 
     // Another terminal measures the same world, from where the visitor stands.
     let json = up.clone.path().join("bench.json");
-    let bench = ["bench", "--from", far, "--time", "100ms", "--warm-up", "0s", "--json", json.to_str().unwrap()];
+    let bench = [
+        "bench",
+        "--from",
+        far,
+        "--time",
+        "100ms",
+        "--warm-up",
+        "0s",
+        "--json",
+        json.to_str().unwrap(),
+    ];
     let measured = timeout(PATIENCE, async {
         loop {
             let (ok, said, error) = output(&bench, &variables(&up.clone)).await;
             assert!(said.contains("under .lab/ already"), "{said}{error}");
             if ok {
-                return serde_json::from_slice::<serde_json::Value>(&std::fs::read(&json).unwrap()).unwrap();
+                return serde_json::from_slice::<serde_json::Value>(&std::fs::read(&json).unwrap())
+                    .unwrap();
             }
         }
     });
     let measured = measured.await.expect("every region is measured");
-    let row = measured["regions"].as_array().unwrap().iter().find(|row| row["region"] == home).unwrap();
+    let row =
+        measured["regions"].as_array().unwrap().iter().find(|row| row["region"] == home).unwrap();
     let median = Duration::from_secs_f64(row["median_ms"].as_f64().unwrap() / 1000.0);
-    assert_eq!((&measured["from"], &measured["regions"][0]["region"]), (&far.into(), &far.into()), "the nearest first");
+    assert_eq!(
+        (&measured["from"], &measured["regions"][0]["region"]),
+        (&far.into(), &far.into()),
+        "the nearest first"
+    );
     assert!(median >= CROSSING, "{measured}");
 
     a_person_chooses_where_to_stand(&up, far).await;
@@ -167,7 +195,8 @@ async fn a_person_chooses_where_to_stand(up: &Up, far: &str) {
 #[tokio::test]
 async fn without_a_lab_nobody_obeys() {
     let clone = tempfile::tempdir().unwrap();
-    for arguments in [["lab", "status"].as_slice(), &["lab", "freeze", primary()], &["lab", "urls"]] {
+    for arguments in [["lab", "status"].as_slice(), &["lab", "freeze", primary()], &["lab", "urls"]]
+    {
         let (ok, _, error) = output(arguments, &variables(&clone)).await;
         assert!(!ok && error.contains("no lab is running in"), "{arguments:?}: {error}");
     }
@@ -185,7 +214,8 @@ async fn a_wrong_line_starts_nothing() {
         (["--line", "nrt:syd=soon"], "expected number"),
         (["--distances", file], "lines.toml:1: "),
     ] {
-        let (ok, said, error) = output(&[&["lab", "up"], arguments.as_slice()].concat(), &variables(&clone)).await;
+        let (ok, said, error) =
+            output(&[&["lab", "up"], arguments.as_slice()].concat(), &variables(&clone)).await;
         assert!(!ok && error.contains(complaint), "{arguments:?}: {error}");
         assert_eq!(said, "", "nothing was started");
     }

@@ -12,7 +12,8 @@ use super::site::{Site, catch_up, environment, primary, settings, shared_world};
 async fn pages_of_fifty_there_and_back() {
     let world = shared_world().await;
     let vars = environment(world, "paging").await;
-    let people: Vec<_> = (1..=120).map(|n| NewUser { name: format!("User number {n};"), age: 1 }).collect();
+    let people: Vec<_> =
+        (1..=120).map(|n| NewUser { name: format!("User number {n};"), age: 1 }).collect();
     let mut connection = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     diesel::insert_into(users::table).values(&people).execute(&mut connection).await.unwrap();
     catch_up(world).await;
@@ -52,13 +53,20 @@ async fn a_page_is_read_from_the_primary_key() {
     diesel::sql_query(fill).execute(&mut connection).await.unwrap();
     diesel::sql_query("ANALYZE users").execute(&mut connection).await.unwrap();
     let middle = Some(50_000);
-    for cursor in [Cursor::default(), Cursor { after: middle, before: None }, Cursor { after: None, before: middle }] {
-        let query = diesel::debug_query::<diesel::pg::Pg, _>(&reads::page_query(cursor)).to_string();
+    for cursor in [
+        Cursor::default(),
+        Cursor { after: middle, before: None },
+        Cursor { after: None, before: middle },
+    ] {
+        let query =
+            diesel::debug_query::<diesel::pg::Pg, _>(&reads::page_query(cursor)).to_string();
         let (query, binds) = query.split_once(" -- binds: [").unwrap();
         let binds = binds.trim_end_matches(']').split(", ");
-        let query =
-            binds.enumerate().fold(query.to_owned(), |query, (index, bind)| query.replace(&format!("${}", index + 1), bind));
-        let plan: Vec<Line> = diesel::sql_query(format!("EXPLAIN {query}")).load(&mut connection).await.unwrap();
+        let query = binds.enumerate().fold(query.to_owned(), |query, (index, bind)| {
+            query.replace(&format!("${}", index + 1), bind)
+        });
+        let plan: Vec<Line> =
+            diesel::sql_query(format!("EXPLAIN {query}")).load(&mut connection).await.unwrap();
         let plan: Vec<_> = plan.iter().map(|line| line.plan.as_str()).collect();
         assert!(plan[0].starts_with("Limit"), "{plan:#?}");
         assert!(plan[1].contains("Index Scan") && plan[1].contains("users_pkey"), "{plan:#?}");

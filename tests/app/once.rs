@@ -24,7 +24,12 @@ async fn a_form_that_arrives_twice_creates_one_user() {
     let key = key(&site.get("/users/new").await);
     let first = site.post("/users", &ada(&key)).await;
     let second = site.post("/users", &ada(&key)).await;
-    assert_eq!((first.status, second.status), (StatusCode::SEE_OTHER, StatusCode::SEE_OTHER), "{}", second.body);
+    assert_eq!(
+        (first.status, second.status),
+        (StatusCode::SEE_OTHER, StatusCode::SEE_OTHER),
+        "{}",
+        second.body
+    );
     assert_eq!(first.header("location"), second.header("location"));
     site.get(&second.header("location").unwrap()).await.assert_shows("User created successfully.");
     assert_eq!(count(&vars).await, 1);
@@ -51,13 +56,16 @@ async fn a_form_that_was_changed_meanwhile_is_asked_about() {
     let vars = environment(shared_world().await, "changed").await;
     let site = Site::of(&vars);
     site.post("/users", &ada(KEY)).await;
-    let page = site.post("/users", &[("_key", KEY), ("user[name]", "Grace"), ("user[age]", "85")]).await;
+    let page =
+        site.post("/users", &[("_key", KEY), ("user[name]", "Grace"), ("user[age]", "85")]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.assert_shows("This form has created user 1 already, who has another name or age.");
     page.assert_shows(r#"value="Grace""#);
     assert_eq!(count(&vars).await, 1);
 
-    let again = site.post("/users", &[("_key", &key(&page)), ("user[name]", "Grace"), ("user[age]", "85")]).await;
+    let again = site
+        .post("/users", &[("_key", &key(&page)), ("user[name]", "Grace"), ("user[age]", "85")])
+        .await;
     assert_eq!(again.status, StatusCode::SEE_OTHER, "with the key that came with it");
     assert_eq!(count(&vars).await, 2);
 }

@@ -4,7 +4,9 @@ use archipelago_app::repos::Repos;
 use diesel_async::SimpleAsyncConnection;
 use reqwest::StatusCode;
 
-use super::site::{Page, Site, environment, first_replica, primary, settings, shared_world, until, visitor};
+use super::site::{
+    Page, Site, environment, first_replica, primary, settings, shared_world, until, visitor,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_security_headers() {
@@ -13,11 +15,17 @@ async fn health_and_security_headers() {
     assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
     for path in ["/", "/users", "/static/style.css", "/nowhere"] {
         let page = site.get(path).await;
-        assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{path}");
+        assert!(
+            page.header("content-security-policy").unwrap().starts_with("default-src 'none'"),
+            "{path}"
+        );
         assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
     }
     assert_eq!(site.get("/users").await.header("cache-control").as_deref(), Some("no-store"));
-    assert_eq!(site.get("/static/favicon.svg").await.header("content-type").as_deref(), Some("image/svg+xml"));
+    assert_eq!(
+        site.get("/static/favicon.svg").await.header("content-type").as_deref(),
+        Some("image/svg+xml")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +38,9 @@ async fn metrics_have_a_port_of_their_own() {
     assert_eq!(site.get("/metrics").await.status, StatusCode::NOT_FOUND, "not public");
     let scrape = || visitor().get(format!("http://{}/metrics", site.running.metrics_address));
     let of = |page: &Page, figure: &str, region: &str| {
-        let (_, behind) = page.body.split_once(&format!(r#"archipelago_region_{figure}{{region="{region}"}} "#))?;
+        let (_, behind) = page
+            .body
+            .split_once(&format!(r#"archipelago_region_{figure}{{region="{region}"}} "#))?;
         behind.lines().next()?.parse::<f64>().ok()
     };
     // As soon as the monitor has looked at both.
@@ -38,7 +48,9 @@ async fn metrics_have_a_port_of_their_own() {
         let near = ["up", "is_primary"].map(|figure| of(page, figure, first_replica()));
         let home = ["up", "is_primary", "lag_seconds"].map(|figure| of(page, figure, primary()));
         let lag = of(page, "lag_seconds", first_replica());
-        near == [Some(1.0), Some(0.0)] && home == [Some(1.0), Some(1.0), Some(0.0)] && lag.is_some_and(f64::is_finite)
+        near == [Some(1.0), Some(0.0)]
+            && home == [Some(1.0), Some(1.0), Some(0.0)]
+            && lag.is_some_and(f64::is_finite)
     })
     .await;
     metrics.assert_shows("archipelago_requests_total{");
@@ -49,9 +61,13 @@ async fn metrics_have_a_port_of_their_own() {
     metrics.assert_hides(r#"status="409""#);
     metrics.assert_hides("BREW");
     for info in Repos::REGIONS {
-        metrics.assert_shows(&format!(r#"archipelago_pool_size{{region="{}",access="read"}} 4"#, info.code));
+        metrics.assert_shows(&format!(
+            r#"archipelago_pool_size{{region="{}",access="read"}} 4"#,
+            info.code
+        ));
     }
-    let pages = Page::of(visitor().get(format!("http://{}/users", site.running.metrics_address))).await;
+    let pages =
+        Page::of(visitor().get(format!("http://{}/users", site.running.metrics_address))).await;
     assert_eq!(pages.status, StatusCode::NOT_FOUND, "nothing but metrics");
 }
 
@@ -61,7 +77,8 @@ async fn a_shutdown_finishes_the_requests_in_flight() {
     let site = Site::of(&vars);
     let mut admin = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     admin.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
-    let create = site.browser.post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]);
+    let create =
+        site.browser.post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]);
     let create = tokio::spawn(Page::of(create));
     let mut watcher = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     super::program::until_somebody_waits_for_a_lock(&mut watcher, "graceful").await;
@@ -70,6 +87,10 @@ async fn a_shutdown_finishes_the_requests_in_flight() {
     let stop = tokio::spawn(site.running.stop());
     super::program::until_refused(address).await;
     admin.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(create.await.unwrap().status, StatusCode::SEE_OTHER, "the request in flight was finished");
+    assert_eq!(
+        create.await.unwrap().status,
+        StatusCode::SEE_OTHER,
+        "the request in flight was finished"
+    );
     stop.await.unwrap();
 }

@@ -12,7 +12,11 @@ pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
-    command.args(arguments).env_clear().envs(vars).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(vars)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -37,7 +41,11 @@ pub struct Serving {
 
 impl Serving {
     /// Starts it, and waits for the line that has the address behind `announced`.
-    pub async fn start(arguments: &[&str], vars: &HashMap<String, String>, announced: &str) -> Self {
+    pub async fn start(
+        arguments: &[&str],
+        vars: &HashMap<String, String>,
+        announced: &str,
+    ) -> Self {
         let mut child = program(arguments, vars).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = async {
@@ -48,7 +56,9 @@ impl Serving {
             }
             None
         };
-        let Some(address) = tokio::time::timeout(PATIENCE, listening).await.expect("it neither listens nor ends") else {
+        let Some(address) =
+            tokio::time::timeout(PATIENCE, listening).await.expect("it neither listens nor ends")
+        else {
             let mut error = String::new();
             child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
             panic!("it did not start: {error}");
@@ -62,6 +72,13 @@ impl Serving {
 
     pub async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{name}"), &pid])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
     }
 }

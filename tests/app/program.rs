@@ -15,7 +15,9 @@ use tokio::process::Command;
 use tokio::time::interval;
 
 use super::process::{Serving, output, vars};
-use super::site::{BETWEEN_LOOKS, DEADLINE, Page, environment, first_replica, shared_world, until, visitor};
+use super::site::{
+    BETWEEN_LOOKS, DEADLINE, Page, environment, first_replica, shared_world, until, visitor,
+};
 
 /// Before the address of the pages.
 const LISTENING: &str = "Listening on ";
@@ -112,7 +114,8 @@ async fn regions_are_printed_with_their_hosts() {
     let (ok, printed, error) = output(&["regions"], &fly).await;
     assert!(ok, "{error}");
     for info in Repos::REGIONS {
-        let line = printed.lines().find(|line| line.starts_with(&format!("{} ", info.code))).unwrap();
+        let line =
+            printed.lines().find(|line| line.starts_with(&format!("{} ", info.code))).unwrap();
         let host = match info.role {
             archipelago::Role::Primary => "top1.nearest.of.db.internal  5432".to_owned(),
             archipelago::Role::Replica => format!("{}.db.internal", info.code),
@@ -153,16 +156,33 @@ async fn the_log_says_which_request_failed() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("postgres://app:hunter2@{closed}/app");
     // Not on Fly, a start would migrate at the primary.
-    let mut vars = vars(&[("FLY_APP_NAME", "islands"), ("SECRET_KEY", &"5a".repeat(32)), ("HOST", "127.0.0.1")]);
-    vars.extend(Repos::REGIONS.iter().map(|info| (archipelago::override_variable(info.code), url.clone())));
-    for (name, value) in [("RUST_LOG", "error"), ("FLY_REGION", first_replica()), ("PORT", "0"), ("METRICS_PORT", "0")] {
+    let mut vars = vars(&[
+        ("FLY_APP_NAME", "islands"),
+        ("SECRET_KEY", &"5a".repeat(32)),
+        ("HOST", "127.0.0.1"),
+    ]);
+    vars.extend(
+        Repos::REGIONS.iter().map(|info| (archipelago::override_variable(info.code), url.clone())),
+    );
+    for (name, value) in [
+        ("RUST_LOG", "error"),
+        ("FLY_REGION", first_replica()),
+        ("PORT", "0"),
+        ("METRICS_PORT", "0"),
+    ] {
         vars.insert(name.to_owned(), value.to_owned());
     }
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
     let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
-    assert_eq!(Page::of(visitor().get(serving.url("/users/7?x=1"))).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        Page::of(visitor().get(serving.url("/users/7?x=1"))).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     let line = tokio::time::timeout(DEADLINE, log.next_line()).await.unwrap().unwrap().unwrap();
-    assert!(line.contains("request{method=GET url=/users/7?x=1}") && line.contains("a request failed"), "{line}");
+    assert!(
+        line.contains("request{method=GET url=/users/7?x=1}") && line.contains("a request failed"),
+        "{line}"
+    );
     assert!(line.contains("Connection refused") && !line.contains("hunter2"), "{line}");
 }
 
@@ -183,7 +203,11 @@ async fn a_taken_port_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_it_starts_its_own() {
     let clone = tempfile::tempdir().unwrap();
-    let vars = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()), ("PORT", "0"), ("METRICS_PORT", "0")]);
+    let vars = vars(&[
+        ("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()),
+        ("PORT", "0"),
+        ("METRICS_PORT", "0"),
+    ]);
     let local = format!("{}; role=replica; reason=local", first_replica());
 
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
@@ -191,14 +215,23 @@ async fn without_a_database_it_starts_its_own() {
     let list = until(|| browser.get(serving.url("/users")), |page| page.served_by() == local).await;
     list.assert_shows("Ada Lovelace");
     let form = [("user[name]", "Linus"), ("user[age]", "50")];
-    until(|| browser.post(serving.url("/users")).form(&form), |page| page.status == StatusCode::SEE_OTHER).await;
+    until(
+        || browser.post(serving.url("/users")).form(&form),
+        |page| page.status == StatusCode::SEE_OTHER,
+    )
+    .await;
     serving.signal("INT").await;
     assert!(serving.child.wait().await.unwrap().success());
 
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
-    let list = until(|| browser.get(serving.url("/users")), |page| page.status == StatusCode::OK).await;
+    let list =
+        until(|| browser.get(serving.url("/users")), |page| page.status == StatusCode::OK).await;
     list.assert_shows("Linus");
-    assert_eq!(list.body.matches("<bdi>Ada Lovelace</bdi>").count(), 2, "seeded once: in the row and in its question");
+    assert_eq!(
+        list.body.matches("<bdi>Ada Lovelace</bdi>").count(),
+        2,
+        "seeded once: in the row and in its question"
+    );
     serving.signal("INT").await;
     assert!(serving.child.wait().await.unwrap().success());
 }
@@ -237,7 +270,10 @@ pub async fn until_somebody_waits_for_a_lock(connection: &mut AsyncPgConnection,
         let mut looks = interval(BETWEEN_LOOKS);
         loop {
             looks.tick().await;
-            let found: Waiting = diesel::sql_query(format!("{query}'{database}'")).get_result(connection).await.unwrap();
+            let found: Waiting = diesel::sql_query(format!("{query}'{database}'"))
+                .get_result(connection)
+                .await
+                .unwrap();
             if found.count > 0 {
                 return;
             }

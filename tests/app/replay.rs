@@ -11,7 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::site::{DEADLINE, HOUR, Page, Site, environment, first_replica, new_world, primary, settings, shared_world, until};
+use super::site::{
+    DEADLINE, HOUR, Page, Site, environment, first_replica, new_world, primary, settings,
+    shared_world, until,
+};
 
 const FORM: [(&str, &str); 2] = [("user[name]", "Grace"), ("user[age]", "85")];
 
@@ -32,11 +35,15 @@ async fn a_write_from_afar_is_handed_to_the_primarys_region() {
         (Method::DELETE, &shown),
     ];
     for (method, path) in writes {
-        let write = site.browser.request(method.clone(), site.url(path)).header("fly-region", "here");
+        let write =
+            site.browser.request(method.clone(), site.url(path)).header("fly-region", "here");
         let page = Page::of(write.form(&FORM)).await;
         assert_handed_on(&page);
         assert_eq!(page.served_by(), "", "{method}: no database was asked");
-        assert!(!page.headers.contains_key("set-cookie"), "{method}: the cookies are the other instance's to give");
+        assert!(
+            !page.headers.contains_key("set-cookie"),
+            "{method}: the cookies are the other instance's to give"
+        );
         page.assert_hides("<html");
     }
     assert_eq!(everybody(&vars).await, before);
@@ -55,7 +62,8 @@ async fn the_visitor_reads_from_afar_what_was_written_at_the_primary() {
     world.server(first_replica()).unwrap().pause_replay().await.unwrap();
 
     // Cookies know no ports, so one browser visits both.
-    let write = |site: &Site| far.browser.post(site.url("/users")).header("fly-region", "here").form(&FORM);
+    let write =
+        |site: &Site| far.browser.post(site.url("/users")).header("fly-region", "here").form(&FORM);
     assert_handed_on(&Page::of(write(&far)).await);
     let replayed = || write(&home).header("fly-replay-src", "instance=1;region=here;t=1;state=");
     let page = until(replayed, |page| page.status == StatusCode::SEE_OTHER).await;
@@ -73,10 +81,13 @@ async fn the_visitor_reads_from_afar_what_was_written_at_the_primary() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_comes_before_the_body() {
     let site = Site::new("before_the_body").await;
-    let head =
-        format!("fly-region: here\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n", SENT.len());
+    let head = format!(
+        "fly-region: here\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n",
+        SENT.len()
+    );
     let withheld = sent(&site, &format!("POST /users HTTP/1.1\r\nhost: here\r\n{head}\r\n")).await;
-    let unread = sent(&site, &format!("POST /users HTTP/1.1\r\nhost: here\r\n{head}\r\n{SENT}")).await;
+    let unread =
+        sent(&site, &format!("POST /users HTTP/1.1\r\nhost: here\r\n{head}\r\n{SENT}")).await;
     for answer in [withheld, unread] {
         assert!(answer.starts_with("HTTP/1.1 409 Conflict\r\n"), "{answer}");
         assert!(answer.contains(&format!("\r\nfly-replay: {}\r\n", handed_on())), "{answer}");
@@ -98,16 +109,26 @@ async fn what_no_proxy_can_hand_on_is_written_from_here() {
     let site = Site::of(&vars);
     let replayed = ("fly-replay-src", "instance=1;region=here;t=1;state=");
     let returned = ("fly-replay-failed", "region=there;reason=no_candidate");
-    for headers in [vec![], vec![replayed], vec![("fly-region", "here"), replayed], vec![("fly-region", "here"), returned]] {
+    for headers in [
+        vec![],
+        vec![replayed],
+        vec![("fly-region", "here"), replayed],
+        vec![("fly-region", "here"), returned],
+    ] {
         let write = site.browser.post(site.url("/users")).form(&FORM);
-        let page = Page::of(headers.iter().fold(write, |write, (name, value)| write.header(*name, *value))).await;
+        let page = Page::of(
+            headers.iter().fold(write, |write, (name, value)| write.header(*name, *value)),
+        )
+        .await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{headers:?}: {}", page.body);
         assert_eq!(page.served_by(), format!("{}; role=primary; reason=primary", primary()));
     }
     assert_eq!(everybody(&vars).await.len(), 4);
 
     let head = "POST /users HTTP/1.1\r\nhost: here\r\nfly-region: here\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    let chunked = format!("{head}connection: close\r\ntransfer-encoding: chunked\r\n\r\n23\r\n{SENT}\r\n0\r\n\r\n");
+    let chunked = format!(
+        "{head}connection: close\r\ntransfer-encoding: chunked\r\n\r\n23\r\n{SENT}\r\n0\r\n\r\n"
+    );
     let answer = sent(&site, &chunked).await;
     assert!(answer.starts_with("HTTP/1.1 303 See Other\r\n"), "{answer}");
     assert_eq!(everybody(&vars).await.len(), 5);
@@ -124,7 +145,10 @@ async fn an_instance_in_the_primarys_region_or_in_none_hands_nothing_on() {
     for region in [primary(), ""] {
         vars.insert("FLY_REGION".to_owned(), region.to_owned());
         let site = Site::of(&vars);
-        let page = Page::of(site.browser.post(site.url("/users")).header("fly-region", "here").form(&FORM)).await;
+        let page = Page::of(
+            site.browser.post(site.url("/users")).header("fly-region", "here").form(&FORM),
+        )
+        .await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{region:?}: {}", page.body);
     }
 }
@@ -133,7 +157,9 @@ async fn an_instance_in_the_primarys_region_or_in_none_hands_nothing_on() {
 async fn reads_stay_and_writes_from_other_sites_are_refused_here() {
     let site = Site::new("stay").await;
     let shown = site.create("Ada", "36").await;
-    for path in ["/", "/users", "/users/new", &shown, &format!("{shown}/edit"), "/regions", "/readyz"] {
+    for path in
+        ["/", "/users", "/users/new", &shown, &format!("{shown}/edit"), "/regions", "/readyz"]
+    {
         let page = Page::of(site.browser.get(site.url(path)).header("fly-region", "here")).await;
         assert_eq!((page.status, page.header("fly-replay")), (StatusCode::OK, None), "{path}");
     }
@@ -148,7 +174,12 @@ fn handed_on() -> String {
 
 #[track_caller]
 fn assert_handed_on(page: &Page) {
-    assert_eq!((page.status, page.header("fly-replay")), (StatusCode::CONFLICT, Some(handed_on())), "{}", page.body);
+    assert_eq!(
+        (page.status, page.header("fly-replay")),
+        (StatusCode::CONFLICT, Some(handed_on())),
+        "{}",
+        page.body
+    );
 }
 
 /// What the primary has.
@@ -162,6 +193,9 @@ async fn sent(site: &Site, request: &str) -> String {
     let mut socket = TcpStream::connect(site.running.address).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    timeout(DEADLINE, socket.read_to_string(&mut answer)).await.expect("no end of the answer").unwrap();
+    timeout(DEADLINE, socket.read_to_string(&mut answer))
+        .await
+        .expect("no end of the answer")
+        .unwrap();
     answer
 }

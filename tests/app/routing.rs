@@ -5,7 +5,10 @@ use archipelago::RepoSet;
 use archipelago_app::repos::Repos;
 use reqwest::StatusCode;
 
-use super::site::{DEADLINE, HOUR, Page, Site, environment, first_replica, new_world, primary, regions, shared_world};
+use super::site::{
+    DEADLINE, HOUR, Page, Site, environment, first_replica, new_world, primary, regions,
+    shared_world,
+};
 use super::site::{until, visitor};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +26,10 @@ async fn every_region_reads_from_its_own_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_without_a_database_reads_from_the_nearest() {
     let mut vars = environment(shared_world().await, "nearest").await;
-    let place = Repos::PLACES.iter().find(|place| Repos::REGIONS.iter().all(|info| info.code != **place)).unwrap();
+    let place = Repos::PLACES
+        .iter()
+        .find(|place| Repos::REGIONS.iter().all(|info| info.code != **place))
+        .unwrap();
     let nearest = Repos::nearest_to(place).next().unwrap();
     vars.insert("FLY_REGION".to_owned(), (*place).to_owned());
     let site = Site::of(&vars);
@@ -64,9 +70,12 @@ async fn visitors_read_their_own_writes() {
 
     // The replica is behind.
     site.until(&shown, |page| page.served_by() == fresher).await;
-    let stranger = until(|| visitor().get(site.url(&shown)), |page| page.served_by() == local).await;
+    let stranger =
+        until(|| visitor().get(site.url(&shown)), |page| page.served_by() == local).await;
     assert_eq!(stranger.status, StatusCode::NOT_FOUND, "others may wait");
-    let forged = || visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF");
+    let forged = || {
+        visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF")
+    };
     until(forged, |page| {
         assert_ne!(page.served_by(), fresher, "a forged position counts for nothing");
         page.served_by() == local
@@ -82,15 +91,22 @@ async fn visitors_read_their_own_writes() {
 async fn the_position_cookie_is_signed_and_out_of_reach_of_scripts() {
     let site = Site::new("cookie").await;
     let page = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
-    let cookies: Vec<_> = page.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
-    let position = cookies.iter().find(|cookie| cookie.starts_with("archipelago_position=")).unwrap();
+    let cookies: Vec<_> =
+        page.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    let position =
+        cookies.iter().find(|cookie| cookie.starts_with("archipelago_position=")).unwrap();
     for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
         assert!(position.contains(attribute), "{position}");
     }
     assert!(!position.contains("Secure"), "plain HTTP: {position}");
     let https = site.browser.post(site.url("/users")).header("x-forwarded-proto", "https");
     let page = Page::of(https.form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
-    assert!(page.headers.get_all("set-cookie").iter().any(|cookie| cookie.to_str().unwrap().contains("Secure")));
+    assert!(
+        page.headers
+            .get_all("set-cookie")
+            .iter()
+            .any(|cookie| cookie.to_str().unwrap().contains("Secure"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,13 +115,21 @@ async fn a_program_carries_its_position_in_a_header() {
     let world = new_world().await;
     let site = Site::with_max_lag(&environment(&world, "header").await, HOUR);
     world.server(first_replica()).unwrap().pause_replay().await.unwrap();
-    let written = Page::of(visitor().post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
-    let (shown, position) = (written.header("location").unwrap(), written.header(POSITION).unwrap());
+    let written = Page::of(
+        visitor().post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]),
+    )
+    .await;
+    let (shown, position) =
+        (written.header("location").unwrap(), written.header(POSITION).unwrap());
     let fresher = format!("{}; role=primary; reason=fresher", primary());
     let local = format!("{}; role=replica; reason=local", first_replica());
     let read = |header, position: &str| visitor().get(site.url(&shown)).header(header, position);
     let is_seen = |page: &Page| {
-        assert_ne!(page.status, StatusCode::NOT_FOUND, "what was written or read once is not unread");
+        assert_ne!(
+            page.status,
+            StatusCode::NOT_FOUND,
+            "what was written or read once is not unread"
+        );
         page.served_by() == fresher
     };
     let counts_for_nothing = |page: &Page| {
@@ -113,16 +137,24 @@ async fn a_program_carries_its_position_in_a_header() {
         page.served_by() == local
     };
 
-    let seen = until(|| read(POSITION, &position), is_seen).await.header(POSITION).expect("what it showed");
+    let seen = until(|| read(POSITION, &position), is_seen)
+        .await
+        .header(POSITION)
+        .expect("what it showed");
     until(|| read(POSITION, &seen), is_seen).await;
 
     // The signature has 44 characters; behind it everybody can read the position.
     let (signature, known) = position.split_at(44);
     let forged = known.replace(known.rsplit('-').next().unwrap(), "FFFFFFFF/FFFFFFFF");
-    for nonsense in [known.to_owned(), format!("{signature}{forged}"), forged, "0/0".to_owned(), String::new()] {
+    for nonsense in
+        [known.to_owned(), format!("{signature}{forged}"), forged, "0/0".to_owned(), String::new()]
+    {
         let page = until(|| read(POSITION, &nonsense), counts_for_nothing).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
-        let cookie = format!("archipelago_position={}", nonsense.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
+        let cookie = format!(
+            "archipelago_position={}",
+            nonsense.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+        );
         let page = until(|| read("cookie", &cookie), counts_for_nothing).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
     }
@@ -137,7 +169,8 @@ async fn a_position_of_a_promotion_that_never_was_stops_nobody() {
     vars.insert("SECRET_KEY".to_owned(), hex::encode(secret));
     let site = Site::of(&vars);
     let ada = [("user[name]", "Ada"), ("user[age]", "36")];
-    let write = |position: &str| visitor().post(site.url("/users")).header(POSITION, position).form(&ada);
+    let write =
+        |position: &str| visitor().post(site.url("/users")).header(POSITION, position).form(&ada);
     let is_saved = |page: &Page| page.status == StatusCode::SEE_OTHER;
     let known = until(|| write(""), is_saved).await.header(POSITION).unwrap();
 
@@ -155,18 +188,27 @@ async fn a_position_of_a_promotion_that_never_was_stops_nobody() {
     let refused = Page::of(write(future)).await;
     let others = Page::of(write(&known)).await;
     assert!(is_saved(&others), "one visitor's timeline is not everybody's: {}", others.body);
-    assert!(is_saved(&refused) || refused.status == StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
+    assert!(
+        is_saved(&refused) || refused.status == StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        refused.body
+    );
     let saved = until(|| write(future), is_saved).await;
     assert!(saved.header(POSITION).unwrap().contains("-1-"), "it is not carried on");
     let local = format!("{}; role=replica; reason=local", first_replica());
-    until(|| visitor().get(site.url("/users")).header(POSITION, future), |page| page.served_by() == local).await;
+    until(
+        || visitor().get(site.url("/users")).header(POSITION, future),
+        |page| page.served_by() == local,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_regions_page_shows_every_region() {
     let site = Site::new("regions_page").await;
     let page = site.get("/regions").await;
-    let json: serde_json::Value = serde_json::from_str(&site.get("/regions.json").await.body).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&site.get("/regions.json").await.body).unwrap();
     for (index, info) in Repos::REGIONS.iter().enumerate() {
         page.assert_shows(info.repo);
         assert_eq!(json[index]["region"], info.code);
@@ -174,8 +216,13 @@ async fn the_regions_page_shows_every_region() {
     }
     assert_eq!(json[0]["leads"], true, "the primary");
     assert_eq!(json[1]["first_for_reads"], true, "this instance's own");
-    let far = regions(archipelago::Role::Replica).last().filter(|far| *far != first_replica()).unwrap();
+    let far =
+        regions(archipelago::Role::Replica).last().filter(|far| *far != first_replica()).unwrap();
     let far = json.as_array().unwrap().iter().find(|region| region["region"] == far).unwrap();
-    assert_eq!((&far["connections"], &far["up"]), (&0.into(), &serde_json::Value::Null), "looking asks nobody");
+    assert_eq!(
+        (&far["connections"], &far["up"]),
+        (&0.into(), &serde_json::Value::Null),
+        "looking asks nobody"
+    );
     page.assert_hides("127.0.0.1");
 }

@@ -30,7 +30,8 @@ async fn schema_rs_is_what_the_migrations_make() {
     .load(&mut connection)
     .await
     .unwrap();
-    let database: Vec<_> = columns.iter().map(|column| format!("{}.{}", column.table_name, column.column)).collect();
+    let database: Vec<_> =
+        columns.iter().map(|column| format!("{}.{}", column.table_name, column.column)).collect();
 
     let mut table = String::new();
     let mut declared = Vec::new();

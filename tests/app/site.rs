@@ -64,9 +64,13 @@ pub async fn environment(world: &World, database: &str) -> HashMap<String, Strin
 /// The same, before any migration has run.
 pub async fn environment_without_tables(world: &World, database: &str) -> HashMap<String, String> {
     world.create_database(database).await.unwrap();
-    let url = |server: &archipelago_lab::Server| (override_variable(server.region()), server.url_of(database));
+    let url = |server: &archipelago_lab::Server| {
+        (override_variable(server.region()), server.url_of(database))
+    };
     let mut vars: HashMap<_, _> = world.servers().map(url).collect();
-    for (name, value) in [("FLY_REGION", first_replica()), ("PORT", "0"), ("METRICS_PORT", "0"), ("POOL_SIZE", "4")] {
+    for (name, value) in
+        [("FLY_REGION", first_replica()), ("PORT", "0"), ("METRICS_PORT", "0"), ("POOL_SIZE", "4")]
+    {
         vars.insert(name.to_owned(), value.to_owned());
     }
     catch_up(world).await;
@@ -132,7 +136,11 @@ impl Site {
     pub async fn until_saved(&self, form: &[(&str, &str)]) -> Page {
         let write = || self.browser.post(self.url("/users")).form(form);
         until(write, |page| {
-            assert!([StatusCode::SEE_OTHER, StatusCode::SERVICE_UNAVAILABLE].contains(&page.status), "{}", page.body);
+            assert!(
+                [StatusCode::SEE_OTHER, StatusCode::SERVICE_UNAVAILABLE].contains(&page.status),
+                "{}",
+                page.body
+            );
             page.status == StatusCode::SEE_OTHER
         })
         .await
@@ -208,7 +216,11 @@ impl Page {
 
     /// The target of the link whose text is `text`.
     pub fn link(&self, text: &str) -> Option<String> {
-        let before = self.body.split(&format!(">{text}<")).next().filter(|before| before.len() < self.body.len())?;
+        let before = self
+            .body
+            .split(&format!(">{text}<"))
+            .next()
+            .filter(|before| before.len() < self.body.len())?;
         let (_, href) = before.rsplit_once("href=\"")?;
         Some(href.split('"').next()?.replace("&#38;", "&"))
     }

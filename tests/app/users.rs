@@ -9,7 +9,9 @@ use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::site::{Page, Site, environment, first_replica, primary, settings, shared_world, visitor};
+use super::site::{
+    Page, Site, environment, first_replica, primary, settings, shared_world, visitor,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn create_show_edit_update_delete() {
@@ -27,13 +29,19 @@ async fn create_show_edit_update_delete() {
     form.assert_shows(r#"value="36""#);
     let update = [("_method", "put"), ("user[name]", "Countess of Lovelace"), ("user[age]", "37")];
     let page = site.post(&shown, &update).await;
-    assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, Some(shown.clone())));
+    assert_eq!(
+        (page.status, page.header("location")),
+        (StatusCode::SEE_OTHER, Some(shown.clone()))
+    );
     let page = site.get(&shown).await;
     page.assert_shows("Countess of Lovelace");
     page.assert_shows("User updated successfully.");
 
     let page = site.post(&shown, &[("_method", "delete")]).await;
-    assert_eq!((page.status, page.header("location").as_deref()), (StatusCode::SEE_OTHER, Some("/users")));
+    assert_eq!(
+        (page.status, page.header("location").as_deref()),
+        (StatusCode::SEE_OTHER, Some("/users"))
+    );
     let page = site.get("/users").await;
     page.assert_shows("User deleted successfully.");
     page.assert_hides("Lovelace");
@@ -76,7 +84,8 @@ async fn bad_input_comes_back_with_its_values_and_what_is_wrong() {
     page.assert_shows("Write at most 100 characters.");
 
     let shown = site.create("Ada", "36").await;
-    let page = site.post(&shown, &[("_method", "put"), ("user[name]", "Ada"), ("user[age]", "old")]).await;
+    let page =
+        site.post(&shown, &[("_method", "put"), ("user[name]", "Ada"), ("user[age]", "old")]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.assert_shows("Write the age as a whole number.");
     page.assert_shows(r#"value="put""#);
@@ -91,10 +100,15 @@ async fn the_bounds_of_the_form_are_those_of_the_table() {
     }
     let vars = environment(shared_world().await, "bounds_of_the_table").await;
     let mut connection = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
-    for (name, age) in [("é".repeat(101), 1), (String::new(), 1), ("x".to_owned(), 151), ("x".to_owned(), -1)] {
+    for (name, age) in
+        [("é".repeat(101), 1), (String::new(), 1), ("x".to_owned(), 151), ("x".to_owned(), -1)]
+    {
         let insert = diesel::insert_into(users::table).values(NewUser { name, age });
         let refused = insert.execute(&mut connection).await.unwrap_err();
-        assert!(matches!(refused, DatabaseError(DatabaseErrorKind::CheckViolation, _)), "{refused}");
+        assert!(
+            matches!(refused, DatabaseError(DatabaseErrorKind::CheckViolation, _)),
+            "{refused}"
+        );
     }
 }
 
@@ -113,7 +127,8 @@ async fn what_visitors_write_is_escaped() {
 async fn programs_use_the_methods_themselves() {
     let site = Site::new("methods").await;
     let shown = site.create("Ada", "36").await;
-    let put = site.browser.put(site.url(&shown)).form(&[("user[name]", "Grace"), ("user[age]", "85")]);
+    let put =
+        site.browser.put(site.url(&shown)).form(&[("user[name]", "Grace"), ("user[age]", "85")]);
     assert_eq!(Page::of(put).await.status, StatusCode::SEE_OTHER);
     let patch = site.browser.patch(site.url(&shown)).form(&[("user[age]", "86")]);
     assert_eq!(Page::of(patch).await.status, StatusCode::SEE_OTHER);
@@ -125,7 +140,10 @@ async fn programs_use_the_methods_themselves() {
     assert_eq!(Page::of(delete()).await.status, StatusCode::NOT_FOUND, "it is gone");
 
     let mut socket = TcpStream::connect(site.running.address).await.unwrap();
-    socket.write_all(b"HEAD /users HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await.unwrap();
+    socket
+        .write_all(b"HEAD /users HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut head = String::new();
     socket.read_to_string(&mut head).await.unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::accessibility::{AxNode, QueryAxTreeParams};
-use chromiumoxide::cdp::browser_protocol::dom::{GetContentQuadsParams, ScrollIntoViewIfNeededParams};
+use chromiumoxide::cdp::browser_protocol::dom::{
+    GetContentQuadsParams, ScrollIntoViewIfNeededParams,
+};
 use chromiumoxide::cdp::browser_protocol::log::{EventEntryAdded, LogEntryLevel};
 use chromiumoxide::layout::Point;
 use chromiumoxide::listeners::EventStream;
@@ -37,7 +39,11 @@ impl Visitor {
         let profile = tempfile::tempdir().unwrap();
         let quietly = ["disable-gpu", "disable-quic", "disable-component-update"];
         // Chromium's sandbox works neither for root nor in most containers, and these pages are our own.
-        let config = BrowserConfig::builder().no_sandbox().user_data_dir(profile.path()).viewport(None).window_size(1280, 800);
+        let config = BrowserConfig::builder()
+            .no_sandbox()
+            .user_data_dir(profile.path())
+            .viewport(None)
+            .window_size(1280, 800);
         let Ok(config) = config.args(quietly).build() else {
             let missing = "the pages were not tried in a browser: install Chromium (on Debian: apt-get install chromium)";
             assert!(std::env::var_os("CI").is_none(), "{missing}");
@@ -63,7 +69,9 @@ impl Visitor {
 
     /// A click in the middle of what has this role and this name.
     pub async fn click(&self, role: &str, name: &str) {
-        let point = self.until(&format!("no {role} {name:?} to click"), async || self.place(role, name).await).await;
+        let point = self
+            .until(&format!("no {role} {name:?} to click"), async || self.place(role, name).await)
+            .await;
         self.page.click(point).await.unwrap();
     }
 
@@ -76,13 +84,19 @@ impl Visitor {
 
     pub async fn press(&self, key: &str) {
         // The key goes to whatever has the focus; the crate only wants some element to hand it on.
-        let body = self.until("no page to press a key on", async || self.page.find_element("body").await.ok()).await;
+        let body = self
+            .until("no page to press a key on", async || self.page.find_element("body").await.ok())
+            .await;
         body.press_key(key).await.unwrap();
     }
 
     pub async fn tab_to(&self, id: &str) {
         for _ in 0..20 {
-            if self.ask("document.activeElement.id").await.is_some_and(|focused: String| focused == id) {
+            if self
+                .ask("document.activeElement.id")
+                .await
+                .is_some_and(|focused: String| focused == id)
+            {
                 return;
             }
             self.press("Tab").await;
@@ -103,7 +117,8 @@ impl Visitor {
 
     /// Waits for what has this role and this name.
     pub async fn sees(&self, role: &str, name: &str) -> AxNode {
-        self.until(&format!("no {role} {name:?}"), async || self.find(role, name).await?.pop()).await
+        self.until(&format!("no {role} {name:?}"), async || self.find(role, name).await?.pop())
+            .await
     }
 
     /// Waits until nothing has this role and this name.
@@ -116,9 +131,16 @@ impl Visitor {
         let id = self.find(role, name).await?.pop()?.backend_dom_node_id?;
         let scroll = ScrollIntoViewIfNeededParams::builder().backend_node_id(id).build();
         self.page.execute(scroll).await.ok()?;
-        let quads = self.page.execute(GetContentQuadsParams::builder().backend_node_id(id).build()).await.ok()?;
+        let quads = self
+            .page
+            .execute(GetContentQuadsParams::builder().backend_node_id(id).build())
+            .await
+            .ok()?;
         let corners = quads.result.quads.first()?.inner().clone();
-        Some(Point::new(f64::midpoint(corners[0], corners[4]), f64::midpoint(corners[1], corners[5])))
+        Some(Point::new(
+            f64::midpoint(corners[0], corners[4]),
+            f64::midpoint(corners[1], corners[5]),
+        ))
     }
 
     /// None while there is no whole page.
@@ -128,7 +150,11 @@ impl Visitor {
             .await
             .filter(|painted| *painted)?;
         let root = self.page.get_document().await.ok()?.backend_node_id;
-        let query = QueryAxTreeParams::builder().backend_node_id(root).role(role).accessible_name(name).build();
+        let query = QueryAxTreeParams::builder()
+            .backend_node_id(root)
+            .role(role)
+            .accessible_name(name)
+            .build();
         let found = self.page.execute(query).await.ok()?.result.nodes;
         Some(found.into_iter().filter(|node| !node.ignored).collect())
     }
@@ -151,7 +177,8 @@ impl Visitor {
         if let Ok(found) = timeout(DEADLINE, looking).await {
             return found;
         }
-        let page: Option<String> = self.ask("location.pathname + '\\n\\n' + document.body.innerText").await;
+        let page: Option<String> =
+            self.ask("location.pathname + '\\n\\n' + document.body.innerText").await;
         panic!("{otherwise}\non {}", page.unwrap_or_default())
     }
 
@@ -160,18 +187,27 @@ impl Visitor {
     /// The last complaint is provoked: it shows that all before it were heard, and that the pages refuse scripts.
     pub async fn assert_no_complaints_but(&mut self, expected: &[(&str, &str)]) {
         let refused = "https://refused.invalid/";
-        let script =
-            format!("document.body.append(Object.assign(document.createElement('script'), {{ src: '{refused}' }})), true");
+        let script = format!(
+            "document.body.append(Object.assign(document.createElement('script'), {{ src: '{refused}' }})), true"
+        );
         self.holds(&script).await;
         let mut complaints = Vec::new();
         loop {
-            let event = timeout(DEADLINE, self.log.next()).await.expect("the script was not refused").unwrap();
+            let event = timeout(DEADLINE, self.log.next())
+                .await
+                .expect("the script was not refused")
+                .unwrap();
             let (text, url) = (&event.entry.text, event.entry.url.as_deref().unwrap_or_default());
             if text.contains("Content Security Policy") && text.contains(refused) {
                 break;
             }
-            let is_serious = matches!(event.entry.level, LogEntryLevel::Warning | LogEntryLevel::Error);
-            if is_serious && !expected.iter().any(|(status, path)| text.contains(status) && url == self.url(path)) {
+            let is_serious =
+                matches!(event.entry.level, LogEntryLevel::Warning | LogEntryLevel::Error);
+            if is_serious
+                && !expected
+                    .iter()
+                    .any(|(status, path)| text.contains(status) && url == self.url(path))
+            {
                 complaints.push(format!("{url}: {text}"));
             }
         }

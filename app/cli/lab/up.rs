@@ -62,15 +62,26 @@ impl Options {
         if let Some(file) = &self.distances {
             distances = distances.with_file(file)?;
         }
-        Ok(self.lines.iter().fold(distances, |distances, (a, b, time)| distances.with_round_trip(a, b, *time)))
+        Ok(self
+            .lines
+            .iter()
+            .fold(distances, |distances, (a, b, time)| distances.with_round_trip(a, b, *time)))
     }
 }
 
-async fn until_told(local: &Local, settings: &Settings, listener: TcpListener) -> Result<(), Failed> {
+async fn until_told(
+    local: &Local,
+    settings: &Settings,
+    listener: TcpListener,
+) -> Result<(), Failed> {
     let mut signals = Signals::heard()?;
-    let started = |info| -> Result<_, Failed> { Ok((info, server::start(&instance(local, info, settings)?)?)) };
+    let started = |info| -> Result<_, Failed> {
+        Ok((info, server::start(&instance(local, info, settings)?)?))
+    };
     let instances = Repos::REGIONS.iter().map(started).collect::<Result<Vec<_>, _>>()?;
-    let behind = instances.iter().map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
+    let behind = instances
+        .iter()
+        .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
     let edge = Edge::builder(local.world().lines().clone(), behind)
         .places(<Repos as RepoSet>::PLACES.iter().copied())
         .default_place(Repos::PRIMARY.code)
@@ -104,24 +115,41 @@ fn instance(local: &Local, info: &RegionInfo, shared: &Settings) -> Result<Setti
 
 /// What runs where.
 fn table(local: &Local, instances: &[(&RegionInfo, Running)]) -> String {
-    let mut table = plain_table(["REGION", "PLACE", "APP", "DATABASE", "ROLE", "TO THE PRIMARY"], 5);
+    let mut table =
+        plain_table(["REGION", "PLACE", "APP", "DATABASE", "ROLE", "TO THE PRIMARY"], 5);
     let lines = local.world().lines();
     for (info, running) in instances {
         let app = format!("http://{}", running.address);
-        let database = local.world().server(info.code).map(|server| format!("{}:{}", server.host(), server.port()));
+        let database = local
+            .world()
+            .server(info.code)
+            .map(|server| format!("{}:{}", server.host(), server.port()));
         let away = lines.round_trip(info.code, Repos::PRIMARY.code).as_secs_f64() * 1000.0;
-        let away = if info.code == Repos::PRIMARY.code { String::new() } else { format!("{away:.0} ms") };
-        table.add_row([info.code, info.place.unwrap_or("-"), &app, &database.unwrap_or_default(), info.role.as_str(), &away]);
+        let away =
+            if info.code == Repos::PRIMARY.code { String::new() } else { format!("{away:.0} ms") };
+        table.add_row([
+            info.code,
+            info.place.unwrap_or("-"),
+            &app,
+            &database.unwrap_or_default(),
+            info.role.as_str(),
+            &away,
+        ]);
     }
     trimmed(&table)
 }
 
 fn line(text: &str) -> Result<(String, String, Duration), String> {
-    let parts = text.split_once('=').and_then(|(places, time)| Some((places.split_once(':')?, time)));
+    let parts =
+        text.split_once('=').and_then(|(places, time)| Some((places.split_once(':')?, time)));
     let ((a, b), time) = parts.ok_or("write two places and a time, such as nrt:syd=137ms")?;
     let known = |place: &str| <Repos as RepoSet>::knows(place);
     match [a, b].into_iter().find(|place| !known(place)) {
         Some(place) => Err(format!("`{place}` is no place that regions.toml or Fly knows")),
-        None => Ok((a.to_owned(), b.to_owned(), humantime::parse_duration(time).map_err(|error| error.to_string())?)),
+        None => Ok((
+            a.to_owned(),
+            b.to_owned(),
+            humantime::parse_duration(time).map_err(|error| error.to_string())?,
+        )),
     }
 }

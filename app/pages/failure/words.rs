@@ -15,9 +15,11 @@ pub(super) struct Words {
 /// The database's own words go to the log only.
 pub(super) fn words(status: StatusCode, failure: Option<&Failure>, is_write: bool) -> Words {
     let (title, message, advice) = match (failure, status) {
-        (Some(Failure::NoSuchUser), _) => {
-            ("There is no such user", "Nobody has this number.", "The user may have been deleted. Look in the list of users.")
-        }
+        (Some(Failure::NoSuchUser), _) => (
+            "There is no such user",
+            "Nobody has this number.",
+            "The user may have been deleted. Look in the list of users.",
+        ),
         (Some(Failure::Nonsense(message)), _) => {
             ("That makes no sense here", *message, "Go back, or begin at the list of users.")
         }
@@ -26,26 +28,38 @@ pub(super) fn words(status: StatusCode, failure: Option<&Failure>, is_write: boo
             "Another site asked your browser to change something here.",
             "If it was you, do it on this site's own pages.",
         ),
-        (_, StatusCode::NOT_FOUND) => {
-            ("There is no such page", "Nothing lives at this address.", "Check the address, or begin at the list of users.")
+        (_, StatusCode::NOT_FOUND) => (
+            "There is no such page",
+            "Nothing lives at this address.",
+            "Check the address, or begin at the list of users.",
+        ),
+        (_, StatusCode::METHOD_NOT_ALLOWED) => (
+            "Not in this way",
+            "This address does not answer to that method.",
+            "Begin at the list of users.",
+        ),
+        (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) if is_write => {
+            unsaved(error)
         }
-        (_, StatusCode::METHOD_NOT_ALLOWED) => {
-            ("Not in this way", "This address does not answer to that method.", "Begin at the list of users.")
-        }
-        (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) if is_write => unsaved(error),
         (Some(Failure::Database(error)), StatusCode::SERVICE_UNAVAILABLE) => unread(error),
-        (_, StatusCode::SERVICE_UNAVAILABLE) => {
-            ("Not at the moment", "This instance cannot do that right now.", "Try again in a few seconds.")
-        }
+        (_, StatusCode::SERVICE_UNAVAILABLE) => (
+            "Not at the moment",
+            "This instance cannot do that right now.",
+            "Try again in a few seconds.",
+        ),
         (_, StatusCode::PAYLOAD_TOO_LARGE) => {
             ("Too large", "The form holds more than it can take.", "Shorten it and send it again.")
         }
-        (_, StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
-            ("Not a form", "What was sent is not in the form that a form has.", "Send it as application/x-www-form-urlencoded.")
-        }
-        (_, status) if status.is_client_error() => {
-            ("That makes no sense here", "The request could not be read.", "Go back and try it again.")
-        }
+        (_, StatusCode::UNSUPPORTED_MEDIA_TYPE) => (
+            "Not a form",
+            "What was sent is not in the form that a form has.",
+            "Send it as application/x-www-form-urlencoded.",
+        ),
+        (_, status) if status.is_client_error() => (
+            "That makes no sense here",
+            "The request could not be read.",
+            "Go back and try it again.",
+        ),
         _ => (
             "Something broke",
             "The mistake is on this side, and it is in the log.",
@@ -91,9 +105,11 @@ fn unread(error: &Error) -> Said {
             "None can be reached that is up to date, and has what you wrote or saw before.",
             "Nothing was lost. Try again in a few seconds.",
         ),
-        Error::Busy { .. } => {
-            ("The database is too busy", "It has more to do than it can at the moment.", "Try again in a few seconds.")
-        }
+        Error::Busy { .. } => (
+            "The database is too busy",
+            "It has more to do than it can at the moment.",
+            "Try again in a few seconds.",
+        ),
         _ => (
             "No database answers",
             "None can be reached, or none answered in time.",

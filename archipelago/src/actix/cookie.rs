@@ -95,18 +95,28 @@ pub(super) fn carried(request: &HttpRequest) -> [Option<Position>; 3] {
 
 /// Whether the visitor came over TLS. Without a proxy in front this is known without taking the headers apart.
 fn is_secure(request: &HttpRequest) -> bool {
-    let is_behind_a_proxy = request.headers().contains_key(FORWARDED) || request.headers().contains_key(X_FORWARDED_PROTO);
-    if is_behind_a_proxy { request.connection_info().scheme() == "https" } else { request.app_config().secure() }
+    let is_behind_a_proxy = request.headers().contains_key(FORWARDED)
+        || request.headers().contains_key(X_FORWARDED_PROTO);
+    if is_behind_a_proxy {
+        request.connection_info().scheme() == "https"
+    } else {
+        request.app_config().secure()
+    }
 }
 
 /// Gives the visitor the positions to carry of what they have written and seen: in a cookie each, and the later one in the header.
-pub(super) fn give<B>(response: &mut ServiceResponse<B>, written: Option<Position>, seen: Option<Position>) {
+pub(super) fn give<B>(
+    response: &mut ServiceResponse<B>,
+    written: Option<Position>,
+    seen: Option<Position>,
+) {
     let later = written.into_iter().chain(seen).reduce(Position::or_later);
     let request = response.request();
     let Some(signer) = request.app_data::<Data<Signer>>().cloned() else { return };
     let is_secure = is_secure(request);
     for (name, position) in [(WRITTEN, written), (SEEN, seen)] {
-        let carried = position.and_then(|position| signer.signed(Carried { position, name, is_secure }));
+        let carried =
+            position.and_then(|position| signer.signed(Carried { position, name, is_secure }));
         let Some(Signed { text, set_cookie }) = carried else { continue };
         response.headers_mut().append(SET_COOKIE, set_cookie);
         if position == later {

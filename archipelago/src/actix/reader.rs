@@ -20,7 +20,9 @@ use crate::question::Load;
 use crate::replica::one;
 use crate::route::Served;
 use crate::transaction::snapshot;
-use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Protection, Replica, RepoSet, Snapshot};
+use crate::{
+    Error, Freshness, LoadsAs, PlainSelect, Position, Protection, Replica, RepoSet, Snapshot,
+};
 
 /// Reads for one request, from the database near this instance that is fresh enough: it shows at least what the visitor has written
 /// and seen before, and is at most [`MAX_LAG`](RepoSet::MAX_LAG) behind.
@@ -64,7 +66,10 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn load<U: Send>(&self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Vec<U>, Error> {
+    pub async fn load<U: Send>(
+        &self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Vec<U>, Error> {
         self.rows(query).await
     }
 
@@ -72,7 +77,10 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn get_result<U: Send>(&self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<U, Error> {
+    pub async fn get_result<U: Send>(
+        &self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<U, Error> {
         one(self.rows(query).await?)
     }
 
@@ -80,7 +88,10 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn optional<U: Send>(&self, query: impl LoadsAs<U, Query: PlainSelect>) -> Result<Option<U>, Error> {
+    pub async fn optional<U: Send>(
+        &self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Option<U>, Error> {
         Ok(self.rows(query).await?.into_iter().next())
     }
 
@@ -120,7 +131,10 @@ impl<R: RepoSet> Reader<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn snapshot<T>(&self, reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    pub async fn snapshot<T>(
+        &self,
+        reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let start = Instant::now();
         let work = async |connection: &mut Connection| {
             let value = snapshot(&mut connection.inner, &reads).await?;
@@ -141,7 +155,8 @@ impl<R: RepoSet> Reader<R> {
         if self.repos.cluster().lineage().protections.include(Protection::Cookie) {
             replica.need = replica.need.and_at_least(self.trace.position());
         }
-        replica = self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness));
+        replica =
+            self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness));
         Replica { or_stale: self.or_stale, hedged: self.hedged, ..replica }
     }
 
@@ -175,7 +190,8 @@ pub(super) fn trace_of<R: RepoSet>(repos: &R, request: &HttpRequest) -> Trace {
     let trace = Trace::of(request);
     if trace.position().is_none() {
         let lineage = repos.cluster().lineage();
-        let brought = carried(request).into_iter().flatten().filter_map(|position| lineage.brought(position));
+        let brought =
+            carried(request).into_iter().flatten().filter_map(|position| lineage.brought(position));
         trace.has_brought(brought.reduce(Position::or_later));
     }
     trace

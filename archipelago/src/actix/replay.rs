@@ -28,7 +28,9 @@ const OTHERWISE: &str = "timeout=5s;fallback=prefer_self";
 
 /// The request belongs to the primary's region.
 #[derive(Debug, thiserror::Error)]
-#[error("writes run in {region}: the proxy in front of this instance has to run the request again there, as fly-replay says")]
+#[error(
+    "writes run in {region}: the proxy in front of this instance has to run the request again there, as fly-replay says"
+)]
 pub(super) struct Replay {
     region: &'static str,
 }
@@ -53,7 +55,11 @@ pub(super) fn unless_handed_on<R: RepoSet>(repos: &R, request: &HttpRequest) -> 
     // Where the primary is now, and not where it was when this was built.
     let region = repos.leader().info().code;
     let is_afar = !repos.region().is_empty() && repos.region() != region;
-    if is_afar && R::WRITES == Writes::Replay && can_be_handed_on(request) { Err(Replay { region }) } else { Ok(()) }
+    if is_afar && R::WRITES == Writes::Replay && can_be_handed_on(request) {
+        Err(Replay { region })
+    } else {
+        Ok(())
+    }
 }
 
 fn can_be_handed_on(request: &HttpRequest) -> bool {
@@ -69,6 +75,7 @@ fn body_length(request: &HttpRequest) -> Option<u64> {
     match headers.get(CONTENT_LENGTH) {
         Some(length) => length.to_str().ok()?.trim().parse().ok(),
         // With neither header a request has no body in HTTP/1, and any in HTTP/2.
-        None => (request.version() <= Version::HTTP_11 && !headers.contains_key(TRANSFER_ENCODING)).then_some(0),
+        None => (request.version() <= Version::HTTP_11 && !headers.contains_key(TRANSFER_ENCODING))
+            .then_some(0),
     }
 }

@@ -31,7 +31,10 @@ impl<R: RepoSet> Writer<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn execute(&self, statement: impl QueryFragment<Pg> + QueryId + Send) -> Result<usize, Error> {
+    pub async fn execute(
+        &self,
+        statement: impl QueryFragment<Pg> + QueryId + Send,
+    ) -> Result<usize, Error> {
         self.count(self.primary().execute(statement)).await
     }
 
@@ -67,7 +70,10 @@ impl<R: RepoSet> Writer<R> {
         self.repos.primary().behind(self.trace.position())
     }
 
-    async fn count<T, E>(&self, write: impl Future<Output = Result<Committed<T>, E>>) -> Result<T, E> {
+    async fn count<T, E>(
+        &self,
+        write: impl Future<Output = Result<Committed<T>, E>>,
+    ) -> Result<T, E> {
         let start = Instant::now();
         let outcome = write.await;
         self.trace.count(outcome.is_ok().then(|| self.repos.primary().served_by()), start);

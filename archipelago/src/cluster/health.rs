@@ -155,7 +155,11 @@ impl HealthRecord {
 
     /// Why nobody gets an answer from it, as far as the monitor knows.
     pub(crate) fn silence(&self) -> Option<ConnectError> {
-        self.failure.load().as_ref().map(|failure| failure.error.clone()).filter(ConnectError::is_silence)
+        self.failure
+            .load()
+            .as_ref()
+            .map(|failure| failure.error.clone())
+            .filter(ConnectError::is_silence)
     }
 
     /// Somebody else than a visitor has heard from it: the monitor need not wait.

@@ -33,7 +33,12 @@ pub(super) struct Leader {
 
 impl Leader {
     pub(super) fn new(index: usize) -> Self {
-        Self { index: AtomicUsize::new(index), timeline: AtomicU32::new(0), rounds: watch::Sender::new(0), wanted: Notify::new() }
+        Self {
+            index: AtomicUsize::new(index),
+            timeline: AtomicU32::new(0),
+            rounds: watch::Sender::new(0),
+            wanted: Notify::new(),
+        }
     }
 
     pub(super) fn index(&self) -> usize {
@@ -84,14 +89,17 @@ pub(super) async fn follow(inner: Arc<Inner>) {
 /// the newest, and answers.
 async fn search(inner: &Inner) {
     let leader = &inner.leader;
-    let mut answers = select_all(inner.members.iter().enumerate().map(|(index, member)| answers_of(index, member).boxed()));
+    let mut answers = select_all(
+        inner.members.iter().enumerate().map(|(index, member)| answers_of(index, member).boxed()),
+    );
     let mut known = vec![None; inner.members.len()];
     let mut silent: Vec<_> = (0..inner.members.len()).collect();
     let mut rumour = inner.lineage.rumour();
     while let Some((index, answer)) = answers.next().await {
         silent.retain(|other| *other != index);
         known[index] = answer;
-        if answer.is_some() && index == leader.index() && inner.leader().health.silence().is_some() {
+        if answer.is_some() && index == leader.index() && inner.leader().health.silence().is_some()
+        {
             inner.leader().health.is_back();
         }
         // The first time nobody is chosen before all were asked: a primary that was replaced does not know it.
@@ -103,7 +111,10 @@ async fn search(inner: &Inner) {
                 inner.lineage.is_no_timeline(rumour);
             }
             leader.rounds.send_modify(|rounds| *rounds += 1);
-            if leader.timeline() > 0 && leader.timeline() >= inner.lineage.newest() && inner.leader().health.silence().is_none() {
+            if leader.timeline() > 0
+                && leader.timeline() >= inner.lineage.newest()
+                && inner.leader().health.silence().is_none()
+            {
                 return;
             }
             silent = (0..inner.members.len()).collect();
@@ -115,11 +126,17 @@ async fn search(inner: &Inner) {
 /// The one on the newest timeline. Where one database plays several regions, the one that has led before.
 fn choose(inner: &Inner, answers: &[Option<Answer>]) {
     let (leads, known) = (inner.leader.index(), inner.leader.timeline());
-    let members = || answers.iter().enumerate().filter_map(|(index, answer)| answer.map(|(server, said)| (index, server, said)));
+    let members = || {
+        answers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, answer)| answer.map(|(server, said)| (index, server, said)))
+    };
     let system = match inner.lineage.system() {
         // Whose replicas the most are; or the primary of regions.toml.
         0 => {
-            let like = |system: u64| members().filter(|(_, server, _)| server.system == system).count();
+            let like =
+                |system: u64| members().filter(|(_, server, _)| server.system == system).count();
             members()
                 .map(|(index, server, _)| (like(server.system), index == leads, server.system))
                 .max()
@@ -128,7 +145,8 @@ fn choose(inner: &Inner, answers: &[Option<Answer>]) {
         system => system,
     };
     let knows_timelines = inner.lineage.protections.include(Protection::Timeline);
-    let writable = members().filter(|(_, server, said)| server.system == system && !said.is_replica);
+    let writable =
+        members().filter(|(_, server, said)| server.system == system && !said.is_replica);
     let newest = writable
         .map(|(index, _, said)| (if knows_timelines { said.timeline } else { 1 }, index))
         .max_by_key(|(timeline, index)| (*timeline, *index == leads));
@@ -145,7 +163,11 @@ fn choose(inner: &Inner, answers: &[Option<Answer>]) {
     inner.watch(inner.leader());
     if index != leads {
         let region = inner.leader().info().code;
-        tracing::warn!(region, timeline, "this region's database is the primary now: writes go there");
+        tracing::warn!(
+            region,
+            timeline,
+            "this region's database is the primary now: writes go there"
+        );
         inner.leader.rounds.send_modify(|rounds| *rounds += 1);
     }
 }

@@ -69,7 +69,8 @@ impl Lineage {
 
     /// A server of the database `system` is on this timeline.
     pub(super) fn shown(&self, system: u64, timeline: u32) {
-        if system == self.system() && self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline {
+        if system == self.system() && self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline
+        {
             self.promoted.notify_one();
         }
     }
@@ -81,7 +82,9 @@ impl Lineage {
         if self.is_foreign(position.system) || self.is_refuted(position.timeline) {
             return None;
         }
-        if position.timeline > self.newest() && self.rumour.fetch_max(position.timeline, Ordering::Relaxed) < position.timeline {
+        if position.timeline > self.newest()
+            && self.rumour.fetch_max(position.timeline, Ordering::Relaxed) < position.timeline
+        {
             self.promoted.notify_one();
         }
         Some(position)
@@ -126,7 +129,13 @@ impl Lineage {
     /// A replica is as fresh as the last commit that it has replayed is young. On an idle primary that ages, although nothing is
     /// missing: so whoever has replayed what the primary had at a moment is as fresh as that moment, and near the primary the monitor
     /// commits something every second. On an older timeline than the newest, what is replayed says nothing of the present.
-    pub(super) fn settle(&self, system: u64, said: Said, timeline: u32, before: Option<State>) -> State {
+    pub(super) fn settle(
+        &self,
+        system: u64,
+        said: Said,
+        timeline: u32,
+        before: Option<State>,
+    ) -> State {
         let timeline = if self.protections.include(Protection::Timeline) { timeline } else { 0 };
         self.shown(system, timeline);
         let role = if said.is_replica { Role::Replica } else { Role::Primary };
@@ -138,10 +147,17 @@ impl Lineage {
         } else {
             let by_time = said.behind.and_then(|behind| said.asked.checked_sub(behind));
             let reached = |sample: &Sample| timeline == sample.timeline && said.lsn >= sample.lsn;
-            let by_place = self.sample.load().as_ref().filter(|sample| reached(sample)).map(|sample| sample.at);
+            let by_place = self
+                .sample
+                .load()
+                .as_ref()
+                .filter(|sample| reached(sample))
+                .map(|sample| sample.at);
             before_as_of.max(by_time).max(by_place)
         };
-        let lsn = before.filter(|before| before.timeline == timeline).map_or(said.lsn, |before| before.lsn.max(said.lsn));
+        let lsn = before
+            .filter(|before| before.timeline == timeline)
+            .map_or(said.lsn, |before| before.lsn.max(said.lsn));
         State { role, timeline, lsn, as_of, asked: said.asked }
     }
 }

@@ -19,7 +19,11 @@ pub struct Member {
 }
 
 impl Member {
-    pub(super) fn new(info: &'static RegionInfo, settings: &Settings, lineage: &Arc<Lineage>) -> Result<Self, SettingError> {
+    pub(super) fn new(
+        info: &'static RegionInfo,
+        settings: &Settings,
+        lineage: &Arc<Lineage>,
+    ) -> Result<Self, SettingError> {
         let health = Arc::new(HealthRecord::new(info.code, lineage.clone()));
         Ok(Self {
             info,

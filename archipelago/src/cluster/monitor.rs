@@ -72,7 +72,9 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
     loop {
         let asked = Instant::now();
         let outcome = match member.reading.monitor().open().await {
-            Ok(connection) => look_while_it_answers(&inner, &member, &connection, &mut pauses).await,
+            Ok(connection) => {
+                look_while_it_answers(&inner, &member, &connection, &mut pauses).await
+            }
             Err(error) if error.is_silence() && member.health.was_heard_since(asked) => {
                 sleep(SHORTEST_INTERVAL).await;
                 Ok(())
@@ -123,7 +125,8 @@ async fn look_while_it_answers(
         looked = true;
         *pauses = Pauses::up_to(LONGEST_PAUSE);
         sleep(SHORTEST_INTERVAL).await;
-        let _ = timeout(INTERVAL.saturating_sub(SHORTEST_INTERVAL), member.health.suspected()).await;
+        let _ =
+            timeout(INTERVAL.saturating_sub(SHORTEST_INTERVAL), member.health.suspected()).await;
     }
     Ok(())
 }
@@ -147,7 +150,12 @@ enum Failed {
     Unfit(ConnectError),
 }
 
-async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_to_beat: bool) -> Result<(), Failed> {
+async fn look(
+    inner: &Inner,
+    member: &Member,
+    connection: &Connection,
+    is_time_to_beat: bool,
+) -> Result<(), Failed> {
     let is_leader = inner.leads(member);
     if is_time_to_beat && is_leader && inner.beats() && !connection.is_of_the_past() {
         // A commit of nothing: it gives the replicas a time to show.
@@ -156,14 +164,14 @@ async fn look(inner: &Inner, member: &Member, connection: &Connection, is_time_t
         }
     }
     let asked = Instant::now();
-    let state = connection.ask_state().await.map_err(|error| Failed::Broken(ConnectError::new(&error)))?;
+    let state =
+        connection.ask_state().await.map_err(|error| Failed::Broken(ConnectError::new(&error)))?;
     if connection.is_foreign() {
         let why = "it is another database than the primary, and no replica of it: mend its URL";
         return Err(Failed::Unfit(ConnectError::new(&why)));
     }
     if connection.is_of_the_past() {
-        let why =
-            "it was replaced as the primary by a promotion, and goes on by itself: stop it, and make it a replica of the new one";
+        let why = "it was replaced as the primary by a promotion, and goes on by itself: stop it, and make it a replica of the new one";
         return Err(Failed::Unfit(ConnectError::new(&why)));
     }
     let was_down = !member.health.is_up();

@@ -32,7 +32,12 @@ enum Stage {
 
 impl Checkouts {
     pub(super) fn new(connector: Connector, size: u32) -> Self {
-        Self { connector, size, stage: Mutex::new(Stage::Unopened), failure: watch::Sender::default() }
+        Self {
+            connector,
+            size,
+            stage: Mutex::new(Stage::Unopened),
+            failure: watch::Sender::default(),
+        }
     }
 
     pub(super) fn count(&self) -> (u32, u32) {
@@ -62,8 +67,12 @@ impl Checkouts {
             Ok(pooled) if pooled.connection.is_of_the_past() || pooled.connection.is_foreign() => {
                 Err(Error::NotPrimary { region })
             }
-            Ok(pooled) => Ok(Lease { pooled, health: self.connector.health.clone(), timeouts, place: None }),
-            Err(RunError::TimedOut) if pool.state().connections == 0 => Err(ConnectError::silent(timeouts.checkout).of(region)),
+            Ok(pooled) => {
+                Ok(Lease { pooled, health: self.connector.health.clone(), timeouts, place: None })
+            }
+            Err(RunError::TimedOut) if pool.state().connections == 0 => {
+                Err(ConnectError::silent(timeouts.checkout).of(region))
+            }
             Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
             Err(RunError::User(error)) => Err(error.of(region)),
         }
@@ -76,7 +85,9 @@ impl Checkouts {
         }
         match &*stage {
             Stage::Open(pool) => Ok((pool.clone(), self.failure.subscribe())),
-            Stage::Unopened | Stage::ShutDown => Err(Error::ShutDown { region: self.connector.region }),
+            Stage::Unopened | Stage::ShutDown => {
+                Err(Error::ShutDown { region: self.connector.region })
+            }
         }
     }
 
@@ -89,12 +100,18 @@ impl Checkouts {
             .max_lifetime(Some(lifetime))
             // Every caller makes an attempt of its own; nobody waits for somebody else's pause.
             .retry_connection(false)
-            .build_unchecked(Manager { connector: self.connector.clone(), failure: self.failure.clone() })
+            .build_unchecked(Manager {
+                connector: self.connector.clone(),
+                failure: self.failure.clone(),
+            })
     }
 }
 
 /// Resolves once an attempt to connect failed while the pool has no connection that could come back.
-async fn hopeless(pool: &bb8::Pool<Manager>, failure: &mut watch::Receiver<Option<ConnectError>>) -> ConnectError {
+async fn hopeless(
+    pool: &bb8::Pool<Manager>,
+    failure: &mut watch::Receiver<Option<ConnectError>>,
+) -> ConnectError {
     while failure.changed().await.is_ok() {
         if pool.state().connections == 0
             && let Some(error) = failure.borrow().clone()
@@ -134,11 +151,17 @@ impl ManageConnection for Manager {
 
     /// Asks nothing of the server: a socket that was closed is known to be closed, and a query says the rest.
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), ConnectError> {
-        if self.has_broken(pooled) { Err(ConnectError::new(&"the server closed the connection")) } else { Ok(()) }
+        if self.has_broken(pooled) {
+            Err(ConnectError::new(&"the server closed the connection"))
+        } else {
+            Ok(())
+        }
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.in_flight || pooled.connection.inner.is_broken() || pooled.connection.is_of_the_past()
+        pooled.in_flight
+            || pooled.connection.inner.is_broken()
+            || pooled.connection.is_of_the_past()
     }
 }
 
@@ -154,7 +177,10 @@ pub(crate) struct Lease {
 impl Lease {
     /// Runs statements that together take no longer than one statement may. The server ends a statement by itself, and the
     /// second more is for a server that is silent.
-    pub(crate) async fn statement<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) async fn statement<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.within(self.timeouts.answer(), work).await
     }
 

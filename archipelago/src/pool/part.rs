@@ -16,7 +16,11 @@ pub(super) struct Part {
 impl Part {
     /// Opens nothing yet, and later at most `size` connections to share and as many to check out.
     pub(super) fn new(runtime: runtime::Id, connector: &Connector, size: u32) -> Self {
-        Self { runtime, shared: Shared::new(connector.clone(), size), checkouts: Checkouts::new(connector.clone(), size) }
+        Self {
+            runtime,
+            shared: Shared::new(connector.clone(), size),
+            checkouts: Checkouts::new(connector.clone(), size),
+        }
     }
 
     /// How many connections are open, and how many of them idle.

@@ -78,7 +78,13 @@ impl Pipeline {
         let (opened, round_trip) = (Instant::now(), connection.round_trip);
         let quickest = Quickest { since: opened, now: round_trip, before: round_trip };
         let queue = Queue { owed: VecDeque::new(), next: 0, answered: opened, quickest };
-        Self { connection: connection.into_shared(), opened, limit, retired: AtomicBool::new(false), queue: Mutex::new(queue) }
+        Self {
+            connection: connection.into_shared(),
+            opened,
+            limit,
+            retired: AtomicBool::new(false),
+            queue: Mutex::new(queue),
+        }
     }
 
     /// The end of the queue, in a place that was free.
@@ -131,7 +137,11 @@ impl Pipeline {
         match queue.owed.front() {
             Some((first, sent)) if *first != number => {
                 let since = queue.answered.max(*sent);
-                if since.elapsed() > queue.quickest.patience() { Standing::Stuck } else { Standing::Moving }
+                if since.elapsed() > queue.quickest.patience() {
+                    Standing::Stuck
+                } else {
+                    Standing::Moving
+                }
             }
             _ => Standing::First,
         }

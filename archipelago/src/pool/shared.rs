@@ -49,15 +49,23 @@ type Opening = futures_util::future::Shared<BoxFuture<'static, Result<(), Connec
 impl Shared {
     pub(super) fn new(connector: Connector, size: u32) -> Self {
         let most = usize::try_from(size).unwrap_or(usize::MAX);
-        let places = Arc::new(Semaphore::new(most.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS)));
-        let state = State { pipelines: Vec::new(), opening: None, next_opening: Instant::now(), shut_down: false };
+        let places =
+            Arc::new(Semaphore::new(most.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS)));
+        let state = State {
+            pipelines: Vec::new(),
+            opening: None,
+            next_opening: Instant::now(),
+            shut_down: false,
+        };
         Self { connector, most, places, state: Arc::new(Mutex::new(state)) }
     }
 
     pub(super) fn count(&self) -> (u32, u32) {
         let state = lock(&self.state);
         let open = state.pipelines.iter().filter(|pipeline| !pipeline.is_closed());
-        open.fold((0, 0), |(open, idle), pipeline| (open + 1, idle + u32::from(pipeline.idle_since().is_some())))
+        open.fold((0, 0), |(open, idle), pipeline| {
+            (open + 1, idle + u32::from(pipeline.idle_since().is_some()))
+        })
     }
 
     pub(super) fn close(&self) {
@@ -75,12 +83,22 @@ impl Shared {
         let asked = async {
             let ticket = self.enter().await?;
             is_held_up.store(false, Ordering::Relaxed);
-            self.ask_with(ticket, question, Instant::now() + self.connector.timeouts.answer(), COPIES, &is_held_up).await
+            self.ask_with(
+                ticket,
+                question,
+                Instant::now() + self.connector.timeouts.answer(),
+                COPIES,
+                &is_held_up,
+            )
+            .await
         };
         // Nearly every answer is there before it could be late, and is spared the timer. The two are polled together.
         let late = self.connector.health.gone();
         let gone = async {
-            poll_fn(|_| if is_held_up.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }).await;
+            poll_fn(|_| {
+                if is_held_up.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
             late.await
         };
         tokio::select! {
@@ -129,7 +147,9 @@ impl Shared {
                 return match select(answer, again).await {
                     Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
                     Either::Left((Err(_), again)) => again.await,
-                    Either::Right((Err(_), answer)) => self.before(deadline, &pipeline, answer).await,
+                    Either::Right((Err(_), answer)) => {
+                        self.before(deadline, &pipeline, answer).await
+                    }
                 };
             }
             pause *= 2;
@@ -158,7 +178,10 @@ impl Shared {
     ) -> Result<A, Error> {
         timeout_at(deadline, answer).await.unwrap_or_else(|_| {
             pipeline.retire();
-            Err(Error::Timeout { region: self.connector.region, waited: self.connector.timeouts.answer() })
+            Err(Error::Timeout {
+                region: self.connector.region,
+                waited: self.connector.timeouts.answer(),
+            })
         })
     }
 
@@ -186,14 +209,19 @@ impl Shared {
                     return Err(Error::ShutDown { region });
                 }
                 state.pipelines.retain(|pipeline| !pipeline.is_closed());
-                let chosen = state.free().or_else(|| state.pipelines.iter().min_by_key(|pipeline| pipeline.owed())).cloned();
+                let chosen = state
+                    .free()
+                    .or_else(|| state.pipelines.iter().min_by_key(|pipeline| pipeline.owed()))
+                    .cloned();
                 if let Some(pipeline) = chosen {
                     self.open_another_if_wanted(&mut state);
                     return Ok(pipeline.enter(place));
                 }
                 self.opening(&mut state)
             };
-            let opened = timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(ConnectError::silent(timeouts.checkout)));
+            let opened = timeout_at(deadline, opening)
+                .await
+                .unwrap_or_else(|_| Err(ConnectError::silent(timeouts.checkout)));
             opened.map_err(|error| error.of(region))?;
         }
     }
@@ -225,7 +253,10 @@ impl Shared {
     }
 
     fn opening(&self, state: &mut State) -> Opening {
-        state.opening.get_or_insert_with(|| spawned(open(self.connector.clone(), self.state.clone()))).clone()
+        state
+            .opening
+            .get_or_insert_with(|| spawned(open(self.connector.clone(), self.state.clone())))
+            .clone()
     }
 }
 
@@ -243,7 +274,8 @@ impl State {
     /// Whether all are held up and there may be more, or one has lived long enough.
     fn wants_another(&self, most: usize, lifetime: Duration) -> bool {
         let more = self.pipelines.len() < most && self.free().is_none();
-        !self.shut_down && (more || self.pipelines.iter().any(|pipeline| pipeline.is_older_than(lifetime)))
+        !self.shut_down
+            && (more || self.pipelines.iter().any(|pipeline| pipeline.is_older_than(lifetime)))
     }
 }
 
@@ -254,10 +286,16 @@ async fn open(connector: Connector, state: Arc<Mutex<State>>) -> Result<(), Conn
     opened.opening = None;
     match outcome {
         Ok(connection) => {
-            opened.pipelines.retain(|pipeline| !pipeline.is_older_than(connector.timeouts.lifetime));
+            opened
+                .pipelines
+                .retain(|pipeline| !pipeline.is_older_than(connector.timeouts.lifetime));
             if !opened.shut_down {
                 let pipeline = Arc::new(Pipeline::new(connection, connector.timeouts.answer()));
-                tokio::spawn(close_when_idle(connector.timeouts.idle, Arc::downgrade(&pipeline), Arc::downgrade(&state)));
+                tokio::spawn(close_when_idle(
+                    connector.timeouts.idle,
+                    Arc::downgrade(&pipeline),
+                    Arc::downgrade(&state),
+                ));
                 opened.pipelines.push(pipeline);
             }
             Ok(())

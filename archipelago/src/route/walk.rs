@@ -47,8 +47,23 @@ impl<'a> Walk<'a> {
         };
         let reason = if read.need.primary { Reason::Primary } else { read.reason };
         let has_failed = |member: &Member| failed.contains(&member.info().code);
-        let passed = cluster.members().enumerate().filter(|(_, member)| has_failed(member)).map(|(index, _)| index).collect();
-        Self { read, cluster, order, begun: begun.into(), here, reason, passed, lagging: Vec::new(), failure: None }
+        let passed = cluster
+            .members()
+            .enumerate()
+            .filter(|(_, member)| has_failed(member))
+            .map(|(index, _)| index)
+            .collect();
+        Self {
+            read,
+            cluster,
+            order,
+            begun: begun.into(),
+            here,
+            reason,
+            passed,
+            lagging: Vec::new(),
+            failure: None,
+        }
     }
 
     /// Goes on, where the first was asked already with this outcome.
@@ -73,7 +88,10 @@ impl<'a> Walk<'a> {
                 self.lagging.push(self.here);
             } else {
                 let late = |_| Err(Error::Timeout { region: member.info().code, waited: limit });
-                match timeout_at(deadline, self.ask(attempt, first, outcome.take())).await.unwrap_or_else(late) {
+                match timeout_at(deadline, self.ask(attempt, first, outcome.take()))
+                    .await
+                    .unwrap_or_else(late)
+                {
                     Ok((who, Ok(shown))) => {
                         let reason = if who == self.here { self.reason } else { Reason::Failover };
                         return Ok(served(cluster.at(who), reason, shown, None));
@@ -98,7 +116,8 @@ impl<'a> Walk<'a> {
             match self.next(wants_the_primary) {
                 Some(next) => {
                     self.here = next;
-                    self.reason = if wants_the_primary { Reason::Fresher } else { Reason::Failover };
+                    self.reason =
+                        if wants_the_primary { Reason::Fresher } else { Reason::Failover };
                 }
                 None => return self.stale(attempt).await,
             }
@@ -121,17 +140,24 @@ impl<'a> Walk<'a> {
             None => self.ask_once(attempt, self.here).await?,
         };
         if matches!(verdict, Err(Unmet::Behind)) && self.has_caught_up().await? {
-            return Ok((self.here, attempt.with(self.cluster.at(self.here), self.read.need).await?));
+            return Ok((
+                self.here,
+                attempt.with(self.cluster.at(self.here), self.read.need).await?,
+            ));
         }
         Ok((self.here, verdict))
     }
 
     /// Asks who stands here, and where that takes longer than it takes nearly always, somebody else as well. The first good answer
     /// counts; says whose.
-    async fn hedge<A: Attempt>(&mut self, attempt: &A) -> Result<(usize, Verdict<A::Answer>), Error> {
+    async fn hedge<A: Attempt>(
+        &mut self,
+        attempt: &A,
+    ) -> Result<(usize, Verdict<A::Answer>), Error> {
         let (here, start, times) = (self.here, Instant::now(), &self.cluster.at(self.here).hedge);
         let mut in_vain = None;
-        let mut no_good = |other, verdict| in_vain = Some((other, matches!(verdict, Ok(Err(Unmet::Lags)))));
+        let mut no_good =
+            |other, verdict| in_vain = Some((other, matches!(verdict, Ok(Err(Unmet::Lags)))));
         let (who, answer) = {
             let mut first = pin!(self.ask_once(attempt, here));
             let in_time = timeout(times.late().unwrap_or(Duration::MAX), &mut first).await.ok();
@@ -139,21 +165,23 @@ impl<'a> Walk<'a> {
             match (in_time, other) {
                 (Some(answer), _) => (here, answer),
                 (None, None) => (here, first.await),
-                (None, Some(other)) => match select(first, pin!(self.ask_once(attempt, other))).await {
-                    Either::Left((answer @ Ok(Ok(_)), _)) => (here, answer),
-                    Either::Right((answer @ Ok(Ok(_)), _)) => (other, answer),
-                    Either::Left((answer, second)) => match second.await {
-                        better @ Ok(Ok(_)) => (other, better),
-                        worse => {
-                            no_good(other, worse);
-                            (here, answer)
+                (None, Some(other)) => {
+                    match select(first, pin!(self.ask_once(attempt, other))).await {
+                        Either::Left((answer @ Ok(Ok(_)), _)) => (here, answer),
+                        Either::Right((answer @ Ok(Ok(_)), _)) => (other, answer),
+                        Either::Left((answer, second)) => match second.await {
+                            better @ Ok(Ok(_)) => (other, better),
+                            worse => {
+                                no_good(other, worse);
+                                (here, answer)
+                            }
+                        },
+                        Either::Right((answer, first)) => {
+                            no_good(other, answer);
+                            (here, first.await)
                         }
-                    },
-                    Either::Right((answer, first)) => {
-                        no_good(other, answer);
-                        (here, first.await)
                     }
-                },
+                }
             }
         };
         times.took(start.elapsed());
@@ -166,13 +194,21 @@ impl<'a> Walk<'a> {
 
     /// Who else may be asked the same.
     fn another(&self) -> Option<usize> {
-        let other = self.order.iter().copied().find(|index| *index != self.here && self.cluster.at(*index).health.is_up());
+        let other = self
+            .order
+            .iter()
+            .copied()
+            .find(|index| *index != self.here && self.cluster.at(*index).health.is_up());
         let other = other.filter(|_| self.cluster.at(self.here).hedge.allows_another());
         other.inspect(|other| self.cluster.watch(*other))
     }
 
     /// Asks one of them.
-    async fn ask_once<A: Attempt>(&self, attempt: &A, here: usize) -> Result<Verdict<A::Answer>, Error> {
+    async fn ask_once<A: Attempt>(
+        &self,
+        attempt: &A,
+        here: usize,
+    ) -> Result<Verdict<A::Answer>, Error> {
         let (cluster, member) = (self.cluster, self.cluster.at(here));
         let is_leader = here == cluster.leader_index();
         if is_leader {
@@ -233,7 +269,11 @@ impl<'a> Walk<'a> {
         for index in self.lagging.iter().copied().filter(|_| self.read.or_stale) {
             let member = self.cluster.at(index);
             if let Ok(Ok(Ok(shown))) = timeout_at(deadline, attempt.with(member, need)).await {
-                let reason = if Some(&index) == self.order.first() { self.read.reason } else { Reason::Failover };
+                let reason = if Some(&index) == self.order.first() {
+                    self.read.reason
+                } else {
+                    Reason::Failover
+                };
                 return Ok(served(member, reason, shown, self.read.need.at_most));
             }
         }

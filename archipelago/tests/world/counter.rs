@@ -27,8 +27,10 @@ struct Connection {
 impl Counter {
     /// Listens in front of the server of `url`, and gives the URL of itself.
     pub async fn before(url: &str) -> (Self, String) {
-        let (counter, listener) = (Self::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-        let server = url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+        let (counter, listener) =
+            (Self::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let server =
+            url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap().to_owned();
         let url = url.replace(&server, &listener.local_addr().unwrap().to_string());
         let counting = counter.clone();
         tokio::spawn(async move {
@@ -37,9 +39,11 @@ impl Counter {
                 client.set_nodelay(true).unwrap();
                 server.set_nodelay(true).unwrap();
                 let (answered, is_monitor) = (AtomicBool::new(true), AtomicBool::new(false));
-                let asking = Arc::new(Connection { counter: counting.clone(), answered, is_monitor });
+                let asking =
+                    Arc::new(Connection { counter: counting.clone(), answered, is_monitor });
                 let answering = asking.clone();
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
                 tokio::spawn(async move { asking.ask(from_client, to_server).await });
                 tokio::spawn(async move { answering.answer(from_server, to_client).await });
             }
@@ -72,7 +76,9 @@ impl Connection {
             if bytes[..count].windows(19).any(|text| text == b"archipelago monitor") {
                 self.is_monitor.store(true, Ordering::SeqCst);
             }
-            if self.answered.swap(false, Ordering::SeqCst) && !self.is_monitor.load(Ordering::SeqCst) {
+            if self.answered.swap(false, Ordering::SeqCst)
+                && !self.is_monitor.load(Ordering::SeqCst)
+            {
                 self.counter.trips.fetch_add(1, Ordering::SeqCst);
             }
             if to.write_all(&bytes[..count]).await.is_err() {

@@ -16,8 +16,10 @@ async fn seen_from_near(world: &World) -> Repos {
 
 async fn connected(settings: Settings) -> Repos {
     let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
-    eventually("the monitor has looked", async || repos.members().filter(|member| member.health().role.is_some()).count() == 2)
-        .await;
+    eventually("the monitor has looked", async || {
+        repos.members().filter(|member| member.health().role.is_some()).count() == 2
+    })
+    .await;
     repos
 }
 
@@ -59,11 +61,15 @@ async fn a_replica_that_crashed_is_passed_over_until_it_is_back() {
 async fn a_replica_that_hangs_holds_up_nobody_for_long() {
     let world = new_world().await;
     let patient = Timeouts { statement: Duration::from_mins(10), ..Timeouts::default() };
-    let repos = connected(database(&world, "hanging").await.with_max_lag(HOUR).with_timeouts(patient)).await;
+    let repos =
+        connected(database(&world, "hanging").await.with_max_lag(HOUR).with_timeouts(patient))
+            .await;
     eventually("it serves", async || by(&repos).await == ("near", Reason::Local)).await;
     let near = world.server("near").unwrap();
     near.freeze().await.unwrap();
-    let served = tokio::time::timeout(DEADLINE, by(&repos)).await.expect("nobody waits as long as for a statement");
+    let served = tokio::time::timeout(DEADLINE, by(&repos))
+        .await
+        .expect("nobody waits as long as for a statement");
     assert_eq!(served.1, Reason::Failover);
     assert_eq!(by(&repos).await.1, Reason::Failover);
     near.thaw().await.unwrap();
@@ -75,7 +81,9 @@ async fn a_transaction_goes_to_the_next_one_too() {
     let world = new_world().await;
     let repos = seen_from_near(&world).await;
     world.server("near").unwrap().kill().await.unwrap();
-    let count = repos.replica().snapshot(async |snapshot| snapshot.get_result::<i64>(users::table.count()).await);
+    let count = repos
+        .replica()
+        .snapshot(async |snapshot| snapshot.get_result::<i64>(users::table.count()).await);
     assert_eq!(count.await.unwrap(), 0);
     let raw = repos.replica().load_unchecked::<i64>(users::table.count());
     assert_eq!(raw.await.unwrap(), [0]);
@@ -87,7 +95,11 @@ async fn a_transaction_on_a_connection_that_is_open_goes_to_the_next_one_too() {
     let settings = database(&world, "open").await.with_max_lag(HOUR);
     // Two, as the first to fail tells the others of its process.
     let (one, other) = (connected(settings.clone()).await, connected(settings).await);
-    let count = async || one.replica().snapshot(async |snapshot| snapshot.get_result::<i64>(users::table.count()).await).await;
+    let count = async || {
+        one.replica()
+            .snapshot(async |snapshot| snapshot.get_result::<i64>(users::table.count()).await)
+            .await
+    };
     let raw = async || other.replica().load_unchecked::<i64>(users::table.count()).await;
     assert_eq!((count().await.unwrap(), raw().await.unwrap()), (0, vec![0]));
     world.server("near").unwrap().freeze().await.unwrap();
@@ -108,7 +120,8 @@ async fn a_primary_that_takes_a_write_again_serves_the_read_behind_it() {
 
     let mut written = None;
     eventually("a write is taken", async || {
-        let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+        let ada =
+            diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
         written = repos.primary().execute(ada).await.ok();
         written.is_some()
     })
@@ -128,13 +141,19 @@ async fn what_was_written_is_shown_by_whoever_has_it() {
     near.pause_replay().await.unwrap();
     let written = add(&repos, "Ada").await;
     let fresh = repos.replica().fresh(Freshness::AtLeast(written));
-    let Served { value, by, position } = fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
+    let Served { value, by, position } =
+        fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
     assert_eq!((value, by.region, by.reason), (vec!["Ada".to_owned()], "home", Reason::Fresher));
     assert!(position >= written, "who has seen it carries it on");
-    assert_eq!(names(&repos).await.unwrap().value, [""; 0], "who has not written it does not need it yet");
+    assert_eq!(
+        names(&repos).await.unwrap().value,
+        [""; 0],
+        "who has not written it does not need it yet"
+    );
 
     near.resume_replay().await.unwrap();
-    let fresh = async || fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
+    let fresh =
+        async || fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
     eventually("the replica has it", async || fresh().await.by.region == "near").await;
     assert_eq!(fresh().await.value, ["Ada"]);
 }
@@ -144,13 +163,15 @@ async fn a_replica_too_far_behind_is_passed_over() {
     let world = new_world().await;
     let settings = database(&world, "behind").await.with_max_lag(Duration::from_secs(3));
     let repos = connected(settings).await;
-    eventually("it is found to be fresh", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("it is found to be fresh", async || by(&repos).await == ("near", Reason::Local))
+        .await;
     let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
     near.pause_replay().await.unwrap();
     add(&repos, "Ada").await;
     eventually("another one serves, as it is behind", async || {
         let lag = repos.members().nth(1).unwrap().health().lag;
-        by(&repos).await == ("far", Reason::Failover) && lag.is_some_and(|lag| lag > Duration::from_secs(3))
+        by(&repos).await == ("far", Reason::Failover)
+            && lag.is_some_and(|lag| lag > Duration::from_secs(3))
     })
     .await;
 
@@ -158,10 +179,22 @@ async fn a_replica_too_far_behind_is_passed_over() {
     world.primary().stop().await.unwrap();
     let nobody = names(&repos).await.unwrap_err();
     assert!(nobody.is_passing() && nobody.retry_after().is_some(), "{nobody}");
-    let stale = repos.replica().or_stale().load_served::<String>(users::table.select(users::name)).await.unwrap().by;
+    let stale = repos
+        .replica()
+        .or_stale()
+        .load_served::<String>(users::table.select(users::name))
+        .await
+        .unwrap()
+        .by;
     assert_eq!((stale.region, stale.reason), ("near", Reason::Local));
     assert!(stale.stale.unwrap() > Duration::from_secs(3), "{stale}");
-    let any = repos.replica().fresh(Freshness::Any).load_served::<String>(users::table.select(users::name)).await.unwrap().by;
+    let any = repos
+        .replica()
+        .fresh(Freshness::Any)
+        .load_served::<String>(users::table.select(users::name))
+        .await
+        .unwrap()
+        .by;
     assert_eq!((any.region, any.stale), ("near", None), "nobody asked how old it is");
 }
 
@@ -192,7 +225,10 @@ async fn a_position_of_another_database_means_nothing_and_one_of_the_future_the_
     let system = now.split('-').next().unwrap();
     let future = at_least(&format!("{system}-1-FF/0")).await;
     assert_eq!(future.by.region, "home");
-    assert!(future.position.to_string() < format!("{system}-1-FF/0"), "what the visitor carries on is true again");
+    assert!(
+        future.position.to_string() < format!("{system}-1-FF/0"),
+        "what the visitor carries on is true again"
+    );
 }
 
 #[tokio::test]
@@ -208,12 +244,20 @@ async fn a_database_without_the_newest_migration_serves_no_reads() {
     near.pause_replay().await.unwrap();
     run("INSERT INTO __diesel_schema_migrations VALUES ('20260202000000')").await;
 
-    let repos = Repos::connect(&settings.requiring_migration("20260202000000").in_region("near")).await.unwrap();
+    let repos = Repos::connect(&settings.requiring_migration("20260202000000").in_region("near"))
+        .await
+        .unwrap();
     assert_eq!(by(&repos).await.1, Reason::Failover);
     let why = repos.members().nth(1).unwrap().health().why_down.unwrap();
-    assert!(why.contains("its newest migration is 20260101000000, and this program needs 20260202000000"), "{why}");
+    assert!(
+        why.contains(
+            "its newest migration is 20260101000000, and this program needs 20260202000000"
+        ),
+        "{why}"
+    );
     near.resume_replay().await.unwrap();
-    eventually("it serves when it has it", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("it serves when it has it", async || by(&repos).await == ("near", Reason::Local))
+        .await;
 }
 
 mod crowd {
@@ -229,17 +273,24 @@ mod crowd {
     async fn a_lost_replica_does_not_take_the_primary_along() {
         let world = World::builder().primary("home").replicas(["near"]).start().await.unwrap();
         let url = |region: &str| world.server(region).unwrap().url();
-        let settings = Settings::single_database::<Repos>(&url("home")).unwrap().with_url("near", &url("near")).unwrap();
+        let settings = Settings::single_database::<Repos>(&url("home"))
+            .unwrap()
+            .with_url("near", &url("near"))
+            .unwrap();
         let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
         world.server("near").unwrap().kill().await.unwrap();
-        eventually("it is known", async || repos.members().nth(1).unwrap().health().up == Some(false)).await;
+        eventually("it is known", async || {
+            repos.members().nth(1).unwrap().health().up == Some(false)
+        })
+        .await;
 
         let slow = repos.replica().load_served::<String>(diesel::select(pg_sleep(600.0)));
         let mut slow = std::pin::pin!(slow);
         let crowd = async {
             let mut last = None;
             eventually("the place is taken", async || {
-                last = repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0))).await.err();
+                last =
+                    repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0))).await.err();
                 matches!(last, Some(Error::Spilled { .. }))
             })
             .await;
@@ -261,7 +312,15 @@ async fn a_slow_read_is_sent_to_the_next_one_as_well_where_that_is_asked_for() {
     let settings = database(&world, "hedged").await;
     let near = world.server("near").unwrap().url_of_from("hedged", "home").unwrap();
     let repos = connected(settings.with_url("near", &near).unwrap()).await;
-    let read = async || repos.replica().hedged().load_served::<String>(users::table.select(users::name)).await.unwrap().by;
+    let read = async || {
+        repos
+            .replica()
+            .hedged()
+            .load_served::<String>(users::table.select(users::name))
+            .await
+            .unwrap()
+            .by
+    };
     for _ in 0..600 {
         read().await;
     }
@@ -280,7 +339,8 @@ async fn a_database_that_is_no_replica_of_the_primary_serves_nobody() {
     other.promote("near").await.unwrap();
     let settings = database(&world, "foreign").await;
     let url = other.server("near").unwrap().url_of("foreign");
-    let repos = Repos::connect(&settings.with_url("near", &url).unwrap().in_region("near")).await.unwrap();
+    let repos =
+        Repos::connect(&settings.with_url("near", &url).unwrap().in_region("near")).await.unwrap();
 
     let position = add(&repos, "Ada").await;
     assert_eq!((repos.leader().info().code, position.timeline()), ("home", 1));
@@ -289,7 +349,8 @@ async fn a_database_that_is_no_replica_of_the_primary_serves_nobody() {
     assert!(near().why_down.unwrap().contains("another database"), "{:?}", near());
     catch_up(&world).await;
     let fresh = repos.replica().fresh(Freshness::AtLeast(position));
-    let Served { value, by, .. } = fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
+    let Served { value, by, .. } =
+        fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
     assert_eq!((value, by.reason), (vec!["Ada".to_owned()], Reason::Failover));
     add(&repos, "Grace").await;
 }

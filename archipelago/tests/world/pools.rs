@@ -25,7 +25,12 @@ async fn only_the_primary_and_the_own_region_are_opened_at_once() {
 async fn a_pool_comes_back_when_its_server_does() {
     let world = new_world().await;
     let repos = Repos::connect(&database(&world, "back").await.in_region("near")).await.unwrap();
-    let one = || repos.repo_near().reads().get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>("1")));
+    let one = || {
+        repos
+            .repo_near()
+            .reads()
+            .get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>("1")))
+    };
     assert_eq!(one().await.unwrap(), 1);
 
     let near = world.server("near").unwrap();
@@ -43,7 +48,9 @@ async fn a_pool_comes_back_when_its_server_does() {
 async fn a_dead_database_answers_every_caller_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let timeouts = Timeouts { checkout: DEADLINE, ..Timeouts::default() };
-    let settings = Settings::single_database::<Repos>(&format!("postgres://app@{closed}/app")).unwrap().with_timeouts(timeouts);
+    let settings = Settings::single_database::<Repos>(&format!("postgres://app@{closed}/app"))
+        .unwrap()
+        .with_timeouts(timeouts);
     let repos = Repos::connect(&settings).await.unwrap();
     let start = Instant::now();
     for _ in 0..100 {
@@ -61,7 +68,10 @@ async fn a_database_that_accepts_and_is_silent_is_given_up() {
     let settings = Settings::single_database::<Repos>(&url).unwrap().with_timeouts(timeouts);
     let repos = Repos::connect(&settings).await.unwrap();
     let error = repos.repo_near().pool().ping().await.unwrap_err();
-    assert_eq!(error.to_string(), "the database of region `near` cannot be reached: no answer within 200ms");
+    assert_eq!(
+        error.to_string(),
+        "the database of region `near` cannot be reached: no answer within 200ms"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +95,8 @@ async fn a_busy_pool_says_that_it_is_busy() {
 async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
     let world = shared_world().await;
     let timeouts = Timeouts { statement: Duration::from_millis(100), ..Timeouts::default() };
-    let repos = Repos::connect(&database(world, "slow").await.with_timeouts(timeouts)).await.unwrap();
+    let repos =
+        Repos::connect(&database(world, "slow").await.with_timeouts(timeouts)).await.unwrap();
     let slow = diesel::sql_query("SELECT 1 FROM pg_sleep(600)");
     let error = repos.primary().execute(slow).await.unwrap_err();
     assert!(error.to_string().contains("statement timeout"), "{error}");
@@ -97,7 +108,11 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
 async fn a_query_that_was_dropped_takes_its_connection_along() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "dropped").await.with_pool_size(1)).await.unwrap();
-    let ask = |sql| repos.replica_in("near").load_unchecked::<i32>(diesel::select(diesel::dsl::sql::<Integer>(sql)));
+    let ask = |sql| {
+        repos
+            .replica_in("near")
+            .load_unchecked::<i32>(diesel::select(diesel::dsl::sql::<Integer>(sql)))
+    };
     let backend = || ask("pg_backend_pid()");
     let before = backend().await.unwrap();
     let slow = ask("(SELECT 1 FROM pg_sleep(600))");
@@ -109,8 +124,10 @@ async fn a_query_that_was_dropped_takes_its_connection_along() {
 async fn a_transaction_that_takes_too_long_is_given_up() {
     let world = shared_world().await;
     let timeouts = Timeouts { transaction: Duration::from_millis(200), ..Timeouts::default() };
-    let repos = Repos::connect(&database(world, "stuck").await.with_timeouts(timeouts)).await.unwrap();
-    let stuck = repos.primary().transaction(async |_| std::future::pending::<Result<(), Error>>().await);
+    let repos =
+        Repos::connect(&database(world, "stuck").await.with_timeouts(timeouts)).await.unwrap();
+    let stuck =
+        repos.primary().transaction(async |_| std::future::pending::<Result<(), Error>>().await);
     let error = stuck.await.unwrap_err();
     assert_eq!(error.to_string(), "the database of region `home` did not answer within 200ms");
     assert!(error.is_uncertain());
@@ -121,16 +138,24 @@ async fn a_transaction_that_takes_too_long_is_given_up() {
 async fn a_shutdown_waits_for_queries_in_flight_and_refuses_new_ones() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "shutdown").await).await.unwrap();
-    let admin = Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap()).await.unwrap();
+    let admin =
+        Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap())
+            .await
+            .unwrap();
     let sessions = async || {
         let count = "(SELECT count(*)::int FROM pg_stat_activity WHERE datname = 'shutdown')";
-        admin.replica_in("home").get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>(count))).await.unwrap()
+        admin
+            .replica_in("home")
+            .get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>(count)))
+            .await
+            .unwrap()
     };
     eventually("one writes, one reads, one is the monitor's", async || sessions().await == 3).await;
     let in_flight = repos.replica_in("home").snapshot(async |snapshot| {
         let one = || diesel::select(diesel::dsl::sql::<Integer>("1"));
         snapshot.get_result::<i32>(one()).await?;
-        let is_closed = async || matches!(repos.repo_home().pool().ping().await, Err(Error::ShutDown { .. }));
+        let is_closed =
+            async || matches!(repos.repo_home().pool().ping().await, Err(Error::ShutDown { .. }));
         eventually("the pool is closed while this still runs", is_closed).await;
         snapshot.get_result::<i32>(one()).await
     });

@@ -23,12 +23,21 @@ async fn added(repos: &Repos, name: &str) -> Position {
 }
 
 async fn names(repos: &Repos, position: Position) -> Vec<String> {
-    repos.replica().fresh(Freshness::AtLeast(position)).load(users::table.select(users::name).order(users::id)).await.unwrap()
+    repos
+        .replica()
+        .fresh(Freshness::AtLeast(position))
+        .load(users::table.select(users::name).order(users::id))
+        .await
+        .unwrap()
 }
 
 async fn seen_from(world: &World, region: &str) -> (Settings, Repos) {
     let patient = Timeouts { checkout: DEADLINE, shutdown: DEADLINE, ..Timeouts::default() };
-    let settings = database(world, "promotion").await.in_region(region).with_max_lag(HOUR).with_timeouts(patient);
+    let settings = database(world, "promotion")
+        .await
+        .in_region(region)
+        .with_max_lag(HOUR)
+        .with_timeouts(patient);
     let repos = Repos::connect(&settings).await.unwrap();
     (settings, repos)
 }
@@ -52,10 +61,14 @@ async fn writes_find_the_new_primary_without_a_restart() {
     assert_eq!(repos.leader().info().code, "far");
     assert_eq!(repos.primary().served_by().to_string(), "far; role=primary; reason=primary");
     assert_eq!(names(&repos, after).await, ["Ada", "Grace"]);
-    eventually("what was seen before outlived the promotion", async || names(&repos, before).await == ["Ada", "Grace"]).await;
+    eventually("what was seen before outlived the promotion", async || {
+        names(&repos, before).await == ["Ada", "Grace"]
+    })
+    .await;
     eventually("the replica in between follows the new one", async || {
         let fresh = repos.replica().fresh(Freshness::AtLeast(after));
-        fresh.load_served::<String>(users::table.select(users::name)).await.unwrap().by.region == "near"
+        fresh.load_served::<String>(users::table.select(users::name)).await.unwrap().by.region
+            == "near"
     })
     .await;
 }
@@ -77,17 +90,27 @@ async fn the_old_primary_gets_no_write_and_serves_no_read_once_it_is_known_to_be
         position.is_some()
     })
     .await;
-    eventually("this one finds out", async || names(&repos, position.unwrap()).await.contains(&"Grace".to_owned())).await;
+    eventually("this one finds out", async || {
+        names(&repos, position.unwrap()).await.contains(&"Grace".to_owned())
+    })
+    .await;
     assert_eq!(added(&repos, "Edsger").await.timeline(), 2);
-    let served = repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().by;
+    let served =
+        repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().by;
     assert_ne!(served.region, "home", "its own database is of the past: {served}");
 
-    let old = repos.only("home").unwrap().load::<String>(users::table.select(users::name)).await.unwrap();
+    let old =
+        repos.only("home").unwrap().load::<String>(users::table.select(users::name)).await.unwrap();
     assert!(!old.contains(&"Edsger".to_owned()), "{old:?}");
 
     world.rejoin("home").await.unwrap();
     eventually("it serves as a replica", async || {
-        let served = repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().by;
+        let served = repos
+            .replica()
+            .load_served::<String>(users::table.select(users::name))
+            .await
+            .unwrap()
+            .by;
         (served.region, served.role) == ("home", Role::Replica)
     })
     .await;
@@ -108,7 +131,9 @@ async fn a_process_that_begins_after_the_promotion_finds_the_new_primary_at_once
 async fn a_promoted_replica_goes_on_serving_reads_on_the_connections_that_it_has() {
     let world = new_world().await;
     let (_, repos) = seen_from(&world, "far").await;
-    let read = async || repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().by;
+    let read = async || {
+        repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().by
+    };
     assert_eq!(read().await.role, Role::Replica);
     world.promote("far").await.unwrap();
     eventually("it says what it is now", async || {
@@ -117,7 +142,10 @@ async fn a_promoted_replica_goes_on_serving_reads_on_the_connections_that_it_has
     })
     .await;
     // What was read has shown that there is a new primary.
-    eventually("a write goes there", async || add(&repos, "Ada").await.is_ok_and(|position| position.timeline() == 2)).await;
+    eventually("a write goes there", async || {
+        add(&repos, "Ada").await.is_ok_and(|position| position.timeline() == 2)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -125,7 +153,8 @@ async fn a_transaction_that_is_open_at_a_primary_which_is_replaced_meanwhile_is_
     let world = new_world().await;
     let (_, repos) = seen_from(&world, "home").await;
     let outcome = repos.primary().transaction(async |connection| {
-        let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+        let ada =
+            diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
         diesel_async::RunQueryDsl::execute(ada, connection).await?;
         world.promote("far").await.unwrap();
         eventually("the new one is known", async || repos.leader().info().code == "far").await;

@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::shared::{DEADLINE, Repos, catch_up, database, eventually, new_world, settings, shared_world, users};
+use super::shared::{
+    DEADLINE, Repos, catch_up, database, eventually, new_world, settings, shared_world, users,
+};
 
 type User = (i64, String, i32);
 
@@ -15,7 +17,8 @@ fn lsn(position: Position) -> archipelago_lab::PgLsn {
 }
 
 async fn insert(repos: &Repos, name: &str) -> Position {
-    let insert = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
+    let insert =
+        diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
     repos.primary().execute(insert).await.unwrap().position.unwrap()
 }
 
@@ -65,7 +68,8 @@ async fn raw_sql_and_unions_have_a_door_of_their_own() {
     let rows: Vec<Row> = repos.replica_in("home").load_unchecked(raw).await.unwrap();
     assert!(!rows[0].standby);
     let names = users::table.select(users::name);
-    let union: Vec<String> = repos.replica_in("near").load_unchecked(names.union(names)).await.unwrap();
+    let union: Vec<String> =
+        repos.replica_in("near").load_unchecked(names.union(names)).await.unwrap();
     assert!(union.is_empty());
 }
 
@@ -78,11 +82,13 @@ async fn behind_a_replica_the_session_is_read_only() {
     let settings = Settings::single_database::<Repos>(&url).unwrap().in_region("near");
     let repos = Repos::connect(&settings).await.unwrap();
 
-    let write = diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
+    let write =
+        diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
     let refused = repos.replica().load_unchecked::<User>(write).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
     // A SELECT to the types, and a write to the server.
-    let hidden = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("nextval('users_id_seq')"));
+    let hidden =
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("nextval('users_id_seq')"));
     let refused = repos.replica().get_result::<i64>(hidden).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
     // A lock inside a subselect, which the types do not see either.
@@ -90,8 +96,13 @@ async fn behind_a_replica_the_session_is_read_only() {
         pets (owner) { owner -> BigInt }
     }
     diesel::allow_tables_to_appear_in_same_query!(pets, users);
-    repos.primary().execute(diesel::sql_query("CREATE TABLE pets (owner bigint PRIMARY KEY)")).await.unwrap();
-    let locked = users::table.filter(users::id.eq_any(pets::table.select(pets::owner).for_update()));
+    repos
+        .primary()
+        .execute(diesel::sql_query("CREATE TABLE pets (owner bigint PRIMARY KEY)"))
+        .await
+        .unwrap();
+    let locked =
+        users::table.filter(users::id.eq_any(pets::table.select(pets::owner).for_update()));
     let refused = repos.replica().load::<User>(locked).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
     assert_eq!(repos.replica_in("home").get_result::<i64>(users::table.count()).await.unwrap(), 0);
@@ -103,7 +114,8 @@ async fn reads_that_the_primary_serves_are_read_only_as_well() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "reads_at_home").await).await.unwrap();
     assert_eq!(repos.replica().served_by().to_string(), "home; role=primary; reason=primary");
-    let write = diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
+    let write =
+        diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
     let refused = repos.replica().load_unchecked::<User>(write).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
 }
@@ -114,7 +126,11 @@ async fn a_database_that_was_made_read_only_stays_so() {
     let world = shared_world().await;
     let settings = database(world, "frozen").await;
     let repos = Repos::connect(&settings).await.unwrap();
-    repos.primary().execute(diesel::sql_query("ALTER DATABASE frozen SET default_transaction_read_only = on")).await.unwrap();
+    repos
+        .primary()
+        .execute(diesel::sql_query("ALTER DATABASE frozen SET default_transaction_read_only = on"))
+        .await
+        .unwrap();
     let later = Repos::connect(&settings).await.unwrap();
     let refused = later.primary().execute(diesel::delete(users::table)).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
@@ -126,10 +142,12 @@ async fn a_database_that_was_made_read_only_stays_so() {
 async fn the_urls_own_parameters_win() {
     let world = shared_world().await;
     database(world, "parameters").await;
-    let url = world.primary().url_of("parameters") + "?options=-c%20statement_timeout%3D1234&application_name=mine";
+    let url = world.primary().url_of("parameters")
+        + "?options=-c%20statement_timeout%3D1234&application_name=mine";
     let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
     let setting = async |name: &str| {
-        let setting = diesel::dsl::sql::<diesel::sql_types::Text>(&format!("current_setting('{name}')"));
+        let setting =
+            diesel::dsl::sql::<diesel::sql_types::Text>(&format!("current_setting('{name}')"));
         repos.replica_in("near").get_result::<String>(diesel::select(setting)).await.unwrap()
     };
     assert_eq!(setting("statement_timeout").await, "1234ms");
@@ -138,16 +156,23 @@ async fn the_urls_own_parameters_win() {
 }
 
 fn is_read_only(error: &Error) -> bool {
-    matches!(error, Error::Query(DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)))
+    matches!(
+        error,
+        Error::Query(DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _))
+    )
 }
 
 #[tokio::test]
 async fn the_writing_methods() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "writing_methods").await).await.unwrap();
-    let insert = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
-    let ada = repos.primary().get_result::<User>(insert.returning(users::all_columns)).await.unwrap();
-    let rename = |id| diesel::update(users::table.find(id)).set(users::name.eq("Countess")).returning(users::name);
+    let insert =
+        diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+    let ada =
+        repos.primary().get_result::<User>(insert.returning(users::all_columns)).await.unwrap();
+    let rename = |id| {
+        diesel::update(users::table.find(id)).set(users::name.eq("Countess")).returning(users::name)
+    };
     let renamed = repos.primary().optional::<String>(rename(ada.value.0)).await.unwrap();
     assert_eq!(renamed.value.as_deref(), Some("Countess"));
     assert!(renamed.position > ada.position, "positions follow the order of commits");
@@ -159,7 +184,9 @@ async fn the_writing_methods() {
 async fn a_transaction_is_all_or_nothing() {
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "transactions").await).await.unwrap();
-    let insert = |name: &'static str| diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(1)));
+    let insert = |name: &'static str| {
+        diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(1)))
+    };
     let both = repos
         .primary()
         .transaction(async |connection| {
@@ -208,13 +235,22 @@ async fn an_idle_replica_reaches_every_position() {
     let world = new_world().await;
     let repos = Repos::connect(&database(&world, "idle").await).await.unwrap();
     for synchronous_commit in ["on", "off"] {
-        let url = world.primary().admin_url() + &format!("?options=-c%20synchronous_commit%3D{synchronous_commit}");
-        let admin = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
-        let switch = admin.primary().execute(diesel::sql_query("SELECT pg_switch_wal()")).await.unwrap();
+        let url = world.primary().admin_url()
+            + &format!("?options=-c%20synchronous_commit%3D{synchronous_commit}");
+        let admin =
+            Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
+        let switch =
+            admin.primary().execute(diesel::sql_query("SELECT pg_switch_wal()")).await.unwrap();
         let position = switch.position.unwrap();
-        assert!(!position.to_string().ends_with("000028"), "{position} is behind the header of a segment, 40 bytes long");
+        assert!(
+            !position.to_string().ends_with("000028"),
+            "{position} is behind the header of a segment, 40 bytes long"
+        );
         if synchronous_commit == "on" {
-            eventually("the replica shows it", async || repos.replica_in("near").has_replayed(position).await.unwrap()).await;
+            eventually("the replica shows it", async || {
+                repos.replica_in("near").has_replayed(position).await.unwrap()
+            })
+            .await;
         }
     }
 }
@@ -230,8 +266,14 @@ async fn an_asynchronous_commit_has_a_position_that_covers_it() {
     for number in 1..=50 {
         let position = insert(&repos, "Ada").await;
         // Whenever the replica says that it has got there, it shows the row.
-        eventually("the replica gets there", async || near.replica_in("near").has_replayed(position).await.unwrap()).await;
-        assert_eq!(near.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), number);
+        eventually("the replica gets there", async || {
+            near.replica_in("near").has_replayed(position).await.unwrap()
+        })
+        .await;
+        assert_eq!(
+            near.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(),
+            number
+        );
     }
 }
 
@@ -243,12 +285,19 @@ async fn a_transactions_own_asynchronous_commit_has_one_too() {
     for number in 1..=50 {
         let added = repos.primary().transaction(async |connection| {
             connection.batch_execute("SET LOCAL synchronous_commit = off").await?;
-            let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+            let ada = diesel::insert_into(users::table)
+                .values((users::name.eq("Ada"), users::age.eq(36)));
             Ok::<_, Error>(ada.execute(connection).await?)
         });
         let position = added.await.unwrap().position.unwrap();
-        eventually("the replica gets there", async || repos.replica_in("near").has_replayed(position).await.unwrap()).await;
-        assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), number);
+        eventually("the replica gets there", async || {
+            repos.replica_in("near").has_replayed(position).await.unwrap()
+        })
+        .await;
+        assert_eq!(
+            repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(),
+            number
+        );
     }
 }
 
@@ -260,7 +309,10 @@ async fn a_lagging_replica_says_so() {
     near.pause_replay().await.unwrap();
     let position = insert(&repos, "Ada").await;
     assert!(!repos.replica_in("near").has_replayed(position).await.unwrap());
-    assert!(repos.replica_in("home").has_replayed(position).await.unwrap(), "the primary shows everything");
+    assert!(
+        repos.replica_in("home").has_replayed(position).await.unwrap(),
+        "the primary shows everything"
+    );
     near.resume_replay().await.unwrap();
     near.wait_until_replayed(lsn(position), DEADLINE).await.unwrap();
     assert!(repos.replica_in("near").has_replayed(position).await.unwrap());
@@ -286,7 +338,10 @@ async fn a_transaction_that_failed_is_not_committed_whatever_its_closure_says() 
     let world = shared_world().await;
     let repos = Repos::connect(&database(world, "swallowed").await).await.unwrap();
     let swallowed = repos.primary().transaction(async |connection| {
-        diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36))).execute(connection).await?;
+        diesel::insert_into(users::table)
+            .values((users::name.eq("Ada"), users::age.eq(36)))
+            .execute(connection)
+            .await?;
         let _ = diesel::sql_query("SELECT 1 / 0").execute(connection).await;
         Ok::<_, Error>(())
     });

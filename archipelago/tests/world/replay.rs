@@ -39,7 +39,9 @@ async fn writes_direct_hands_nothing_on() {
 
 async fn create<R: RepoSet>(writer: Writer<R>, name: Bytes) -> Result<String, Error> {
     let row = (users::name.eq(String::from_utf8_lossy(&name).into_owned()), users::age.eq(36));
-    let id: i64 = writer.get_result(diesel::insert_into(users::table).values(row).returning(users::id)).await?;
+    let id: i64 = writer
+        .get_result(diesel::insert_into(users::table).values(row).returning(users::id))
+        .await?;
     Ok(format!("user {id}"))
 }
 
@@ -61,8 +63,9 @@ fn serve<R: RepoSet>(repos: R) -> SocketAddr {
 async fn post(app: SocketAddr, body: &str) -> String {
     let mut socket = TcpStream::connect(app).await.unwrap();
     let length = body.len();
-    let head =
-        format!("POST / HTTP/1.1\r\nhost: here\r\nfly-region: here\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: here\r\nfly-region: here\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
     let mut answer = String::new();
     let exchange = async {
         socket.write_all((head + body).as_bytes()).await.unwrap();

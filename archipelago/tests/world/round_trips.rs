@@ -13,7 +13,9 @@ async fn counted(region: &str, name: &str) -> (Counter, Settings) {
     (counter, settings.with_url(region, &url).unwrap().in_region(region).with_pool_size(1))
 }
 
-fn ada() -> impl diesel::query_builder::QueryFragment<diesel::pg::Pg> + diesel::query_builder::QueryId + Send {
+fn ada()
+-> impl diesel::query_builder::QueryFragment<diesel::pg::Pg> + diesel::query_builder::QueryId + Send
+{
     diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)))
 }
 
@@ -35,7 +37,11 @@ async fn a_read_is_one_round_trip() {
         repos.shutdown().await;
         trips
     });
-    assert_eq!(first.await, 3, "the first of its kind is prepared, and so is the question for the position");
+    assert_eq!(
+        first.await,
+        3,
+        "the first of its kind is prepared, and so is the question for the position"
+    );
 
     let repos = Repos::connect(&settings).await.unwrap();
     let one = async || read(repos.replica()).await;
@@ -62,9 +68,18 @@ async fn a_read_at_a_replica_is_one_round_trip() {
         read(repos.replica().fresh(Freshness::AtLeast(seen))).await;
     }
 
-    assert_eq!(fewest(async || only(repos.replica().fresh(Freshness::Any)).await).await, 1, "whatever it shows");
+    assert_eq!(
+        fewest(async || only(repos.replica().fresh(Freshness::Any)).await).await,
+        1,
+        "whatever it shows"
+    );
     assert_eq!(fewest(async || only(repos.replica()).await).await, 1, "at most so far behind");
-    let seen = repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().position;
+    let seen = repos
+        .replica()
+        .load_served::<String>(users::table.select(users::name))
+        .await
+        .unwrap()
+        .position;
     let known = fewest(async || only(repos.replica().fresh(Freshness::AtLeast(seen))).await);
     assert_eq!(known.await, 1, "what it has shown on that connection");
     let unknown = fewest(async || {
@@ -101,7 +116,8 @@ async fn a_transaction_saves_the_round_trips_that_it_can() {
     let two = async || {
         let two = repos.primary().transaction(async |connection| {
             let (mut one, mut other) = (&*connection, &*connection);
-            let (one, other) = tokio::join!(biased; ada().execute(&mut one), ada().execute(&mut other));
+            let (one, other) =
+                tokio::join!(biased; ada().execute(&mut one), ada().execute(&mut other));
             Ok::<_, Error>(one? + other?)
         });
         let committed = two.await.unwrap();
@@ -109,5 +125,9 @@ async fn a_transaction_saves_the_round_trips_that_it_can() {
         assert!(committed.position.is_some());
     };
     two().await;
-    assert_eq!(fewest(async || counter.of(two()).await).await, 3, "BEGIN; both statements; COMMIT and the position");
+    assert_eq!(
+        fewest(async || counter.of(two()).await).await,
+        3,
+        "BEGIN; both statements; COMMIT and the position"
+    );
 }

@@ -51,7 +51,8 @@ async fn asleep(repos: &Repos, count: i32) {
 async fn reads_at_the_same_time_share_connections() {
     let repos = repos("few", |settings| settings.with_pool_size(PLENTY)).await;
     backend(&repos).await;
-    let backends: BTreeSet<i32> = join_all((0..500).map(|_| backend(&repos))).await.into_iter().collect();
+    let backends: BTreeSet<i32> =
+        join_all((0..500).map(|_| backend(&repos))).await.into_iter().collect();
     assert!(backends.len() < 50, "{} connections for 500 reads at a time", backends.len());
 }
 
@@ -59,7 +60,10 @@ async fn reads_at_the_same_time_share_connections() {
 async fn every_read_gets_its_own_answer() {
     let repos = repos("own_answer", |settings| settings).await;
     let answers = join_all((0..300).map(|number| echo(&repos, number))).await;
-    assert_eq!(answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
+    assert_eq!(
+        answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+        (0..300).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -82,7 +86,10 @@ async fn a_quick_read_that_stands_behind_a_slow_one_is_sent_again() {
     sleeping(&repos, 0.0).await.unwrap().unwrap();
     let mut slow = Box::pin(repos.replica().get_result::<String>(diesel::select(pg_sleep(5.0))));
     let mut quick = Box::pin(echo(&repos, 2));
-    assert!((&mut slow).now_or_never().is_none() && (&mut quick).now_or_never().is_none(), "both are on their way");
+    assert!(
+        (&mut slow).now_or_never().is_none() && (&mut quick).now_or_never().is_none(),
+        "both are on their way"
+    );
     tokio::select! {
         biased;
         _ = &mut slow => panic!("the quick one waited for the slow one"),
@@ -94,7 +101,8 @@ async fn a_quick_read_that_stands_behind_a_slow_one_is_sent_again() {
 async fn a_query_that_fails_fails_alone() {
     let repos = repos("alone", |settings| settings).await;
     let nothing = diesel::select(1.into_sql::<Integer>() / 0.into_sql::<Integer>());
-    let (one, none, three) = tokio::join!(echo(&repos, 1), repos.replica().get_result::<i32>(nothing), echo(&repos, 3));
+    let (one, none, three) =
+        tokio::join!(echo(&repos, 1), repos.replica().get_result::<i32>(nothing), echo(&repos, 3));
     assert_eq!((one.unwrap(), three.unwrap()), (1, 3));
     assert!(none.unwrap_err().to_string().contains("division by zero"));
 }
@@ -103,10 +111,12 @@ async fn a_query_that_fails_fails_alone() {
 #[tokio::test]
 async fn more_callers_than_places_are_told_that_it_is_busy() {
     let timeouts = Timeouts { checkout: Duration::from_secs(1), ..Timeouts::default() };
-    let repos = repos("places", |settings| settings.with_pool_size(1).with_timeouts(timeouts)).await;
+    let repos =
+        repos("places", |settings| settings.with_pool_size(1).with_timeouts(timeouts)).await;
     sleeping(&repos, 0.0).await.unwrap().unwrap();
-    let mut slow: Vec<_> =
-        (0..64).map(|_| Box::pin(repos.replica().get_result::<String>(diesel::select(pg_sleep(5.0))))).collect();
+    let mut slow: Vec<_> = (0..64)
+        .map(|_| Box::pin(repos.replica().get_result::<String>(diesel::select(pg_sleep(5.0)))))
+        .collect();
     assert!(slow.iter_mut().all(|slow| slow.now_or_never().is_none()));
     drop(slow);
     let error = echo(&repos, 1).await.unwrap_err();
@@ -122,7 +132,8 @@ async fn a_read_that_was_dropped_leaves_its_connection_in_order() {
     let dropped = repos.replica().get_result::<String>(diesel::select(pg_sleep(0.5)));
     assert!(tokio::time::timeout(Duration::from_millis(100), dropped).await.is_err());
     assert_eq!(echo(&repos, 7).await.unwrap(), 7);
-    eventually("nobody is waited for", async || pool.state().idle == pool.state().connections).await;
+    eventually("nobody is waited for", async || pool.state().idle == pool.state().connections)
+        .await;
     assert_eq!(backend(&repos).await, before);
 }
 
@@ -158,7 +169,10 @@ fn a_thread_may_change_its_runtime() {
 #[tokio::test]
 async fn reads_can_have_connections_of_their_own() {
     let timeouts = Timeouts { checkout: DEADLINE, ..Timeouts::default() };
-    let repos = repos("own", |settings| settings.with_pool_size(PLENTY).with_timeouts(timeouts).without_sharing()).await;
+    let repos = repos("own", |settings| {
+        settings.with_pool_size(PLENTY).with_timeouts(timeouts).without_sharing()
+    })
+    .await;
     let (one, two) = (sleeping(&repos, 2.0), sleeping(&repos, 2.0));
     asleep(&repos, 2).await;
     one.await.unwrap().unwrap();

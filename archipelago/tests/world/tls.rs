@@ -20,13 +20,21 @@ async fn encrypted() -> Option<Encrypted> {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
 
-    let admin = Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap()).await.unwrap();
+    let admin =
+        Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap())
+            .await
+            .unwrap();
     // The server writes the files itself, so that they are its own, and private.
     for (file, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
         let lines = pem.trim().replace("\r\n", "\n");
-        let copy = format!("COPY (SELECT unnest(string_to_array('{lines}', E'\\n'))) TO PROGRAM 'umask 077; cat > {file}'");
+        let copy = format!(
+            "COPY (SELECT unnest(string_to_array('{lines}', E'\\n'))) TO PROGRAM 'umask 077; cat > {file}'"
+        );
         admin.primary().execute(diesel::sql_query(copy)).await.unwrap();
     }
     match admin.primary().execute(diesel::sql_query("ALTER SYSTEM SET ssl = on")).await {
@@ -39,7 +47,10 @@ async fn encrypted() -> Option<Encrypted> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();
     let encrypted = Encrypted { world, authority: file };
-    eventually("the server offers TLS", async || encrypted.version("localhost", "sslmode=require").await.is_ok()).await;
+    eventually("the server offers TLS", async || {
+        encrypted.version("localhost", "sslmode=require").await.is_ok()
+    })
+    .await;
     Some(encrypted)
 }
 
@@ -53,7 +64,9 @@ impl Encrypted {
     async fn version(&self, host: &str, parameters: &str) -> Result<Option<String>, Error> {
         let settings = Settings::single_database::<Repos>(&self.url(host, parameters)).unwrap();
         let repos = Repos::connect(&settings).await.unwrap();
-        let version = diesel::dsl::sql::<Nullable<Text>>("(SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())");
+        let version = diesel::dsl::sql::<Nullable<Text>>(
+            "(SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())",
+        );
         repos.replica_in("near").get_result(diesel::select(version)).await
     }
 }
@@ -70,11 +83,18 @@ async fn sslmode_means_what_libpq_means() {
     assert_eq!(server.version("localhost", "").await.unwrap(), tls, "prefer is the default");
     assert_eq!(server.version("localhost", "sslmode=require").await.unwrap(), tls);
     assert_eq!(server.version("localhost", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
-    assert_eq!(server.version("localhost", "sslmode=verify-full&sslrootcert=CA").await.unwrap(), tls);
+    assert_eq!(
+        server.version("localhost", "sslmode=verify-full&sslrootcert=CA").await.unwrap(),
+        tls
+    );
 
     // The same server under a name that its certificate is not for.
     assert_eq!(server.version("127.0.0.1", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
-    let error = server.version("127.0.0.1", "sslmode=verify-full&sslrootcert=CA").await.unwrap_err().to_string();
+    let error = server
+        .version("127.0.0.1", "sslmode=verify-full&sslrootcert=CA")
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("certificate not valid for name"), "{error}");
 
     // The authorities of this machine do not know ours.

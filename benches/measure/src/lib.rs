@@ -69,8 +69,9 @@ impl Plan {
         outcome: &RefCell<Outcome>,
     ) -> bool {
         let (pace, over) = (Pace::new(self.rate), CancellationToken::new());
-        let loops: FuturesUnordered<_> =
-            (0..self.parallel.max(1)).map(|_| one_after_another(operation, &pace, &over, outcome)).collect();
+        let loops: FuturesUnordered<_> = (0..self.parallel.max(1))
+            .map(|_| one_after_another(operation, &pace, &over, outcome))
+            .collect();
         let clock = async {
             let whole = tokio::select! {
                 () = stop => false,

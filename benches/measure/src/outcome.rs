@@ -96,7 +96,8 @@ impl Outcome {
     /// The latency that `percent` of the iterations did not exceed: 50 is the median.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
-        (self.succeeded > 0).then(|| Duration::from_nanos(self.latencies.value_at_percentile(percent)))
+        (self.succeeded > 0)
+            .then(|| Duration::from_nanos(self.latencies.value_at_percentile(percent)))
     }
 }
 

@@ -41,7 +41,10 @@ impl Pace {
 
     /// How long each iteration that was due before `end`, and for which no loop came free, has waited by now.
     pub(super) fn never_begun(&self, end: Instant) -> impl Iterator<Item = Duration> {
-        (self.taken.get()..).map_while(|turn| self.due(turn)).take_while(move |due| *due < end).map(|due| due.elapsed())
+        (self.taken.get()..)
+            .map_while(|turn| self.due(turn))
+            .take_while(move |due| *due < end)
+            .map(|due| due.elapsed())
     }
 
     fn due(&self, turn: u32) -> Option<Instant> {

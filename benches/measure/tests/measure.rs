@@ -7,7 +7,12 @@ use std::time::Duration;
 use archipelago_measure::{Outcome, Plan};
 use tokio::time::sleep;
 
-const PLAN: Plan = Plan { warm_up: Duration::from_secs(1), time: Duration::from_secs(10), parallel: 1, rate: None };
+const PLAN: Plan = Plan {
+    warm_up: Duration::from_secs(1),
+    time: Duration::from_secs(10),
+    parallel: 1,
+    rate: None,
+};
 
 async fn measure(plan: Plan, operation: impl AsyncFn() -> Result<usize, String>) -> Outcome {
     plan.measure(pending(), operation).await.unwrap()
@@ -97,7 +102,8 @@ async fn with_a_rate_a_stall_is_charged_for_all_who_would_have_come() {
 
 #[tokio::test(start_paused = true)]
 async fn what_no_loop_came_free_for_is_not_forgotten() {
-    let plan = Plan { warm_up: Duration::ZERO, time: Duration::from_secs(1), rate: Some(100), ..PLAN };
+    let plan =
+        Plan { warm_up: Duration::ZERO, time: Duration::from_secs(1), rate: Some(100), ..PLAN };
     let outcome = measure(plan, async || {
         sleep(Duration::from_millis(500)).await;
         Ok(1)
@@ -112,11 +118,14 @@ async fn what_no_loop_came_free_for_is_not_forgotten() {
 #[tokio::test(start_paused = true)]
 async fn errors_are_counted_and_end_nothing() {
     let calls = Cell::new(0);
-    let outcome = measure(Plan { warm_up: Duration::ZERO, time: Duration::from_secs(1), ..PLAN }, async || {
-        calls.update(|calls| calls + 1);
-        sleep(Duration::from_millis(100)).await;
-        if calls.get() % 2 == 0 { Err(format!("refused {}", calls.get())) } else { Ok(3) }
-    })
+    let outcome = measure(
+        Plan { warm_up: Duration::ZERO, time: Duration::from_secs(1), ..PLAN },
+        async || {
+            calls.update(|calls| calls + 1);
+            sleep(Duration::from_millis(100)).await;
+            if calls.get() % 2 == 0 { Err(format!("refused {}", calls.get())) } else { Ok(3) }
+        },
+    )
     .await;
     // Three tenths for a pair: one that succeeds, one that fails, and the pause after it.
     assert_eq!((outcome.succeeded, outcome.errors, outcome.rows), (4, 3, Some(3)));

@@ -11,12 +11,15 @@ use crate::Failed;
 use crate::child::{announce, told_to_stop};
 
 pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
-    let mut settings =
-        Settings::from_vars(&env_var).map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let mut settings = Settings::from_vars(&env_var)
+        .map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     if !sharing {
         settings.databases = settings.databases.without_sharing();
     }
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&settings.log)?).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&settings.log)?)
+        .with_writer(io::stderr)
+        .init();
     metrics::record()?;
     let running = server::start(&settings)?;
     announce(running.address)?;

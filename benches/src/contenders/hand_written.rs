@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use actix_web::dev::Server;
-use actix_web::error::{ErrorInternalServerError, ErrorNotFound, ErrorServiceUnavailable, ErrorUnprocessableEntity};
+use actix_web::error::{
+    ErrorInternalServerError, ErrorNotFound, ErrorServiceUnavailable, ErrorUnprocessableEntity,
+};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Form, Path, Query, get, post};
 use actix_web::{App, HttpResponse, HttpServer, Result};
@@ -18,7 +20,9 @@ use archipelago_app::users::User;
 use archipelago_app::views::{IndexPage, ShowPage};
 use diesel::{OptionalExtension, SelectableHelper};
 use diesel_async::pooled_connection::bb8::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{frame, page};
@@ -31,7 +35,11 @@ struct Databases {
     replica: Pool<AsyncPgConnection>,
 }
 
-pub(super) fn listen(listener: TcpListener, primary: String, replica: String) -> io::Result<Server> {
+pub(super) fn listen(
+    listener: TcpListener,
+    primary: String,
+    replica: String,
+) -> io::Result<Server> {
     let server = HttpServer::new(move || {
         // Made on the worker's own thread: a pool that the workers share costs a fifth.
         let databases = Databases { primary: pool(&primary), replica: pool(&replica) };
@@ -49,13 +57,19 @@ pub fn pool(url: &str) -> Pool<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
     // The default asks `SELECT 1` at every checkout, which costs a third.
     config.recycling_method = RecyclingMethod::Fast;
-    Pool::builder().max_size(POOL_SIZE).build_unchecked(AsyncDieselConnectionManager::new_with_config(url, config))
+    Pool::builder()
+        .max_size(POOL_SIZE)
+        .build_unchecked(AsyncDieselConnectionManager::new_with_config(url, config))
 }
 
 async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse> {
     let start = Instant::now();
     let mut replica = databases.replica.get().await.map_err(ErrorServiceUnavailable)?;
-    let user = user_query(*id).get_result(&mut replica).await.optional().map_err(ErrorInternalServerError)?;
+    let user = user_query(*id)
+        .get_result(&mut replica)
+        .await
+        .optional()
+        .map_err(ErrorInternalServerError)?;
     drop(replica);
     let user: User = user.ok_or_else(|| ErrorNotFound("no such user"))?;
     page(&ShowPage { frame: frame(start), user: &user })
@@ -67,7 +81,8 @@ async fn index(databases: Data<Databases>, cursor: Query<Cursor>) -> Result<Http
     let rows = page_query(*cursor).load(&mut replica).await.map_err(ErrorInternalServerError)?;
     drop(replica);
     let found = Page::new(*cursor, rows, |user: &User| user.id);
-    let [previous, next] = [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
+    let [previous, next] =
+        [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
     page(&IndexPage { frame: frame(start), users: &found.rows, previous, next })
 }
 
@@ -76,5 +91,7 @@ async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<Http
     let mut primary = databases.primary.get().await.map_err(ErrorServiceUnavailable)?;
     let created = diesel::insert_into(users::table).values(&user).returning(User::as_returning());
     let created: User = created.get_result(&mut primary).await.map_err(ErrorInternalServerError)?;
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(created.id).to_string())).finish())
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, routes::user(created.id).to_string()))
+        .finish())
 }

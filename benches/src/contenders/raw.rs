@@ -27,7 +27,11 @@ struct Databases {
     list: Statement,
 }
 
-pub(super) fn listen(listener: TcpListener, primary: String, replica: String) -> io::Result<Server> {
+pub(super) fn listen(
+    listener: TcpListener,
+    primary: String,
+    replica: String,
+) -> io::Result<Server> {
     let server = HttpServer::new(move || {
         let (primary, replica) = (primary.clone(), replica.clone());
         App::new()
@@ -46,7 +50,9 @@ async fn connect(primary: String, replica: String) -> Result<Databases, tokio_po
     actix_web::rt::spawn(to_primary);
     actix_web::rt::spawn(to_replica);
     Ok(Databases {
-        insert: primary.prepare("INSERT INTO users (name, age) VALUES ($1, $2) RETURNING id").await?,
+        insert: primary
+            .prepare("INSERT INTO users (name, age) VALUES ($1, $2) RETURNING id")
+            .await?,
         primary,
         user: replica.prepare("SELECT id, name, age FROM users WHERE id = $1").await?,
         list: replica.prepare("SELECT id, name, age FROM users ORDER BY id LIMIT $1").await?,
@@ -60,7 +66,11 @@ fn user(row: &Row) -> User {
 
 async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse> {
     let start = Instant::now();
-    let row = databases.replica.query_opt(&databases.user, &[&*id]).await.map_err(ErrorInternalServerError)?;
+    let row = databases
+        .replica
+        .query_opt(&databases.user, &[&*id])
+        .await
+        .map_err(ErrorInternalServerError)?;
     let user = row.as_ref().map(user).ok_or_else(|| ErrorNotFound("no such user"))?;
     page(&ShowPage { frame: frame(start), user: &user })
 }
@@ -68,9 +78,14 @@ async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse>
 async fn index(databases: Data<Databases>) -> Result<HttpResponse> {
     let start = Instant::now();
     let limit = i64::from(PAGE_SIZE) + 1;
-    let rows = databases.replica.query(&databases.list, &[&limit]).await.map_err(ErrorInternalServerError)?;
+    let rows = databases
+        .replica
+        .query(&databases.list, &[&limit])
+        .await
+        .map_err(ErrorInternalServerError)?;
     let found = Page::new(Cursor::default(), rows.iter().map(user).collect(), |user| user.id);
-    let [previous, next] = [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
+    let [previous, next] =
+        [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
     page(&IndexPage { frame: frame(start), users: &found.rows, previous, next })
 }
 

@@ -123,7 +123,11 @@ impl Fault {
     }
 
     fn lag(self) -> Duration {
-        if self == Self::LagBeyond { Repos::MAX_LAG + Duration::from_secs(5) } else { Duration::from_secs(3) }
+        if self == Self::LagBeyond {
+            Repos::MAX_LAG + Duration::from_secs(5)
+        } else {
+            Duration::from_secs(3)
+        }
     }
 }
 

@@ -53,19 +53,33 @@ impl Figures {
             let after = answers.iter().filter(move |answer| is(answer.kind) && answer.end >= began);
             after.copied().collect::<Vec<_>>()
         };
-        let failed = |answers: &[&Answer]| answers.iter().filter(|answer| answer.trouble.is_some()).count();
-        let (reads, writes) = (after(|kind| kind != Kind::Write), after(|kind| kind == Kind::Write));
+        let failed =
+            |answers: &[&Answer]| answers.iter().filter(|answer| answer.trouble.is_some()).count();
+        let (reads, writes) =
+            (after(|kind| kind != Kind::Write), after(|kind| kind == Kind::Write));
         // Who wrote something may have to be served elsewhere at the best of times.
         let plain = after(|kind| kind == Kind::Read);
-        let is_home = |answer: &Answer| answer.trouble.is_none() && answer.region.as_deref() == Some(home);
-        let next =
-            plain.iter().find_map(|answer| Some((answer.region.as_ref().filter(|region| *region != home)?, answer.end - began)));
-        let was_away = plain.iter().take_while(|answer| answer.end < healed).last().is_some_and(|answer| !is_home(answer));
+        let is_home =
+            |answer: &Answer| answer.trouble.is_none() && answer.region.as_deref() == Some(home);
+        let next = plain.iter().find_map(|answer| {
+            Some((answer.region.as_ref().filter(|region| *region != home)?, answer.end - began))
+        });
+        let was_away = plain
+            .iter()
+            .take_while(|answer| answer.end < healed)
+            .last()
+            .is_some_and(|answer| !is_home(answer));
         let back = plain.iter().find(|answer| was_away && answer.due >= healed && is_home(answer));
         let longest = |kind| {
-            reads.iter().filter(|answer| answer.kind == kind).map(|answer| answer.end - answer.due).max().unwrap_or_default()
+            reads
+                .iter()
+                .filter(|answer| answer.kind == kind)
+                .map(|answer| answer.end - answer.due)
+                .max()
+                .unwrap_or_default()
         };
-        let acknowledged = answers.iter().filter(|answer| answer.kind == Kind::Write && answer.trouble.is_none());
+        let acknowledged =
+            answers.iter().filter(|answer| answer.kind == Kind::Write && answer.trouble.is_none());
         let acknowledged: Vec<_> = acknowledged.map(|answer| answer.end).collect();
         let ends = acknowledged.iter().copied().chain(writes.last().map(|answer| answer.end));
         let gaps = acknowledged.iter().zip(ends.skip(1)).filter(|(_, end)| *end > began);
@@ -134,9 +148,16 @@ mod tests {
         let start = Instant::now();
         let read = |due: u64| {
             let due = start + Duration::from_millis(due);
-            Answer { kind: Kind::Read, due, end: due, region: Some("ord".to_owned()), trouble: None }
+            Answer {
+                kind: Kind::Read,
+                due,
+                end: due,
+                region: Some("ord".to_owned()),
+                trouble: None,
+            }
         };
-        let moments = Moments { began: start, healed: start + Duration::from_secs(1), new_primary: None };
+        let moments =
+            Moments { began: start, healed: start + Duration::from_secs(1), new_primary: None };
         let figures = Figures::new(&moments, &[read(10), read(1010)], "ord");
         assert_eq!((figures.next, figures.home_again), (None, None));
     }

@@ -68,7 +68,11 @@ impl Load {
         // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // The app closes a connection that was silent for five seconds, and who just then asks on it gets no answer.
-        let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).pool_idle_timeout(IDLE).build()?;
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .timeout(PATIENCE)
+            .pool_idle_timeout(IDLE)
+            .build()?;
         let (to, coming) = unbounded_channel();
         let visitor = Visitor { client, url: url.to_owned(), to };
         let (reader, mut id) = (visitor.clone(), 0);
@@ -132,10 +136,15 @@ impl Visitor {
     async fn write(self, due: Instant) {
         let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
         let request = self.client.post(format!("{}/users", self.url)).form(&form);
-        let Some(headers) = self.answered(Kind::Write, due, StatusCode::SEE_OTHER, request.send().await).await else {
+        let Some(headers) =
+            self.answered(Kind::Write, due, StatusCode::SEE_OTHER, request.send().await).await
+        else {
             return;
         };
-        let cookies = headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        let cookies = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
         let cookies = cookies.collect::<Vec<_>>().join("; ");
         if let Some(path) = headers.get(LOCATION).and_then(|path| path.to_str().ok()) {
             self.read(Kind::OwnRead, Instant::now(), path, &cookies).await;
@@ -163,7 +172,9 @@ impl Visitor {
             Ok(status) => (status != wanted).then(|| status.to_string()),
             Err(error) => Some(last_cause(&error)),
         };
-        let served = headers.as_ref().and_then(|headers| headers.get("x-served-by")?.to_str().ok()?.split(';').next());
+        let served = headers
+            .as_ref()
+            .and_then(|headers| headers.get("x-served-by")?.to_str().ok()?.split(';').next());
         let region = served.map(str::to_owned);
         let headers = headers.filter(|_| trouble.is_none());
         // Nobody listens any more once a measurement has failed.

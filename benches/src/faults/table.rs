@@ -48,7 +48,9 @@ pub fn table(rows: &[(Fault, Figures)]) -> String {
     ];
     let mut table = plain_table(header, 2);
     let milliseconds = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1000.0);
-    let seconds = |time: Option<Duration>| time.map_or("-".to_owned(), |time| format!("{:.2}", time.as_secs_f64()));
+    let seconds = |time: Option<Duration>| {
+        time.map_or("-".to_owned(), |time| format!("{:.2}", time.as_secs_f64()))
+    };
     for (fault, figures) in rows {
         table.add_row([
             fault.meaning(),
@@ -101,7 +103,8 @@ pub fn troubles(moments: &Moments, answers: &[Answer]) -> Vec<String> {
             *counts.entry(format!("{:?}: {trouble}", answer.kind)).or_default() += 1;
         }
         if answer.end - answer.due > LONG {
-            *counts.entry(format!("{:?}: took longer than {LONG:?}", answer.kind)).or_default() += 1;
+            *counts.entry(format!("{:?}: took longer than {LONG:?}", answer.kind)).or_default() +=
+                1;
         }
     }
     counts.into_iter().map(|(trouble, count)| format!("{count} × {trouble}")).collect()

@@ -6,18 +6,26 @@ use super::{COLUMNS, Figures};
 
 /// A row for each of `rows`; below them, for each of `pairs`, the ratio of the first of the two rows to the second.
 #[must_use]
-pub fn comparison(rows: &[(String, Figures)], pairs: impl IntoIterator<Item = (usize, usize)>) -> String {
+pub fn comparison(
+    rows: &[(String, Figures)],
+    pairs: impl IntoIterator<Item = (usize, usize)>,
+) -> String {
     let mut header = [""; COLUMNS.len() + 1];
     header[1..].copy_from_slice(&COLUMNS.map(|column| column.heading));
     let mut table = plain_table(header, 1);
     for (name, figures) in rows {
-        let numbers = COLUMNS.iter().zip(figures.0).map(|(column, number)| format!("{number:.*}", column.digits));
+        let numbers = COLUMNS
+            .iter()
+            .zip(figures.0)
+            .map(|(column, number)| format!("{number:.*}", column.digits));
         table.add_row(std::iter::once(name.clone()).chain(numbers));
     }
     for (one, other) in pairs {
         let ((one, figures), (other, yardstick)) = (&rows[one], &rows[other]);
-        let ratios =
-            figures.ratio(yardstick).0.map(|ratio| if ratio.is_finite() { format!("{ratio:.2}") } else { "-".to_owned() });
+        let ratios = figures
+            .ratio(yardstick)
+            .0
+            .map(|ratio| if ratio.is_finite() { format!("{ratio:.2}") } else { "-".to_owned() });
         table.add_row(std::iter::once(format!("{one} / {other}")).chain(ratios));
     }
     trimmed(&table)
@@ -32,7 +40,10 @@ mod tests {
     #[test]
     fn rows_and_ratios() {
         let rows = [
-            ("hand-written".to_owned(), Figures([25_900.4, 2.31, 9.871, 27.2, 24.5, 12.0, 0.0, 16.0])),
+            (
+                "hand-written".to_owned(),
+                Figures([25_900.4, 2.31, 9.871, 27.2, 24.5, 12.0, 0.0, 16.0]),
+            ),
             ("raw".to_owned(), Figures([47_400.0, 1.28, 10.0, 17.7, 9.7, 11.2, 2.0, 2.0])),
         ];
         expect![[r#"

@@ -26,7 +26,11 @@ pub async fn check(databases: &Databases, contenders: &[Contender]) -> Result<()
     for contender in contenders {
         let seen = seen(*contender, databases).await?;
         if seen != expected {
-            return Err(format!("{} serves {seen:#?}, and hand-written {expected:#?}", contender.name()).into());
+            return Err(format!(
+                "{} serves {seen:#?}, and hand-written {expected:#?}",
+                contender.name()
+            )
+            .into());
         }
     }
     Ok(())
@@ -37,15 +41,21 @@ async fn seen(contender: Contender, databases: &Databases) -> Result<Seen, Faile
     // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().redirect(Policy::none()).build()?;
-    let (user, list) = (page(&client, &running.url("/users/7")).await?, page(&client, &running.url("/users")).await?);
+    let (user, list) = (
+        page(&client, &running.url("/users/7")).await?,
+        page(&client, &running.url("/users")).await?,
+    );
     let form = [("user[name]", "Zoë & Co."), ("user[age]", "36")];
     let answer = client.post(running.url("/users")).form(&form).send().await?;
     let location = answer.headers().get("location").and_then(|location| location.to_str().ok());
-    let location = location
-        .filter(|_| answer.status() == StatusCode::SEE_OTHER)
-        .ok_or_else(|| format!("{} answers a form with {} and no location", contender.name(), answer.status()))?;
+    let location =
+        location.filter(|_| answer.status() == StatusCode::SEE_OTHER).ok_or_else(|| {
+            format!("{} answers a form with {} and no location", contender.name(), answer.status())
+        })?;
     databases.settle().await?;
-    let created = page(&client, &running.url(location)).await?.replace(location.trim_start_matches("/users/"), "{id}");
+    let created = page(&client, &running.url(location))
+        .await?
+        .replace(location.trim_start_matches("/users/"), "{id}");
     running.stop().await?;
     Ok(Seen { user, list, created })
 }
@@ -53,10 +63,17 @@ async fn seen(contender: Contender, databases: &Databases) -> Result<Seen, Faile
 /// Its body, but for the line that says who served it in how many milliseconds.
 async fn page(client: &Client, url: &str) -> Result<String, Failed> {
     let answer = client.get(url).send().await?.error_for_status()?;
-    let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap_or_default().to_owned());
+    let kind = answer
+        .headers()
+        .get("content-type")
+        .map(|kind| kind.to_str().unwrap_or_default().to_owned());
     if kind.as_deref() != Some("text/html; charset=utf-8") {
         return Err(format!("{url} is {kind:?} and no page").into());
     }
     let body = answer.text().await?;
-    Ok(body.lines().filter(|line| !line.contains("<p>Served by ")).map(|line| line.to_owned() + "\n").collect())
+    Ok(body
+        .lines()
+        .filter(|line| !line.contains("<p>Served by "))
+        .map(|line| line.to_owned() + "\n")
+        .collect())
 }

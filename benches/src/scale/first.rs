@@ -22,7 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When it does not start, or its answer is no page.
-pub async fn first_answer(arguments: &[&str], vars: &[(String, String)], path: &str) -> Result<(Running, Duration), Failed> {
+pub async fn first_answer(
+    arguments: &[&str],
+    vars: &[(String, String)],
+    path: &str,
+) -> Result<(Running, Duration), Failed> {
     let address = free()?;
     let vars = [vars, &[("PORT".to_owned(), address.port().to_string())]].concat();
     let began = Instant::now();
@@ -48,7 +52,11 @@ pub async fn ask(address: SocketAddr, path: &str) -> Result<(), Failed> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(format!("{path} was answered with: {answer}").into()) }
+    if answer.starts_with("HTTP/1.1 200 ") {
+        Ok(())
+    } else {
+        Err(format!("{path} was answered with: {answer}").into())
+    }
 }
 
 /// An address where nobody listens, as far as anybody can know.

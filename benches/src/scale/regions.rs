@@ -46,7 +46,8 @@ type Found = [f64; COLUMNS.len()];
 /// When something does not start, or an answer was wrong.
 pub async fn measure(databases: &Databases, options: &Options) -> Result<String, Failed> {
     let Options { rounds, seconds, .. } = *options;
-    let mut rows: Vec<(Regions, Vec<Found>)> = Regions::value_variants().iter().map(|regions| (*regions, Vec::new())).collect();
+    let mut rows: Vec<(Regions, Vec<Found>)> =
+        Regions::value_variants().iter().map(|regions| (*regions, Vec::new())).collect();
     for round in 0..rounds {
         for (regions, found) in &mut rows {
             eprintln!("round {} of {rounds}: {} regions", round + 1, regions.count());
@@ -62,13 +63,17 @@ pub async fn measure(databases: &Databases, options: &Options) -> Result<String,
     ))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes, and no server 2^53 connections")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no machine has 2^53 bytes, and no server 2^53 connections"
+)]
 async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<Found, Failed> {
     let Databases { primary, replica, .. } = databases;
     // Or the end of one instance's connections would delay the start of the next.
     tokio::try_join!(primary.left_alone(), replica.left_alone())?;
     let word = regions.to_possible_value().ok_or("no such regions")?;
-    let (running, first) = first_answer(&["serve-regions", word.get_name()], &databases.vars()?, "/users/7").await?;
+    let (running, first) =
+        first_answer(&["serve-regions", word.get_name()], &databases.vars()?, "/users/7").await?;
     let mebibytes = || Ok::<_, Failed>(memory(running.pid)? as f64 / f64::from(1 << 20));
     let ready = mebibytes()?;
     let load = Load { script: "user", seconds, connections: CONNECTIONS, users: FEW_USERS };
@@ -80,9 +85,14 @@ async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<F
     };
     let (answers, (to_primary, to_replica)) = tokio::try_join!(load.run(&url), in_the_middle)?;
     if let Some(trouble) = answers.trouble() {
-        return Err(format!("nothing is compared, because answers were wrong: {} regions: {trouble}", regions.count()).into());
+        return Err(format!(
+            "nothing is compared, because answers were wrong: {} regions: {trouble}",
+            regions.count()
+        )
+        .into());
     }
-    let (idle, after) = (primary.idle_connections().await? + replica.idle_connections().await?, mebibytes()?);
+    let (idle, after) =
+        (primary.idle_connections().await? + replica.idle_connections().await?, mebibytes()?);
     ask(running.address, "/everywhere").await?;
     let (all, then) = (primary.connections().await? + replica.connections().await?, mebibytes()?);
     running.stop().await?;
@@ -105,10 +115,9 @@ fn table(rows: impl Iterator<Item = (usize, Vec<Found>)>) -> String {
     header[1..].copy_from_slice(&COLUMNS.map(|(heading, _)| heading));
     let mut table = plain_table(header, 0);
     for (regions, found) in rows {
-        let medians = COLUMNS
-            .iter()
-            .enumerate()
-            .map(|(column, (_, digits))| format!("{:.digits$}", median(found.iter().map(|found| found[column]).collect())));
+        let medians = COLUMNS.iter().enumerate().map(|(column, (_, digits))| {
+            format!("{:.digits$}", median(found.iter().map(|found| found[column]).collect()))
+        });
         table.add_row(std::iter::once(regions.to_string()).chain(medians));
     }
     trimmed(&table)
@@ -133,6 +142,9 @@ mod tests {
 
     #[test]
     fn many_are_forty() {
-        assert_eq!(Regions::value_variants().iter().map(|regions| regions.count()).collect::<Vec<_>>(), [2, 40]);
+        assert_eq!(
+            Regions::value_variants().iter().map(|regions| regions.count()).collect::<Vec<_>>(),
+            [2, 40]
+        );
     }
 }

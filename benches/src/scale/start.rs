@@ -17,11 +17,15 @@ pub async fn measure(databases: &Databases, options: &Options) -> Result<String,
     let (mut found, vars) = (Vec::new(), databases.vars()?);
     for start in 0..options.starts {
         eprintln!("start {} of {}", start + 1, options.starts);
-        let (running, took) = first_answer(&["serve", Contender::Archipelago.name()], &vars, "/users").await?;
+        let (running, took) =
+            first_answer(&["serve", Contender::Archipelago.name()], &vars, "/users").await?;
         running.stop().await?;
         found.push(took.as_secs_f64() * 1000.0);
     }
-    Ok(format!("From before the process to the end of its first answer, to GET /users.\n{}", table(found)))
+    Ok(format!(
+        "From before the process to the end of its first answer, to GET /users.\n{}",
+        table(found)
+    ))
 }
 
 fn table(milliseconds: Vec<f64>) -> String {
@@ -29,7 +33,12 @@ fn table(milliseconds: Vec<f64>) -> String {
     let slowest = milliseconds.iter().copied().fold(0.0, f64::max);
     let mut table = plain_table(["STARTS", "FASTEST ms", "MEDIAN ms", "SLOWEST ms"], 0);
     let starts = milliseconds.len().to_string();
-    table.add_row([starts, format!("{fastest:.1}"), format!("{:.1}", median(milliseconds)), format!("{slowest:.1}")]);
+    table.add_row([
+        starts,
+        format!("{fastest:.1}"),
+        format!("{:.1}", median(milliseconds)),
+        format!("{slowest:.1}"),
+    ]);
     trimmed(&table)
 }
 

@@ -27,7 +27,8 @@ const QUESTIONS: [(&str, &str); 4] = [
 /// When something does not start, or an answer was wrong.
 pub async fn measure(few: &Databases, options: &Options) -> Result<String, Failed> {
     eprintln!("making {} users", options.users);
-    let many = Databases::start_with(Distances::default(), options.users, &options.shared_buffers).await?;
+    let many =
+        Databases::start_with(Distances::default(), options.users, &options.shared_buffers).await?;
     let outcome = on([(few, FEW_USERS), (&many, options.users)], options).await;
     many.stop().await?;
     outcome
@@ -40,7 +41,9 @@ async fn on(sizes: [(&Databases, u32); 2], options: &Options) -> Result<String, 
         for (found, (script, _)) in measured.iter_mut().zip(QUESTIONS) {
             for (found, (databases, users)) in found.iter_mut().zip(sizes) {
                 eprintln!("round {} of {rounds}: {script}, {users} users", round + 1);
-                let running = Running::start(&["serve", Contender::Archipelago.name()], &databases.vars()?).await?;
+                let running =
+                    Running::start(&["serve", Contender::Archipelago.name()], &databases.vars()?)
+                        .await?;
                 let load = Load { script, seconds, connections: CONNECTIONS, users };
                 let turn = turn(running, databases, load, WARM_UP).await?;
                 if let Some(trouble) = turn.trouble {
@@ -52,10 +55,13 @@ async fn on(sizes: [(&Databases, u32); 2], options: &Options) -> Result<String, 
             }
         }
     }
-    let mut text = format!("This app. Medians of {rounds} rounds of {seconds} s, wrk with {CONNECTIONS} connections.\n");
+    let mut text = format!(
+        "This app. Medians of {rounds} rounds of {seconds} s, wrk with {CONNECTIONS} connections.\n"
+    );
     for (found, (_, meaning)) in measured.iter().zip(QUESTIONS) {
-        let rows =
-            found.iter().zip(sizes).filter_map(|(found, (_, users))| Some((format!("{users} users"), Figures::median(found)?)));
+        let rows = found.iter().zip(sizes).filter_map(|(found, (_, users))| {
+            Some((format!("{users} users"), Figures::median(found)?))
+        });
         write!(text, "{meaning}\n{}", comparison(&rows.collect::<Vec<_>>(), [(1, 0)]))?;
     }
     Ok(text)

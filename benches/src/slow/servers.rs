@@ -61,16 +61,24 @@ pub async fn serve(contender: Contender) -> Result<(), Failed> {
 fn pools(listener: TcpListener, replica: String) -> io::Result<Server> {
     async fn quick(replica: Data<Pool<AsyncPgConnection>>) -> Result<String> {
         let mut connection = replica.get().await.map_err(ErrorInternalServerError)?;
-        let user: User = user_query(ID).get_result(&mut connection).await.map_err(ErrorInternalServerError)?;
+        let user: User =
+            user_query(ID).get_result(&mut connection).await.map_err(ErrorInternalServerError)?;
         Ok(user.name)
     }
     async fn slow(replica: Data<Pool<AsyncPgConnection>>) -> Result<String> {
         let mut connection = replica.get().await.map_err(ErrorInternalServerError)?;
-        let nothing: String = select(pg_sleep(SLEEP)).get_result(&mut connection).await.map_err(ErrorInternalServerError)?;
+        let nothing: String = select(pg_sleep(SLEEP))
+            .get_result(&mut connection)
+            .await
+            .map_err(ErrorInternalServerError)?;
         Ok(nothing)
     }
-    let app =
-        move || App::new().app_data(Data::new(pool(&replica))).route("/quick", get().to(quick)).route("/slow", get().to(slow));
+    let app = move || {
+        App::new()
+            .app_data(Data::new(pool(&replica)))
+            .route("/quick", get().to(quick))
+            .route("/slow", get().to(slow))
+    };
     Ok(HttpServer::new(app).disable_signals().listen(listener)?.run())
 }
 
@@ -89,16 +97,27 @@ fn pipelined(listener: TcpListener, replica: String) -> io::Result<Server> {
         Ok(Replica { client, user, sleep })
     }
     async fn quick(replica: Data<Replica>) -> Result<String> {
-        let row = replica.client.query_one(&replica.user, &[&ID]).await.map_err(ErrorInternalServerError)?;
+        let row = replica
+            .client
+            .query_one(&replica.user, &[&ID])
+            .await
+            .map_err(ErrorInternalServerError)?;
         Ok(row.get(0))
     }
     async fn slow(replica: Data<Replica>) -> Result<String> {
-        let row = replica.client.query_one(&replica.sleep, &[]).await.map_err(ErrorInternalServerError)?;
+        let row = replica
+            .client
+            .query_one(&replica.sleep, &[])
+            .await
+            .map_err(ErrorInternalServerError)?;
         Ok(row.get::<_, i32>(0).to_string())
     }
     let app = move || {
         let replica = replica.clone();
-        App::new().data_factory(move || connect(replica.clone())).route("/quick", get().to(quick)).route("/slow", get().to(slow))
+        App::new()
+            .data_factory(move || connect(replica.clone()))
+            .route("/quick", get().to(quick))
+            .route("/slow", get().to(slow))
     };
     Ok(HttpServer::new(app).disable_signals().listen(listener)?.run())
 }
@@ -106,14 +125,24 @@ fn pipelined(listener: TcpListener, replica: String) -> io::Result<Server> {
 /// Archipelago.
 fn repos(listener: TcpListener, repos: Repos) -> io::Result<Server> {
     async fn quick(repos: Data<Repos>) -> Result<String> {
-        let user: User = repos.replica().get_result(user_query(ID)).await.map_err(ErrorInternalServerError)?;
+        let user: User =
+            repos.replica().get_result(user_query(ID)).await.map_err(ErrorInternalServerError)?;
         Ok(user.name)
     }
     async fn slow(repos: Data<Repos>) -> Result<String> {
-        let nothing: String = repos.replica().get_result(select(pg_sleep(SLEEP))).await.map_err(ErrorInternalServerError)?;
+        let nothing: String = repos
+            .replica()
+            .get_result(select(pg_sleep(SLEEP)))
+            .await
+            .map_err(ErrorInternalServerError)?;
         Ok(nothing)
     }
     let repos = Data::new(repos);
-    let app = move || App::new().app_data(repos.clone()).route("/quick", get().to(quick)).route("/slow", get().to(slow));
+    let app = move || {
+        App::new()
+            .app_data(repos.clone())
+            .route("/quick", get().to(quick))
+            .route("/slow", get().to(slow))
+    };
     Ok(HttpServer::new(app).disable_signals().listen(listener)?.run())
 }

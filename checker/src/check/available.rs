@@ -9,25 +9,43 @@ use crate::history::History;
 use crate::operation::{Operation, Outcome};
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
-    for (index, read) in history.operations.iter().enumerate().filter(|(_, it)| !it.action.is_write()) {
+    for (index, read) in
+        history.operations.iter().enumerate().filter(|(_, it)| !it.action.is_write())
+    {
         let around = Circumstances::of(history, read.start.saturating_sub(MARGIN), read.end);
         // Which instance it came to is certain only where all of them ran.
         if around.has_restart() || around.has_stall() {
             continue;
         }
-        let can_serve = |region: &str| around.is_well(region) && around.is_whole(&read.place, region);
+        let can_serve =
+            |region: &str| around.is_well(region) && around.is_whole(&read.place, region);
         let primary = around.primary().filter(|region| can_serve(region));
         let will_do = |region: &str| read.action.may_be_old() || around.is_fed(region);
-        let replicas = || history.regions.iter().map(String::as_str).filter(|region| can_serve(region) && will_do(region));
-        let fresh_enough = || primary.or_else(|| replicas().find(|region| was_fresh_enough(history, read, region)));
+        let replicas = || {
+            history
+                .regions
+                .iter()
+                .map(String::as_str)
+                .filter(|region| can_serve(region) && will_do(region))
+        };
+        let fresh_enough = || {
+            primary.or_else(|| replicas().find(|region| was_fresh_enough(history, read, region)))
+        };
         match (read.outcome, primary) {
             (Outcome::Done, Some(primary)) if read.stale().is_some() => {
-                verdict.add(Promise::FreshIfPossible, format!("marked as stale, while {primary} could be reached"), [index]);
+                verdict.add(
+                    Promise::FreshIfPossible,
+                    format!("marked as stale, while {primary} could be reached"),
+                    [index],
+                );
             }
             (Outcome::Done, _) => {}
             (Outcome::Refused | Outcome::Uncertain, _) => {
-                let answer = read.status.map_or("no answer".to_owned(), |status| status.to_string());
-                let what = |region| format!("{answer}, while {region} could be reached and was fresh enough");
+                let answer =
+                    read.status.map_or("no answer".to_owned(), |status| status.to_string());
+                let what = |region| {
+                    format!("{answer}, while {region} could be reached and was fresh enough")
+                };
                 if let Some(region) = fresh_enough() {
                     verdict.add(Promise::Available, what(region), [index]);
                 }
@@ -38,7 +56,8 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
 
 /// Whether the server in `region` had replayed all that this visitor had seen before the read, and was well ever since.
 fn was_fresh_enough(history: &History, read: &Operation, region: &str) -> bool {
-    let mine = history.operations.iter().filter(|it| it.visitor == read.visitor && it.end <= read.start);
+    let mine =
+        history.operations.iter().filter(|it| it.visitor == read.visitor && it.end <= read.start);
     let seen: Vec<Position> = mine.filter_map(|it| it.position).collect();
     // With a position that the log has left behind, a visitor is sent to the primary.
     if seen.last().is_some_and(|last| history.timelines.lost(*last).is_some()) {
@@ -48,7 +67,8 @@ fn was_fresh_enough(history: &History, read: &Operation, region: &str) -> bool {
         let survived = seen.iter().filter(|position| history.timelines.lost(**position).is_none());
         survived.into_iter().all(|position| history.timelines.includes(shown, *position))
     };
-    let samples = history.samples.iter().filter(|sample| sample.at <= read.start && sample.region == region);
+    let samples =
+        history.samples.iter().filter(|sample| sample.at <= read.start && sample.region == region);
     let mut included = samples.filter(|sample| includes_all(sample.position));
     included.any(|sample| Circumstances::of(history, sample.at, read.end).is_well(region))
 }
@@ -70,7 +90,10 @@ mod tests {
     fn a_read_fails_although_all_is_well() {
         let mut story = Story::new();
         failed(&mut story, 9.0);
-        story.assert_breaks(Promise::Available, "503, while nrt could be reached and was fresh enough");
+        story.assert_breaks(
+            Promise::Available,
+            "503, while nrt could be reached and was fresh enough",
+        );
     }
 
     #[test]
@@ -83,7 +106,10 @@ mod tests {
         story.assert_good();
         // Long after that there is no excuse.
         failed(&mut story, 15.0);
-        story.assert_breaks(Promise::Available, "503, while nrt could be reached and was fresh enough");
+        story.assert_breaks(
+            Promise::Available,
+            "503, while nrt could be reached and was fresh enough",
+        );
     }
 
     #[test]
@@ -96,7 +122,10 @@ mod tests {
         story.sample(2.0, "ord", at(1, 90));
         story.assert_good();
         story.sample(8.5, "ord", at(1, 100));
-        story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
+        story.assert_breaks(
+            Promise::Available,
+            "503, while ord could be reached and was fresh enough",
+        );
         // Cut off, it could not be reached.
         story.fault(Fault::Cut("ord".to_owned(), "ams".to_owned()), 8.0, 20.0);
         story.assert_good();
@@ -110,7 +139,10 @@ mod tests {
         story.sample(8.5, "ord", at(1, 100));
         story.add(stories::operation(1, 20.0, Action::Edit(MINE), Outcome::Refused));
         story.fault(Fault::Cut("nrt".to_owned(), "ams".to_owned()), 8.0, 20.0);
-        story.assert_breaks(Promise::Available, "503, while ord could be reached and was fresh enough");
+        story.assert_breaks(
+            Promise::Available,
+            "503, while ord could be reached and was fresh enough",
+        );
         story.fault(Fault::Pause("ord".to_owned()), 12.0, 16.0);
         story.assert_good();
     }
@@ -119,8 +151,15 @@ mod tests {
     fn a_slow_line_is_no_excuse_and_a_machine_that_stands_still_is() {
         let mut story = Story::new();
         failed(&mut story, 9.0);
-        story.fault(Fault::Slow("nrt".to_owned(), "ams".to_owned(), Duration::from_millis(100)), 1.0, 10.0);
-        story.assert_breaks(Promise::Available, "503, while nrt could be reached and was fresh enough");
+        story.fault(
+            Fault::Slow("nrt".to_owned(), "ams".to_owned(), Duration::from_millis(100)),
+            1.0,
+            10.0,
+        );
+        story.assert_breaks(
+            Promise::Available,
+            "503, while nrt could be reached and was fresh enough",
+        );
         story.stall(6.0, 7.0);
         story.assert_good();
     }
@@ -129,7 +168,8 @@ mod tests {
     fn a_read_is_stale_although_the_primary_is_there() {
         let mut story = Story::new();
         story.read_by(1, 20.0, 0, "ord; role=replica; reason=local; stale=7s");
-        story.assert_breaks(Promise::FreshIfPossible, "marked as stale, while nrt could be reached");
+        story
+            .assert_breaks(Promise::FreshIfPossible, "marked as stale, while nrt could be reached");
         story.fault(Fault::Cut("nrt".to_owned(), "ams".to_owned()), 1.0, 19.0);
         story.assert_good();
     }

@@ -20,29 +20,44 @@ impl<'a> Circumstances<'a> {
     /// Whether a server ran all the time, and was no old primary.
     pub(super) fn is_well(&self, region: &str) -> bool {
         let is_made_anew = self.history.timelines.promotions.iter().any(|promotion| {
-            promotion.began <= self.until && self.from <= promotion.settled && promotion.rejoined.iter().any(|it| it == region)
+            promotion.began <= self.until
+                && self.from <= promotion.settled
+                && promotion.rejoined.iter().any(|it| it == region)
         });
-        !is_made_anew && !self.faults().any(|fault| matches!(fault, Fault::Kill(it) | Fault::Freeze(it) if it == region))
+        !is_made_anew
+            && !self
+                .faults()
+                .any(|fault| matches!(fault, Fault::Kill(it) | Fault::Freeze(it) if it == region))
     }
 
     /// Whether the line between two places was whole. A longer one is no excuse.
     pub(super) fn is_whole(&self, a: &str, b: &str) -> bool {
         !self.faults().any(|fault| match fault {
-            Fault::Cut(one, other) => [(one, other), (other, one)].iter().any(|(x, y)| *x == a && *y == b),
+            Fault::Cut(one, other) => {
+                [(one, other), (other, one)].iter().any(|(x, y)| *x == a && *y == b)
+            }
             _ => false,
         })
     }
 
     /// Whether a replica received and showed all the time what the one primary wrote.
     pub(super) fn is_fed(&self, region: &str) -> bool {
-        let is_held_back = self.faults().any(|fault| matches!(fault, Fault::Pause(it) | Fault::Lag(it, _) if it == region));
-        !is_held_back && self.primary().is_some_and(|primary| self.is_well(primary) && self.is_whole(primary, region))
+        let is_held_back = self
+            .faults()
+            .any(|fault| matches!(fault, Fault::Pause(it) | Fault::Lag(it, _) if it == region));
+        !is_held_back
+            && self
+                .primary()
+                .is_some_and(|primary| self.is_well(primary) && self.is_whole(primary, region))
     }
 
     /// The one primary, if there was one all the time.
     pub(super) fn primary(&self) -> Option<&'a str> {
         let promotions = &self.history.timelines.promotions;
-        if promotions.iter().any(|promotion| promotion.began <= self.until && self.from <= promotion.done) {
+        if promotions
+            .iter()
+            .any(|promotion| promotion.began <= self.until && self.from <= promotion.done)
+        {
             return None;
         }
         let last = promotions.iter().rfind(|promotion| promotion.done < self.from);
@@ -65,6 +80,10 @@ impl<'a> Circumstances<'a> {
     }
 
     fn faults(&self) -> impl Iterator<Item = &'a Fault> {
-        self.history.faults.iter().filter(|it| it.overlaps(self.from, self.until)).map(|it| &it.fault)
+        self.history
+            .faults
+            .iter()
+            .filter(|it| it.overlaps(self.from, self.until))
+            .map(|it| &it.fault)
     }
 }

@@ -30,14 +30,24 @@ pub(super) fn check(history: &History, shared: &HashSet<Row>, verdict: &mut Verd
             if row.owner == operation.visitor
                 && let Some((own, write)) = newest(written, operation.start)
             {
-                verdict.add(Promise::OwnWrites, format!("{row} shows s{version} to its owner, who wrote s{own}"), [write, index]);
+                verdict.add(
+                    Promise::OwnWrites,
+                    format!("{row} shows s{version} to its owner, who wrote s{own}"),
+                    [write, index],
+                );
             } else if let Some((known, read)) = newest(before.get(row), operation.start) {
-                let what = format!("{row} shows s{version} to visitor {}, who saw s{known}", operation.visitor);
+                let what = format!(
+                    "{row} shows s{version} to visitor {}, who saw s{known}",
+                    operation.visitor
+                );
                 verdict.add(Promise::NeverBackwards, what, [read, index]);
             }
             if let Some((known, write)) = old_enough.and_then(|until| newest(written, until)) {
-                let age = operation.start.saturating_sub(history.operations[write].end).as_secs_f64();
-                let says = operation.stale().map_or(String::new(), |stale| format!(", and the answer says {stale:?}"));
+                let age =
+                    operation.start.saturating_sub(history.operations[write].end).as_secs_f64();
+                let says = operation
+                    .stale()
+                    .map_or(String::new(), |stale| format!(", and the answer says {stale:?}"));
                 let what = format!("{row} shows s{version}, s{known} was {age:.1} s old{says}");
                 verdict.add(Promise::FreshEnough, what, [write, index]);
             }
@@ -63,7 +73,9 @@ fn old_enough(history: &History, read: &Operation) -> Option<Duration> {
 
 fn acknowledged(history: &History) -> Versions {
     let mut versions = Versions::new();
-    for (index, operation) in history.operations.iter().enumerate().filter(|(_, it)| it.outcome == Outcome::Done) {
+    for (index, operation) in
+        history.operations.iter().enumerate().filter(|(_, it)| it.outcome == Outcome::Done)
+    {
         if let Some((row, version)) = operation.action.written() {
             versions.entry(row).or_default().push((version, index));
         }
@@ -132,7 +144,10 @@ mod tests {
         story.read_by(2, 9.0, 1, "ord; role=replica; reason=local; stale=2s");
         story.assert_good();
         story.read_by(2, 9.0, 1, "ord; role=replica; reason=local; stale=4s");
-        story.assert_breaks(Promise::FreshEnough, "v1 r1 shows s1, s2 was 6.9 s old, and the answer says 4s");
+        story.assert_breaks(
+            Promise::FreshEnough,
+            "v1 r1 shows s1, s2 was 6.9 s old, and the answer says 4s",
+        );
     }
 
     #[test]

@@ -12,8 +12,14 @@ pub(super) fn check(history: &History, shared: &HashSet<Row>, verdict: &mut Verd
     let mut left: HashMap<Row, Version> = HashMap::new();
     for (row, version) in &history.left {
         if let Some(other) = left.insert(*row, *version) {
-            let creates = written(history).filter(|(_, it, first, _)| it == row && *first == 1).map(|(index, ..)| index);
-            verdict.add(Promise::NothingTwice, format!("there are two of {row}, s{other} and s{version}"), creates);
+            let creates = written(history)
+                .filter(|(_, it, first, _)| it == row && *first == 1)
+                .map(|(index, ..)| index);
+            verdict.add(
+                Promise::NothingTwice,
+                format!("there are two of {row}, s{other} and s{version}"),
+                creates,
+            );
         }
     }
     for (index, row, version, outcome) in written(history) {
@@ -26,7 +32,11 @@ pub(super) fn check(history: &History, shared: &HashSet<Row>, verdict: &mut Verd
             // Also where a later version hides it.
             verdict.lost_at_promotions.push(index);
         } else if there < version {
-            verdict.add(Promise::NothingLost, format!("{row} ends with s{there}, s{version} was acknowledged"), [index]);
+            verdict.add(
+                Promise::NothingLost,
+                format!("{row} ends with s{there}, s{version} was acknowledged"),
+                [index],
+            );
         }
     }
     untold(history, verdict);
@@ -44,13 +54,21 @@ fn untold(history: &History, verdict: &mut Verdict) {
         .collect();
     for kept in &history.left {
         if let Some(index) = refused.get(kept) {
-            verdict.add(Promise::NothingUntold, format!("{} is there at the end", kept.0.name(kept.1)), [*index]);
+            verdict.add(
+                Promise::NothingUntold,
+                format!("{} is there at the end", kept.0.name(kept.1)),
+                [*index],
+            );
         }
     }
     for (read, operation) in history.operations.iter().enumerate() {
         for seen in &operation.seen {
             if let Some(index) = refused.get(seen) {
-                verdict.add(Promise::NothingUntold, format!("{} was seen", seen.0.name(seen.1)), [*index, read]);
+                verdict.add(
+                    Promise::NothingUntold,
+                    format!("{} was seen", seen.0.name(seen.1)),
+                    [*index, read],
+                );
             }
         }
     }

@@ -40,22 +40,45 @@ impl Story {
     }
 
     /// An acknowledged version of [`MINE`].
-    pub(crate) fn write(&mut self, visitor: u32, seconds: f64, version: Version, position: Option<Position>) {
-        let action = if version == 1 { Action::Create(MINE) } else { Action::Update(MINE, version) };
+    pub(crate) fn write(
+        &mut self,
+        visitor: u32,
+        seconds: f64,
+        version: Version,
+        position: Option<Position>,
+    ) {
+        let action =
+            if version == 1 { Action::Create(MINE) } else { Action::Update(MINE, version) };
         self.add(Operation { position, ..operation(visitor, seconds, action, Outcome::Done) });
     }
 
     /// A read of [`MINE`] by the replica.
-    pub(crate) fn read(&mut self, visitor: u32, seconds: f64, version: Version, position: Option<Position>) {
+    pub(crate) fn read(
+        &mut self,
+        visitor: u32,
+        seconds: f64,
+        version: Version,
+        position: Option<Position>,
+    ) {
         self.read_by(visitor, seconds, version, "ord; role=replica; reason=local");
         if let Some(read) = self.history.operations.last_mut() {
             read.position = position;
         }
     }
 
-    pub(crate) fn read_by(&mut self, visitor: u32, seconds: f64, version: Version, served_by: &str) {
+    pub(crate) fn read_by(
+        &mut self,
+        visitor: u32,
+        seconds: f64,
+        version: Version,
+        served_by: &str,
+    ) {
         let read = operation(visitor, seconds, Action::Read(MINE), Outcome::Done);
-        self.add(Operation { served_by: Some(served_by.to_owned()), seen: vec![(MINE, version)], ..read });
+        self.add(Operation {
+            served_by: Some(served_by.to_owned()),
+            seen: vec![(MINE, version)],
+            ..read
+        });
     }
 
     pub(crate) fn fault(&mut self, fault: Fault, from: f64, until: f64) {
@@ -92,7 +115,8 @@ impl Story {
     /// And nothing else.
     #[track_caller]
     pub(crate) fn assert_breaks(&self, promise: Promise, what: &str) {
-        let found: Vec<_> = check(&self.history).violations.into_iter().map(|it| (it.promise, it.what)).collect();
+        let found: Vec<_> =
+            check(&self.history).violations.into_iter().map(|it| (it.promise, it.what)).collect();
         assert_eq!(found, [(promise, what.to_owned())]);
     }
 }

@@ -8,10 +8,16 @@ use crate::operation::{Operation, Outcome};
 use crate::timelines::Promotion;
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
-    let is_acknowledged = |write: &Operation| write.action.is_write() && write.outcome == Outcome::Done;
-    for (index, write) in history.operations.iter().enumerate().filter(|(_, it)| is_acknowledged(it)) {
-        let mut replaced =
-            history.timelines.promotions.iter().filter(|it| it.began <= write.end && is_by_the_old_primary(it, write));
+    let is_acknowledged =
+        |write: &Operation| write.action.is_write() && write.outcome == Outcome::Done;
+    for (index, write) in
+        history.operations.iter().enumerate().filter(|(_, it)| is_acknowledged(it))
+    {
+        let mut replaced = history
+            .timelines
+            .promotions
+            .iter()
+            .filter(|it| it.began <= write.end && is_by_the_old_primary(it, write));
         let found = replaced.find_map(|promotion| {
             let Promotion { region, before, timeline, done, .. } = promotion;
             if let Some(answer) = had_shown_it(history, promotion, write) {
@@ -69,7 +75,8 @@ mod tests {
     /// ord is promoted after 3 s, and nrt runs on for 9 more.
     fn split() -> Story {
         let mut story = Story::new();
-        story.promoted(Promotion { settled: Duration::from_secs(12), ..promotion("ord", 2, 3) }, 50);
+        story
+            .promoted(Promotion { settled: Duration::from_secs(12), ..promotion("ord", 2, 3) }, 50);
         story
     }
 
@@ -79,7 +86,10 @@ mod tests {
         story.write(1, 6.0, 1, Some(at(1, 100)));
         story.assert_good();
         story.write(1, 9.5, 2, Some(at(1, 200)));
-        story.assert_breaks(Promise::NoOldPrimary, "nrt took it 6.4 s after ord had begun timeline 2");
+        story.assert_breaks(
+            Promise::NoOldPrimary,
+            "nrt took it 6.4 s after ord had begun timeline 2",
+        );
         // Who cannot see the new one cannot know.
         story.fault(Fault::Cut("nrt".to_owned(), "ord".to_owned()), 2.0, 9.0);
         story.assert_good();
@@ -89,10 +99,19 @@ mod tests {
     fn its_name_gives_it_away_where_no_position_does() {
         let mut story = split();
         let write = stories::operation(1, 9.5, Action::Create(MINE), Outcome::Done);
-        story.add(Operation { served_by: Some("ord; role=primary; reason=primary".to_owned()), ..write.clone() });
+        story.add(Operation {
+            served_by: Some("ord; role=primary; reason=primary".to_owned()),
+            ..write.clone()
+        });
         story.assert_good();
-        story.add(Operation { served_by: Some("nrt; role=primary; reason=primary".to_owned()), ..write });
-        story.assert_breaks(Promise::NoOldPrimary, "nrt took it 6.4 s after ord had begun timeline 2");
+        story.add(Operation {
+            served_by: Some("nrt; role=primary; reason=primary".to_owned()),
+            ..write
+        });
+        story.assert_breaks(
+            Promise::NoOldPrimary,
+            "nrt took it 6.4 s after ord had begun timeline 2",
+        );
     }
 
     #[test]
@@ -108,7 +127,10 @@ mod tests {
         story.add(by_ams(stories::operation(2, 4.6, Action::List, Outcome::Done), 2));
         story.assert_good();
         story.add(by_ams(stories::operation(1, 5.0, Action::Update(MINE, 2), Outcome::Done), 1));
-        story.assert_breaks(Promise::NoOldPrimary, "the instance in ams had shown timeline 2, and wrote to nrt");
+        story.assert_breaks(
+            Promise::NoOldPrimary,
+            "the instance in ams had shown timeline 2, and wrote to nrt",
+        );
         story.fault(Fault::Restart("ams".to_owned()), 4.7, 4.8);
         story.assert_good();
     }

@@ -49,16 +49,21 @@ impl Recovery {
     /// Looks at each region for the last operation that failed and was under way from the fault's beginning to a while after its end,
     /// and for the first good one after that. What ends behind the beginning of the next fault is that one's.
     pub(super) fn add(&mut self, history: &History, fault: &Happened, is_of: fn(Action) -> bool) {
-        let next = history.faults.iter().map(|other| other.from).filter(|from| *from > fault.until).min();
-        let is_felt =
-            |it: &&Operation| it.end >= fault.from && it.start < fault.until + MARGIN && next.is_none_or(|next| it.end < next);
+        let next =
+            history.faults.iter().map(|other| other.from).filter(|from| *from > fault.until).min();
+        let is_felt = |it: &&Operation| {
+            it.end >= fault.from
+                && it.start < fault.until + MARGIN
+                && next.is_none_or(|next| it.end < next)
+        };
         let recovered = history.regions.iter().map(|region| {
             let here = |it: &&Operation| it.place == *region && is_of(it.action);
             let is_good = |it: &&Operation| it.outcome == Outcome::Done;
             let of_region = || history.operations.iter().filter(here);
             let failed = of_region().filter(is_felt).rfind(|it| !is_good(it))?;
             let since = failed.start.max(fault.from);
-            let end = of_region().filter(is_good).filter(|it| it.start > since).map(|it| it.end).min()?;
+            let end =
+                of_region().filter(is_good).filter(|it| it.start > since).map(|it| it.end).min()?;
             Some(end.saturating_sub(fault.from))
         });
         self.0.push(recovered.flatten().max().unwrap_or_default());

@@ -35,14 +35,18 @@ impl<'a> Dice<'a> {
         let before = self.primary;
         // With two primaries for longer than everybody may take to notice, so that it shows whether they have.
         let lasts = self.millis(if kind == Kind::SplitBrain { 8000..12_000 } else { 2000..6000 });
-        let mut faults = vec![Planned { after: Duration::ZERO, lasts, fault: self.fault(kind, &[]) }];
+        let mut faults =
+            vec![Planned { after: Duration::ZERO, lasts, fault: self.fault(kind, &[]) }];
         if let Fault::Promote { region, old: Old::Crashed | Old::Running } = &faults[0].fault
             && self.rng.bool()
         {
             // What the new primary has not received yet is lost, and others may have received it.
             let fault = Fault::Slow(before.to_owned(), region.clone(), self.millis(100..400));
             faults[0].after = self.millis(700..1500);
-            faults.insert(0, Planned { after: Duration::ZERO, lasts: self.millis(2000..3000), fault });
+            faults.insert(
+                0,
+                Planned { after: Duration::ZERO, lasts: self.millis(2000..3000), fault },
+            );
             return Step { calm: self.millis(1000..2500), faults };
         }
         if self.rng.f64() < SECOND {
@@ -51,7 +55,15 @@ impl<'a> Dice<'a> {
             let kinds: &[Kind] = if is_promotion {
                 &[Kind::Restart, Kind::Slow]
             } else {
-                &[Kind::Cut, Kind::Slow, Kind::Kill, Kind::Freeze, Kind::Pause, Kind::Lag, Kind::Restart]
+                &[
+                    Kind::Cut,
+                    Kind::Slow,
+                    Kind::Kill,
+                    Kind::Freeze,
+                    Kind::Pause,
+                    Kind::Lag,
+                    Kind::Restart,
+                ]
             };
             let kind = *self.rng.choice(kinds).unwrap_or(&Kind::Restart);
             let busy = places(&faults[0].fault, before);
@@ -66,17 +78,34 @@ impl<'a> Dice<'a> {
 
     /// A fault of this kind in other regions than these.
     fn fault(&mut self, kind: Kind, busy: &[String]) -> Fault {
-        let mut free: Vec<_> = self.regions.iter().copied().filter(|region| busy.iter().all(|it| it != region)).collect();
+        let mut free: Vec<_> = self
+            .regions
+            .iter()
+            .copied()
+            .filter(|region| busy.iter().all(|it| it != region))
+            .collect();
         self.rng.shuffle(&mut free);
-        let replica = free.iter().copied().find(|region| *region != self.primary).unwrap_or(self.primary).to_owned();
+        let replica = free
+            .iter()
+            .copied()
+            .find(|region| *region != self.primary)
+            .unwrap_or(self.primary)
+            .to_owned();
         // Every third that may hit any server hits the primary.
-        if let Some(at) = free.iter().position(|region| *region == self.primary).filter(|_| self.rng.u8(..3) == 0) {
+        if let Some(at) =
+            free.iter().position(|region| *region == self.primary).filter(|_| self.rng.u8(..3) == 0)
+        {
             free.swap(0, at);
         }
         let mut any = free.into_iter().map(str::to_owned);
         let one = any.next().unwrap_or_default();
         let mut promote = |old| {
-            self.primary = self.regions.iter().copied().find(|region| *region == replica).unwrap_or(self.primary);
+            self.primary = self
+                .regions
+                .iter()
+                .copied()
+                .find(|region| *region == replica)
+                .unwrap_or(self.primary);
             Fault::Promote { region: replica.clone(), old }
         };
         match kind {
@@ -103,7 +132,11 @@ impl<'a> Dice<'a> {
 fn places(fault: &Fault, primary: &str) -> Vec<String> {
     match fault {
         Fault::Cut(a, b) | Fault::Slow(a, b, _) => vec![a.clone(), b.clone()],
-        Fault::Kill(region) | Fault::Freeze(region) | Fault::Pause(region) | Fault::Lag(region, _) | Fault::Restart(region) => {
+        Fault::Kill(region)
+        | Fault::Freeze(region)
+        | Fault::Pause(region)
+        | Fault::Lag(region, _)
+        | Fault::Restart(region) => {
             vec![region.clone()]
         }
         Fault::Promote { region, .. } => vec![region.clone(), primary.to_owned()],

@@ -32,9 +32,14 @@ impl Answer {
         let unknown = if action.is_write() { Outcome::Uncertain } else { Outcome::Refused };
         let Ok(response) = request.send().await else { return none(unknown) };
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let [location, served_by, position, edge] = ["location", "x-served-by", POSITION, "x-edge"].map(header);
+        let [location, served_by, position, edge] =
+            ["location", "x-served-by", POSITION, "x-edge"].map(header);
         // Whoever a write was handed on to, else whoever took the request.
-        let field = |name: &str| Some(edge.as_deref()?.split("; ").find_map(|field| field.strip_prefix(name))?.to_owned());
+        let field = |name: &str| {
+            Some(
+                edge.as_deref()?.split("; ").find_map(|field| field.strip_prefix(name))?.to_owned(),
+            )
+        };
         let instance = field("replayed=").or_else(|| field("instance="));
         let status = response.status();
         let Ok(body) = response.text().await else { return none(unknown) };
@@ -44,6 +49,14 @@ impl Answer {
             (true, _) if page::says_nothing_was_saved(&body) => Outcome::Refused,
             _ => unknown,
         };
-        Self { outcome, status: Some(status.as_u16()), location, served_by, instance, position, body }
+        Self {
+            outcome,
+            status: Some(status.as_u16()),
+            location,
+            served_by,
+            instance,
+            position,
+            body,
+        }
     }
 }

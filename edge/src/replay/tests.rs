@@ -29,14 +29,20 @@ fn one_field_is_enough() {
     assert!(read("elsewhere=true").unwrap().elsewhere);
     assert_eq!(read("app=shop").unwrap().app.as_deref(), Some("shop"));
     assert_eq!(read("region=nrt;timeout=2m").unwrap().timeout, Some(Duration::from_mins(2)));
-    assert_eq!(read("region=nrt;fallback=prefer_self").unwrap().fallback, Some(Fallback::PreferSelf));
+    assert_eq!(
+        read("region=nrt;fallback=prefer_self").unwrap().fallback,
+        Some(Fallback::PreferSelf)
+    );
 }
 
 #[test]
 fn every_mistake_says_what_to_write() {
     let mistakes = [
         ("", "it does not say where to: write `region=`, `instance=`, `app=` or `elsewhere=true`"),
-        ("state=x;elsewhere=false", "it does not say where to: write `region=`, `instance=`, `app=` or `elsewhere=true`"),
+        (
+            "state=x;elsewhere=false",
+            "it does not say where to: write `region=`, `instance=`, `app=` or `elsewhere=true`",
+        ),
         ("nrt", "`nrt` is no field: write `name=value`, and `;` between fields"),
         ("region=nrt,ord", "a list of regions must be quoted: write `region=\"nrt,ord\"`"),
         ("region=", "`region=` means nothing: write codes of regions, or `any`"),
@@ -46,8 +52,14 @@ fn every_mistake_says_what_to_write() {
             "the field `prefer_instance` is unknown: region, instance, app, elsewhere, state, timeout and fallback are obeyed here",
         ),
         ("elsewhere=yes", "`elsewhere=yes` means nothing: write `true` or `false`"),
-        ("region=nrt;fallback=self", "`fallback=self` means nothing: write `prefer_self` or `force_self`"),
-        ("region=nrt;timeout=10", "`timeout=10` means nothing: write a number and `ms`, `s` or `m`, such as `10s`"),
+        (
+            "region=nrt;fallback=self",
+            "`fallback=self` means nothing: write `prefer_self` or `force_self`",
+        ),
+        (
+            "region=nrt;timeout=10",
+            "`timeout=10` means nothing: write a number and `ms`, `s` or `m`, such as `10s`",
+        ),
     ];
     for (text, message) in mistakes {
         assert_eq!(read(text), Err(message.to_owned()), "{text}");
@@ -56,7 +68,10 @@ fn every_mistake_says_what_to_write() {
 
 /// As an instance would write it.
 fn written(replay: &Replay) -> String {
-    let (regions, timeout) = (replay.regions.join(","), replay.timeout.map(|timeout| format!("{}ms", timeout.as_millis())));
+    let (regions, timeout) = (
+        replay.regions.join(","),
+        replay.timeout.map(|timeout| format!("{}ms", timeout.as_millis())),
+    );
     let mut fields = vec![("elsewhere", if replay.elsewhere { "true" } else { "false" })];
     fields.extend((!regions.is_empty()).then_some(("region", regions.as_str())));
     fields.extend(replay.instance.as_deref().map(|instance| ("instance", instance)));

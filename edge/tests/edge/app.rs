@@ -133,7 +133,8 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Option<Response<Body>> {
     let (parts, body) = request.into_parts();
     let asked = |name: &str| parts.headers.get(name).cloned();
-    let again = parts.headers.contains_key("fly-replay-src") || parts.headers.contains_key("fly-replay-failed");
+    let again = parts.headers.contains_key("fly-replay-src")
+        || parts.headers.contains_key("fly-replay-failed");
     let replay = asked(INSIST).or_else(|| asked(ASK).filter(|_| !again));
     let body = if parts.uri.path() == "/unread" && replay.is_some() {
         // As Actix does: answers from the head alone, and lets the rest come in and go.
@@ -143,7 +144,12 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Option<Resp
         body.collect().await.ok()?.to_bytes()
     };
     let target = parts.uri.to_string();
-    let seen = Seen { method: parts.method, target: target.clone(), headers: parts.headers, body: body.clone() };
+    let seen = Seen {
+        method: parts.method,
+        target: target.clone(),
+        headers: parts.headers,
+        body: body.clone(),
+    };
     shared.seen.lock().unwrap().push(seen);
     if let Some(replay) = replay {
         let answer = Response::builder().status(StatusCode::CONFLICT).header("fly-replay", replay);
@@ -170,11 +176,25 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Option<Resp
         }
         "/large" => Some(answer.body(Either::Left(Full::from(vec![7; 20_000_000]))).unwrap()),
         "/hop" => {
-            let answer = answer.header("connection", "x-secret").header("x-secret", "1").header("keep-alive", "timeout=5");
-            Some(answer.header("set-cookie", "a=1").header("set-cookie", "b=2").body(full("")).unwrap())
+            let answer = answer
+                .header("connection", "x-secret")
+                .header("x-secret", "1")
+                .header("keep-alive", "timeout=5");
+            Some(
+                answer
+                    .header("set-cookie", "a=1")
+                    .header("set-cookie", "b=2")
+                    .body(full(""))
+                    .unwrap(),
+            )
         }
         "/echo" => Some(answer.body(Either::Left(Full::from(body))).unwrap()),
-        "/json" => Some(answer.header("content-type", "application/vnd.fly.replay+json").body(full("{}")).unwrap()),
+        "/json" => Some(
+            answer
+                .header("content-type", "application/vnd.fly.replay+json")
+                .body(full("{}"))
+                .unwrap(),
+        ),
         _ => Some(answer.body(full(&shared.region)).unwrap()),
     }
 }

@@ -19,8 +19,12 @@ async fn it_shows_where_one_stands_and_what_became_of_the_last_requests() {
     assert!(text.contains("<h1>You stand in Sydney, Australia</h1>"), "{text}");
     assert!(text.contains("href=\"/_edge?from=cdg\""), "{text}");
     let rows: Vec<String> = text.split("<tr>").skip(2).map(words).collect();
-    let expected =
-        ["GET / syd syd came back: no_candidate 200", "GET / nrt – – 503", "GET / cdg ord – 200", "POST /users syd syd nrt 200"];
+    let expected = [
+        "GET / syd syd came back: no_candidate 200",
+        "GET / nrt – – 503",
+        "GET / cdg ord – 200",
+        "POST /users syd syd nrt 200",
+    ];
     assert_eq!(rows.len(), expected.len(), "{rows:?}");
     for (row, expected) in rows.iter().zip(expected) {
         assert!(row.starts_with(expected) && row.contains(" ms"), "{row}");
@@ -31,7 +35,11 @@ async fn it_shows_where_one_stands_and_what_became_of_the_last_requests() {
 /// What is read of a row.
 fn words(row: &str) -> String {
     let row = row.split("</tr>").next().unwrap();
-    let text: String = row.split('<').filter_map(|tag| tag.split_once('>')).flat_map(|(_, text)| [" ", text]).collect();
+    let text: String = row
+        .split('<')
+        .filter_map(|tag| tag.split_once('>'))
+        .flat_map(|(_, text)| [" ", text])
+        .collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

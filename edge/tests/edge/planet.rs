@@ -28,8 +28,12 @@ impl Planet {
         Self::start_with(distances(), |edge| edge).await
     }
 
-    pub async fn start_with(distances: Distances, describe: impl FnOnce(Builder) -> Builder) -> Self {
-        let (nrt, syd, ord) = (App::start("nrt").await, App::start("syd").await, App::start("ord").await);
+    pub async fn start_with(
+        distances: Distances,
+        describe: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let (nrt, syd, ord) =
+            (App::start("nrt").await, App::start("syd").await, App::start("ord").await);
         let lines = Lines::new(distances).unwrap();
         let instances = [nrt.instance(), syd.instance(), ord.instance()];
         let edge = describe(Edge::builder(lines.clone(), instances)).start().await.unwrap();
@@ -41,8 +45,21 @@ impl Planet {
         self.send("GET", target, headers, "").await
     }
 
-    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        Answer::read(send(self.edge.address(), request(method, target, headers, Full::<Bytes>::new(body.into()))).await).await
+    pub async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        Answer::read(
+            send(
+                self.edge.address(),
+                request(method, target, headers, Full::<Bytes>::new(body.into())),
+            )
+            .await,
+        )
+        .await
     }
 }
 
@@ -60,7 +77,11 @@ pub fn distances() -> Distances {
 
 pub fn request<B>(method: &str, target: &str, headers: &[(&str, &str)], body: B) -> Request<B> {
     let request = Request::builder().method(method).uri(target).header("host", "planet.example");
-    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).unwrap()
+    headers
+        .iter()
+        .fold(request, |request, (name, value)| request.header(*name, *value))
+        .body(body)
+        .unwrap()
 }
 
 /// A visitor who comes for one request.

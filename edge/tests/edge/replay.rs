@@ -16,11 +16,17 @@ async fn a_replay_goes_to_the_region_it_names_with_everything_and_where_it_came_
     let planet = Planet::start().await;
     let ask = [SYD, (ASK, "region=nrt;state=captured"), ("cookie", "edge_from=ord; a=1")];
     let answer = planet.send("POST", "/users?x=%20", &ask, "name=Ada").await;
-    assert_eq!((answer.status, answer.text(), answer.done()), (200, "nrt", "from=syd; instance=syd; replayed=nrt"));
+    assert_eq!(
+        (answer.status, answer.text(), answer.done()),
+        (200, "nrt", "from=syd; instance=syd; replayed=nrt")
+    );
     assert_eq!(answer.header("fly-replay"), None);
 
     let (first, second) = (planet.syd.only(), planet.nrt.only());
-    assert_eq!((second.method.as_str(), second.target.as_str(), &second.body[..]), ("POST", "/users?x=%20", &b"name=Ada"[..]));
+    assert_eq!(
+        (second.method.as_str(), second.target.as_str(), &second.body[..]),
+        ("POST", "/users?x=%20", &b"name=Ada"[..])
+    );
     for kept in ["host", "cookie", "fly-region", "fly-request-id", "x-ask"] {
         assert_eq!(first.header(kept), second.header(kept), "{kept}");
     }
@@ -29,7 +35,9 @@ async fn a_replay_goes_to_the_region_it_names_with_everything_and_where_it_came_
     let (before, after) = source.split_once(";t=").unwrap();
     let (time, state) = after.split_once(';').unwrap();
     assert_eq!((before, state), ("instance=syd;region=syd", "state=captured"));
-    let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_micros(time.parse().unwrap())).unwrap();
+    let age = SystemTime::now()
+        .duration_since(UNIX_EPOCH + Duration::from_micros(time.parse().unwrap()))
+        .unwrap();
     assert!(age < Duration::from_mins(1), "{age:?}");
 }
 
@@ -61,15 +69,31 @@ async fn every_way_to_name_a_target() {
 async fn a_region_that_is_down_is_passed_over_in_a_list() {
     let planet = Planet::start().await;
     let (edge, address) = (planet.edge, planet.nrt.stop().await);
-    let answer =
-        Answer::read(send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=\"nrt,ord\"")], String::new())).await).await;
+    let answer = Answer::read(
+        send(
+            edge.address(),
+            request("GET", "/", &[SYD, (ASK, "region=\"nrt,ord\"")], String::new()),
+        )
+        .await,
+    )
+    .await;
     assert_eq!(answer.text(), "ord");
-    let answer = Answer::read(send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await).await;
+    let answer = Answer::read(
+        send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await,
+    )
+    .await;
     assert_eq!(answer.status, 503);
-    assert!(answer.text().starts_with("no instance can be reached from syd: nrt (Connection refused"), "{}", answer.text());
+    assert!(
+        answer.text().starts_with("no instance can be reached from syd: nrt (Connection refused"),
+        "{}",
+        answer.text()
+    );
 
     let back = App::start_on("nrt", address).await;
-    let answer = Answer::read(send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await).await;
+    let answer = Answer::read(
+        send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await,
+    )
+    .await;
     assert_eq!((answer.text(), back.seen().len()), ("nrt", 1));
 }
 
@@ -89,7 +113,11 @@ async fn what_cannot_be_obeyed_is_an_error_that_says_why() {
         let answer = planet.get("/", &[SYD, (ASK, ask)]).await;
         let start = "the fly-replay of the instance in syd cannot be obeyed: ";
         assert_eq!((answer.status, answer.done()), (502, "from=syd; instance=syd"), "{ask}");
-        assert!(answer.text().strip_prefix(start).is_some_and(|said| said.starts_with(why)), "{ask}: {}", answer.text());
+        assert!(
+            answer.text().strip_prefix(start).is_some_and(|said| said.starts_with(why)),
+            "{ask}: {}",
+            answer.text()
+        );
     }
     let answer = planet.get("/json", &[SYD]).await;
     assert_eq!(answer.status, 502);
@@ -104,7 +132,10 @@ async fn a_replay_is_replayed_no_further() {
     assert_eq!(answer.status, 502);
     let said = "the instance in nrt answered a request that was replayed already with fly-replay: a request is replayed once\n";
     assert_eq!(answer.text(), said);
-    assert_eq!((planet.syd.seen().len(), planet.nrt.seen().len(), planet.ord.seen().len()), (1, 1, 0));
+    assert_eq!(
+        (planet.syd.seen().len(), planet.nrt.seen().len(), planet.ord.seen().len()),
+        (1, 1, 0)
+    );
 }
 
 #[tokio::test]
@@ -121,7 +152,11 @@ async fn a_body_of_one_megabyte_is_replayed_and_one_byte_more_is_not() {
     for path in ["/", "/unread"] {
         let answer = planet.send("POST", path, &[SYD, (ASK, "region=nrt")], larger.clone()).await;
         assert_eq!(answer.status, 502, "{path}");
-        assert!(answer.text().starts_with("the request's body is longer than 1000000 bytes"), "{}", answer.text());
+        assert!(
+            answer.text().starts_with("the request's body is longer than 1000000 bytes"),
+            "{}",
+            answer.text()
+        );
     }
     assert_eq!(planet.nrt.seen().len(), 2);
     let unasked = planet.send("POST", "/", &[SYD], larger).await;
@@ -153,13 +188,20 @@ async fn where_nobody_is_reached_a_fallback_goes_back() {
     planet.nrt.stop().await;
     for (fallback, method) in [("prefer_self", "POST"), ("force_self", "DELETE")] {
         let ask = format!("region=nrt;timeout=5s;fallback={fallback}");
-        let answer = Answer::read(send(edge.address(), request(method, "/", &[SYD, (ASK, &ask)], "body".to_owned())).await).await;
+        let answer = Answer::read(
+            send(edge.address(), request(method, "/", &[SYD, (ASK, &ask)], "body".to_owned()))
+                .await,
+        )
+        .await;
         assert_eq!(
             (answer.status, answer.text(), answer.done()),
             (200, "syd", "from=syd; instance=syd; failed=retries_exhausted")
         );
         let seen = syd.seen().pop().unwrap();
-        assert_eq!((seen.method.as_str(), &seen.body[..], seen.header("fly-replay-src")), (method, &b"body"[..], None));
+        assert_eq!(
+            (seen.method.as_str(), &seen.body[..], seen.header("fly-replay-src")),
+            (method, &b"body"[..], None)
+        );
         let failed = seen.header("fly-replay-failed").unwrap();
         let (failed, elapsed) = failed.rsplit_once(";elapsed_ms=").unwrap();
         assert_eq!(failed, "instance=nrt;region=nrt;replay_source=syd;reason=retries_exhausted");
@@ -167,9 +209,16 @@ async fn where_nobody_is_reached_a_fallback_goes_back() {
     }
 
     let ask = [SYD, (INSIST, "region=nrt;fallback=prefer_self")];
-    let answer = Answer::read(send(edge.address(), request("GET", "/", &ask, String::new())).await).await;
+    let answer =
+        Answer::read(send(edge.address(), request("GET", "/", &ask, String::new())).await).await;
     assert_eq!(answer.status, 502, "what came back is not replayed either");
-    assert!(answer.text().starts_with("the instance in syd answered a request that was replayed already"), "{}", answer.text());
+    assert!(
+        answer
+            .text()
+            .starts_with("the instance in syd answered a request that was replayed already"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -179,7 +228,9 @@ async fn a_place_without_an_instance_is_a_reason_to_come_back_too() {
     assert_eq!(answer.done(), "from=syd; instance=syd; failed=no_candidate");
     let seen = planet.syd.seen().pop().unwrap();
     assert!(
-        seen.header("fly-replay-failed").unwrap().starts_with("instance=cdg;region=cdg;replay_source=syd;reason=no_candidate;")
+        seen.header("fly-replay-failed")
+            .unwrap()
+            .starts_with("instance=cdg;region=cdg;replay_source=syd;reason=no_candidate;")
     );
 }
 
@@ -191,16 +242,23 @@ async fn a_timeout_bounds_the_connecting() {
     let full = socket.listen(1).unwrap();
     let address = full.local_addr().unwrap();
     let mut waiting = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address)).await {
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address))
+            .await
+    {
         waiting.push(stream);
     }
 
     let syd = App::start("syd").await;
     let full = archipelago_edge::Instance { region: "nrt".to_owned(), address };
     let lines = archipelago_lab::Lines::new(distances()).unwrap();
-    let edge = archipelago_edge::Edge::builder(lines, [syd.instance(), full]).start().await.unwrap();
+    let edge =
+        archipelago_edge::Edge::builder(lines, [syd.instance(), full]).start().await.unwrap();
     let visit = |ask| async move {
-        Answer::read(send(edge.address(), request("POST", "/", &[SYD, (ASK, ask)], String::new())).await).await
+        Answer::read(
+            send(edge.address(), request("POST", "/", &[SYD, (ASK, ask)], String::new())).await,
+        )
+        .await
     };
 
     let back = visit("region=nrt;timeout=150ms;fallback=force_self").await;
@@ -220,16 +278,26 @@ async fn a_timeout_bounds_the_answer_only_where_the_request_may_be_made_twice() 
     // The instance in Tokyo answers only when it is told to.
     let late = planet.get("/slow", &[SYD, (ASK, "region=nrt;timeout=150ms")]).await;
     assert_eq!(late.status, 504);
-    assert!(late.text().starts_with("the instance in nrt has not answered within 150ms"), "{}", late.text());
+    assert!(
+        late.text().starts_with("the instance in nrt has not answered within 150ms"),
+        "{}",
+        late.text()
+    );
 
     let write = async { planet.send("POST", "/slow", &ask, "").await };
     let told = async {
         let is_there = || planet.nrt.seen().iter().any(|seen| seen.method == "POST");
         crate::eventually::eventually("the write has arrived", is_there).await;
-        tokio::time::timeout(Duration::from_millis(400), std::future::pending::<()>()).await.unwrap_err();
+        tokio::time::timeout(Duration::from_millis(400), std::future::pending::<()>())
+            .await
+            .unwrap_err();
         planet.nrt.go();
     };
     let (answer, ()) = tokio::join!(write, told);
-    assert_eq!((answer.text(), answer.done()), ("at last", "from=syd; instance=syd; replayed=nrt"), "it is not made twice");
+    assert_eq!(
+        (answer.text(), answer.done()),
+        ("at last", "from=syd; instance=syd; replayed=nrt"),
+        "it is not made twice"
+    );
     assert_eq!(planet.syd.seen().iter().filter(|seen| seen.method == "POST").count(), 1);
 }

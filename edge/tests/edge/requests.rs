@@ -32,7 +32,10 @@ async fn an_instance_is_told_what_fly_would_tell_it_and_nothing_that_a_visitor_m
     planet.get("/?a=%20", &forged).await;
     let seen = planet.syd.only();
     assert_eq!((seen.target.as_str(), seen.header("host")), ("/?a=%20", Some("planet.example")));
-    assert_eq!((seen.header("fly-region"), seen.header("fly-client-ip")), (Some("syd"), Some("127.0.0.1")));
+    assert_eq!(
+        (seen.header("fly-region"), seen.header("fly-client-ip")),
+        (Some("syd"), Some("127.0.0.1"))
+    );
     assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.header("x-forwarded-for"), Some("10.0.0.1, 127.0.0.1"));
     let id = seen.header("fly-request-id").unwrap();
@@ -56,7 +59,10 @@ async fn an_answer_comes_back_as_it_was_but_for_what_concerns_its_connection() {
 async fn head_has_the_length_and_no_body() {
     let planet = Planet::start().await;
     let answer = planet.send("HEAD", "/large", &[], "").await;
-    assert_eq!((answer.status, answer.header("content-length"), answer.body.len()), (200, Some("20000000"), 0));
+    assert_eq!(
+        (answer.status, answer.header("content-length"), answer.body.len()),
+        (200, Some("20000000"), 0)
+    );
 }
 
 #[tokio::test]
@@ -68,7 +74,8 @@ async fn a_body_in_chunks_arrives_whole() {
             sender.send_data(Bytes::from(chunk)).await.unwrap();
         }
     });
-    let answer = Answer::read(send(planet.edge.address(), request("POST", "/echo", &[], body)).await).await;
+    let answer =
+        Answer::read(send(planet.edge.address(), request("POST", "/echo", &[], body)).await).await;
     sending.await.unwrap();
     assert_eq!(answer.text(), "one two three");
     assert_eq!(planet.nrt.only().header("content-length"), None);
@@ -78,7 +85,12 @@ async fn a_body_in_chunks_arrives_whole() {
 async fn a_body_that_waits_for_100_is_asked_for() {
     let planet = Planet::start().await;
     let mut visitor = TcpStream::connect(planet.edge.address()).await.unwrap();
-    visitor.write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await.unwrap();
+    visitor
+        .write_all(
+            b"POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n",
+        )
+        .await
+        .unwrap();
     let mut said = vec![0; 25];
     timeout(SOON, visitor.read_exact(&mut said)).await.unwrap().unwrap();
     assert_eq!(said, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -96,7 +108,8 @@ async fn a_body_that_waits_for_100_is_asked_for() {
 #[tokio::test]
 async fn an_answer_begins_before_it_has_ended() {
     let planet = Planet::start().await;
-    let response = send(planet.edge.address(), request("GET", "/stream", &[], Full::<Bytes>::default())).await;
+    let response =
+        send(planet.edge.address(), request("GET", "/stream", &[], Full::<Bytes>::default())).await;
     let mut body = response.into_body();
     let first = timeout(SOON, body.frame()).await.unwrap().unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), "first ");
@@ -119,7 +132,9 @@ async fn websockets_tunnels_and_endless_heads_are_refused() {
     assert_eq!(answer.status, 501);
     assert!(answer.text().contains("no websockets"), "{}", answer.text());
 
-    for (start, status) in [("CONNECT a.example:443 HTTP/1.1\r\n\r\n".to_owned(), "501"), (long_head(), "431")] {
+    for (start, status) in
+        [("CONNECT a.example:443 HTTP/1.1\r\n\r\n".to_owned(), "501"), (long_head(), "431")]
+    {
         let mut visitor = TcpStream::connect(planet.edge.address()).await.unwrap();
         visitor.write_all(start.as_bytes()).await.unwrap();
         let mut said = [0; 12];
@@ -164,14 +179,19 @@ async fn a_hundred_visitors_at_once() {
             let target = format!("/{at}");
             let headers = [("fly-prefer-region", place), ("x-ask", "region=nrt")];
             let method = if at % 2 == 0 { "GET" } else { "POST" };
-            Answer::read(send(edge, request(method, &target, &headers, Full::<Bytes>::from(vec![1; 5000]))).await).await
+            Answer::read(
+                send(edge, request(method, &target, &headers, Full::<Bytes>::from(vec![1; 5000])))
+                    .await,
+            )
+            .await
         })
     });
     for visit in visits.collect::<Vec<_>>() {
         let answer = timeout(SOON, visit).await.unwrap().unwrap();
         assert_eq!((answer.status, answer.text()), (200, "nrt"));
     }
-    let arrived = planet.nrt.seen().into_iter().filter(|seen| seen.headers.contains_key("fly-replay-src"));
+    let arrived =
+        planet.nrt.seen().into_iter().filter(|seen| seen.headers.contains_key("fly-replay-src"));
     let mut arrived: Vec<usize> = arrived.map(|seen| seen.target[1..].parse().unwrap()).collect();
     arrived.sort_unstable();
     assert_eq!(arrived, (0..100).collect::<Vec<_>>());
@@ -190,7 +210,8 @@ async fn a_visitor_who_goes_away_is_not_worked_for() {
 #[tokio::test]
 async fn at_the_end_requests_in_flight_are_done_first() {
     let planet = Planet::start().await;
-    let response = send(planet.edge.address(), request("GET", "/stream", &[], Full::<Bytes>::default())).await;
+    let response =
+        send(planet.edge.address(), request("GET", "/stream", &[], Full::<Bytes>::default())).await;
     let address = planet.edge.address();
     let end = tokio::spawn(planet.edge.shutdown());
     eventually("the edge listens no more", || std::net::TcpStream::connect(address).is_err()).await;
@@ -202,7 +223,8 @@ async fn at_the_end_requests_in_flight_are_done_first() {
 #[tokio::test]
 async fn an_edge_that_is_dropped_cuts_off_what_is_in_flight() {
     let planet = Planet::start().await;
-    let response = send(planet.edge.address(), request("GET", "/stream", &[], Full::<Bytes>::default())).await;
+    let response =
+        send(planet.edge.address(), request("GET", "/stream", &[], Full::<Bytes>::default())).await;
     drop(planet.edge);
     assert!(timeout(SOON, response.into_body().collect()).await.unwrap().is_err());
 }

@@ -39,7 +39,10 @@ async fn a_link_is_followed_once_and_leaves_a_cookie() {
     let answer = planet.get("/a?x=1&y=%20", &[("cookie", "a=\"1 2\"; edge_from=syd; b")]).await;
     assert_eq!(answer.text(), "syd");
     let seen = planet.syd.only();
-    assert_eq!((seen.target.as_str(), seen.header("cookie")), ("/a?x=1&y=%20", Some("a=\"1 2\"; b")));
+    assert_eq!(
+        (seen.target.as_str(), seen.header("cookie")),
+        ("/a?x=1&y=%20", Some("a=\"1 2\"; b"))
+    );
 }
 
 #[tokio::test]
@@ -55,9 +58,14 @@ async fn a_write_by_a_link_goes_on_at_once_and_brings_the_cookie() {
 #[tokio::test]
 async fn a_header_outdoes_a_link_and_a_link_a_cookie() {
     let planet = Planet::start().await;
-    let answer = planet.get("/a?from=syd", &[("fly-prefer-region", "ord"), ("cookie", "edge_from=nrt")]).await;
+    let answer = planet
+        .get("/a?from=syd", &[("fly-prefer-region", "ord"), ("cookie", "edge_from=nrt")])
+        .await;
     assert_eq!((answer.status, answer.text()), (200, "ord"));
-    assert_eq!((planet.ord.only().target.as_str(), planet.ord.only().header("cookie")), ("/a", None));
+    assert_eq!(
+        (planet.ord.only().target.as_str(), planet.ord.only().header("cookie")),
+        ("/a", None)
+    );
 
     let answer = planet.send("POST", "/a?from=syd", &[("cookie", "edge_from=nrt")], "").await;
     assert_eq!(answer.text(), "syd");
@@ -66,10 +74,18 @@ async fn a_header_outdoes_a_link_and_a_link_a_cookie() {
 #[tokio::test]
 async fn an_unknown_place_is_refused_with_all_that_are_known() {
     let planet = Planet::start().await;
-    for answer in [planet.get("/?from=mars", &[]).await, planet.get("/", &[("fly-prefer-region", "mars")]).await] {
-        assert_eq!((answer.status, answer.header("content-type")), (400, Some("text/plain; charset=utf-8")));
+    for answer in [
+        planet.get("/?from=mars", &[]).await,
+        planet.get("/", &[("fly-prefer-region", "mars")]).await,
+    ] {
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (400, Some("text/plain; charset=utf-8"))
+        );
         assert!(
-            answer.text().starts_with("`mars` is no place that the edge knows: the places are ams, arn, "),
+            answer
+                .text()
+                .starts_with("`mars` is no place that the edge knows: the places are ams, arn, "),
             "{}",
             answer.text()
         );
@@ -97,7 +113,10 @@ async fn a_browser_that_has_not_said_is_asked() {
     assert!(planet.nrt.seen().is_empty());
 
     // What a page brings with it is not a page, and what is written is not asked about.
-    assert_eq!(planet.get("/style.css", &[BROWSER, ("sec-fetch-mode", "no-cors")]).await.text(), "nrt");
+    assert_eq!(
+        planet.get("/style.css", &[BROWSER, ("sec-fetch-mode", "no-cors")]).await.text(),
+        "nrt"
+    );
     assert_eq!(planet.send("POST", "/users", &[BROWSER], "").await.text(), "nrt");
     assert_eq!(planet.get("/users", &[BROWSER, ("cookie", "edge_from=syd")]).await.text(), "syd");
     assert_eq!(planet.get("/users", &[BROWSER, ("fly-force-region", "ord")]).await.text(), "ord");
@@ -109,17 +128,29 @@ async fn a_forced_region_leaves_no_choice() {
     let forced = [("fly-prefer-region", "syd"), ("fly-force-region", "nrt, ord")];
     assert_eq!(planet.get("/", &forced).await.done(), "from=syd; instance=nrt");
     let answer = planet.get("/", &[("fly-force-region", "cdg")]).await;
-    assert_eq!((answer.status, answer.text()), (503, "no instance can be reached from nrt: there is none where it was to go\n"));
+    assert_eq!(
+        (answer.status, answer.text()),
+        (503, "no instance can be reached from nrt: there is none where it was to go\n")
+    );
 }
 
 #[tokio::test]
 async fn a_forced_region_that_is_down_is_not_replaced() {
     let Planet { ord, edge, nrt: _nrt, syd: _syd, .. } = Planet::start().await;
     ord.stop().await;
-    let forced = request("GET", "/", &[("fly-prefer-region", "syd"), ("fly-force-region", "ord")], String::new());
+    let forced = request(
+        "GET",
+        "/",
+        &[("fly-prefer-region", "syd"), ("fly-force-region", "ord")],
+        String::new(),
+    );
     let answer = Answer::read(send(edge.address(), forced).await).await;
     assert_eq!(answer.status, 503);
-    assert!(answer.text().starts_with("no instance can be reached from syd: ord (Connection refused"), "{}", answer.text());
+    assert!(
+        answer.text().starts_with("no instance can be reached from syd: ord (Connection refused"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn reads_at_home_cost_nothing_and_writes_from_afar_one_crossing() {
-    let planet = Planet::start_with(Distances::default().with_round_trip("syd", "nrt", FAR), |edge| edge).await;
+    let planet =
+        Planet::start_with(Distances::default().with_round_trip("syd", "nrt", FAR), |edge| edge)
+            .await;
     let syd = [("cookie", "edge_from=syd"), (ASK, "region=nrt")];
     planet.get("/?from=syd", &[]).await;
 
@@ -30,7 +32,10 @@ async fn reads_at_home_cost_nothing_and_writes_from_afar_one_crossing() {
         if read < FAR && write < FAR * 2 {
             return;
         }
-        assert!(begun.elapsed() < DEADLINE, "one crossing is {FAR:?}, a read took {read:?} and a write {write:?}");
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "one crossing is {FAR:?}, a read took {read:?} and a write {write:?}"
+        );
     }
 }
 

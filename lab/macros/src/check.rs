@@ -23,16 +23,25 @@ pub(crate) fn check(Arguments(arguments): Arguments, function: ItemFn) -> Result
     let (mut primary, mut replicas, mut own_servers) = (None, None, None);
     for argument in arguments {
         match argument {
-            Argument::Primary(key, region) => mistakes.only_once(&mut primary, key, "primary", region),
-            Argument::Replicas(key, regions) => mistakes.only_once(&mut replicas, key, "replicas", regions),
-            Argument::OwnServers(key) => mistakes.only_once(&mut own_servers, key, "own_servers", ()),
+            Argument::Primary(key, region) => {
+                mistakes.only_once(&mut primary, key, "primary", region)
+            }
+            Argument::Replicas(key, regions) => {
+                mistakes.only_once(&mut replicas, key, "replicas", regions)
+            }
+            Argument::OwnServers(key) => {
+                mistakes.only_once(&mut own_servers, key, "own_servers", ())
+            }
         }
     }
     let replicas = replicas.unwrap_or_default();
     mistakes.regions(primary.iter().chain(&replicas));
     mistakes.function(&function);
     let Some(primary) = primary else {
-        mistakes.add(Span::call_site(), "every world has a primary; write `primary = \"home\"`, with a region's name");
+        mistakes.add(
+            Span::call_site(),
+            "every world has a primary; write `primary = \"home\"`, with a region's name",
+        );
         return Err(mistakes.into_error());
     };
     if mistakes.0.is_empty() {
@@ -71,7 +80,10 @@ impl Mistakes {
                     ),
                 );
             } else if !seen.insert(name) {
-                self.add(region.span(), format!("the region `{}` is here twice; it has one server", region.value()));
+                self.add(
+                    region.span(),
+                    format!("the region `{}` is here twice; it has one server", region.value()),
+                );
             }
         }
     }
@@ -79,10 +91,16 @@ impl Mistakes {
     fn function(&mut self, function: &ItemFn) {
         let signature = &function.sig;
         if signature.asyncness.is_none() {
-            self.add(signature.fn_token.span, "a test with a world is asynchronous; write `async fn`");
+            self.add(
+                signature.fn_token.span,
+                "a test with a world is asynchronous; write `async fn`",
+            );
         }
         if let Some(opening) = signature.generics.lt_token {
-            self.add(opening.span, "nobody could say for which type a generic test runs; write one without parameters");
+            self.add(
+                opening.span,
+                "nobody could say for which type a generic test runs; write one without parameters",
+            );
         }
         if signature.inputs.len() != 1 {
             self.add(
@@ -93,7 +111,10 @@ impl Mistakes {
         for attribute in &function.attrs {
             if attribute.path().segments.last().is_some_and(|last| last.ident == "test") {
                 let span = attribute.path().segments[0].ident.span();
-                self.add(span, "`archipelago_lab::test` makes it a test by itself; remove this attribute");
+                self.add(
+                    span,
+                    "`archipelago_lab::test` makes it a test by itself; remove this attribute",
+                );
             }
         }
     }
@@ -113,7 +134,8 @@ impl Mistakes {
 fn is_name(name: &str) -> bool {
     name.len() <= LONGEST
         && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .split(['-', '_'])
-            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+        && name.split(['-', '_']).all(|word| {
+            !word.is_empty()
+                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
 }

@@ -9,7 +9,9 @@ use syn::ext::IdentExt;
 
 use crate::check::Test;
 
-pub(crate) fn expand(Test { primary, replicas, own_servers, function: mut body }: Test) -> TokenStream {
+pub(crate) fn expand(
+    Test { primary, replicas, own_servers, function: mut body }: Test,
+) -> TokenStream {
     // What is said of the function (`ignore`, `should_panic`, `cfg`, a lint) holds for the test, and so for its body too.
     let attributes = mem::take(&mut body.attrs);
     let visibility = mem::replace(&mut body.vis, Visibility::Inherited);

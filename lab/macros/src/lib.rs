@@ -16,8 +16,12 @@ pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
     expand_or_explain(arguments.into(), function.into()).into()
 }
 
-fn expand_or_explain(arguments: proc_macro2::TokenStream, function: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
-    let checked = syn::parse2(arguments).and_then(|arguments| check::check(arguments, syn::parse2(function)?));
+fn expand_or_explain(
+    arguments: proc_macro2::TokenStream,
+    function: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
+    let checked = syn::parse2(arguments)
+        .and_then(|arguments| check::check(arguments, syn::parse2(function)?));
     match checked {
         Ok(test) => expand::expand(test),
         Err(error) => error.into_compile_error(),

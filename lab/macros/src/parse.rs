@@ -37,7 +37,9 @@ impl Parse for Argument {
             "own_servers" => Ok(Self::OwnServers(key.span())),
             other => Err(Error::new(
                 key.span(),
-                format!("the attribute has no key `{other}`; it may have `primary`, `replicas` and `own_servers`"),
+                format!(
+                    "the attribute has no key `{other}`; it may have `primary`, `replicas` and `own_servers`"
+                ),
             )),
         }
     }

@@ -6,16 +6,20 @@ use expect_test::{Expect, expect};
 
 #[track_caller]
 fn check(arguments: &str, function: &str, expected: &Expect) {
-    let [arguments, function] = [arguments, function].map(|input| input.parse().expect("the input is made of tokens"));
-    let file = syn::parse2(crate::expand_or_explain(arguments, function)).expect("the output is Rust");
+    let [arguments, function] =
+        [arguments, function].map(|input| input.parse().expect("the input is made of tokens"));
+    let file =
+        syn::parse2(crate::expand_or_explain(arguments, function)).expect("the output is Rust");
     expected.assert_eq(&prettyplease::unparse(&file));
 }
 
 /// Each mistake with its line and column, in the attribute or in the function.
 #[track_caller]
 fn refuse(arguments: &str, function: &str, expected: &Expect) {
-    let [arguments, function] = [arguments, function].map(|input| input.parse().expect("the input is made of tokens"));
-    let checked = syn::parse2(arguments).and_then(|arguments| crate::check::check(arguments, syn::parse2(function)?));
+    let [arguments, function] =
+        [arguments, function].map(|input| input.parse().expect("the input is made of tokens"));
+    let checked = syn::parse2(arguments)
+        .and_then(|arguments| crate::check::check(arguments, syn::parse2(function)?));
     let mistakes = checked.err().expect("the input is refused").into_iter().map(|mistake| {
         let at = mistake.span().start();
         format!("{}:{} {mistake}", at.line, at.column)
@@ -83,11 +87,19 @@ fn a_primary_alone() {
 
 #[test]
 fn keys() {
-    refuse("", GOOD, &expect![[r#"1:0 every world has a primary; write `primary = "home"`, with a region's name"#]]);
+    refuse(
+        "",
+        GOOD,
+        &expect![[
+            r#"1:0 every world has a primary; write `primary = "home"`, with a region's name"#
+        ]],
+    );
     refuse(
         r#"primary = "home", replica = "near""#,
         GOOD,
-        &expect!["1:18 the attribute has no key `replica`; it may have `primary`, `replicas` and `own_servers`"],
+        &expect![
+            "1:18 the attribute has no key `replica`; it may have `primary`, `replicas` and `own_servers`"
+        ],
     );
     refuse("primary", GOOD, &expect!["1:0 expected `=`"]);
     refuse("primary = home", GOOD, &expect!["1:10 expected string literal"]);
@@ -96,7 +108,11 @@ fn keys() {
         GOOD,
         &expect![[r#"1:29 the replicas are a list, as in `replicas = ["near", "far"]`"#]],
     );
-    refuse(r#"primary = "home", replicas = ["near", 5]"#, GOOD, &expect!["1:38 expected string literal"]);
+    refuse(
+        r#"primary = "home", replicas = ["near", 5]"#,
+        GOOD,
+        &expect!["1:38 expected string literal"],
+    );
     refuse(r#"primary = "home", own_servers = true"#, GOOD, &expect!["1:30 expected `,`"]);
 }
 
@@ -124,7 +140,9 @@ fn a_world_is_taken() {
     refuse(
         r#"primary = "home""#,
         "async fn test() {}",
-        &expect!["1:13 a test with a world takes the world and nothing else; write `(world: World)`"],
+        &expect![
+            "1:13 a test with a world takes the world and nothing else; write `(world: World)`"
+        ],
     );
     refuse(r#"primary = "home""#, "struct Test;", &expect!["1:0 expected `fn`"]);
 }

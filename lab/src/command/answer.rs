@@ -47,6 +47,9 @@ impl fmt::Display for Answer {
 /// Without the URL, which has a password in it.
 impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerUrl").field("region", &self.region).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("ServerUrl")
+            .field("region", &self.region)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }

@@ -39,7 +39,11 @@ impl World {
                 let server = self.known(&region)?;
                 let was_running = server.is_running();
                 server.kill().await?;
-                if was_running { format!("{region} has crashed") } else { format!("{region} was not running") }
+                if was_running {
+                    format!("{region} has crashed")
+                } else {
+                    format!("{region} was not running")
+                }
             }
             Command::Freeze { region } => {
                 self.known(&region)?.freeze().await?;
@@ -49,7 +53,11 @@ impl World {
                 let server = self.known(&region)?;
                 let was_frozen = server.is_frozen();
                 server.thaw().await?;
-                if was_frozen { format!("{region} goes on{}", self.split_brain()) } else { format!("{region} was not frozen") }
+                if was_frozen {
+                    format!("{region} goes on{}", self.split_brain())
+                } else {
+                    format!("{region} was not frozen")
+                }
             }
             Command::Start { region } => {
                 let server = self.known(&region)?;
@@ -75,8 +83,12 @@ impl World {
                 self.known(&region)?.lag(delay).await?;
                 format!("{region} shows each commit {delay:?} after it was made")
             }
-            Command::Promote { region, leave_old_running: true } => self.promote(&region).await?.to_string(),
-            Command::Promote { region, leave_old_running: false } => self.switch_over(&region).await?.to_string(),
+            Command::Promote { region, leave_old_running: true } => {
+                self.promote(&region).await?.to_string()
+            }
+            Command::Promote { region, leave_old_running: false } => {
+                self.switch_over(&region).await?.to_string()
+            }
             Command::Rejoin { region } => {
                 let how = self.rejoin(&region).await?;
                 format!("{region} follows {}, {how}", self.primary().region())
@@ -87,13 +99,18 @@ impl World {
 
     /// What to add where more than one server takes writes.
     fn split_brain(&self) -> String {
-        let takes_writes = |server: &&Server| server.role() == Role::Primary && server.is_running() && !server.is_frozen();
+        let takes_writes = |server: &&Server| {
+            server.role() == Role::Primary && server.is_running() && !server.is_frozen()
+        };
         let primaries: Vec<_> = self.servers().filter(takes_writes).map(Server::region).collect();
         if primaries.len() < 2 {
             return String::new();
         }
         let newest = self.primary().region();
-        format!("; {} take writes now, a split brain: `rejoin` makes a replica of each but {newest}", primaries.join(" and "))
+        format!(
+            "; {} take writes now, a split brain: `rejoin` makes a replica of each but {newest}",
+            primaries.join(" and ")
+        )
     }
 
     fn urls(&self, from: Option<&str>) -> Result<Vec<ServerUrl>, LabError> {

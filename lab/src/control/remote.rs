@@ -95,7 +95,9 @@ impl Remote {
         }
         match Contact::read(&folder) {
             Ok(contact) => Ok(Self { folder, contact }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(RemoteError::NoLab { folder }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(RemoteError::NoLab { folder })
+            }
             Err(source) => Err(RemoteError::Contact { file: Contact::file(&folder), source }),
         }
     }
@@ -108,11 +110,14 @@ impl Remote {
     /// [`RemoteError::Refused`], [`RemoteError::Ended`]; [`RemoteError::NoLab`] when the world has ended meanwhile;
     /// [`RemoteError::Silent`] after half a minute without an answer to a question, half an hour to any other command.
     pub async fn send(&self, command: &Command) -> Result<Answer, RemoteError> {
-        let mut stream = TcpStream::connect(self.contact.address).await.map_err(|_| self.no_lab())?;
+        let mut stream =
+            TcpStream::connect(self.contact.address).await.map_err(|_| self.no_lab())?;
         let waited = if command.is_question() { TO_A_QUESTION } else { TO_A_COMMAND };
         let reply = timeout(waited, self.exchange(&mut stream, command)).await;
-        let reply = reply.map_err(|_| RemoteError::Silent { folder: self.folder.clone(), waited })?;
-        let reply = reply.map_err(|source| RemoteError::Ended { folder: self.folder.clone(), source })?;
+        let reply =
+            reply.map_err(|_| RemoteError::Silent { folder: self.folder.clone(), waited })?;
+        let reply =
+            reply.map_err(|source| RemoteError::Ended { folder: self.folder.clone(), source })?;
         reply.map_err(|message| RemoteError::Refused { message })
     }
 
@@ -124,7 +129,9 @@ impl Remote {
     pub async fn urls(&self, from: Option<&str>) -> Result<Vec<ServerUrl>, RemoteError> {
         match self.send(&Command::Urls { from: from.map(str::to_owned) }).await? {
             Answer::Urls(urls) => Ok(urls),
-            other => Err(RemoteError::Refused { message: format!("the lab answered something else: {other}") }),
+            other => Err(RemoteError::Refused {
+                message: format!("the lab answered something else: {other}"),
+            }),
         }
     }
 

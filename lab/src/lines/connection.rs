@@ -44,7 +44,8 @@ async fn between(
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let ((from_near, to_near), (from_far, to_far)) = (near.split(), far.split());
-    try_join(way::carry(from_near, to_far, crossing()), way::carry(from_far, to_near, crossing())).await?;
+    try_join(way::carry(from_near, to_far, crossing()), way::carry(from_far, to_near, crossing()))
+        .await?;
     Ok(())
 }
 

@@ -28,7 +28,11 @@ pub(super) fn open(
     Ok(address)
 }
 
-async fn stand(listener: tokio::net::TcpListener, target: SocketAddr, line: watch::Receiver<State>) {
+async fn stand(
+    listener: tokio::net::TcpListener,
+    target: SocketAddr,
+    line: watch::Receiver<State>,
+) {
     loop {
         match listener.accept().await {
             Ok((near, _)) => drop(tokio::spawn(connection::carry(near, target, line.clone()))),

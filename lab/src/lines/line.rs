@@ -21,7 +21,13 @@ pub struct Line {
 impl Line {
     pub(super) fn new(a: &str, b: &str, state: State) -> Self {
         let State { slowed, cut, .. } = state;
-        Self { a: a.to_owned(), b: b.to_owned(), round_trip: state.round_trip(), cut, slowed: slowed.is_some() }
+        Self {
+            a: a.to_owned(),
+            b: b.to_owned(),
+            round_trip: state.round_trip(),
+            cut,
+            slowed: slowed.is_some(),
+        }
     }
 }
 

@@ -34,7 +34,11 @@ enum Parcel {
 ///
 /// # Errors
 /// When the connection is broken at one end, and this can be known at the other.
-pub(super) async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut crossing: Crossing) -> io::Result<()> {
+pub(super) async fn carry(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut crossing: Crossing,
+) -> io::Result<()> {
     let mut way: VecDeque<(Instant, Parcel)> = VecDeque::new();
     let (mut length, mut sending) = (0, true);
     let mut space = BytesMut::new();
@@ -79,7 +83,11 @@ pub(super) async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut cro
 }
 
 /// Waits for the first parcel to arrive, and hands over as much of it as the receiver takes: this many bytes.
-async fn hand_over(first: Option<&(Instant, Parcel)>, to: &mut WriteHalf<'_>, crossing: &mut Crossing) -> io::Result<usize> {
+async fn hand_over(
+    first: Option<&(Instant, Parcel)>,
+    to: &mut WriteHalf<'_>,
+    crossing: &mut Crossing,
+) -> io::Result<usize> {
     let Some((sent, parcel)) = first else { return pending().await };
     crossing.since(*sent).await;
     match parcel {

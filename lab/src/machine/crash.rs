@@ -48,7 +48,9 @@ impl Machine {
 
     /// Stops the postmaster first, so that it forks no more, then its children, until there is none that runs.
     async fn freeze_now(&self) -> Result<Vec<Pid>, LabError> {
-        let postmaster = self.postmaster().ok_or_else(|| LabError::NotRunning { region: self.region.clone() })?;
+        let postmaster = self
+            .postmaster()
+            .ok_or_else(|| LabError::NotRunning { region: self.region.clone() })?;
         let since = Instant::now();
         loop {
             let members = family::of(postmaster);

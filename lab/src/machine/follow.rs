@@ -44,7 +44,10 @@ impl Machine {
         if same {
             match self.run_and_stream(upstream).await {
                 Err(error @ LabError::DidNotStart { .. }) => {
-                    tracing::info!(region = self.region, "it cannot follow its primary: making its data anew");
+                    tracing::info!(
+                        region = self.region,
+                        "it cannot follow its primary: making its data anew"
+                    );
                     tracing::debug!(%error, region = self.region);
                     self.halt_now(Halt::Immediate).await;
                 }
@@ -85,7 +88,8 @@ impl Machine {
     async fn run_and_stream(&self, upstream: &Upstream) -> Result<(), LabError> {
         let logged = self.log_length();
         // Without its primary a replica can start, but not prove that it follows.
-        let target = timeout(ANSWER, position(upstream.port, &self.site.secrets.admin)).await.ok().flatten();
+        let target =
+            timeout(ANSWER, position(upstream.port, &self.site.secrets.admin)).await.ok().flatten();
         self.run().await?;
         match target {
             // What it holds back is in nobody's way.
@@ -96,7 +100,12 @@ impl Machine {
 
     /// Waits until this replica receives from its primary, and has replayed this position; not while the line between lets
     /// nobody through.
-    async fn stream(&self, upstream: &Upstream, target: PgLsn, logged: u64) -> Result<(), LabError> {
+    async fn stream(
+        &self,
+        upstream: &Upstream,
+        target: PgLsn,
+        logged: u64,
+    ) -> Result<(), LabError> {
         let doing = "tell whether it streams";
         let session = self.session(doing).await?;
         let since = Instant::now();
@@ -105,8 +114,13 @@ impl Machine {
                 // It cannot stream; it will when the line is healed.
                 return Ok(());
             }
-            let Ok(row) = self.within(PATIENCE, doing, session.query_one("SELECT pg_last_wal_replay_lsn()", &[])).await else {
-                return Err(self.did_not_start("it ended, or fell silent, while it caught up", logged));
+            let Ok(row) = self
+                .within(PATIENCE, doing, session.query_one("SELECT pg_last_wal_replay_lsn()", &[]))
+                .await
+            else {
+                return Err(
+                    self.did_not_start("it ended, or fell silent, while it caught up", logged)
+                );
             };
             let reached: Option<PgLsn> = row.get(0);
             let said = log::since(&self.log(), logged);
@@ -117,7 +131,8 @@ impl Machine {
                 return Err(self.did_not_start("it cannot follow its primary", logged));
             }
             // The line may become slower meanwhile.
-            let patience = PATIENCE.saturating_add(self.round_trip_to(upstream).saturating_mul(EXCHANGES));
+            let patience =
+                PATIENCE.saturating_add(self.round_trip_to(upstream).saturating_mul(EXCHANGES));
             if since.elapsed() > patience {
                 let (region, primary) = (self.region.clone(), upstream.region.clone());
                 return Err(LabError::NotCaughtUp { region, primary, waited: patience });
@@ -128,7 +143,8 @@ impl Machine {
 
     /// Whether the line between lets no replication through: it is cut, or too slow to sign in.
     pub(super) fn is_apart_from(&self, upstream: &Upstream) -> bool {
-        self.site.lines.is_cut(&self.region, &upstream.region) || self.round_trip_to(upstream) >= SLOWEST
+        self.site.lines.is_cut(&self.region, &upstream.region)
+            || self.round_trip_to(upstream) >= SLOWEST
     }
 
     pub(super) fn round_trip_to(&self, upstream: &Upstream) -> Duration {

@@ -19,8 +19,18 @@ impl Machine {
         data: PathBuf,
         upstream: Option<Upstream>,
     ) -> Result<Arc<Self>, LabError> {
-        let (lag, process, changing) = (AtomicU64::new(0), Mutex::new(None), tokio::sync::Mutex::new(()));
-        let mut machine = Self { region, port: 0, site, data, upstream: Mutex::new(upstream), lag, process, changing };
+        let (lag, process, changing) =
+            (AtomicU64::new(0), Mutex::new(None), tokio::sync::Mutex::new(()));
+        let mut machine = Self {
+            region,
+            port: 0,
+            site,
+            data,
+            upstream: Mutex::new(upstream),
+            lag,
+            process,
+            changing,
+        };
         let mut attempts = 5;
         loop {
             attempts -= 1;

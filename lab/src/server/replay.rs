@@ -45,7 +45,11 @@ impl Server {
     ///
     /// # Errors
     /// [`LabError::NotReplayed`], which says how far it got, when the time is over.
-    pub async fn wait_until_replayed(&self, position: PgLsn, deadline: Duration) -> Result<(), LabError> {
+    pub async fn wait_until_replayed(
+        &self,
+        position: PgLsn,
+        deadline: Duration,
+    ) -> Result<(), LabError> {
         let until = Instant::now() + deadline;
         let position = end_of_record(position);
         let (mut reached, mut paused) = (None, false);
@@ -54,7 +58,10 @@ impl Server {
             let doing = "tell its position";
             let session = self.machine.session(doing).await?;
             loop {
-                let row = session.query_one(POSITION, &[]).await.map_err(self.machine.failed_to(doing))?;
+                let row = session
+                    .query_one(POSITION, &[])
+                    .await
+                    .map_err(self.machine.failed_to(doing))?;
                 reached = row.get::<_, Option<PgLsn>>(0);
                 paused = row.get(1);
                 if reached.is_some_and(|lsn| lsn >= position) {
@@ -65,7 +72,13 @@ impl Server {
         });
         waited.await.unwrap_or_else(|_| {
             let region = self.region().to_owned();
-            Err(LabError::NotReplayed { region, wanted: position, reached, paused, waited: deadline })
+            Err(LabError::NotReplayed {
+                region,
+                wanted: position,
+                reached,
+                paused,
+                waited: deadline,
+            })
         })
     }
 
@@ -91,7 +104,8 @@ impl Server {
                 sleep(POLL).await;
             }
         };
-        let not_paused = |_| Err(LabError::NotPaused { region: self.region().to_owned(), waited: PAUSE });
+        let not_paused =
+            |_| Err(LabError::NotPaused { region: self.region().to_owned(), waited: PAUSE });
         timeout(PAUSE, pausing).await.unwrap_or_else(not_paused)
     }
 

@@ -45,8 +45,9 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut memory = Memory::default();
-        let behind_for =
-            |memory: &Memory, replayed: u64, now| memory.behind_for(replayed.into(), at(now)).map(|time| time.as_secs());
+        let behind_for = |memory: &Memory, replayed: u64, now| {
+            memory.behind_for(replayed.into(), at(now)).map(|time| time.as_secs())
+        };
         assert_eq!(behind_for(&memory, 100, 0), None);
         for (written, seen) in [(100, 0), (100, 50), (204, 60), (300, 70)] {
             memory.note(1, PgLsn::from(written), at(seen));

@@ -11,7 +11,8 @@ use crate::status::{LineStatus, ServerState, ServerStatus, Status};
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut servers = plain(["REGION", "ROLE", "STATE", "TIMELINE", "POSITION", "LAG", "FOLLOWS", "PORT"]);
+        let mut servers =
+            plain(["REGION", "ROLE", "STATE", "TIMELINE", "POSITION", "LAG", "FOLLOWS", "PORT"]);
         for server in &self.servers {
             servers.add_row(cells(server));
         }
@@ -27,12 +28,20 @@ impl Status {
     /// A column for each server, a row for each place that something goes to or comes from.
     fn distances(&self) -> Table {
         let regions: Vec<&str> = self.servers.iter().map(|server| &*server.region).collect();
-        let others = self.lines.iter().flat_map(|line| [&*line.a, &*line.b]).filter(|place| !regions.contains(place));
+        let others = self
+            .lines
+            .iter()
+            .flat_map(|line| [&*line.a, &*line.b])
+            .filter(|place| !regions.contains(place));
         let others: BTreeSet<_> = others.collect();
         let mut table = plain([&["LINES"], &*regions].concat());
         for place in regions.iter().copied().chain(others) {
-            let line =
-                |region: &&str| self.lines.iter().find(|line| line.joins(place, region)).map_or_else(String::new, condition);
+            let line = |region: &&str| {
+                self.lines
+                    .iter()
+                    .find(|line| line.joins(place, region))
+                    .map_or_else(String::new, condition)
+            };
             table.add_row(std::iter::once(place.to_owned()).chain(regions.iter().map(line)));
         }
         table
@@ -67,7 +76,9 @@ fn lag(server: &ServerStatus) -> String {
     let mut parts = Vec::new();
     match (server.lag_bytes, server.lag_seconds) {
         (None, _) => parts.push("-".to_owned()),
-        (Some(bytes), Some(seconds)) if bytes > 0 => parts.push(format!("{bytes} B, {seconds:.1} s")),
+        (Some(bytes), Some(seconds)) if bytes > 0 => {
+            parts.push(format!("{bytes} B, {seconds:.1} s"))
+        }
         (Some(bytes), _) => parts.push(format!("{bytes} B")),
     }
     if server.replay_paused {

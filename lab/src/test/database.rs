@@ -40,7 +40,9 @@ impl Drop for Database {
         thread::spawn(move || {
             let dropped = runtime::Builder::new_current_thread().enable_all().build();
             let dropped = dropped.map_err(|source| LabError::NoRuntime { source });
-            if let Err(error) = dropped.and_then(|runtime| runtime.block_on(servers.drop_database(&name))) {
+            if let Err(error) =
+                dropped.and_then(|runtime| runtime.block_on(servers.drop_database(&name)))
+            {
                 tracing::warn!(%error, database = &*name, "the database of a test stays");
             }
         });

@@ -14,8 +14,16 @@ type Regions = (&'static str, &'static [&'static str]);
 static SETS: Mutex<BTreeMap<Regions, Arc<OnceCell<Arc<World>>>>> = Mutex::new(BTreeMap::new());
 
 /// The servers of these regions; the first who asks starts them, on whichever runtime: nothing of a world stays there.
-pub(super) async fn servers(primary: &'static str, replicas: &'static [&'static str]) -> Result<Arc<World>, LabError> {
-    let set = SETS.lock().unwrap_or_else(PoisonError::into_inner).entry((primary, replicas)).or_default().clone();
+pub(super) async fn servers(
+    primary: &'static str,
+    replicas: &'static [&'static str],
+) -> Result<Arc<World>, LabError> {
+    let set = SETS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry((primary, replicas))
+        .or_default()
+        .clone();
     let start = async || {
         let world = World::builder().primary(primary).replicas(replicas.iter().copied()).shared();
         world.start().await.map(Arc::new)

@@ -22,7 +22,13 @@ pub(crate) struct Machines {
 
 impl Machines {
     pub(crate) fn new(all: Vec<Arc<Machine>>, created: bool) -> Self {
-        Self { all, primary: AtomicUsize::new(0), roles: tokio::sync::Mutex::default(), created, memory: Mutex::default() }
+        Self {
+            all,
+            primary: AtomicUsize::new(0),
+            roles: tokio::sync::Mutex::default(),
+            created,
+            memory: Mutex::default(),
+        }
     }
 
     /// What earlier statuses saw.
@@ -50,7 +56,8 @@ impl Machines {
 
     /// Primaries first, so that replicas have received everything.
     pub(super) fn in_order_of_stopping(&self) -> [Vec<&Arc<Machine>>; 2] {
-        let (primaries, replicas) = self.all.iter().partition(|machine| machine.role() == Role::Primary);
+        let (primaries, replicas) =
+            self.all.iter().partition(|machine| machine.role() == Role::Primary);
         [primaries, replicas]
     }
 }

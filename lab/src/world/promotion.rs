@@ -75,14 +75,22 @@ impl World {
         let machine = self.known(region)?.machine();
         match machine.role() {
             Role::Primary => Err(LabError::NoReplica { region: region.to_owned() }),
-            Role::Replica if !machine.is_running() => Err(LabError::NotRunning { region: region.to_owned() }),
-            Role::Replica if machine.is_frozen() => Err(LabError::Frozen { region: region.to_owned() }),
+            Role::Replica if !machine.is_running() => {
+                Err(LabError::NotRunning { region: region.to_owned() })
+            }
+            Role::Replica if machine.is_frozen() => {
+                Err(LabError::Frozen { region: region.to_owned() })
+            }
             Role::Replica => Ok(machine),
         }
     }
 
     async fn raise(&self, candidate: &Machine) -> Result<Promotion, LabError> {
-        let others = || self.replicas().map(crate::Server::machine).filter(|other| other.region != candidate.region);
+        let others = || {
+            self.replicas()
+                .map(crate::Server::machine)
+                .filter(|other| other.region != candidate.region)
+        };
         let old = self.primary().machine().as_upstream();
         promotions::record(&candidate.site.place, candidate.data())?;
         // Before the promotion, so that nobody receives from the old primary what the new one does not have.
@@ -97,12 +105,16 @@ impl World {
         };
         self.machines.set_primary(candidate);
 
-        let turns = join_all(others().map(async |other| (other.region.clone(), other.turned(timeline).await))).await;
+        let turns = join_all(
+            others().map(async |other| (other.region.clone(), other.turned(timeline).await)),
+        )
+        .await;
         let of = |wanted: Turn| {
             let turned = turns.iter().filter(|(_, turn)| *turn == wanted);
             turned.map(|(region, _)| region.clone()).collect::<Vec<_>>()
         };
-        let (following, waiting, stranded) = (of(Turn::Follows), of(Turn::Waits), of(Turn::Stranded));
+        let (following, waiting, stranded) =
+            (of(Turn::Follows), of(Turn::Waits), of(Turn::Stranded));
         Ok(Promotion { primary: candidate.region.clone(), timeline, following, waiting, stranded })
     }
 }
@@ -119,7 +131,8 @@ impl fmt::Display for Promotion {
             write!(f, "; {names} will follow it when running, connected and replaying")?;
         }
         if let Some(names) = listed(stranded) {
-            let (have, need) = if stranded.len() == 1 { ("has", "needs") } else { ("have", "need") };
+            let (have, need) =
+                if stranded.len() == 1 { ("has", "needs") } else { ("have", "need") };
             write!(f, "; {names} {have} received what it never did, and {need} `rejoin`")?;
         }
         Ok(())

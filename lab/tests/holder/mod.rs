@@ -122,7 +122,8 @@ impl Drop for Holder {
         let _ = self.process.wait();
         // The test's folders go next. A thread of its own, as the test's has a runtime already.
         let wait = || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(eventually("the servers are gone", || self.servers_are_gone()));
         };
         let _ = std::thread::scope(|scope| scope.spawn(wait).join());
@@ -141,7 +142,11 @@ pub fn is_gone(pid: Pid) -> bool {
 
 /// The main process of a server and its children.
 pub fn family_of(server: Pid) -> Vec<Pid> {
-    processes().into_iter().filter(|it| it.pid == server || it.parent == server).map(|it| it.pid).collect()
+    processes()
+        .into_iter()
+        .filter(|it| it.pid == server || it.parent == server)
+        .map(|it| it.pid)
+        .collect()
 }
 
 /// Whether a process stands still.
@@ -165,10 +170,16 @@ struct Process {
 }
 
 fn processes() -> Vec<Process> {
-    let printed = Command::new("ps").args(["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="]).output().unwrap().stdout;
+    let printed = Command::new("ps")
+        .args(["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="])
+        .output()
+        .unwrap()
+        .stdout;
     let number = |word: &str| Pid::from_raw(word.parse().unwrap());
     let process = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [pid, parent, state] => Process { pid: number(pid), parent: number(parent), state: state.to_owned() },
+        [pid, parent, state] => {
+            Process { pid: number(pid), parent: number(parent), state: state.to_owned() }
+        }
         _ => panic!("{line}"),
     };
     String::from_utf8(printed).unwrap().lines().map(process).collect()

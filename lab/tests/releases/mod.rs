@@ -33,7 +33,8 @@ pub struct Releases {
 impl Releases {
     pub async fn of_what_is_installed() -> Self {
         static BUILT: OnceCell<Releases> = OnceCell::const_new();
-        let build = async || build(World::builder().primary("nrt").start().await.unwrap().postgres());
+        let build =
+            async || build(World::builder().primary("nrt").start().await.unwrap().postgres());
         BUILT.get_or_init(build).await.clone()
     }
 
@@ -53,13 +54,18 @@ impl Releases {
     }
 
     pub fn for_other_machines(mut self) -> Self {
-        let listing = serde_json::to_string(&self.listing).unwrap().replace(target(), "vax-dec-ultrix");
+        let listing =
+            serde_json::to_string(&self.listing).unwrap().replace(target(), "vax-dec-ultrix");
         self.listing = serde_json::from_str(&listing).unwrap();
         self
     }
 
     fn page(&self, number: usize, base: &str) -> Vec<u8> {
-        let page = if self.one_page { &*self.listing } else { self.listing.get(number - 1..number).unwrap_or_default() };
+        let page = if self.one_page {
+            &*self.listing
+        } else {
+            self.listing.get(number - 1..number).unwrap_or_default()
+        };
         serde_json::to_string(page).unwrap().replace(BASE, base).into_bytes()
     }
 }

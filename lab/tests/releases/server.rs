@@ -22,14 +22,17 @@ pub struct Server {
 
 impl Server {
     pub async fn start(releases: Releases) -> Self {
-        let made = rcgen::generate_simple_self_signed(["api.github.com", "github.com"].map(str::to_owned)).unwrap();
+        let made =
+            rcgen::generate_simple_self_signed(["api.github.com", "github.com"].map(str::to_owned))
+                .unwrap();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
+        let config =
+            ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![made.cert.der().clone()], key)
+                .unwrap();
         let tls = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -53,9 +56,14 @@ async fn serve(stream: TcpStream, address: SocketAddr, tls: TlsAcceptor, release
     let mut stream = BufReader::new(stream);
     let asked = request(&mut stream).await;
     match asked.strip_prefix("CONNECT ") {
-        None => answer(&mut stream, &asked, "/releases", &format!("http://{address}"), &releases).await,
+        None => {
+            answer(&mut stream, &asked, "/releases", &format!("http://{address}"), &releases).await
+        }
         Some(host) => {
-            assert!(host.starts_with("api.github.com:443 ") || host.starts_with("github.com:443 "), "{host}");
+            assert!(
+                host.starts_with("api.github.com:443 ") || host.starts_with("github.com:443 "),
+                "{host}"
+            );
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             let mut stream = BufReader::new(tls.accept(stream).await.unwrap());
             let asked = request(&mut stream).await;
@@ -91,8 +99,10 @@ async fn answer(
     };
     let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
     let body = body.unwrap_or_default();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    let sent = if releases.breaks && name == releases.archive { &body[..body.len() / 2] } else { &body };
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let sent =
+        if releases.breaks && name == releases.archive { &body[..body.len() / 2] } else { &body };
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(sent).await.unwrap();
     stream.shutdown().await.unwrap();

@@ -20,7 +20,9 @@ pub fn door(lines: &Lines, place: &str, target: SocketAddr) -> SocketAddr {
 }
 
 /// A server that does this with every connection.
-pub async fn serve<F: Future<Output = ()> + Send + 'static>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
+pub async fn serve<F: Future<Output = ()> + Send + 'static>(
+    answer: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

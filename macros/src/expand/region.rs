@@ -63,10 +63,12 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
 
 /// One arm for each order, with all the places that share it.
 fn nearest_to(nearest: &[Nearest]) -> TokenStream {
-    let arms = grouped(nearest, |order| order.iter().map(|code| code.text.clone()).collect::<Vec<_>>()).map(|(places, order)| {
-        let order = order.iter().map(Code::camel);
-        quote! { #(#places)|* => &[#(Self::#order),*], }
-    });
+    let arms =
+        grouped(nearest, |order| order.iter().map(|code| code.text.clone()).collect::<Vec<_>>())
+            .map(|(places, order)| {
+                let order = order.iter().map(Code::camel);
+                quote! { #(#places)|* => &[#(Self::#order),*], }
+            });
     let place = if nearest.is_empty() { quote!(_place) } else { quote!(place) };
     let body = if nearest.is_empty() {
         quote!(&[])

@@ -8,11 +8,21 @@ use crate::parse::Repo;
 
 pub(super) fn expand_primary(declaration: &Declaration) -> TokenStream {
     let primary = &declaration.primary;
-    expand(declaration, primary, &format!(" The primary, {}: reads and writes.", primary.title()), "Primary")
+    expand(
+        declaration,
+        primary,
+        &format!(" The primary, {}: reads and writes.", primary.title()),
+        "Primary",
+    )
 }
 
 pub(super) fn expand_replica(declaration: &Declaration, replica: &Repo) -> TokenStream {
-    expand(declaration, replica, &format!(" The replica in {}: reads only.", replica.title()), "Replica")
+    expand(
+        declaration,
+        replica,
+        &format!(" The replica in {}: reads only.", replica.title()),
+        "Replica",
+    )
 }
 
 fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> TokenStream {

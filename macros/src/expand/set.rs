@@ -108,7 +108,8 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
         order.extend((0..codes.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
         order
     };
-    let nearest_to = |place: &str| declaration.nearest.iter().find(|nearest| nearest.place.text == place);
+    let nearest_to =
+        |place: &str| declaration.nearest.iter().find(|nearest| nearest.place.text == place);
     let local = codes.iter().enumerate().map(|(index, code)| {
         let mut order = order(nearest_to(code).map_or(&[][..], |nearest| &nearest.order));
         order.retain(|other| *other != index);
@@ -116,7 +117,8 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
         let replica = near(&order, quote!(Local));
         quote! { #code => #replica, }
     });
-    let elsewhere = declaration.nearest.iter().filter(|nearest| number(&nearest.place.text).is_none());
+    let elsewhere =
+        declaration.nearest.iter().filter(|nearest| number(&nearest.place.text).is_none());
     let nearest = grouped(elsewhere, &order).map(|(places, nearest)| {
         let replica = near(&order(nearest), quote!(Nearest));
         quote! { #(#places)|* => #replica, }
@@ -150,13 +152,18 @@ fn duration(milliseconds: u32) -> TokenStream {
 fn repo_set(declaration: &Declaration) -> TokenStream {
     let primary_repo = declaration.primary.code.repo();
     let places = declaration.nearest.iter().map(|nearest| &nearest.place.text);
-    let pool_size = declaration.pool_size.map(Literal::u32_unsuffixed).map(|size| quote! { const POOL_SIZE: u32 = #size; });
+    let pool_size = declaration
+        .pool_size
+        .map(Literal::u32_unsuffixed)
+        .map(|size| quote! { const POOL_SIZE: u32 = #size; });
     let max_lag = declaration.max_lag_ms.as_ref().map(|lag| {
         let lag = duration(*lag);
         quote! { const MAX_LAG: ::core::time::Duration = #lag; }
     });
-    let max_spill =
-        declaration.max_spill.map(proc_macro2::Literal::u32_unsuffixed).map(|reads| quote! { const MAX_SPILL: u32 = #reads; });
+    let max_spill = declaration
+        .max_spill
+        .map(proc_macro2::Literal::u32_unsuffixed)
+        .map(|reads| quote! { const MAX_SPILL: u32 = #reads; });
     let writes = declaration.writes.as_ref().map(|mode| {
         let mode = if mode == "direct" { quote!(Direct) } else { quote!(Replay) };
         quote! { const WRITES: ::archipelago::Writes = ::archipelago::Writes::#mode; }

@@ -37,13 +37,23 @@ pub struct Distance {
 ///
 /// # Errors
 /// Every mistake, by line. Where a syntax error leaves open what the rest of the file means, only the syntax errors.
-pub fn check_distances(file: &str, source: &str, known: &[&str]) -> Result<Vec<Distance>, Vec<Mistake>> {
+pub fn check_distances(
+    file: &str,
+    source: &str,
+    known: &[&str],
+) -> Result<Vec<Distance>, Vec<Mistake>> {
     let mut report = Report::new(file, source);
-    let mut given = syntax::parse(&mut report).map(|table| read(&mut report, &table, known)).unwrap_or_default();
+    let mut given = syntax::parse(&mut report)
+        .map(|table| read(&mut report, &table, known))
+        .unwrap_or_default();
     given.sort_by_key(|(span, _)| span.start);
     tell_apart(&mut report, &given);
     let mistakes = report.into_mistakes();
-    if mistakes.is_empty() { Ok(given.into_iter().map(|(_, distance)| distance).collect()) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(given.into_iter().map(|(_, distance)| distance).collect())
+    } else {
+        Err(mistakes)
+    }
 }
 
 type Given = (Range<usize>, Distance);
@@ -53,7 +63,9 @@ fn read(report: &mut Report<'_>, top: &DeTable<'_>, known: &[&str]) -> Vec<Given
     for (a, others) in top {
         let a = code(report, a.span(), a.get_ref(), known);
         let form = "its distances behind it, as in `nrt = { ord = \"128ms\" }`";
-        for (b, time) in value::table(report, a.unwrap_or("this"), others, form).into_iter().flatten() {
+        for (b, time) in
+            value::table(report, a.unwrap_or("this"), others, form).into_iter().flatten()
+        {
             let b_span = b.span();
             let b = code(report, b.span(), b.get_ref(), known);
             let round_trip = round_trip(report, b.unwrap_or("this"), time);
@@ -65,7 +77,12 @@ fn read(report: &mut Report<'_>, top: &DeTable<'_>, known: &[&str]) -> Vec<Given
     given
 }
 
-fn code<'n>(report: &mut Report<'_>, span: Range<usize>, name: &'n str, known: &[&str]) -> Option<&'n str> {
+fn code<'n>(
+    report: &mut Report<'_>,
+    span: Range<usize>,
+    name: &'n str,
+    known: &[&str],
+) -> Option<&'n str> {
     if !is_well_formed(name) {
         let (wrong, instead, _) = refusal(name);
         report.add(span, wrong, instead);
@@ -74,7 +91,9 @@ fn code<'n>(report: &mut Report<'_>, span: Range<usize>, name: &'n str, known: &
     if known.is_empty() || known.contains(&name) {
         return Some(name);
     }
-    let meant = suggest::place_called(name).map(|place| place.code.as_ref()).filter(|code| known.contains(code));
+    let meant = suggest::place_called(name)
+        .map(|place| place.code.as_ref())
+        .filter(|code| known.contains(code));
     let instead = match meant.or_else(|| suggest::nearest(name, known.iter().copied())) {
         Some(meant) => format!("write {meant}"),
         None => format!("add [places.{name}] to regions.toml, or take it out here"),
@@ -100,13 +119,21 @@ fn round_trip(report: &mut Report<'_>, name: &str, value: &Value<'_>) -> Option<
 fn tell_apart(report: &mut Report<'_>, given: &[Given]) {
     for (index, (span, Distance { a, b, round_trip })) in given.iter().enumerate() {
         if a == b {
-            report.add(span.clone(), format!("{} is at no distance from itself", quoted(a)), "take it out");
+            report.add(
+                span.clone(),
+                format!("{} is at no distance from itself", quoted(a)),
+                "take it out",
+            );
         }
-        let same = |other: &Distance| (&other.a, &other.b) == (a, b) || (&other.b, &other.a) == (a, b);
-        if let Some((first, other)) = given[..index].iter().find(|(_, other)| same(other) && other.round_trip != *round_trip) {
+        let same =
+            |other: &Distance| (&other.a, &other.b) == (a, b) || (&other.b, &other.a) == (a, b);
+        if let Some((first, other)) =
+            given[..index].iter().find(|(_, other)| same(other) && other.round_trip != *round_trip)
+        {
             let line = report.line(first.start);
             let (a, b, other) = (quoted(a), quoted(b), other.round_trip);
-            let wrong = format!("{a} and {b} are {round_trip:?} apart here and {other:?} on line {line}");
+            let wrong =
+                format!("{a} and {b} are {round_trip:?} apart here and {other:?} on line {line}");
             report.add(span.clone(), wrong, "leave one of them out");
         }
     }

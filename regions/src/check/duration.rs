@@ -34,7 +34,8 @@ fn strict(text: &str) -> Option<Duration> {
 
 /// The form that was meant, when only its dress is wrong: `10 seconds`, `10S`, `10`.
 fn tidy(text: &str) -> Option<String> {
-    let plain: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
+    let plain: String =
+        text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
     let unit_at = plain.find(|c: char| !c.is_ascii_digit()).unwrap_or(plain.len());
     let (number, unit) = plain.split_at(unit_at);
     let unit = match unit {
@@ -55,14 +56,18 @@ mod tests {
 
     #[test]
     fn the_four_units() {
-        for (text, milliseconds) in [("250ms", 250), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, milliseconds) in
+            [("250ms", 250), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }
 
     #[test]
     fn what_was_meant() {
-        for (text, meant) in [("10", "10s"), ("10 s", "10s"), ("10S", "10s"), ("5 minutes", "5m"), ("010s", "10s")] {
+        for (text, meant) in
+            [("10", "10s"), ("10 s", "10s"), ("10S", "10s"), ("5 minutes", "5m"), ("010s", "10s")]
+        {
             assert_eq!(parse(text), Err(format!("write {meant:?}")), "{text}");
         }
         for text in ["", "s", "1.5s", "-1s", "1m30s", "2d", "ten seconds", "1_000ms"] {

@@ -38,8 +38,13 @@ pub(super) fn read(regions_toml: &str, text: &str) -> Fly {
             }
             Err(error) => {
                 // The only key that is read, so the only one that can have the wrong type.
-                let wrong = format!("`primary_region` is no string ({})", error.message().escape_debug());
-                report.add(error.span().unwrap_or(0..0), wrong, "write it like `primary_region = \"nrt\"`");
+                let wrong =
+                    format!("`primary_region` is no string ({})", error.message().escape_debug());
+                report.add(
+                    error.span().unwrap_or(0..0),
+                    wrong,
+                    "write it like `primary_region = \"nrt\"`",
+                );
             }
         }
     }

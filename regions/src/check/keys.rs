@@ -38,7 +38,9 @@ pub(super) fn home(name: &str) -> Option<&'static str> {
         "primary" | "replicas" => Some("above the first line with a [table]"),
         "size" => Some("under [pool]"),
         "max_lag" | "max_spill" | "writes" => Some("under [routing]"),
-        "latitude" | "longitude" | "url_env" => Some("under the place that it describes, [places.CODE]"),
+        "latitude" | "longitude" | "url_env" => {
+            Some("under the place that it describes, [places.CODE]")
+        }
         _ => None,
     }
 }
@@ -50,10 +52,13 @@ pub(super) fn all_known(section: &Section<'_>, table: &DeTable<'_>) -> bool {
 
 /// Whether a key of the top is there in some table or misspelt, where it is reported.
 pub(super) fn is_misplaced(top: &DeTable<'_>, name: &str) -> bool {
-    let misspelt = |key: &str| suggest::nearest(key, Section::Top.keys().iter().copied()) == Some(name);
+    let misspelt =
+        |key: &str| suggest::nearest(key, Section::Top.keys().iter().copied()) == Some(name);
     // [places.primary] is a place.
-    let holds = |table: &DeTable<'_>| table.get(name).is_some_and(|value| !value.get_ref().is_table());
-    top.keys().any(|key| misspelt(key.get_ref())) || tables(top).any(|table| holds(table) || tables(table).any(holds))
+    let holds =
+        |table: &DeTable<'_>| table.get(name).is_some_and(|value| !value.get_ref().is_table());
+    top.keys().any(|key| misspelt(key.get_ref()))
+        || tables(top).any(|table| holds(table) || tables(table).any(holds))
 }
 
 fn tables<'t, 'i>(table: &'t DeTable<'i>) -> impl Iterator<Item = &'t DeTable<'i>> {
@@ -80,7 +85,10 @@ impl Section<'_> {
         let keys: Vec<String> = self.keys().iter().map(|key| format!("`{key}`")).collect();
         match keys.as_slice() {
             [first, .., last] if first != last => {
-                format!("its keys are {} and {last}: write one of them, or take the line out", keys[..keys.len() - 1].join(", "))
+                format!(
+                    "its keys are {} and {last}: write one of them, or take the line out",
+                    keys[..keys.len() - 1].join(", ")
+                )
             }
             _ => format!("its only key is {}: write that, or take the line out", keys.concat()),
         }

@@ -8,17 +8,27 @@ use super::value::quoted;
 use crate::{Place, Region, built_in_places};
 
 /// The primary and the replicas with their places; without those that have a mistake, which is reported.
-pub(super) fn regions(report: &mut Report<'_>, members: &Members, places: &Places) -> (Option<Region>, Vec<Region>) {
+pub(super) fn regions(
+    report: &mut Report<'_>,
+    members: &Members,
+    places: &Places,
+) -> (Option<Region>, Vec<Region>) {
     let all = places.all();
     let primary = members.primary.as_ref().and_then(|member| region(report, member, places, &all));
-    let replicas = members.replicas.iter().filter_map(|member| region(report, member, places, &all)).collect();
+    let replicas =
+        members.replicas.iter().filter_map(|member| region(report, member, places, &all)).collect();
     if members.complete {
         unread(report, members, places);
     }
     (primary, replicas)
 }
 
-fn region(report: &mut Report<'_>, member: &Member, places: &Places, all: &[Place]) -> Option<Region> {
+fn region(
+    report: &mut Report<'_>,
+    member: &Member,
+    places: &Places,
+    all: &[Place],
+) -> Option<Region> {
     let given = places.given(&member.code);
     let Some(place) = all.iter().find(|place| place.code == member.code) else {
         if given.is_none() && member.as_written {
@@ -34,12 +44,17 @@ fn region(report: &mut Report<'_>, member: &Member, places: &Places, all: &[Plac
 fn where_instead(code: &str, places: &Places) -> String {
     let own = places.given.iter().map(|given| given.code.as_str());
     let known = built_in_places().iter().map(|place| place.code.as_ref());
-    let meant = suggest::nearest(code, own.chain(known)).or_else(|| suggest::place_called(code).map(|place| place.code.as_ref()));
+    let meant = suggest::nearest(code, own.chain(known))
+        .or_else(|| suggest::place_called(code).map(|place| place.code.as_ref()));
     let Some(meant) = meant else {
         let codes: Vec<&str> = built_in_places().iter().map(|place| place.code.as_ref()).collect();
-        return format!("add [places.{code}] with its latitude and longitude, or write one of {}", codes.join(", "));
+        return format!(
+            "add [places.{code}] with its latitude and longitude, or write one of {}",
+            codes.join(", ")
+        );
     };
-    let city = built_in_places().iter().find(|place| place.code == meant).and_then(|place| place.city);
+    let city =
+        built_in_places().iter().find(|place| place.code == meant).and_then(|place| place.city);
     let city = city.map(|city| format!(" ({city})")).unwrap_or_default();
     format!("write {meant:?}{city}, or add [places.{code}] with its latitude and longitude")
 }

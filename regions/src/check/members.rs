@@ -51,12 +51,15 @@ fn primary(report: &mut Report<'_>, top: &DeTable<'_>, fly: Option<&Fly>) -> Opt
             report.add(
                 0..0,
                 "there is no primary",
-                format!("write `primary = {code:?}`, with the code of the region that takes the writes"),
+                format!(
+                    "write `primary = {code:?}`, with the code of the region that takes the writes"
+                ),
             );
         }
         return None;
     };
-    let in_array = |value: &DeValue<'_>| Some(value.as_array()?.iter().next()?.get_ref().as_str()?.to_owned());
+    let in_array =
+        |value: &DeValue<'_>| Some(value.as_array()?.iter().next()?.get_ref().as_str()?.to_owned());
     let meant = in_array(value.get_ref()).unwrap_or_else(|| "nrt".to_owned());
     let text = value::string(report, "primary", value, &format!("`primary = {}`", quoted(&meant)))?;
     written::member(report, value.span(), text)
@@ -68,9 +71,21 @@ fn replicas(report: &mut Report<'_>, top: &DeTable<'_>) -> (Vec<Member>, bool) {
         return (Vec::new(), !keys::is_misplaced(top, "replicas"));
     };
     let Some(elements) = value.get_ref().as_array() else {
-        let codes: Vec<String> =
-            value.get_ref().as_str().unwrap_or("ord").split([',', ' ']).filter(|code| !code.is_empty()).map(quoted).collect();
-        value::wrong_type(report, "replicas", value, "an array", &format!("`replicas = [{}]`", codes.join(", ")));
+        let codes: Vec<String> = value
+            .get_ref()
+            .as_str()
+            .unwrap_or("ord")
+            .split([',', ' '])
+            .filter(|code| !code.is_empty())
+            .map(quoted)
+            .collect();
+        value::wrong_type(
+            report,
+            "replicas",
+            value,
+            "an array",
+            &format!("`replicas = [{}]`", codes.join(", ")),
+        );
         return (Vec::new(), false);
     };
     let mut replicas = Vec::new();
@@ -102,7 +117,10 @@ fn tell_apart(report: &mut Report<'_>, members: &Members) {
         if first.code != member.code {
             report.add(
                 member.span.clone(),
-                format!("{code} and {} (line {line}) would both be the Rust type `Repo{name}`", quoted(&first.code)),
+                format!(
+                    "{code} and {} (line {line}) would both be the Rust type `Repo{name}`",
+                    quoted(&first.code)
+                ),
                 "rename one of them",
             );
         } else if is_primary {

@@ -43,7 +43,8 @@ pub(super) fn read(report: &mut Report<'_>, top: &DeTable<'_>) -> Places {
         let code = code(report, key.span(), name);
         let shown = format!("places.{}", name.escape_debug());
         let form = format!("[places.{code}] on one line, its latitude and longitude below it");
-        let read = value::table(report, &shown, value, &form).map(|table| place(report, key.span(), &code, table));
+        let read = value::table(report, &shown, value, &form)
+            .map(|table| place(report, key.span(), &code, table));
         given.push(read.unwrap_or(Given { code, coordinates: None, url_env: None }));
     }
     url_env::tell_apart(report, &mut given);
@@ -82,7 +83,12 @@ impl Places {
             };
             match all.iter_mut().find(|place| place.code == given.code) {
                 Some(place) => (place.latitude, place.longitude) = (latitude, longitude),
-                None => all.push(Place { code: Cow::Owned(given.code.clone()), city: None, latitude, longitude }),
+                None => all.push(Place {
+                    code: Cow::Owned(given.code.clone()),
+                    city: None,
+                    latitude,
+                    longitude,
+                }),
             }
         }
         all.sort_by(|a, b| a.code.cmp(&b.code));

@@ -17,11 +17,17 @@ impl<'a> Report<'a> {
     }
 
     /// Reports a mistake where `span` begins.
-    pub fn add(&mut self, span: Range<usize>, wrong: impl Into<String>, instead: impl Into<String>) {
+    pub fn add(
+        &mut self,
+        span: Range<usize>,
+        wrong: impl Into<String>,
+        instead: impl Into<String>,
+    ) {
         let start = span.start;
         if !self.settled.iter().any(|settled| settled.start <= start && start <= settled.end) {
             let (line, wrong, instead) = (self.line(start), wrong.into(), instead.into());
-            self.mistakes.push((start, Mistake { file: self.file.to_owned(), line, wrong, instead }));
+            self.mistakes
+                .push((start, Mistake { file: self.file.to_owned(), line, wrong, instead }));
         }
     }
 

@@ -22,14 +22,16 @@ const LONGEST_LAG: Duration = Duration::from_hours(24);
 
 pub(super) fn read(report: &mut Report<'_>, top: &DeTable<'_>) -> Settings {
     let mut settings = Settings::default();
-    if let Some(pool) =
-        top.get("pool").and_then(|pool| value::table(report, "pool", pool, "[pool] on one line, `size = 10` below it"))
-    {
+    if let Some(pool) = top.get("pool").and_then(|pool| {
+        value::table(report, "pool", pool, "[pool] on one line, `size = 10` below it")
+    }) {
         keys::check(report, &Section::Pool, pool);
         settings.pool_size = pool.get("size").and_then(|size| pool_size(report, size));
     }
     let form = "[routing] on one line, `max_lag = \"10s\"` below it";
-    if let Some(routing) = top.get("routing").and_then(|routing| value::table(report, "routing", routing, form)) {
+    if let Some(routing) =
+        top.get("routing").and_then(|routing| value::table(report, "routing", routing, form))
+    {
         keys::check(report, &Section::Routing, routing);
         settings.max_lag = routing.get("max_lag").and_then(|lag| max_lag(report, lag));
         settings.max_spill = routing.get("max_spill").and_then(|reads| max_spill(report, reads));
@@ -39,7 +41,9 @@ pub(super) fn read(report: &mut Report<'_>, top: &DeTable<'_>) -> Settings {
 }
 
 fn pool_size(report: &mut Report<'_>, value: &Value<'_>) -> Option<u32> {
-    number(report, "size", value, 10, LARGEST_POOL, |written| format!("a pool cannot have {written} connections"))
+    number(report, "size", value, 10, LARGEST_POOL, |written| {
+        format!("a pool cannot have {written} connections")
+    })
 }
 
 fn max_spill(report: &mut Report<'_>, value: &Value<'_>) -> Option<u32> {
@@ -59,7 +63,12 @@ fn number(
 ) -> Option<u32> {
     let possible = |number: &u32| (1..=most).contains(number);
     let DeValue::Integer(written) = value.get_ref() else {
-        let meant = value.get_ref().as_str().and_then(|text| text.trim().parse().ok()).filter(possible).unwrap_or(usual);
+        let meant = value
+            .get_ref()
+            .as_str()
+            .and_then(|text| text.trim().parse().ok())
+            .filter(possible)
+            .unwrap_or(usual);
         value::wrong_type(report, key, value, "an integer", &format!("`{key} = {meant}`"));
         return None;
     };
@@ -83,7 +92,11 @@ fn max_lag(report: &mut Report<'_>, value: &Value<'_>) -> Option<Duration> {
         &format!("a number and ms, s, m or h in quotes, such as `max_lag = \"{meant}s\"`"),
     )?;
     match duration::parse(text) {
-        Err(instead) => report.add(value.span(), format!("`max_lag` is {}, which is no duration", quoted(text)), instead),
+        Err(instead) => report.add(
+            value.span(),
+            format!("`max_lag` is {}, which is no duration", quoted(text)),
+            instead,
+        ),
         Ok(Duration::ZERO) => report.add(
             value.span(),
             format!("with a `max_lag` of {} no replica would ever serve a read", quoted(text)),
@@ -102,7 +115,8 @@ fn max_lag(report: &mut Report<'_>, value: &Value<'_>) -> Option<Duration> {
 }
 
 fn writes(report: &mut Report<'_>, value: &Value<'_>) -> Option<Writes> {
-    let text = value::string(report, "writes", value, "`writes = \"replay\"` or `writes = \"direct\"`")?;
+    let text =
+        value::string(report, "writes", value, "`writes = \"replay\"` or `writes = \"direct\"`")?;
     match text {
         "replay" => return Some(Writes::Replay),
         "direct" => return Some(Writes::Direct),
@@ -112,6 +126,10 @@ fn writes(report: &mut Report<'_>, value: &Value<'_>) -> Option<Writes> {
         Some(meant) => format!("write {meant:?}"),
         None => "write \"replay\" (run the request again at the primary) or \"direct\" (write from afar)".to_owned(),
     };
-    report.add(value.span(), format!("`writes` is {}, which is neither \"replay\" nor \"direct\"", quoted(text)), instead);
+    report.add(
+        value.span(),
+        format!("`writes` is {}, which is neither \"replay\" nor \"direct\"", quoted(text)),
+        instead,
+    );
     None
 }

@@ -3,7 +3,10 @@
 use crate::{Place, built_in_places};
 
 /// The word nearest to `wrong`, if one is near enough to be meant.
-pub(super) fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(super) fn nearest<'w>(
+    wrong: &str,
+    words: impl IntoIterator<Item = &'w str>,
+) -> Option<&'w str> {
     let wrong = wrong.to_lowercase();
     let allowed = if wrong.chars().count() <= 5 { 1 } else { 2 };
     let mut best: Option<(usize, &str)> = None;
@@ -24,11 +27,17 @@ pub(super) fn place_called(name: &str) -> Option<&'static Place> {
         return None;
     }
     let allowed = usize::from(name.len() >= 5);
-    let parts_of =
-        |place: &'static Place| place.city.unwrap_or_default().split(',').map(|part| letters(part.trim_end_matches("(US)")));
+    let parts_of = |place: &'static Place| {
+        place.city.unwrap_or_default().split(',').map(|part| letters(part.trim_end_matches("(US)")))
+    };
     built_in_places()
         .iter()
-        .filter_map(|place| parts_of(place).map(|part| edit_distance(&name, &part)).min().map(|distance| (distance, place)))
+        .filter_map(|place| {
+            parts_of(place)
+                .map(|part| edit_distance(&name, &part))
+                .min()
+                .map(|distance| (distance, place))
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, place)| place)
@@ -64,9 +73,13 @@ mod tests {
 
     #[test]
     fn distances_known_by_heart() {
-        for (a, b, distance) in
-            [("", "", 0), ("nrt", "ntr", 1), ("kitten", "sitting", 3), ("", "abc", 3), ("replica", "replicas", 1)]
-        {
+        for (a, b, distance) in [
+            ("", "", 0),
+            ("nrt", "ntr", 1),
+            ("kitten", "sitting", 3),
+            ("", "abc", 3),
+            ("replica", "replicas", 1),
+        ] {
             assert_eq!(edit_distance(a, b), distance, "{a} {b}");
             assert_eq!(edit_distance(b, a), distance, "{b} {a}");
         }
@@ -74,8 +87,13 @@ mod tests {
 
     #[test]
     fn a_city_leads_to_its_code() {
-        for (name, code) in [("tokyo", "nrt"), ("sao-paulo", "gru"), ("London", "lhr"), ("virginia", "iad"), ("frankfurd", "fra")]
-        {
+        for (name, code) in [
+            ("tokyo", "nrt"),
+            ("sao-paulo", "gru"),
+            ("London", "lhr"),
+            ("virginia", "iad"),
+            ("frankfurd", "fra"),
+        ] {
             assert_eq!(place_called(name).map(|place| place.code.as_ref()), Some(code), "{name}");
         }
         assert_eq!(place_called("atlantis"), None);

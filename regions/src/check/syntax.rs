@@ -25,8 +25,16 @@ pub(super) fn parse<'a>(report: &mut Report<'a>) -> Option<DeTable<'a>> {
     // An array without its end swallows what follows it, and all of that looks wrong.
     let swallowed = values.unclosed(&errors);
     if let Some(open) = &swallowed {
-        let (what, end) = if source[open.start..].starts_with('{') { ("inline table", '}') } else { ("array", ']') };
-        report.add(open.clone(), format!("the {what} that begins here is never closed"), format!("write `{end}` at its end"));
+        let (what, end) = if source[open.start..].starts_with('{') {
+            ("inline table", '}')
+        } else {
+            ("array", ']')
+        };
+        report.add(
+            open.clone(),
+            format!("the {what} that begins here is never closed"),
+            format!("write `{end}` at its end"),
+        );
         errors.retain(|(span, _)| span.start < open.start);
         clear = false;
     }
@@ -52,7 +60,10 @@ fn without_broken_lines(source: &str) -> (Vec<Error>, String) {
     let mut broken: Vec<Error> = Vec::new();
     loop {
         let errors = spans(&DeTable::parse_recoverable(&text).1);
-        let stops = |error: &&Error| error.1.starts_with("key with no value") || error.1.starts_with("invalid key-value pair");
+        let stops = |error: &&Error| {
+            error.1.starts_with("key with no value")
+                || error.1.starts_with("invalid key-value pair")
+        };
         let Some(error) = errors.iter().find(stops) else { return (broken, text) };
         let line = line_around(&text, error.0.start);
         let blank = " ".repeat(line.len());

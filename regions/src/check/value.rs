@@ -7,7 +7,12 @@ use toml::de::{DeTable, DeValue};
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// `value` as a table; `form` shows how to write it.
-pub(super) fn table<'v, 'i>(report: &mut Report<'_>, name: &str, value: &'v Value<'i>, form: &str) -> Option<&'v DeTable<'i>> {
+pub(super) fn table<'v, 'i>(
+    report: &mut Report<'_>,
+    name: &str,
+    value: &'v Value<'i>,
+    form: &str,
+) -> Option<&'v DeTable<'i>> {
     let table = value.get_ref().as_table();
     if table.is_none() {
         wrong_type(report, name, value, "a table", form);
@@ -16,7 +21,12 @@ pub(super) fn table<'v, 'i>(report: &mut Report<'_>, name: &str, value: &'v Valu
 }
 
 /// `value` as a string; `form` shows how to write it.
-pub(super) fn string<'v>(report: &mut Report<'_>, name: &str, value: &'v Value<'_>, form: &str) -> Option<&'v str> {
+pub(super) fn string<'v>(
+    report: &mut Report<'_>,
+    name: &str,
+    value: &'v Value<'_>,
+    form: &str,
+) -> Option<&'v str> {
     let text = value.get_ref().as_str();
     if text.is_none() {
         wrong_type(report, name, value, "a string", form);
@@ -25,7 +35,13 @@ pub(super) fn string<'v>(report: &mut Report<'_>, name: &str, value: &'v Value<'
 }
 
 /// Reports that `value` is not what it should be.
-pub(super) fn wrong_type(report: &mut Report<'_>, name: &str, value: &Value<'_>, wanted: &str, form: &str) {
+pub(super) fn wrong_type(
+    report: &mut Report<'_>,
+    name: &str,
+    value: &Value<'_>,
+    wanted: &str,
+    form: &str,
+) {
     let got = kind(value.get_ref());
     report.add(value.span(), format!("`{name}` is {got}, not {wanted}"), format!("write {form}"));
 }

@@ -48,7 +48,10 @@ pub(super) const CABLES: &[(&str, &str)] = &[
     ("SEACOM/Tata TGN-Eurasia", "bom jib jed cai"),
     ("MedNautilus", "cta ath ist tlv"),
     // Around Africa.
-    ("2Africa, and EASSy, WACS and ACE before it", "jib sll mgq mba dar mnc mpm dur cpt lad los acc abj rob dss lpa lis lhr"),
+    (
+        "2Africa, and EASSy, WACS and ACE before it",
+        "jib sll mgq mba dar mnc mpm dur cpt lad los acc abj rob dss lpa lis lhr",
+    ),
     ("DARE1", "mba mgq alu jib"),
     ("SAFE", "cpt dur mru pen"),
     ("SACS", "lad for"),

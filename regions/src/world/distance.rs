@@ -11,7 +11,8 @@ pub fn distance_km(a: &Place, b: &Place) -> f64 {
     let (north_a, north_b) = (a.latitude.to_radians(), b.latitude.to_radians());
     let half_north = (north_b - north_a) / 2.0;
     let half_east = (b.longitude - a.longitude).to_radians() / 2.0;
-    let haversine = half_north.sin().powi(2) + north_a.cos() * north_b.cos() * half_east.sin().powi(2);
+    let haversine =
+        half_north.sin().powi(2) + north_a.cos() * north_b.cos() * half_east.sin().powi(2);
     // Rounding can put the haversine of antipodes just above 1, where asin is NaN.
     2.0 * MEAN_EARTH_RADIUS_KM * haversine.sqrt().min(1.0).asin()
 }

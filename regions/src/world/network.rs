@@ -18,7 +18,8 @@ pub(super) struct Network {
 impl Network {
     /// The length of the shortest line from `a` to `b`: off the map all the way, or to a hub, along cables, and from a hub.
     pub(super) fn km(&self, a: &Place, b: &Place) -> f64 {
-        let to_hubs = |place| self.hubs.iter().map(|hub| off_the_map_km(place, hub)).collect::<Vec<_>>();
+        let to_hubs =
+            |place| self.hubs.iter().map(|hub| off_the_map_km(place, hub)).collect::<Vec<_>>();
         let (from_a, to_b) = (to_hubs(a), to_hubs(b));
         let mut shortest = off_the_map_km(a, b);
         for (from_a, lines) in from_a.iter().zip(&self.km) {
@@ -34,9 +35,15 @@ impl Network {
 
     fn new() -> Self {
         let hubs: Vec<&Place> = built_in_places().iter().chain(HUBS).collect();
-        let mut km: Vec<Vec<f64>> = hubs.iter().map(|from| hubs.iter().map(|to| off_the_map_km(from, to)).collect()).collect();
+        let mut km: Vec<Vec<f64>> = hubs
+            .iter()
+            .map(|from| hubs.iter().map(|to| off_the_map_km(from, to)).collect())
+            .collect();
         for (_, codes) in CABLES {
-            let landings: Vec<usize> = codes.split(' ').filter_map(|code| hubs.iter().position(|hub| hub.code == code)).collect();
+            let landings: Vec<usize> = codes
+                .split(' ')
+                .filter_map(|code| hubs.iter().position(|hub| hub.code == code))
+                .collect();
             for leg in landings.windows(2) {
                 let (from, to) = (leg[0], leg[1]);
                 km[from][to] = distance_km(hubs[from], hubs[to]);
@@ -81,7 +88,8 @@ mod tests {
     fn every_cable_lands_at_hubs_and_every_hub_has_a_cable() {
         let hubs: BTreeSet<&str> = WORLD.hubs.iter().map(|hub| &*hub.code).collect();
         assert_eq!(hubs.len(), WORLD.hubs.len(), "a code comes twice");
-        let landings: BTreeSet<&str> = CABLES.iter().flat_map(|(_, codes)| codes.split(' ')).collect();
+        let landings: BTreeSet<&str> =
+            CABLES.iter().flat_map(|(_, codes)| codes.split(' ')).collect();
         assert_eq!(hubs, landings);
     }
 }

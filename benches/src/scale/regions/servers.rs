@@ -47,10 +47,13 @@ impl Regions {
 pub async fn serve(regions: Regions) -> Result<(), Failed> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env::var("PORT")?.parse()?))?;
     match regions {
-        Regions::Few => listen(listener, Arc::new(two::Repos::connect(&settings::<two::Repos>()?).await?)).await,
+        Regions::Few => {
+            listen(listener, Arc::new(two::Repos::connect(&settings::<two::Repos>()?).await?)).await
+        }
         Regions::Many => {
             // Forty repos take 20 kB, too many for the stack.
-            let repos = Arc::new(Box::pin(forty::Repos::connect(&settings::<forty::Repos>()?)).await?);
+            let repos =
+                Arc::new(Box::pin(forty::Repos::connect(&settings::<forty::Repos>()?)).await?);
             listen(listener, repos).await
         }
     }
@@ -59,7 +62,8 @@ pub async fn serve(regions: Regions) -> Result<(), Failed> {
 /// This instance runs beside the first replica. All other regions are played by the primary, where their connections show.
 fn settings<R: RepoSet>() -> Result<Settings, Failed> {
     let own = R::REGIONS[1].code;
-    let settings = Settings::single_database::<R>(&env::var(PRIMARY_URL)?)?.with_url(own, &env::var(replica_url())?)?;
+    let settings = Settings::single_database::<R>(&env::var(PRIMARY_URL)?)?
+        .with_url(own, &env::var(replica_url())?)?;
     Ok(settings.in_region(own).with_pool_size(pool_size()))
 }
 
@@ -76,7 +80,8 @@ async fn listen<R: RepoSet>(listener: TcpListener, repos: Arc<R>) -> Result<(), 
 
 async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpResponse> {
     let start = Instant::now();
-    let user: User = reader.optional(user_query(*id)).await?.ok_or_else(|| ErrorNotFound("no such user"))?;
+    let user: User =
+        reader.optional(user_query(*id)).await?.ok_or_else(|| ErrorNotFound("no such user"))?;
     page(&ShowPage { frame: frame(start), user: &user })
 }
 

@@ -23,7 +23,11 @@ pub(super) fn member(report: &mut Report<'_>, span: Range<usize>, text: &str) ->
 /// Why `text` is no code, what to write instead, and the code that was meant.
 pub(in crate::check) fn refusal(text: &str) -> (String, String, Option<String>) {
     if text.trim().is_empty() {
-        return ("a region's code is empty".to_owned(), "write the code of a region, such as \"nrt\"".to_owned(), None);
+        return (
+            "a region's code is empty".to_owned(),
+            "write the code of a region, such as \"nrt\"".to_owned(),
+            None,
+        );
     }
     if text.contains("://") {
         // Not shown: a URL may hold a password, and this message ends in logs.
@@ -38,7 +42,11 @@ pub(in crate::check) fn refusal(text: &str) -> (String, String, Option<String>) 
     let several: Option<Vec<String>> = text.split(',').map(repaired).collect();
     if let Some(codes) = several.filter(|codes| codes.len() > 1) {
         let codes: Vec<String> = codes.iter().map(|code| format!("{code:?}")).collect();
-        return (wrong, format!("write each code in quotes of its own: {}", codes.join(", ")), None);
+        return (
+            wrong,
+            format!("write each code in quotes of its own: {}", codes.join(", ")),
+            None,
+        );
     }
     if text.len() > LONGEST {
         return (wrong, format!("write at most {LONGEST} characters"), None);

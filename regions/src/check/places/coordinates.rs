@@ -18,8 +18,12 @@ pub(super) fn read(
     // A misspelt key is reported as such, and seems to be missing only for that.
     if keys::all_known(&Section::Place(code), table) {
         match (latitude, longitude) {
-            (Some((key, _)), None) => missing(report, key.span(), code, "longitude", "`longitude = 5.2`"),
-            (None, Some((key, _))) => missing(report, key.span(), code, "latitude", "`latitude = 52.1`"),
+            (Some((key, _)), None) => {
+                missing(report, key.span(), code, "longitude", "`longitude = 5.2`")
+            }
+            (None, Some((key, _))) => {
+                missing(report, key.span(), code, "latitude", "`latitude = 52.1`")
+            }
             (None, None) if !built_in => {
                 let both = "`latitude = 52.1` and `longitude = 5.2`";
                 missing(report, header, code, "latitude and no longitude", both);
@@ -41,12 +45,20 @@ fn degrees(report: &mut Report<'_>, name: &str, value: &Value<'_>, most: i16) ->
     let (degrees, written) = match value.get_ref() {
         DeValue::Float(number) => (number.as_str().parse().ok(), number.to_string()),
         // Whatever is out of i16's range is out of the globe's too.
-        DeValue::Integer(number) => {
-            (i16::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from), number.to_string())
-        }
+        DeValue::Integer(number) => (
+            i16::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from),
+            number.to_string(),
+        ),
         other => {
-            let meant = other.as_str().and_then(decimal).unwrap_or(if most == 90 { 52.1 } else { 5.2 });
-            value::wrong_type(report, name, value, "a number", &format!("`{name} = {meant}`, in degrees"));
+            let meant =
+                other.as_str().and_then(decimal).unwrap_or(if most == 90 { 52.1 } else { 5.2 });
+            value::wrong_type(
+                report,
+                name,
+                value,
+                "a number",
+                &format!("`{name} = {meant}`, in degrees"),
+            );
             return None;
         }
     };

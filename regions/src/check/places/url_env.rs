@@ -7,9 +7,19 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The variable's name and where it stands.
-pub(super) fn read(report: &mut Report<'_>, code: &str, value: &Value<'_>) -> Option<(String, Range<usize>)> {
-    let example = variable(&format!("{code}_DATABASE_URL")).unwrap_or_else(|| "DEPOT_DATABASE_URL".to_owned());
-    let name = value::string(report, "url_env", value, &format!("the name of a variable, such as `url_env = \"{example}\"`"))?;
+pub(super) fn read(
+    report: &mut Report<'_>,
+    code: &str,
+    value: &Value<'_>,
+) -> Option<(String, Range<usize>)> {
+    let example = variable(&format!("{code}_DATABASE_URL"))
+        .unwrap_or_else(|| "DEPOT_DATABASE_URL".to_owned());
+    let name = value::string(
+        report,
+        "url_env",
+        value,
+        &format!("the name of a variable, such as `url_env = \"{example}\"`"),
+    )?;
     if is_taken(name) {
         let wrong = format!("{name} has a meaning of its own");
         report.add(value.span(), wrong, format!("write another name, such as \"{example}\""));
@@ -20,7 +30,9 @@ pub(super) fn read(report: &mut Report<'_>, code: &str, value: &Value<'_>) -> Op
     }
     if name.contains("://") {
         // Not shown: a URL may hold a password, and this message ends in logs.
-        let instead = format!("write the name of an environment variable that holds the URL, such as \"{example}\"");
+        let instead = format!(
+            "write the name of an environment variable that holds the URL, such as \"{example}\""
+        );
         report.add(value.span(), "`url_env` is the URL itself", instead);
     } else {
         let meant = variable(name).unwrap_or(example);
@@ -55,17 +67,23 @@ pub(super) fn tell_apart(report: &mut Report<'_>, given: &mut [Given]) {
 
 /// The variables that archipelago reads itself (`archipelago/src/settings.rs`).
 fn is_taken(name: &str) -> bool {
-    name.starts_with("DATABASE_URL_") || ["DATABASE_URL", "FLY_REGION", "PRIMARY_REGION", "POOL_SIZE"].contains(&name)
+    name.starts_with("DATABASE_URL_")
+        || ["DATABASE_URL", "FLY_REGION", "PRIMARY_REGION", "POOL_SIZE"].contains(&name)
 }
 
 /// `[A-Z_][A-Z0-9_]*`.
 fn is_variable(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_uppercase() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// The variable that was meant: `$depot-url` is `DEPOT_URL`.
 fn variable(name: &str) -> Option<String> {
-    let upper: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let upper: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
     Some(upper.trim_matches('_').to_owned()).filter(|name| is_variable(name))
 }

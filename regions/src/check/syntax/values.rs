@@ -19,17 +19,24 @@ impl Values {
 
     /// The value on one line that an error is about, if it is about no more than that.
     pub fn around(&self, source: &str, error: &Range<usize>) -> Option<Range<usize>> {
-        let on_one_line = |value: &&Range<usize>| source.get((*value).clone()).is_some_and(|text| !text.contains('\n'));
+        let on_one_line = |value: &&Range<usize>| {
+            source.get((*value).clone()).is_some_and(|text| !text.contains('\n'))
+        };
         let holds = |value: &&Range<usize>| value.start <= error.start && error.end <= value.end;
         self.scalars.iter().filter(holds).find(on_one_line).cloned()
     }
 
     /// The first array or inline table without its end.
     pub fn unclosed(&self, errors: &[Error]) -> Option<Range<usize>> {
-        let is_unclosed =
-            |(_, message): &&Error| message.starts_with("unclosed array,") || message.starts_with("unclosed inline table");
+        let is_unclosed = |(_, message): &&Error| {
+            message.starts_with("unclosed array,") || message.starts_with("unclosed inline table")
+        };
         let (end, _) = errors.iter().find(is_unclosed)?;
-        self.nests.iter().filter(|nest| nest.start <= end.start && end.start <= nest.end).min_by_key(|nest| nest.start).cloned()
+        self.nests
+            .iter()
+            .filter(|nest| nest.start <= end.start && end.start <= nest.end)
+            .min_by_key(|nest| nest.start)
+            .cloned()
     }
 
     fn collect(&mut self, table: &DeTable<'_>) {
