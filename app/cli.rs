@@ -8,7 +8,7 @@ pub(crate) mod signals;
 use std::env::VarError;
 use std::io::{self, Write};
 
-use archipelago::{RepoSet, SettingError};
+use archipelago::{RegionSet, SettingError};
 use clap::{Parser, Subcommand};
 
 use crate::repos::Repos;

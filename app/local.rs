@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago::{RepoSet, Role, override_variable};
+use archipelago::{RegionSet, Role, override_variable};
 use archipelago_lab::{Distances, LabError, Remote, RemoteError, World};
 use diesel_async::RunQueryDsl;
 
@@ -66,7 +66,7 @@ impl Local {
     pub async fn prepare(&self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let primary = self.world.primary().url().parse()?;
         let ran = migrations::run(&primary).await?;
-        diesel::sql_query(SEED).execute(&mut primary.connect().await?).await?;
+        diesel::sql_query(SEED).execute(&mut archipelago::connect(&primary).await?).await?;
         let position = self.world.primary().position().await?;
         for replica in self.world.replicas() {
             replica.wait_until_replayed(position, PATIENCE).await?;

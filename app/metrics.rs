@@ -11,7 +11,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use archipelago::actix::{FLY_REPLAY, Trace};
+use archipelago::actix::{FLY_REPLAY, RequestSession};
 use archipelago::{RepoSet, Role, ServedBy};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -144,7 +144,7 @@ pub async fn count_requests(
         series.entry(labels).or_insert_with_key(request_series).record(start.elapsed())
     });
     if let Some((ServedBy { region, role, reason, .. }, elapsed)) =
-        Trace::of(response.request()).served()
+        RequestSession::of(response.request()).served()
     {
         DATABASES.with_borrow_mut(|series| {
             let labels = [region, role.as_str(), reason.as_str()];

@@ -1,6 +1,6 @@
 //! The migrations of `migrations/`, embedded in the program and run on the primary.
 
-use archipelago::{ConnectError, DatabaseUrl};
+use archipelago::{DatabaseUrl, DownReason};
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::sql_types::BigInt;
@@ -23,7 +23,7 @@ pub enum MigrationError {
         /// Where, without the password.
         url: String,
         /// What the connection said.
-        reason: ConnectError,
+        reason: DownReason,
     },
     /// The database refused one of them.
     #[error("cannot migrate: {0}")]
@@ -45,7 +45,7 @@ pub fn newest() -> Option<String> {
 /// When the database cannot be reached, or refuses a migration.
 pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     let unreachable = |reason| MigrationError::Unreachable { url: url.to_string(), reason };
-    let mut connection = url.connect().await.map_err(unreachable)?;
+    let mut connection = archipelago::connect(url).await.map_err(unreachable)?;
     // The lock ends with the connection.
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK)

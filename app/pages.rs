@@ -16,7 +16,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use archipelago::actix::Trace;
+use archipelago::actix::RequestSession;
 use askama::Template;
 
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ thread_local! {
 pub struct Visit {
     repos: Option<Data<Repos>>,
     notice: Option<Notice>,
-    trace: Trace,
+    session: RequestSession,
 }
 
 impl Visit {
@@ -47,7 +47,7 @@ impl Visit {
         Self {
             repos: request.app_data::<Data<Repos>>().cloned(),
             notice: Notice::of(request),
-            trace: Trace::of(request),
+            session: RequestSession::of(request),
         }
     }
 
@@ -55,7 +55,7 @@ impl Visit {
     #[must_use]
     pub fn frame(&self) -> Frame<'_> {
         let served = self
-            .trace
+            .session
             .served()
             .map(|(by, elapsed)| Served { by, milliseconds: elapsed.as_secs_f64() * 1000.0 });
         Frame {

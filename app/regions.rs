@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use archipelago::RepoSet;
+use archipelago::RegionSet;
 
 use crate::plain_table::{plain_table, trimmed};
 use crate::repos::Repos;
@@ -32,8 +32,8 @@ pub fn table(settings: Option<&archipelago::Settings>) -> String {
 #[must_use]
 pub fn orders() -> String {
     let mut places: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
-    for place in <Repos as RepoSet>::PLACES {
-        places.entry(<Repos as RepoSet>::nearest_to(place).collect()).or_default().push(place);
+    for place in <Repos as RegionSet>::PLACES {
+        places.entry(<Repos as RegionSet>::nearest_to(place).collect()).or_default().push(place);
     }
     let mut table = plain_table(["FROM", "NEAREST FIRST"], 2);
     for (order, places) in places {
@@ -46,9 +46,9 @@ pub fn orders() -> String {
 #[must_use]
 pub fn rules() -> String {
     let mut rules = String::new();
-    let _ = writeln!(rules, "pool size  {}", <Repos as RepoSet>::POOL_SIZE);
-    let _ = writeln!(rules, "max lag    {:?}", <Repos as RepoSet>::MAX_LAG);
-    let _ = writeln!(rules, "max spill  {} reads", <Repos as RepoSet>::MAX_SPILL);
-    let _ = writeln!(rules, "writes     {}", <Repos as RepoSet>::WRITES);
+    let _ = writeln!(rules, "pool size  {}", <Repos as RegionSet>::POOL_SIZE);
+    let _ = writeln!(rules, "max lag    {:?}", <Repos as RegionSet>::MAX_LAG);
+    let _ = writeln!(rules, "max spill  {} reads", <Repos as RegionSet>::MAX_SPILL);
+    let _ = writeln!(rules, "writes     {}", <Repos as RegionSet>::WRITES);
     rules
 }

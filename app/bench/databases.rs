@@ -59,7 +59,7 @@ impl Databases {
 
     #[cfg(feature = "lab")]
     async fn under_lab(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, Failed> {
-        use archipelago::RepoSet;
+        use archipelago::RegionSet;
 
         use crate::local::{self, Local, rehearsal, with};
         use crate::repos::Repos;

@@ -1,6 +1,6 @@
 //! What is printed before anything is measured: what is about to be run, from where, how often and for how long.
 
-use archipelago::RepoSet;
+use archipelago::RegionSet;
 use archipelago_measure::Plan;
 use humantime::format_duration;
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use archipelago::RepoSet;
+use archipelago::RegionSet;
 use tracing_subscriber::EnvFilter;
 
 use super::signals::Signals;

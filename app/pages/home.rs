@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use archipelago::{RepoSet, Role};
+use archipelago::{RegionSet, Role};
 
 use super::Visit;
 use crate::failure::Failure;

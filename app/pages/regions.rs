@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use archipelago::{Health, Member, RepoSet, Role};
+use archipelago::{DownReason, Health, Member, RegionSet, RepoSet, Role};
 use serde::Serialize;
 
 use super::Visit;
@@ -58,7 +58,7 @@ fn look(repos: &Repos) -> Vec<Seen> {
 
 impl Seen {
     fn of(member: &Member, leader: &Member, first: &str) -> Self {
-        let (info, Health { up, why_down, down_since, role, timeline, lag, round_trip, .. }) =
+        let (info, Health { up, down_reason, down_since, role, timeline, lag, round_trip, .. }) =
             (member.info(), member.health());
         let leads = info.code == leader.info().code;
         let role = role.unwrap_or(info.role);
@@ -76,14 +76,14 @@ impl Seen {
             leads,
             first_for_reads: info.code == first,
             up,
-            why_down: why_down.filter(|_| up == Some(false)).map(|why| in_plain_words(&why)),
+            why_down: down_reason.filter(|_| up == Some(false)).map(|reason| in_plain_words(&reason)),
             down_seconds: down_since
                 .filter(|_| up == Some(false))
                 .map(|since| since.elapsed().as_secs_f64()),
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
             lags: is_replica
                 && round_trip.is_some()
-                && lag.is_none_or(|lag| lag > <Repos as RepoSet>::MAX_LAG),
+                && lag.is_none_or(|lag| lag > <Repos as RegionSet>::MAX_LAG),
             round_trip_ms: round_trip.map(|time| time.as_secs_f64() * 1000.0),
             connections: member.state().connections,
             pool_size: pools.iter().flatten().map(|pool| pool.size).sum(),
@@ -137,19 +137,17 @@ impl From<Seen> for RegionRow {
     }
 }
 
-/// What the monitor wrote down may name a host, or say what a server says to its operators. What no word of it is known of is told as
-/// the most that a visitor needs to know.
-fn in_plain_words(why: &str) -> &'static str {
-    const WORDS: [(&str, &str); 6] = [
-        ("newest migration", "its tables are older than this program needs"),
-        ("was replaced as the primary", "another one was promoted in its place"),
-        ("no answer within", "it does not answer"),
-        ("timed out", "it does not answer"),
-        ("the database system is", "it is starting, or shutting down"),
-        ("authentication failed", "it does not let this program in"),
-    ];
-    WORDS
-        .iter()
-        .find(|(words, _)| why.contains(words))
-        .map_or("it cannot be reached", |(_, plain)| plain)
+/// A reason in words for visitors: without hosts, and without what a server says to its operators.
+fn in_plain_words(reason: &DownReason) -> &'static str {
+    match reason {
+        DownReason::SchemaTooOld { .. } => "its tables are older than this program needs",
+        DownReason::Superseded => "another one was promoted in its place",
+        DownReason::Silent { .. } => "it does not answer",
+        DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
+            "57P03" => "it is starting, or shutting down",
+            "28000" | "28P01" => "it does not let this program in",
+            _ => "it cannot be reached",
+        },
+        _ => "it cannot be reached",
+    }
 }

@@ -1,4 +1,5 @@
-//! Archipelago in Actix: `Reader` and `Writer` as arguments of handlers, and what an answer says of who served it.
+//! Archipelago in Actix: `Reader` and `Writer` as arguments of handlers, and the headers that name
+//! the database behind an answer.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -36,17 +37,21 @@
 //!
 //! # Writes from afar
 //!
-//! A handler that takes a [`Writer`] runs in the primary's region: behind Fly.io's proxy an instance elsewhere answers with the
-//! header [`fly-replay`](FLY_REPLAY), before the body is read or anything has happened, and the proxy runs the request there. The
-//! position cookie then comes from that instance, so all of them need the same [`Key`]. An instance writes over the long line itself
-//! where the set says `writes direct`, where no proxy is in front (no `fly-region` header), where the request was handed on already,
-//! and where its body is longer than 1 MB or of a length that its head does not tell.
+//! A handler that takes a [`Writer`] runs in the primary's region. Behind Fly.io's proxy, an
+//! instance elsewhere answers with the header [`fly-replay`](FLY_REPLAY) before the body is read or
+//! anything has happened, and the proxy runs the request there. The position cookie then comes from
+//! that instance, so all instances need the same [`Key`].
+//!
+//! An instance writes over the long line itself in these cases: the set of repos says `writes
+//! direct`; no proxy is in front (no `fly-region` header); the request was replayed already; its
+//! body is longer than 1 MB, or its head does not tell how long the body is.
 
 mod cookie;
 mod failure;
+mod middleware;
 mod reader;
 mod replay;
-mod trace;
+mod session;
 mod writer;
 
 use std::sync::Arc;
@@ -56,17 +61,19 @@ use tokio::runtime::Handle;
 
 pub use actix_web::cookie::Key;
 
-pub use self::reader::Reader;
-pub use self::replay::FLY_REPLAY;
-pub use self::trace::{Trace, answer_for};
-pub use self::writer::Writer;
-
 use self::cookie::Signer;
-use crate::RepoSet;
+pub use self::middleware::answer_for;
+pub use self::reader::Reader;
+pub use self::session::RequestSession;
+pub use self::writer::Writer;
+use crate::repo_set::RepoSet;
+pub use crate::visitor::FLY_REPLAY;
 
-/// Registers the repos, and the key that signs the position cookie. For [`App::configure`](actix_web::App::configure).
+/// Registers the repos, and the key that signs the position cookies. For
+/// [`App::configure`](actix_web::App::configure).
 ///
-/// Every worker of the server does this, and begins to open its own connections to the databases nearest to hand.
+/// Every worker of the server calls this, and begins to open its own connections to the databases
+/// that it uses first.
 pub fn configure<R: RepoSet>(repos: Arc<R>, key: Key) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         if let Ok(runtime) = Handle::try_current() {

@@ -1,8 +1,10 @@
-//! Every region's database together: who is well, who leads, and who is asked after whom.
+//! The databases of all regions together: their health, which one is the primary, and the thread
+//! that watches them.
 
-mod health;
+mod backoff;
+mod election;
+mod interviews;
 mod leader;
-mod lineage;
 mod member;
 mod monitor;
 
@@ -14,67 +16,69 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::health::Health;
-pub(crate) use self::health::HealthRecord;
+pub(crate) use self::leader::Elections;
 use self::leader::Leader;
-pub(crate) use self::lineage::Lineage;
 pub use self::member::Member;
-use crate::{Error, Primary, Protection, Reason, Replica, RepoSet, SettingError, Settings};
+use crate::error::Error;
+use crate::server::Timelines;
+use crate::settings::{RegionSet, Safeguard, SettingError, Settings};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
-/// Nothing is opened before the first question. From then on a thread of its own looks at this instance's own database, the primary, and
-/// whatever else is asked, once a second on one connection each; and when the primary is lost it asks every member, on connections
-/// that it closes again, who is writable on the newest timeline.
+/// Nothing is opened before the first query. From then on a thread checks this instance's own
+/// database, the primary, and every other database that is asked: once a second, on one connection
+/// each. When the primary is lost, it asks every member which one is writable on the newest
+/// timeline, on connections that it closes again.
 pub struct Cluster {
     inner: Arc<Inner>,
     stop: CancellationToken,
-    _stopped: DropGuard,
+    _stop_on_drop: DropGuard,
 }
 
-pub(crate) struct Inner {
+/// What the monitor's thread shares with the cluster.
+struct Inner {
     members: Vec<Arc<Member>>,
     leader: Leader,
-    lineage: Arc<Lineage>,
-    /// Where this instance runs.
+    timelines: Arc<Timelines>,
+    /// The region that this instance runs in.
     region: String,
     max_lag: Option<Duration>,
-    spill: Arc<Semaphore>,
+    spill_permits: Arc<Semaphore>,
+    /// Hands members to the monitor's thread. Set once that has started.
     watched: OnceLock<mpsc::UnboundedSender<Arc<Member>>>,
 }
 
 impl Cluster {
-    /// The members, in the order of [`RepoSet::REGIONS`].
+    /// The members, in the order of [`RegionSet::REGIONS`].
     ///
     /// # Errors
     /// When the settings were made for other regions.
-    pub fn new<R: RepoSet>(settings: &Settings) -> Result<Self, SettingError> {
-        let lineage = Arc::new(Lineage::new(settings.protections()));
+    pub fn new<R: RegionSet>(settings: &Settings) -> Result<Self, SettingError> {
+        let timelines = Arc::new(Timelines::new(settings.safeguards()));
         let members =
-            R::REGIONS.iter().map(|info| Member::new(info, settings, &lineage).map(Arc::new));
+            R::REGIONS.iter().map(|info| Member::new(info, settings, &timelines).map(Arc::new));
+        let primary = R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code);
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {
             members: members.collect::<Result<_, _>>()?,
-            leader: Leader::new(
-                R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code).unwrap_or_default(),
-            ),
+            leader: Leader::new(primary.unwrap_or_default()),
             region: settings.region().to_owned(),
-            max_lag: lineage.protections.include(Protection::MaxLag).then_some(max_lag),
-            lineage,
-            spill: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
+            max_lag: timelines.safeguards.has(Safeguard::MaxLag).then_some(max_lag),
+            timelines,
+            spill_permits: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
             watched: OnceLock::new(),
         };
         let stop = CancellationToken::new();
-        Ok(Self { inner: Arc::new(inner), _stopped: stop.clone().drop_guard(), stop })
+        Ok(Self { inner: Arc::new(inner), _stop_on_drop: stop.clone().drop_guard(), stop })
     }
 
-    /// The member of a region, by its number in [`RepoSet::REGIONS`].
+    /// The member of a region, by its index in [`RegionSet::REGIONS`].
     #[must_use]
     pub fn member(&self, index: usize) -> Arc<Member> {
         self.inner.members[index].clone()
     }
 
-    /// Every member, in the order of [`RepoSet::REGIONS`].
+    /// Every member, in the order of [`RegionSet::REGIONS`].
     pub fn members(&self) -> impl Iterator<Item = &Member> + Send {
         self.inner.members.iter().map(Arc::as_ref)
     }
@@ -84,26 +88,14 @@ impl Cluster {
     pub fn leader(&self) -> &Member {
         self.inner.leader()
     }
-
-    /// Writes.
-    #[must_use]
-    pub fn primary(&self) -> Primary<'_> {
-        Primary::new(self)
-    }
-
-    /// Reads from the first of `order` that can serve them; the primary is the last.
-    #[must_use]
-    pub fn near(&self, order: &'static [usize], reason: Reason) -> Replica<'_> {
-        Replica::near(self, order, reason)
-    }
 }
 
 impl Cluster {
-    pub(crate) fn lineage(&self) -> &Lineage {
-        &self.inner.lineage
+    pub(crate) fn timelines(&self) -> &Timelines {
+        &self.inner.timelines
     }
 
-    /// How far behind the primary a read may be without a word.
+    /// How far behind the primary a read may be by default.
     pub(crate) fn max_lag(&self) -> Option<Duration> {
         self.inner.max_lag
     }
@@ -116,63 +108,67 @@ impl Cluster {
         self.inner.leader.index()
     }
 
-    /// Has the monitor look at a member from now on.
+    /// Has the monitor check a member from now on.
     pub(crate) fn watch(&self, index: usize) {
         let member = &self.inner.members[index];
         if !member.is_watched() && !self.stop.is_cancelled() {
-            self.inner.watched.get_or_init(|| self.start());
+            self.inner.watched.get_or_init(|| self.start_monitor());
             self.inner.watch(member);
         }
     }
 
-    /// A place for a read that leaves for the primary; none when too many are under way.
-    pub(crate) fn spill(&self) -> Option<OwnedSemaphorePermit> {
-        self.inner.spill.clone().try_acquire_owned().ok()
+    /// A permit for a read from elsewhere at the primary. None while too many are under way.
+    pub(crate) fn spill_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.inner.spill_permits.clone().try_acquire_owned().ok()
     }
 
-    /// Whether every member has been asked once who leads.
-    pub(crate) fn leader_is_known(&self) -> bool {
-        self.inner.leader.is_known()
+    /// Whether there was an election.
+    pub(crate) fn has_elected_leader(&self) -> bool {
+        self.inner.leader.is_elected()
     }
 
-    /// Waits until every member has been asked once who leads: a primary that was replaced does not know it.
-    pub(crate) async fn knows_the_leader(&self, limit: Duration) {
-        if !self.inner.leader.is_known() {
+    /// Waits for the first election: before it, a superseded primary may look like the leader.
+    pub(crate) async fn wait_for_leader(&self, limit: Duration) {
+        if !self.has_elected_leader() {
             self.watch(self.leader_index());
-            let _ = timeout(limit, self.inner.leader.more_rounds_than(0)).await;
+            let election = self.inner.leader.wait_for_election(Elections::default());
+            let _ = timeout(limit, election).await;
         }
     }
 
-    /// The member that takes the writes, where it is known to, and visitors know of no newer timeline than `timeline`.
+    /// The leader, for a visitor who knows of `timeline`. Fails where the leader is known to be
+    /// superseded or silent.
     pub(crate) fn writable_leader(&self, timeline: u32) -> Result<&Member, Error> {
-        let Inner { leader, lineage, .. } = &*self.inner;
-        let (member, leads) = (self.leader(), leader.timeline());
+        let Inner { leader, timelines, .. } = &*self.inner;
+        let (member, elected) = (self.leader(), leader.timeline());
         let region = member.info().code;
-        let is_older = leads > 0 && leads < timeline && !lineage.is_refuted(timeline);
-        if lineage.has_left(leads) || is_older && lineage.protections.include(Protection::Role) {
+        let is_behind_visitor =
+            elected > 0 && elected < timeline && !timelines.is_disproved(timeline);
+        let is_checked = timelines.safeguards.has(Safeguard::Role);
+        if timelines.is_superseded(elected) || is_behind_visitor && is_checked {
             return Err(Error::NotPrimary { region });
         }
-        member.health.silence().map_or(Ok(member), |error| Err(error.of(region)))
+        member.health.silence().map_or(Ok(member), |reason| Err(reason.in_region(region)))
     }
 
-    /// How often every member has been asked who leads.
-    pub(crate) fn rounds(&self) -> u64 {
-        self.inner.leader.rounds()
+    /// How many elections there were.
+    pub(crate) fn elections(&self) -> Elections {
+        self.inner.leader.elections()
     }
 
-    /// Has every member asked who leads, and waits until they were more often than so, or another leads.
-    pub(crate) async fn more_rounds_than(&self, before: u64, limit: Duration) {
+    /// Requests an election, and waits until there were more than `seen`.
+    pub(crate) async fn wait_for_election(&self, seen: Elections, limit: Duration) {
         self.watch(self.leader_index());
-        self.inner.leader.look_again_if(true);
-        let _ = timeout(limit, self.inner.leader.more_rounds_than(before)).await;
+        self.inner.leader.request_election();
+        let _ = timeout(limit, self.inner.leader.wait_for_election(seen)).await;
     }
 
-    /// Looks at nobody any more.
-    pub(crate) fn stop(&self) {
+    /// Stops the monitor.
+    pub(crate) fn stop_monitor(&self) {
         self.stop.cancel();
     }
 
-    fn start(&self) -> mpsc::UnboundedSender<Arc<Member>> {
+    fn start_monitor(&self) -> mpsc::UnboundedSender<Arc<Member>> {
         let (watched, members) = mpsc::unbounded_channel();
         if let Err(error) = monitor::start(self.inner.clone(), members, self.stop.clone()) {
             tracing::error!(%error, "no thread can be started to watch the databases");
@@ -186,23 +182,22 @@ impl Inner {
         &self.members[self.leader.index()]
     }
 
-    fn leads(&self, member: &Member) -> bool {
+    fn is_leader(&self, member: &Member) -> bool {
         member.info().code == self.leader().info().code
     }
 
     fn watch(&self, member: &Arc<Member>) {
         if let Some(watched) = self.watched.get()
-            && member.health.begin_to_watch()
+            && member.health.mark_watched()
         {
             let _ = watched.send(member.clone());
         }
     }
 
-    /// Whether this instance gives the primary something to commit every second, which is for those near it.
-    fn beats(&self) -> bool {
-        self.members.len() > 1
-            && self.leader.is_known()
-            && (self.region.is_empty() || self.region == self.leader().info().code)
+    /// Whether this instance sends the primary's heartbeat: the instances near it do.
+    fn sends_heartbeat(&self) -> bool {
+        let is_near = self.region.is_empty() || self.region == self.leader().info().code;
+        self.members.len() > 1 && self.leader.is_elected() && is_near
     }
 }
 

@@ -1,49 +1,52 @@
-//! One connection, and what its server has said on it.
+//! One connection to a server, and what the server has reported on it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+mod commit;
+mod connector;
+pub(crate) mod probe;
+mod request;
+mod shared_probe;
+mod transaction;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, WeakShared};
+use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::cluster::HealthRecord;
-use crate::freshness::{Need, Unmet};
-use crate::pool::lock;
-use crate::state::{self, Said, Server, State};
-use crate::{Error, Position, Protection, Role};
+pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
+pub use self::connector::connect;
+pub(crate) use self::connector::{Connector, Interview};
+pub(crate) use self::request::{
+    Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request,
+};
+use self::shared_probe::SharedProbe;
+pub(crate) use self::transaction::{read_only_transaction, transaction};
+use crate::error::Error;
+use crate::position::Position;
+use crate::region::Role;
+use crate::server::{
+    HealthRecord, NotFresh, Requirement, ServerIdentity, ServerReport, ServerState,
+};
 
-/// In microseconds: an answer on a line where a crowd of reads may keep the server busier than the line is long.
-const SHORT: u64 = 5000;
+/// Commits an empty message. No standby is waited for.
+const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = local; \
+                         SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat'); COMMIT";
 
-/// For how long a replica counts as the one that it was: role and timeline. Whoever looks at it tells all others, so this is how late
-/// a new timeline may be known.
-const MOMENT: Duration = Duration::from_millis(100);
-
-const BEAT: &str = "BEGIN; SET LOCAL synchronous_commit = local; \
-                    SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat'); COMMIT";
-
-/// A connection of a pool. Dropped, it is closed, whatever the server still owes on it.
+/// An open connection. Dropping it closes it, even if the server still owes answers.
 pub(crate) struct Connection {
     pub(crate) inner: AsyncPgConnection,
     pub(crate) region: &'static str,
-    /// How long the server took to answer the last question of the opening.
+    /// How long the server took to answer the last request of the opening.
     pub(crate) round_trip: Duration,
-    /// Whose it is.
-    server: Server,
-    /// How the server stood when it was last asked on this connection.
-    state: Mutex<State>,
+    identity: ServerIdentity,
+    /// The state of the server when it was last asked on this connection.
+    state: Mutex<ServerState>,
     health: Arc<HealthRecord>,
-    /// Itself, where reads share it.
+    /// Itself, if reads share it.
     shared: Weak<Self>,
-    /// The quickest answer so far, in microseconds.
-    quickest: AtomicU64,
-    /// Held by the question for the place in the log that is under way.
-    askers: tokio::sync::Mutex<()>,
-    /// The next one.
-    about_to_ask: Mutex<Option<WeakShared<BoxFuture<'static, Option<State>>>>>,
+    shared_probe: SharedProbe,
     driver: AbortOnDropHandle<()>,
 }
 
@@ -52,7 +55,7 @@ impl Connection {
         inner: AsyncPgConnection,
         region: &'static str,
         round_trip: Duration,
-        (server, said): (Server, Said),
+        (identity, report): (ServerIdentity, ServerReport),
         health: Arc<HealthRecord>,
         driver: AbortOnDropHandle<()>,
     ) -> Self {
@@ -60,126 +63,108 @@ impl Connection {
             inner,
             region,
             round_trip,
-            server,
-            state: Mutex::new(health.settle(server, said, None)),
+            identity,
+            state: Mutex::new(health.observe(identity, report, None)),
             health,
             shared: Weak::new(),
-            quickest: AtomicU64::new(u64::MAX),
-            askers: tokio::sync::Mutex::new(()),
-            about_to_ask: Mutex::default(),
+            shared_probe: SharedProbe::default(),
             driver,
         }
     }
 
-    /// To be shared by the reads of a thread.
+    /// Lets reads share it, and with it the requests for its state.
     pub(crate) fn into_shared(self) -> Arc<Self> {
         Arc::new_cyclic(|shared| Self { shared: shared.clone(), ..self })
     }
 
-    /// Whether a replica can say for certain on which timeline it is.
-    pub(crate) fn tells_timelines(&self) -> bool {
-        self.server.tells_timelines
+    /// Whether the role may see on which timeline a replica is.
+    pub(crate) fn sees_timelines(&self) -> bool {
+        self.identity.sees_timelines
     }
 
-    /// Whether the socket is closed, as far as anybody has noticed. Asks nothing of the server.
+    /// Whether the socket is known to be closed. Asks nothing of the server.
     pub(crate) fn is_closed(&self) -> bool {
         self.driver.is_finished()
     }
 
-    /// How the server stood when it was last asked here. It has only moved forward since.
-    pub(crate) fn state(&self) -> State {
-        *lock(&self.state)
+    /// The state of the server when it was last asked here. It has only moved forward since.
+    pub(crate) fn state(&self) -> ServerState {
+        *self.state.lock()
     }
 
-    /// Asks how the server stands, behind whatever was sent before, when the future is first polled.
-    pub(crate) fn ask_state(&self) -> impl Future<Output = Result<State, Error>> + Send + use<'_> {
-        let said = state::ask(&self.inner);
+    /// Asks for the server's state, behind everything sent before. The future sends the request
+    /// when it is first polled.
+    pub(crate) fn probe(
+        &self,
+    ) -> impl Future<Output = Result<ServerState, Error>> + Send + use<'_> {
+        let report = probe::report(&self.inner);
         async move {
-            let said = said.await?;
-            let mut state = lock(&self.state);
-            *state = self.health.settle(self.server, said, Some(*state));
+            let report = report.await?;
+            let mut state = self.state.lock();
+            *state = self.health.observe(self.identity, report, Some(*state));
             Ok(*state)
         }
     }
 
-    /// The same, in one question with whoever else asks it before it can be sent. On a short line one is under way at a time: a read
-    /// that comes alone does not wait, and a crowd of them shares a few.
-    pub(crate) async fn ask_state_with_others(&self) -> Result<State, Error> {
-        let Some(shared) = self.shared.upgrade() else { return self.ask_state().boxed().await };
-        let question = {
-            let mut about_to_ask = lock(&self.about_to_ask);
-            let waiting = about_to_ask.as_ref().and_then(WeakShared::upgrade);
-            waiting.unwrap_or_else(|| {
-                let ask = async move {
-                    let is_near = shared.quickest.load(Ordering::Relaxed) < SHORT;
-                    let _turn = if is_near { Some(shared.askers.lock().await) } else { None };
-                    lock(&shared.about_to_ask).take();
-                    let asked = Instant::now();
-                    let state = shared.ask_place().await.ok();
-                    let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    shared.quickest.fetch_min(took, Ordering::Relaxed);
-                    state
-                };
-                let question = ask.boxed().shared();
-                *about_to_ask = question.downgrade();
-                question
-            })
-        };
-        let broke = || Error::Unreachable {
-            region: self.region,
-            reason: "the connection broke".to_owned(),
-        };
-        question.await.ok_or_else(broke)
+    /// Like [`probe`](Self::probe), in one request with the other reads that want to send it now.
+    pub(crate) async fn probe_with_others(&self) -> Result<ServerState, Error> {
+        match self.shared.upgrade() {
+            Some(shared) => self.shared_probe.ask(shared).await,
+            None => self.probe().boxed().await,
+        }
     }
 
-    /// Asks how far the server is, and nothing else as long as the rest was asked a moment ago: a replica's whole state costs
-    /// `PostgreSQL` four times as much.
-    async fn ask_place(&self) -> Result<State, Error> {
+    /// Asks how far the server is. The rest of its state is asked again when it is older than
+    /// `limit`: the whole report of a replica costs `PostgreSQL` four times as much as its
+    /// position.
+    async fn probe_position(&self, limit: Duration) -> Result<ServerState, Error> {
         let known = self.state();
-        if known.role == Role::Primary || known.asked.elapsed() > MOMENT {
-            return self.ask_state().await;
+        if known.role == Role::Primary || known.asked.elapsed() > limit {
+            return self.probe().await;
         }
-        match state::ask_replayed(&self.inner).await? {
+        match probe::replayed(&self.inner).await? {
             Some(lsn) => {
-                let mut state = lock(&self.state);
+                let mut state = self.state.lock();
                 state.lsn = state.lsn.max(lsn);
                 Ok(*state)
             }
             // It was promoted meanwhile.
-            None => self.ask_state().await,
+            None => self.probe().await,
         }
     }
 
-    /// Whether a server that stands so may answer a read that needs this.
-    pub(crate) fn meets(&self, need: Need, state: &State) -> Result<(), Unmet> {
-        let lineage = &self.health.lineage;
+    /// Whether a server in this state satisfies the requirement of a read.
+    pub(crate) fn check(
+        &self,
+        requirement: Requirement,
+        state: &ServerState,
+    ) -> Result<(), NotFresh> {
         if self.is_foreign() {
-            return Err(Unmet::NotPrimary);
+            return Err(NotFresh::NotPrimary);
         }
-        let newest =
-            if lineage.protections.include(Protection::Role) { lineage.newest() } else { 0 };
-        need.met_by(state, self.server.system, newest)
+        let newest = self.health.timelines.newest_enforced();
+        requirement.met_by(state, self.identity.system, newest)
     }
 
     /// Whether it leads to another database than the primary.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.health.lineage.is_foreign(self.server.system)
+        self.health.timelines.is_foreign(self.identity.system)
     }
 
-    /// Whether it leads to a primary that was replaced: it goes on taking writes, and nobody will ever see them.
-    pub(crate) fn is_of_the_past(&self) -> bool {
+    /// Whether it leads to a superseded primary, whose writes are lost.
+    pub(crate) fn is_superseded(&self) -> bool {
         let state = self.state();
-        state.role == Role::Primary && self.health.lineage.has_left(state.timeline)
+        state.role == Role::Primary && self.health.timelines.is_superseded(state.timeline)
     }
 
-    /// The position that has everything up to `lsn` behind it, on the timeline that the server was last on.
+    /// The position of `lsn` on a timeline of this server.
     pub(crate) fn position(&self, lsn: u64, timeline: u32) -> Position {
-        Position { system: self.server.system, timeline, lsn }
+        Position { system: self.identity.system, timeline, lsn }
     }
 
-    /// Has the primary commit something, so that replicas can tell how old it is what they show. A read-only session may: it
-    /// changes nothing that anybody can see. No standby is waited for.
-    pub(crate) async fn beat(&self) -> diesel::QueryResult<()> {
-        (&mut &self.inner).batch_execute(BEAT).await
+    /// Has the primary commit an empty message, so that replicas can tell the age of what they
+    /// show. A read-only session may do this: it changes nothing that a query can see.
+    pub(crate) async fn send_heartbeat(&self) -> diesel::QueryResult<()> {
+        (&mut &self.inner).batch_execute(HEARTBEAT).await
     }
 }

@@ -1,8 +1,12 @@
 //! What can go wrong between a caller and a database.
 
+mod down_reason;
+
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+pub use self::down_reason::DownReason;
 
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
@@ -12,8 +16,8 @@ pub enum Error {
     Unreachable {
         /// The region.
         region: &'static str,
-        /// What the operating system, the TLS library or the server said.
-        reason: String,
+        /// Why not.
+        reason: DownReason,
     },
     /// Every connection of the pool was in use, or being opened, for as long as a caller may wait.
     #[error("no connection to the database of region `{region}` came free within {waited:?}")]
@@ -28,10 +32,11 @@ pub enum Error {
     Timeout {
         /// The region.
         region: &'static str,
-        /// How long we waited.
+        /// How long the caller waited.
         waited: Duration,
     },
-    /// It was to take a write, and is a replica, or a primary that was replaced. Nothing has happened.
+    /// The database was meant to take a write, and is a replica or a superseded primary. Nothing
+    /// has happened.
     #[error("the database of region `{region}` is not the primary")]
     NotPrimary {
         /// The region.
@@ -39,18 +44,20 @@ pub enum Error {
     },
     /// No database that can be reached is fresh enough for the read.
     #[error(
-        "no database that can be reached is fresh enough for this read; `{region}` was the last one asked"
+        "no database that can be reached is fresh enough for this read; \
+         `{region}` was the last one asked"
     )]
     NotFresh {
         /// The region.
         region: &'static str,
     },
-    /// As many reads as may are under way to the primary already: `[routing] max_spill`.
+    /// The primary already serves as many reads from elsewhere as `[routing] max_spill` allows.
     #[error(
-        "too many reads have left region `{region}` for the primary; its own database is down, or behind"
+        "too many reads have left region `{region}` for the primary; \
+         its own database is down, or behind"
     )]
     Spilled {
-        /// The region whose reads they are.
+        /// The region that the reads come from.
         region: &'static str,
     },
     /// The repos were shut down.
@@ -59,7 +66,7 @@ pub enum Error {
         /// The region.
         region: &'static str,
     },
-    /// The database answered with an error, or with no row where one was asked for.
+    /// The database answered with an error, or with no row where the caller asked for one.
     #[error(transparent)]
     Query(#[from] DieselError),
 }
@@ -71,7 +78,8 @@ impl Error {
         matches!(self, Self::Query(DieselError::NotFound))
     }
 
-    /// Whether the same query may succeed a little later: the database is down, slow, read-only, or went away in between.
+    /// Whether the same query may succeed a little later: the database is down, slow, read-only, or
+    /// closed the connection.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -87,8 +95,8 @@ impl Error {
                 | DatabaseErrorKind::SerializationFailure
                 | DatabaseErrorKind::UnableToSendCommand
                 | DatabaseErrorKind::ClosedConnection => true,
-                // Diesel keeps no SQLSTATE of 57014, 57P01 and 57P03, only the server's words. A server that speaks another
-                // language than English is taken at its worst.
+                // Diesel drops the SQLSTATE of 57014, 57P01 and 57P03 and keeps the server's words.
+                // An error in another language than English counts as permanent.
                 _ => [
                     "terminating connection",
                     "canceling statement",
@@ -102,7 +110,8 @@ impl Error {
         }
     }
 
-    /// When the same request may be worth another attempt; none where it would fail again.
+    /// How long to wait before the same request is worth another attempt. None where it would fail
+    /// again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = match self {
@@ -112,14 +121,19 @@ impl Error {
         self.is_passing().then_some(Duration::from_secs(seconds))
     }
 
-    /// Whether another server may answer what this one did not. What takes one too long would take the next one as long,
-    /// and who has too much to do here is not to burden others.
-    pub(crate) fn leads_elsewhere(&self) -> bool {
-        let is_slow = matches!(self, Self::Query(DieselError::DatabaseError(_, message)) if message.message().contains("statement timeout"));
+    /// Whether a read that failed so is sent to the next database. Overload and slow statements are
+    /// not retried elsewhere: they would take the next database as long.
+    pub(crate) fn is_retried_elsewhere(&self) -> bool {
+        let is_slow = matches!(
+            self,
+            Self::Query(DieselError::DatabaseError(_, message))
+                if message.message().contains("statement timeout")
+        );
         self.is_passing() && !is_slow && !matches!(self, Self::Busy { .. } | Self::ShutDown { .. })
     }
 
-    /// Whether a write that failed so may have happened all the same: it was sent, and what came of it is not known.
+    /// Whether a write that failed so may have happened all the same: it was sent, and its outcome
+    /// is unknown.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
         match self {

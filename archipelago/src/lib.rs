@@ -1,7 +1,8 @@
-//! What a generated repo stands on: a read-only handle for each replica, a writing one for the primary, and the pools under them.
+//! Read from the Postgres replica nearest to your users, checked by the compiler: what the
+//! generated repos of [`repos!`] stand on.
 //!
-//! List your regions, and every region is a Rust type. In an app, `build.rs` makes the list from `regions.toml`
-//! (see `archipelago-regions`); in a test, write it by hand with regions that exist nowhere:
+//! List your regions, and every region is a Rust type. In an app, `build.rs` makes the list from
+//! `regions.toml` (see `archipelago-regions`); a test may list invented regions by hand:
 //!
 //! ```no_run
 //! use diesel::prelude::*;
@@ -14,11 +15,13 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // One ordinary database plays every region. `Settings::from_env` is for the real thing.
-//! let settings = archipelago::Settings::single_database::<Repos>("postgres://localhost/app")?.in_region("near");
+//! let settings = archipelago::Settings::single_database::<Repos>("postgres://localhost/app")?
+//!     .in_region("near");
 //! let repos = Repos::connect(&settings).await?;
 //!
 //! // Reads take the replica of this instance's region …
-//! let names: Vec<String> = repos.replica().load(users::table.select(users::name).order(users::id)).await?;
+//! let by_id = users::table.select(users::name).order(users::id);
+//! let names: Vec<String> = repos.replica().load(by_id).await?;
 //! // … and writes the primary. `repos.replica().load(diesel::insert_into(…))` does not compile.
 //! repos.primary().execute(diesel::insert_into(users::table).values(users::name.eq("Ada"))).await?;
 //! repos.shutdown().await;
@@ -26,50 +29,58 @@
 //! # }
 //! ```
 //!
-//! What this crate must not know: any region's name, any page, any file. The names come in with [`repos!`].
+//! # The rooms of this crate
+//!
+//! Each room uses only those above it; `tests/app/rooms.rs` holds that.
+//!
+//! | room | what it holds |
+//! | --- | --- |
+//! | `error`, `region`, `position`, `query` | plain data, and what Diesel must be able to do with a query |
+//! | `settings` | where the databases are and how to use them: URLs, TLS, timeouts |
+//! | `server` | what a server reports of itself, and whether it is fresh enough: facts and pure decisions |
+//! | `connection` | opens a connection, and sends one request on it |
+//! | `pool` | a thread's connections to one server |
+//! | `cluster` | all databases together: members, monitor, election |
+//! | `read`, `write` | the handles [`Replica`] and [`Primary`], and the failover of a read |
+//! | `repo_set` | what a generated `Repos` is to code that knows no region's name |
+//! | `visitor` | the positions that a visitor carries, and where their writes run; knows no web framework |
+//! | `actix` (a feature) | `Reader` and `Writer` as arguments of Actix handlers |
+//!
+//! This crate knows no region's name, no page and no file. The names come in with [`repos!`].
 
 mod cluster;
-mod connect;
 mod connection;
 mod error;
-mod freshness;
 mod pool;
 mod position;
-mod primary;
-mod protection;
-mod question;
+mod query;
+mod read;
 mod region;
-mod replica;
 mod repo_set;
-mod route;
-mod select;
+mod server;
 mod settings;
-mod state;
-mod timeouts;
-mod tls;
-mod transaction;
-mod url;
+#[cfg(feature = "actix")]
+mod visitor;
+mod write;
 
 #[cfg(feature = "actix")]
 pub mod actix;
 
 pub use archipelago_macros::repos;
 
-pub use crate::cluster::{Cluster, Health, Member};
-pub use crate::connect::ConnectError;
-pub use crate::error::Error;
-pub use crate::freshness::Freshness;
-pub use crate::pool::{Access, Pool, PoolState};
-pub use crate::position::{Committed, Position};
-pub use crate::primary::Primary;
-pub use crate::protection::Protection;
-pub use crate::question::LoadsAs;
+pub use crate::cluster::{Cluster, Member};
+pub use crate::connection::connect;
+pub use crate::error::{DownReason, Error};
+pub use crate::pool::{Pool, PoolState};
+pub use crate::position::{Committed, InvalidPosition, Position};
+pub use crate::query::{LoadsAs, PlainSelect};
+pub use crate::read::{ReadResult, Replica, Snapshot};
 pub use crate::region::{Reason, RegionInfo, Role, ServedBy, UnknownRegion, Writes};
-pub use crate::replica::Replica;
 pub use crate::repo_set::RepoSet;
-pub use crate::route::Served;
-pub use crate::select::PlainSelect;
-pub use crate::settings::{SettingError, Settings, override_variable};
-pub use crate::timeouts::Timeouts;
-pub use crate::transaction::Snapshot;
-pub use crate::url::{DatabaseUrl, UrlError};
+pub use crate::server::{Freshness, Health};
+#[cfg(feature = "testing")]
+pub use crate::settings::Safeguard;
+pub use crate::settings::{
+    Access, DatabaseUrl, RegionSet, SettingError, Settings, Timeouts, UrlError, override_variable,
+};
+pub use crate::write::Primary;

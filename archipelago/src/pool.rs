@@ -1,73 +1,70 @@
-//! The connections to one region's database: each thread that asks has its own, opened when first needed, replaced when they break.
+//! The connections of this process to one region's database, for reading or for writing.
+//!
+//! Who owns what:
+//!
+//! ```text
+//! Pool                      one for reading and one for writing, for each member of the cluster
+//! └── WorkerPool            one for each thread that asks, driven by that thread's runtime
+//!     ├── PipelinedPool     connections that single reads share
+//!     │   └── Pipeline      one such connection and the queue of requests without an answer;
+//!     │                     a read holds a Ticket for its request in the queue
+//!     └── ExclusivePool     bb8's connections for one caller at a time, for writes, transactions and
+//!         └── Checkout      raw SQL: one of them in use
+//! ```
 
-mod checkouts;
-mod part;
+mod checkout;
+mod exclusive;
+mod manager;
 mod pipeline;
-mod shared;
+mod pipelined;
+mod worker;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
+use parking_lot::Mutex;
 use thread_local::ThreadLocal;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::checkouts::Lease;
-use self::part::Part;
-use crate::cluster::HealthRecord;
-use crate::connect::Connector;
-use crate::connection::Connection;
-use crate::freshness::Need;
-use crate::question::{Checked, Ping, Question, Verdict};
-use crate::settings::SettingError;
-use crate::{DatabaseUrl, Error, RegionInfo, Settings, Timeouts};
+pub(crate) use self::checkout::Checkout;
+use self::worker::WorkerPool;
+use crate::connection::{Connection, Connector, FreshnessChecked, Ping, ReadOutcome, Request};
+use crate::error::Error;
+use crate::region::RegionInfo;
+use crate::server::{HealthRecord, Requirement};
+use crate::settings::{Access, DatabaseUrl, SettingError, Settings, Timeouts};
 
-/// One pool of a region's repo. A replica's repo has one, for reading; the primary's has another for writing.
+/// A pool of connections to one region's database. Every member of a cluster has one for reading
+/// and one for writing; only the primary uses the latter.
 ///
-/// Nothing is opened before the first query. Every thread that asks opens connections of its own, which live on that thread's
-/// runtime: an Actix worker never waits for another one's lock, nor wakes another thread. `POOL_SIZE` is divided among the cores
-/// of the machine; a thread may open its share, but two at least, to share among its reads, and as many to check out. Where all of
-/// them are in use that is `2 × POOL_SIZE`, and a little more where the cores do not divide it.
+/// Nothing is opened before the first query. Every thread that asks opens connections of its own,
+/// which live on that thread's runtime: an Actix worker neither waits for a lock of another one nor
+/// wakes another thread. `POOL_SIZE` is divided among the cores of the machine. A thread may open
+/// its share, but at least two, for its reads to share, and as many to check out. With all of them
+/// in use that is `2 × POOL_SIZE`, and a little more where the cores do not divide it.
 ///
-/// A single read shares a connection with the other reads of its thread, pipelined. Usually one connection carries them all. While
-/// a slow query holds it up, others are opened, and a read that stands behind it is sent on one of them as well: so a read that
-/// does something (a function that notifies, say) may do it twice, and the future of a read that has begun wants to be polled until
-/// it is done, or dropped; left lying it holds up its neighbours. Transactions, writes, raw SQL and reads with an
-/// [`sql`](diesel::dsl::sql) fragment, which Diesel prepares anew each time, check out a connection for themselves.
+/// A single read shares a connection with the other reads of its thread, pipelined. Usually one
+/// connection carries them all. While a slow query stalls it, others are opened, and a read that
+/// waits behind the slow query is also sent on one of them. So a read with side effects (a function
+/// that notifies, say) may run twice. Once begun, the future of a read must be polled until it is
+/// done, or dropped: until then it holds up the reads behind it. Transactions, writes, raw SQL and
+/// reads with an [`sql`](diesel::dsl::sql) fragment, which Diesel prepares anew each time, check
+/// out a connection.
 ///
-/// A connection that broke is not used again, and the next caller opens a new one: a server that comes back is used again without
-/// a restart. The session of a pool for reading is read-only, at the primary too: what a replica would refuse fails on a single
-/// database as well.
+/// A broken connection is not used again, and the next caller opens a new one: a server that comes
+/// back is used again without a restart. The sessions of a pool for reading are read-only, at the
+/// primary too: what a replica would refuse fails on a single database as well.
 pub struct Pool {
     info: &'static RegionInfo,
     size: u32,
-    sharing: bool,
-    // In boxes, as a set of forty regions is moved about as a whole.
+    shares_connections: bool,
+    // Boxed: a set of forty regions is moved as a whole.
     connector: Box<Connector>,
-    threads: Box<ThreadLocal<Mutex<Arc<Part>>>>,
-    shut_down: AtomicBool,
-}
-
-/// What the sessions of a pool may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// Read only.
-    Read,
-    /// Read and write.
-    Write,
-}
-
-impl Access {
-    /// The word for it, as metrics have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
+    workers: Box<ThreadLocal<Mutex<Arc<WorkerPool>>>>,
+    is_shut_down: AtomicBool,
 }
 
 /// How many connections a pool has at this moment, on all threads together.
@@ -75,14 +72,15 @@ impl Access {
 pub struct PoolState {
     /// Open connections, in use or not.
     pub connections: u32,
-    /// Open connections that nobody uses.
+    /// Open connections that are not in use.
     pub idle: u32,
     /// `POOL_SIZE`.
     pub size: u32,
 }
 
 impl Pool {
-    /// A pool to a region's database, as `settings` say. Opens no connection. Fails when they have no URL for this region.
+    /// A pool for a region's database. Opens no connection. Fails when the settings have no URL for
+    /// the region.
     pub(crate) fn new(
         info: &'static RegionInfo,
         access: Access,
@@ -102,10 +100,10 @@ impl Pool {
         Ok(Self {
             info,
             size: settings.pool_size(),
-            sharing: settings.sharing(),
+            shares_connections: settings.shares_connections(),
             connector: Box::new(connector),
-            threads: Box::default(),
-            shut_down: AtomicBool::new(false),
+            workers: Box::default(),
+            is_shut_down: AtomicBool::new(false),
         })
     }
 
@@ -130,35 +128,30 @@ impl Pool {
     /// How many connections it has. Asks no server.
     #[must_use]
     pub fn state(&self) -> PoolState {
-        self.threads.iter().fold(
-            PoolState { size: self.size, ..PoolState::default() },
-            |sum, part| {
-                let (connections, idle) = lock(part).count();
-                PoolState {
-                    connections: sum.connections + connections,
-                    idle: sum.idle + idle,
-                    ..sum
-                }
-            },
-        )
+        let none = PoolState { size: self.size, ..PoolState::default() };
+        self.workers.iter().fold(none, |sum, worker| {
+            let (connections, idle) = worker.lock().count();
+            PoolState { connections: sum.connections + connections, idle: sum.idle + idle, ..sum }
+        })
     }
 
-    /// Whether the database answers: one round trip, or the opening of a connection.
+    /// Asks the database for an empty answer: one round trip, or the opening of a connection.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the database does not answer.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.ask(&Mutex::new(Ping)).await
+        self.ask(&mut Ping).await
     }
 
-    /// Lets nobody ask any more, and closes the connections that nobody uses. The others close as they come back.
+    /// Takes no more requests, and closes the idle connections. The others close when they come
+    /// back.
     pub(crate) fn close(&self) {
-        self.shut_down.store(true, Ordering::SeqCst);
-        self.threads.iter().for_each(|part| lock(part).close());
+        self.is_shut_down.store(true, Ordering::SeqCst);
+        self.workers.iter().for_each(|worker| worker.lock().close());
         self.connector.open.close();
     }
 
-    /// Waits until every connection of a pool that was [closed](Self::close) is gone.
+    /// Resolves once every connection of a [closed](Self::close) pool is gone.
     pub(crate) async fn closed(&self) {
         self.connector.open.wait().await;
     }
@@ -167,61 +160,67 @@ impl Pool {
         self.connector.timeouts
     }
 
-    /// Asks one question: on a connection that is shared with others where this pool reads, else on one of its own.
-    pub(crate) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
-        if self.sharing && self.access() == Access::Read && lock(question).is_prepared_once() {
-            self.part()?.shared.ask(question).await
-        } else {
-            let ask = async |connection: &mut Connection| {
-                let answer = lock(question).send(connection);
-                answer.await
-            };
-            // Rarer, and larger.
-            Box::pin(async { self.checkout().await?.statement(ask).await }).await
+    /// Sends one request: on a shared connection where this pool reads, else on a connection of its
+    /// own.
+    pub(crate) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Answer, Error> {
+        let is_shared =
+            self.shares_connections && self.access() == Access::Read && request.is_prepared_once();
+        if is_shared {
+            return self.worker()?.pipelined.ask(request).await;
         }
+        // Moved: a future that captures `&R` would be `Send` for a `Sync` request only.
+        let send = async move |connection: &mut Connection| {
+            let answer = request.send(connection);
+            answer.await
+        };
+        // Boxed: it is rarer, and larger.
+        Box::pin(async { self.checkout().await?.statement(send).await }).await
     }
 
-    /// Asks one question of a server that stands as the read needs it, and how it stood behind the answer.
-    pub(crate) async fn read<Q: Question>(
+    /// Sends one request to a server that must satisfy the requirement of the read.
+    pub(crate) async fn read<R: Request>(
         &self,
-        question: &Mutex<Q>,
-        need: Need,
-    ) -> Result<Verdict<Q::Answer>, Error> {
-        self.ask(&Mutex::new(Checked { question, need })).await
+        request: &mut R,
+        requirement: Requirement,
+    ) -> Result<ReadOutcome<R::Answer>, Error> {
+        self.ask(&mut FreshnessChecked { request, requirement }).await
     }
 
-    /// Opens the connections of the monitor.
-    pub(crate) fn monitor(&self) -> Connector {
+    /// Opens the monitor's connections.
+    pub(crate) fn monitor_connector(&self) -> Connector {
         Connector { name: "archipelago monitor", ..(*self.connector).clone() }
     }
 
     /// A connection for one caller alone.
-    pub(crate) async fn checkout(&self) -> Result<Lease, Error> {
-        self.part()?.checkouts.lease().await
+    pub(crate) async fn checkout(&self) -> Result<Checkout, Error> {
+        self.worker()?.exclusive.checkout().await
     }
 
-    /// What the current thread has of this pool.
+    /// The connections of the current thread.
     ///
-    /// A runtime drives only its own connections, so a thread that changed its runtime starts again.
-    fn part(&self) -> Result<Arc<Part>, Error> {
+    /// A runtime drives only its own connections, so a thread in another runtime starts anew.
+    fn worker(&self) -> Result<Arc<WorkerPool>, Error> {
         let runtime = Handle::current().id();
-        let new = || Arc::new(Part::new(runtime, &self.connector, self.share()));
-        let part = {
-            let mut part = lock(self.threads.get_or(|| Mutex::new(new())));
-            if part.runtime != runtime {
-                *part = new();
+        let new = || Arc::new(WorkerPool::new(runtime, &self.connector, self.share()));
+        let worker = {
+            let mut worker = self.workers.get_or(|| Mutex::new(new())).lock();
+            if worker.runtime != runtime {
+                *worker = new();
             }
-            part.clone()
+            worker.clone()
         };
-        // After the part is in the list: either this sees that the pool is shut down, or `close` sees the part.
-        if self.shut_down.load(Ordering::SeqCst) {
-            part.close();
+        // Checked after the worker is in the list: either this sees the shutdown, or `close` sees
+        // the worker.
+        if self.is_shut_down.load(Ordering::SeqCst) {
+            worker.close();
             return Err(Error::ShutDown { region: self.info.code });
         }
-        Ok(part)
+        Ok(worker)
     }
 
-    /// What one thread may open. Two where more than one is allowed, so that one slow query is not everybody's.
+    /// How many connections one thread may open to share, and as many to check out. At least two
+    /// where more than one is allowed, so that one slow query does not stall every read of the
+    /// thread.
     fn share(&self) -> u32 {
         let cores = available_parallelism()
             .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
@@ -239,9 +238,4 @@ impl fmt::Debug for Pool {
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
-}
-
-/// Locks, whether or not somebody panicked meanwhile: what these locks guard is whole after every statement.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

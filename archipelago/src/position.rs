@@ -1,21 +1,17 @@
-//! Positions in the primary's log: what a write returns, and what a replica must have replayed to show it.
+//! Positions in the primary's log: what a commit returns, and what a replica must have replayed.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use diesel::pg::Pg;
-use diesel::pg::data_types::PgLsn;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::{QueryResult, sql_types};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio_postgres::types::PgLsn as Lsn;
 
-/// A place in the history of a database: which database (the system identifier of its cluster), on which timeline, and where in the
-/// write-ahead log (an LSN). Prints as `7437092810298376213-1-0/16B3748`.
+/// A position in the write-ahead log of one database: the system identifier of its cluster, the
+/// timeline, and the LSN. Prints as `7437092810298376213-1-0/16B3748`.
 ///
-/// Positions are ordered within one history only, that is on one timeline. A promotion begins a new timeline: a place on the old
-/// one may lie behind a place on the new one without its write being there.
+/// Positions are ordered within one history only, that is on one timeline. A promotion begins a new
+/// timeline: a later LSN on the new timeline does not imply that every earlier LSN of the old one
+/// is contained in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     pub(crate) system: u64,
@@ -30,8 +26,8 @@ impl Position {
         self.timeline
     }
 
-    /// The one that a visitor who has seen both must be shown: the later one, where they can be ordered, else the one of the later
-    /// timeline. `other` where they are of different databases.
+    /// Of two positions that a visitor has seen, the one that their next read must show: on one
+    /// timeline the later LSN, else the later timeline, and `other` where the databases differ.
     #[must_use]
     pub fn or_later(self, other: Self) -> Self {
         let is_later =
@@ -53,76 +49,72 @@ impl fmt::Display for Position {
     }
 }
 
-/// The text is no position.
+/// A text that is no [`Position`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no position; it looks like 7437092810298376213-1-0/16B3748")]
-pub struct NoPosition;
+#[error("is not a position; a position looks like 7437092810298376213-1-0/16B3748")]
+pub struct InvalidPosition;
 
 impl FromStr for Position {
-    type Err = NoPosition;
+    type Err = InvalidPosition;
 
-    fn from_str(text: &str) -> Result<Self, NoPosition> {
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
         let mut parts = text.splitn(3, '-');
-        let mut next = || parts.next().ok_or(NoPosition);
+        let mut next = || parts.next().ok_or(InvalidPosition);
         let (system, timeline, lsn) = (next()?, next()?, next()?);
         Ok(Self {
-            system: system.parse().map_err(|_| NoPosition)?,
-            timeline: timeline.parse().map_err(|_| NoPosition)?,
-            lsn: lsn.parse::<Lsn>().map_err(|_| NoPosition)?.into(),
+            system: system.parse().map_err(|_| InvalidPosition)?,
+            timeline: timeline.parse().map_err(|_| InvalidPosition)?,
+            lsn: lsn.parse::<Lsn>().map_err(|_| InvalidPosition)?.into(),
         })
     }
 }
 
-/// What a write gave, and where its commit stands in the log.
+/// What a write returned, and the position of its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed<T> {
     /// What the statement or the transaction returned.
     pub value: T,
-    /// A position that has the commit behind it. None when the write is certain and only the question for its position failed.
+    /// A position that includes the commit. None when the commit is certain and only the request
+    /// for its position failed.
     pub position: Option<Position>,
 }
 
-/// The position behind a commit, asked on its connection. A transaction that is not over has no position: asked inside one this
-/// would be too early. It is only the place in the log: a server's system identifier and a primary's timeline do not change under an
-/// open session, so they are asked when it is opened.
-///
-/// With `synchronous_commit=off` only the *insert* position is behind the commit for certain. Otherwise the commit was flushed,
-/// and the flushed position is better: behind it there may be records that no commit follows (a page pruned by a SELECT), which
-/// an idle primary does not send for seconds. A transaction may have had a setting of its own, which [`COMMIT`] leaves behind. When the last record ends with its page or its segment, the insert position is
-/// already behind the header of the next one (24 bytes, or 40), where no record ends; hence the subtraction.
-pub(crate) const WRITTEN: &str = "SELECT CASE
-        WHEN current_setting('synchronous_commit') <> 'off'
-            AND coalesce(current_setting('archipelago.synchronous_commit', true), '') <> 'off'
-        THEN pg_current_wal_flush_lsn()
-        WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
-        WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
-        ELSE lsn
-    END
-    FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
-                 pg_size_bytes(current_setting('wal_segment_size')) AS segment,
-                 current_setting('wal_block_size')::bigint AS page) AS now";
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Ends a transaction, and keeps for [`WRITTEN`] what was set for it alone. COMMIT alone succeeds in a transaction that has failed, and
-/// rolls it back.
-pub(crate) const COMMIT: &str = "SELECT set_config('archipelago.synchronous_commit', current_setting('synchronous_commit'), false); COMMIT";
-
-#[derive(Clone, Copy, QueryId)]
-struct AfterCommit;
-
-impl Query for AfterCommit {
-    type SqlType = sql_types::PgLsn;
-}
-
-// Not `sql_query`, which Diesel prepares anew each time, at a round trip of its own.
-impl QueryFragment<Pg> for AfterCommit {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(WRITTEN);
-        Ok(())
+    fn at(system: u64, timeline: u32, lsn: u64) -> Position {
+        Position { system, timeline, lsn }
     }
-}
 
-/// Asks for the place in the log behind a commit.
-pub(crate) async fn after_commit(mut connection: &AsyncPgConnection) -> QueryResult<u64> {
-    let lsn: PgLsn = AfterCommit.get_result(&mut connection).await?;
-    Ok(lsn.0)
+    #[test]
+    fn a_position_reads_back_as_it_prints() {
+        let position = at(7_437_092_810_298_376_213, 3, 0x1_016B_3748);
+        assert_eq!(position.to_string(), "7437092810298376213-3-1/16B3748");
+        assert_eq!(position.to_string().parse(), Ok(position));
+        for text in ["", "7", "7-1", "7-1-", "7-1-16B3748", "a-1-0/1", "7-1-0/1-"] {
+            assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text}");
+        }
+    }
+
+    #[test]
+    fn positions_are_ordered_on_one_timeline_only() {
+        assert!(at(7, 1, 5) < at(7, 1, 6));
+        assert_eq!(at(7, 1, 5).partial_cmp(&at(7, 2, 6)), None);
+        assert_eq!(at(7, 1, 5).partial_cmp(&at(8, 1, 6)), None);
+    }
+
+    #[test]
+    fn the_later_of_two_positions() {
+        let table = [
+            ((7, 1, 5), (7, 1, 6), (7, 1, 6)),
+            ((7, 1, 6), (7, 1, 5), (7, 1, 6)),
+            ((7, 2, 1), (7, 1, 9), (7, 2, 1)),
+            ((7, 1, 9), (7, 2, 1), (7, 2, 1)),
+            ((7, 1, 9), (8, 1, 1), (8, 1, 1)),
+        ];
+        for ((a, b, c), (d, e, f), (g, h, i)) in table {
+            assert_eq!(at(a, b, c).or_later(at(d, e, f)), at(g, h, i));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What the generated code says of each region, and what an answer says of who served it.
+//! A region as the generated code declares it, and which database served a query.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct RegionInfo {
     pub url_env: Option<&'static str>,
 }
 
-/// What a database is to the others: the one that takes writes, or one that follows it.
+/// What a database does in the cluster: take the writes, or follow the one that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Takes reads and writes.
@@ -46,18 +46,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// Why a request was served by the database that served it.
+/// Why this database, and no other, served a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The region asked for has a database of its own.
+    /// It is the database of the instance's own region.
     Local,
-    /// The region asked for has none, and this one is the nearest.
+    /// The instance's region has no database, and this replica is the nearest.
     Nearest,
-    /// A nearer database had not replayed yet what the visitor wrote.
+    /// A nearer database had not yet replayed what the visitor wrote or saw.
     Fresher,
-    /// A nearer database cannot be reached, or is further behind than the read allows.
+    /// A nearer database is down, or is further behind than the read allows.
     Failover,
-    /// It was a write, or no region is known to be near (a laptop, a test).
+    /// The query was a write, or the instance runs in no known region (a laptop, a test).
     Primary,
 }
 
@@ -81,18 +81,18 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Who served a query, and why. Prints as the value of the `x-served-by` header: `ord; role=replica; reason=local`, and behind it
-/// `; stale=12s` where that is so.
+/// Which database served a query, and why. Prints as the value of the header `x-served-by`:
+/// `ord; role=replica; reason=local`, followed by `; stale=12s` for a stale answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServedBy {
     /// The region of the database.
     pub region: &'static str,
-    /// What it said that it is; before it was asked, what regions.toml says.
+    /// The role that the database reported; before its first report, the role in regions.toml.
     pub role: Role,
-    /// Why this one.
+    /// Why this database served the query.
     pub reason: Reason,
-    /// How far behind the primary it may have been, where that is more than the read allows without
-    /// [`or_stale`](crate::Replica::or_stale).
+    /// The lag of an answer that is older than the read allows without
+    /// [`or_stale`](crate::Replica::or_stale): at least so much, where it is not known.
     pub stale: Option<Duration>,
 }
 
@@ -104,12 +104,13 @@ impl fmt::Display for ServedBy {
     }
 }
 
-/// Where a write that starts far from the primary is run (`[routing] writes` in regions.toml).
+/// Where a write that arrives far from the primary runs (`[routing] writes` in regions.toml).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// The request is handed to an instance in the primary's region with `fly-replay`, where a proxy that can is in front.
+    /// A proxy that understands `fly-replay` hands the request to an instance in the primary's
+    /// region.
     Replay,
-    /// This instance writes to the primary over the long line.
+    /// This instance writes to the primary itself, over the long line.
     Direct,
 }
 
@@ -122,7 +123,7 @@ impl fmt::Display for Writes {
     }
 }
 
-/// A string that is no region of this program: what the generated `Region::from_str` answers.
+/// A text that is no region of this program. The generated `Region::from_str` returns it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is no region of this program; its regions are {}", .known.join(", "))]
 pub struct UnknownRegion {

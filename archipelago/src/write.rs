@@ -1,4 +1,4 @@
-//! The handle for writing. Only the primary's repo gives one.
+//! The handle for writing.
 
 use std::time::{Duration, Instant};
 
@@ -8,59 +8,70 @@ use diesel_async::AsyncPgConnection;
 use futures_util::future::join;
 
 use crate::cluster::Cluster;
-use crate::pool::Lease;
-use crate::question::{Execute, Load, Question};
-use crate::replica::one;
-use crate::transaction::written;
-use crate::{
-    Committed, Error, Freshness, LoadsAs, Position, Protection, Reason, Replica, Role, ServedBy,
-    position,
+use crate::connection::{
+    Execute, Load, Request, commit_lsn, transaction, warn_of_unknown_position,
 };
+use crate::error::Error;
+use crate::pool::Checkout;
+use crate::position::Committed;
+#[cfg(feature = "actix")]
+use crate::position::Position;
+use crate::query::{LoadsAs, first_row};
+use crate::read::Replica;
+use crate::region::{Reason, Role, ServedBy};
+use crate::server::Freshness;
+use crate::settings::Safeguard;
 
-/// Writes to the primary. What `repos.primary()` gives.
+/// Writes to the primary. `repos.primary()` returns one.
 ///
-/// Every write returns a [`Committed`]: its value, and a position in the log that has the commit behind it. The question for the
-/// position goes down the connection right behind the statement, so that both take one round trip.
+/// Every write returns a [`Committed`]: its value, and a position in the log that includes the
+/// commit. The request for the position goes down the connection right behind the statement, so
+/// that both take one round trip.
 ///
-/// The primary is that of regions.toml until another member is: then all members are asked who is writable on the newest timeline, and
-/// writes go there. A write is sent once: what is tried again is only to find somebody who takes it. A primary that was replaced gets
-/// no write from a process that knows it. One that does not know, as the line to everybody on the new timeline is cut from it, still
-/// writes to the old one: against that the old primary itself must be stopped (fencing), which is the business of whoever promotes.
+/// The primary is that of regions.toml until an election finds another: then all members are asked
+/// which one is writable on the newest timeline, and writes go there. A write is sent once; only
+/// the search for the primary is repeated. A process that knows of a promotion sends no write to
+/// the old primary. A process that is cut off from every member on the new timeline does not know
+/// of it, and still writes to the old one. Whoever promotes must stop the old primary (fencing).
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     cluster: &'a Cluster,
-    /// The newest timeline that the visitor knows of: a primary on an older one was replaced.
+    /// The newest timeline that the visitor knows of. A primary on an older one is superseded.
     timeline: u32,
 }
 
 impl<'a> Primary<'a> {
-    pub(crate) fn new(cluster: &'a Cluster) -> Self {
+    /// Writes to the leader of this cluster. For generated code.
+    #[must_use]
+    pub fn new(cluster: &'a Cluster) -> Self {
         Self { cluster, timeline: 0 }
     }
 
-    /// The same, for a visitor who has been shown this.
+    /// Writes for a visitor who has seen this position.
     #[cfg(feature = "actix")]
-    pub(crate) fn behind(self, position: Option<Position>) -> Self {
+    pub(crate) fn after(self, position: Option<Position>) -> Self {
         Self { timeline: position.map_or(0, Position::timeline), ..self }
     }
 
-    /// Who takes the writes of this handle.
+    /// The database that takes the writes of this handle.
     #[must_use]
     pub fn served_by(self) -> ServedBy {
         ServedBy { role: Role::Primary, ..self.cluster.leader().served_by(Reason::Primary) }
     }
 
-    /// Reads from the primary, which always shows the newest state, in a session that may not write.
+    /// Reads from the primary, which always shows the newest state, in a session that may not
+    /// write.
     #[must_use]
     pub fn reads(self) -> Replica<'a> {
         Replica::near(self.cluster, &[], Reason::Primary).fresh(Freshness::Primary)
     }
 
-    /// Runs a statement and counts the rows it touched.
+    /// Runs a statement and counts the rows that it touches.
     ///
     /// # Errors
-    /// When no connection can be had, or the server refuses the statement or does not answer in time. After
-    /// [`Error::Timeout`] or a lost connection the write may have happened.
+    /// When no connection can be had, or the server refuses the statement or does not answer in
+    /// time. After [`Error::Timeout`] or a lost connection the write may have happened
+    /// ([`Error::is_uncertain`]).
     pub async fn execute(
         self,
         statement: impl QueryFragment<Pg> + QueryId + Send,
@@ -71,16 +82,17 @@ impl<'a> Primary<'a> {
     /// Runs a statement that returns one row (`RETURNING`).
     ///
     /// # Errors
-    /// As [`execute`](Self::execute), and [`NotFound`](diesel::result::Error::NotFound) without a row.
+    /// As [`execute`](Self::execute), and [`NotFound`](diesel::result::Error::NotFound) without a
+    /// row.
     pub async fn get_result<U>(self, statement: impl LoadsAs<U>) -> Result<Committed<U>, Error>
     where
         U: Send,
     {
         let Committed { value, position } = self.write(Load::new(statement)).await?;
-        Ok(Committed { value: one(value)?, position })
+        Ok(Committed { value: first_row(value)?, position })
     }
 
-    /// Runs a statement that returns one row, or none: an UPDATE of a row that may be gone.
+    /// Runs a statement that returns one row or none: an UPDATE of a row that may be gone.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
@@ -95,10 +107,12 @@ impl<'a> Primary<'a> {
         Ok(Committed { value: value.into_iter().next(), position })
     }
 
-    /// Runs `work` in a transaction: committed when it returns `Ok`, rolled back when it returns an error.
+    /// Runs `work` in a transaction: it is committed when `work` returns `Ok`, and rolled back when
+    /// `work` returns an error.
     ///
-    /// The connection is Diesel's own. Each statement is a round trip, and so is BEGIN; COMMIT and the question for the position
-    /// share one. Statements that do not need each other's answers can share one too, as Diesel pipelines over a shared reference:
+    /// The connection is Diesel's own. Each statement is a round trip, and so is BEGIN; COMMIT and
+    /// the request for the position share one. Statements that do not need each other's answers can
+    /// share one as well, as Diesel pipelines over a shared reference:
     ///
     /// ```no_run
     /// # archipelago::repos! { primary home; replica near }
@@ -107,10 +121,15 @@ impl<'a> Primary<'a> {
     /// use diesel::prelude::*;
     /// use diesel_async::RunQueryDsl;
     ///
-    /// let rename = |id: i64, name: &'static str| diesel::update(users::table.find(id)).set(users::name.eq(name));
+    /// let rename = |id: i64, name: &'static str| {
+    ///     diesel::update(users::table.find(id)).set(users::name.eq(name))
+    /// };
     /// let swapped = repos.primary().transaction(async |connection| {
     ///     let (mut one, mut other) = (&*connection, &*connection);
-    ///     let (ada, bob) = futures_util::join!(rename(1, "Bob").execute(&mut one), rename(2, "Ada").execute(&mut other));
+    ///     let (ada, bob) = futures_util::join!(
+    ///         rename(1, "Bob").execute(&mut one),
+    ///         rename(2, "Ada").execute(&mut other),
+    ///     );
     ///     Ok::<_, archipelago::Error>(ada? + bob?)
     /// });
     /// assert_eq!(swapped.await?.value, 2);
@@ -127,79 +146,81 @@ impl<'a> Primary<'a> {
     where
         E: From<Error> + From<diesel::result::Error>,
     {
-        let mut lease = self.lease().await?;
-        let (cluster, region, timeline) = (self.cluster, lease.region(), lease.state().timeline);
+        let mut checkout = self.checkout().await?;
+        let (timelines, region) = (self.cluster.timelines(), checkout.region());
+        let timeline = checkout.state().timeline;
         let work = async |connection: &mut AsyncPgConnection| {
             let value = work(connection).await?;
-            // There may have been a promotion meanwhile.
-            if cluster.lineage().has_left(timeline) {
+            // A promotion may have superseded this primary meanwhile.
+            if timelines.is_superseded(timeline) {
                 Err(E::from(Error::NotPrimary { region }))
             } else {
                 Ok(value)
             }
         };
-        let (value, lsn) = lease
-            .transaction(async |connection| written(&mut connection.inner, work).await)
+        let (value, lsn) = checkout
+            .transaction(async |connection| transaction(&mut connection.inner, work).await)
             .await?;
-        Ok(committed(value, lsn.map(|lsn| lease.committed(lsn)).map_err(Error::from)))
+        Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
     }
 
-    /// One round trip: the statement, which commits by itself, and behind it the question for the position.
-    async fn write<Q: Question>(self, write: Q) -> Result<Committed<Q::Answer>, Error> {
-        let is_after = self.cluster.lineage().protections.include(Protection::AfterCommit);
-        let mut lease = self.lease().await?;
-        let mut value = None;
-        let lsn = lease.statement(async |connection| {
-            let lsn = position::after_commit(&connection.inner);
-            let write_it = async { value = Some(write.send(connection).await) };
-            if !is_after {
-                Ok(join(lsn, write_it).await.0?)
-            } else if write.is_sent_at_once() {
-                Ok(join(write_it, lsn).await.1?)
+    /// Runs a statement, which commits by itself, and asks for the position behind it: one round
+    /// trip.
+    async fn write<R: Request>(self, write: R) -> Result<Committed<R::Answer>, Error> {
+        let asks_after = self.cluster.timelines().safeguards.has(Safeguard::AfterCommit);
+        let mut checkout = self.checkout().await?;
+        let mut outcome = None;
+        let lsn = checkout.statement(async |connection| {
+            let lsn = commit_lsn(&connection.inner);
+            let (answer, is_sent_at_once) = (write.send(connection), write.is_sent_at_once());
+            let run = async { outcome = Some(answer.await) };
+            if !asks_after {
+                Ok(join(lsn, run).await.0?)
+            } else if is_sent_at_once {
+                Ok(join(run, lsn).await.1?)
             } else {
-                write_it.await;
+                run.await;
                 Ok(lsn.await?)
             }
         });
-        match (lsn.await, value) {
-            (lsn, Some(value)) => Ok(committed(value?, lsn.map(|lsn| lease.committed(lsn)))),
+        match (lsn.await, outcome) {
+            (lsn, Some(value)) => {
+                let value = value?;
+                let lsn = lsn.inspect_err(warn_of_unknown_position).ok();
+                Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
+            }
             (Err(error), None) => Err(error),
-            (Ok(_), None) => Err(Error::Timeout { region: lease.region(), waited: Duration::ZERO }),
+            (Ok(_), None) => {
+                Err(Error::Timeout { region: checkout.region(), waited: Duration::ZERO })
+            }
         }
     }
 
-    /// A connection to whoever takes the writes. Nobody has been asked to write yet, so this may be tried again.
-    async fn lease(self) -> Result<Lease, Error> {
+    /// Checks out a connection to the leader. Nothing was written yet, so the search may be
+    /// repeated.
+    async fn checkout(self) -> Result<Checkout, Error> {
         let cluster = self.cluster;
         let limit = cluster.leader().writing.timeouts().checkout;
         let deadline = Instant::now() + limit;
-        cluster.knows_the_leader(limit).await;
-        let begun = cluster.rounds();
+        cluster.wait_for_leader(limit).await;
+        let begun = cluster.elections();
         loop {
-            let rounds = cluster.rounds();
-            let leased = match cluster.writable_leader(self.timeline) {
+            let seen = cluster.elections();
+            let checked_out = match cluster.writable_leader(self.timeline) {
                 Ok(member) => member.writing.checkout().await,
                 Err(error) => Err(error),
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            // The round that was under way at the beginning may have asked too early.
-            let is_searched = cluster.rounds() > begun + 1;
-            match leased {
+            // A round that was under way at the beginning may have asked too early.
+            let has_asked_all = cluster.elections().rounds > begun.rounds + 1;
+            match checked_out {
                 Err(Error::NotPrimary { .. } | Error::Unreachable { .. })
-                    if !is_searched && !left.is_zero() =>
+                    if !has_asked_all && !left.is_zero() =>
                 {
-                    cluster.more_rounds_than(rounds, left).await;
+                    cluster.wait_for_election(seen, left).await;
                 }
                 outcome => return outcome,
             }
         }
     }
-}
-
-/// The write is certain now, so a failing question for its position does not fail it.
-fn committed<T>(value: T, position: Result<Position, Error>) -> Committed<T> {
-    if let Err(error) = &position {
-        tracing::warn!(%error, "committed, but the position of the commit is unknown");
-    }
-    Committed { value, position: position.ok() }
 }

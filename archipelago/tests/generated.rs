@@ -80,10 +80,10 @@ fn what_the_file_said_is_there() {
         Repos::REGIONS.iter().map(|info| (info.code, info.repo, info.line, info.url_env)).collect();
     assert_eq!(named[0], ("nrt", "RepoNrt", Some(1), None));
     assert_eq!(named[3], ("us-east-1", "RepoUsEast1", Some(3), Some("VIRGINIA_URL")));
-    assert_eq!(<Repos as RepoSet>::POOL_SIZE, 8);
-    assert_eq!(<Repos as RepoSet>::MAX_LAG.as_secs(), 5);
-    assert_eq!(<Repos as RepoSet>::MAX_SPILL, 20);
-    assert_eq!(<Repos as RepoSet>::WRITES, Writes::Direct);
+    assert_eq!(<Repos as RegionSet>::POOL_SIZE, 8);
+    assert_eq!(<Repos as RegionSet>::MAX_LAG.as_secs(), 5);
+    assert_eq!(<Repos as RegionSet>::MAX_SPILL, 20);
+    assert_eq!(<Repos as RegionSet>::WRITES, Writes::Direct);
     assert_eq!(<mock_regions::Repos as RepoSet>::POOL_SIZE, 10, "the default");
 }
 

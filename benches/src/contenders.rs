@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use ::archipelago::{Reason, RepoSet, Role, ServedBy};
+use ::archipelago::{Reason, RegionSet, Role, ServedBy};
 use actix_web::HttpResponse;
 use actix_web::dev::Server;
 use actix_web::http::header::ContentType;

@@ -3,7 +3,7 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use archipelago::{DatabaseUrl, RepoSet};
+use archipelago::{DatabaseUrl, RegionSet};
 use archipelago_app::migrations;
 use archipelago_app::repos::Repos;
 use archipelago_lab::{Distances, PgLsn, Server, World};

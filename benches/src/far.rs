@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use archipelago::{RepoSet, Role, override_variable};
+use archipelago::{RegionSet, Role, override_variable};
 use archipelago_app::repos::Repos;
 use archipelago_lab::{Distances, LabError, Server, World};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use archipelago::Protection;
+use archipelago::Safeguard;
 use archipelago_checker::Failed;
 use archipelago_checker::check::MARGIN;
 use archipelago_checker::report::Report;
@@ -58,7 +58,7 @@ enum Without {
     Role,
 }
 
-impl From<Without> for Protection {
+impl From<Without> for Safeguard {
     fn from(without: Without) -> Self {
         match without {
             Without::Cookie => Self::Cookie,
@@ -117,7 +117,7 @@ impl Cli {
     async fn round(&self, seed: u64, report: &mut Report) -> Result<(), Failed> {
         let schedule = Schedule::random(seed, self.steps, &regions());
         println!("seed {seed}\n{schedule}");
-        let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Protection::from) };
+        let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Safeguard::from) };
         let plan = Plan {
             seed,
             schedule,

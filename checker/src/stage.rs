@@ -5,7 +5,7 @@ use std::env::VarError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use archipelago::{Protection, Role, override_variable};
+use archipelago::{Safeguard, Role, override_variable};
 use archipelago_app::repos::Repos;
 use archipelago_app::server::{self, Running};
 use archipelago_app::{migrations, settings::Settings};
@@ -33,7 +33,7 @@ pub struct Rules {
     /// Instead of that of regions.toml, which is too long for a minute of faults.
     pub max_lag: Duration,
     /// What is switched off, to see that it is missed.
-    pub without: Option<Protection>,
+    pub without: Option<Safeguard>,
 }
 
 /// Everything that runs.

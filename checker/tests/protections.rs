@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use archipelago::Protection;
+use archipelago::Safeguard;
 use archipelago_checker::check::Promise;
 use archipelago_checker::fault::{Fault, Old};
 use archipelago_checker::round::{MAX_LAG, Plan, Round};
@@ -55,7 +55,7 @@ fn promotions(each: impl IntoIterator<Item = (&'static str, Old, u64)>) -> Sched
 
 /// Each visitor stays in their region: who comes from another may carry a position that protects them. A watchful one is alone: with
 /// others, there is a commit just before nearly each write, which the replica does not have either.
-async fn play(schedule: Schedule, manner: Manner, without: Option<Protection>) -> Round {
+async fn play(schedule: Schedule, manner: Manner, without: Option<Safeguard>) -> Round {
     let _turn = TURN.lock().await;
     let (visitors, rules) =
         (if manner == Manner::Watchful { 1 } else { 15 }, Rules { max_lag: MAX_LAG, without });
@@ -67,7 +67,7 @@ async fn play(schedule: Schedule, manner: Manner, without: Option<Protection>) -
 
 /// Without the protection this promise is broken.
 async fn assert_missed(
-    protection: Protection,
+    protection: Safeguard,
     schedule: Schedule,
     manner: Manner,
     promise: Promise,
@@ -82,22 +82,22 @@ async fn assert_missed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_cookie_visitors_miss_what_they_wrote() {
-    assert_missed(Protection::Cookie, a_pause(), Manner::Staying, Promise::OwnWrites).await;
+    assert_missed(Safeguard::Cookie, a_pause(), Manner::Staying, Promise::OwnWrites).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_position_from_before_the_commit_visitors_miss_what_they_wrote() {
-    assert_missed(Protection::AfterCommit, a_lag(), Manner::Watchful, Promise::OwnWrites).await;
+    assert_missed(Safeguard::AfterCommit, a_lag(), Manner::Watchful, Promise::OwnWrites).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_limit_on_lag_reads_are_stale() {
-    assert_missed(Protection::MaxLag, a_long_pause(), Manner::Staying, Promise::FreshEnough).await;
+    assert_missed(Safeguard::MaxLag, a_long_pause(), Manner::Staying, Promise::FreshEnough).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_positions_compared_across_timelines_an_old_primary_is_written_to() {
-    assert_missed(Protection::Timeline, a_split_brain(), Manner::Staying, Promise::NoOldPrimary)
+    assert_missed(Safeguard::Timeline, a_split_brain(), Manner::Staying, Promise::NoOldPrimary)
         .await;
 }
 
@@ -105,7 +105,7 @@ async fn with_positions_compared_across_timelines_an_old_primary_is_written_to()
 #[tokio::test(flavor = "multi_thread")]
 async fn without_asking_who_is_the_primary_reads_are_stale() {
     assert_missed(
-        Protection::Role,
+        Safeguard::Role,
         a_split_brain_of_former_replicas(),
         Manner::Staying,
         Promise::FreshEnough,

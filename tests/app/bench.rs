@@ -59,7 +59,7 @@ impl Bench {
     }
 
     async fn connect(&self) -> AsyncPgConnection {
-        settings(&self.vars).databases.url(primary()).unwrap().connect().await.unwrap()
+        archipelago::connect(settings(&self.vars).databases.url(primary()).unwrap()).await.unwrap()
     }
 
     async fn sql(&self, statement: &str) {

@@ -1,7 +1,7 @@
 //! Which database a request is served by, from where, and that a visitor sees what they wrote.
 
 use actix_web::cookie::{Cookie, CookieJar, Key};
-use archipelago::RepoSet;
+use archipelago::RegionSet;
 use archipelago_app::repos::Repos;
 use reqwest::StatusCode;
 

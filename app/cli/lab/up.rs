@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago::{RegionInfo, RepoSet};
+use archipelago::{RegionInfo, RegionSet};
 use archipelago_edge::{Edge, Instance, PATH};
 use archipelago_lab::Distances;
 use futures_util::future::join_all;
@@ -83,7 +83,7 @@ async fn until_told(
         .iter()
         .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
     let edge = Edge::builder(local.world().lines().clone(), behind)
-        .places(<Repos as RepoSet>::PLACES.iter().copied())
+        .places(<Repos as RegionSet>::PLACES.iter().copied())
         .default_place(Repos::PRIMARY.code)
         .listener(listener)
         .start()
@@ -143,7 +143,7 @@ fn line(text: &str) -> Result<(String, String, Duration), String> {
     let parts =
         text.split_once('=').and_then(|(places, time)| Some((places.split_once(':')?, time)));
     let ((a, b), time) = parts.ok_or("write two places and a time, such as nrt:syd=137ms")?;
-    let known = |place: &str| <Repos as RepoSet>::knows(place);
+    let known = |place: &str| <Repos as RegionSet>::knows(place);
     match [a, b].into_iter().find(|place| !known(place)) {
         Some(place) => Err(format!("`{place}` is no place that regions.toml or Fly knows")),
         None => Ok((

@@ -1,5 +1,8 @@
-//! The signed texts in which a visitor carries the positions of what they have written and seen to their next request: in a cookie
-//! each, since a read that is answered late would take a write back from a common one; and for programs in one header.
+//! The signed positions that a visitor carries to the next request: a cookie for what they have
+//! written, one for what they have seen, and for programs one header.
+//!
+//! Two cookies, because a late answer to a read would take the position of a write back out of a
+//! common one.
 
 use std::cell::RefCell;
 
@@ -10,28 +13,28 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{FORWARDED, HeaderName, HeaderValue, SET_COOKIE, X_FORWARDED_PROTO};
 use actix_web::web::Data;
 
-use crate::Position;
+use crate::position::Position;
 
-/// What they have written. Only the answer to a write gives it.
+/// The cookie of what the visitor has written. Only the answer to a write sets it.
 const WRITTEN: &str = "archipelago_position";
 
-/// What they have seen.
+/// The cookie of what the visitor has seen.
 const SEEN: &str = "archipelago_seen";
 
-/// On a request the position that its answer must show, on an answer the position that it showed.
+/// On a request: the position that its answer must show. On an answer: the position that it showed.
 const HEADER: HeaderName = HeaderName::from_static("archipelago-position");
 
-/// A replica that is ten minutes behind serves nobody.
+/// The cookies' lifetime. A replica that is ten minutes behind serves no reads.
 const LIFETIME: Duration = Duration::minutes(10);
 
-/// Signs positions. Every worker has one.
+/// Signs positions. Each worker has one.
 pub(super) struct Signer {
     key: Key,
-    /// The last one: whoever reads between two commits is given the same.
+    /// The last signature: reads between two commits give the same position.
     last: RefCell<Option<(Carried, Signed)>>,
 }
 
-/// What a cookie is to carry.
+/// The content of a cookie.
 #[derive(Clone, Copy, PartialEq)]
 struct Carried {
     position: Position,
@@ -47,7 +50,8 @@ struct Signed {
 }
 
 impl Signer {
-    /// A signature is on the text and not on what it is for: no other text that the app signs with its key may pass for a position.
+    /// The key is derived from the app's: a signature covers a text and not its purpose, and no
+    /// other text that the app signs may pass for a position.
     pub(super) fn new(key: &Key) -> Self {
         let own = [key.signing(), b"archipelago: a position"].concat();
         Self { key: Key::derive_from(&own), last: RefCell::default() }
@@ -77,7 +81,7 @@ impl Signer {
         Some(signed.clone())
     }
 
-    /// None where the text was not signed with this key.
+    /// The position in a text. None if the text was not signed with this key.
     fn verified(&self, text: &str) -> Option<Position> {
         let mut jar = CookieJar::new();
         jar.add_original(Cookie::new(SEEN, text.to_owned()));
@@ -85,15 +89,15 @@ impl Signer {
     }
 }
 
-/// The positions that the visitor carries. A forged or broken one counts as none.
-pub(super) fn carried(request: &HttpRequest) -> [Option<Position>; 3] {
+/// The positions that the visitor brings. A forged or broken one counts as none.
+pub(super) fn brought_positions(request: &HttpRequest) -> [Option<Position>; 3] {
     let Some(signer) = request.app_data::<Data<Signer>>() else { return [None; 3] };
     let by_cookie = |name| signer.verified(request.cookie(name)?.value());
     let by_header = || signer.verified(request.headers().get(HEADER)?.to_str().ok()?);
     [by_cookie(WRITTEN), by_cookie(SEEN), by_header()]
 }
 
-/// Whether the visitor came over TLS. Without a proxy in front this is known without taking the headers apart.
+/// Whether the visitor came over TLS. Without a proxy in front the headers need not be parsed.
 fn is_secure(request: &HttpRequest) -> bool {
     let is_behind_a_proxy = request.headers().contains_key(FORWARDED)
         || request.headers().contains_key(X_FORWARDED_PROTO);
@@ -104,7 +108,8 @@ fn is_secure(request: &HttpRequest) -> bool {
     }
 }
 
-/// Gives the visitor the positions to carry of what they have written and seen: in a cookie each, and the later one in the header.
+/// Gives the visitor what they have written and seen: a cookie each, and the later of both in the
+/// header.
 pub(super) fn give<B>(
     response: &mut ServiceResponse<B>,
     written: Option<Position>,

@@ -1,12 +1,12 @@
-//! The HTTP status of a database's failure, for handlers that return [`Error`](crate::Error) as it is.
+//! The HTTP status of a database's failure, for handlers that return [`Error`].
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::Error;
+use crate::error::Error;
 
-/// 404 without a row, 503 where the same request may succeed a little later, else 500. The body is the status in words: what the
-/// database said is for the log.
+/// 404 without a row, 503 if the same request may succeed a little later, else 500. The body is the
+/// status in words: the database's own words are for the log.
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {

@@ -1,4 +1,4 @@
-//! `Reader`: a handler's way to the replicas.
+//! `Reader`: a handler's access to the replicas.
 
 use std::future::{Ready, ready};
 use std::time::Instant;
@@ -12,53 +12,46 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::Trace;
-use super::cookie::carried;
-use crate::connection::Connection;
-use crate::pool::Lease;
-use crate::question::Load;
-use crate::replica::one;
-use crate::route::Served;
-use crate::transaction::snapshot;
-use crate::{
-    Error, Freshness, LoadsAs, PlainSelect, Position, Protection, Replica, RepoSet, Snapshot,
-};
+use super::session::{RequestSession, registered};
+use crate::connection::{Connection, Load};
+use crate::error::Error;
+use crate::pool::Checkout;
+use crate::query::{LoadsAs, PlainSelect, first_row};
+use crate::read::{ReadResult, Replica, Snapshot, snapshot};
+use crate::repo_set::RepoSet;
+use crate::server::Freshness;
+use crate::settings::Safeguard;
 
-/// Reads for one request, from the database near this instance that is fresh enough: it shows at least what the visitor has written
-/// and seen before, and is at most [`MAX_LAG`](RepoSet::MAX_LAG) behind.
+/// Reads for one request, from a database near this instance that is fresh enough. The answer shows
+/// at least what the visitor has written and seen before, and is at most
+/// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind.
 ///
-/// It has no method that writes. What the visitor has seen they carry with them, in a cookie or a header that every answer renews.
+/// It has no method that writes. Visitors carry what they have seen in a cookie or a header, which
+/// every answer renews.
 ///
-/// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Reader`.
+/// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a
+/// `&Reader`.
 pub struct Reader<R: RepoSet> {
     repos: Data<R>,
     freshness: Vec<Freshness>,
     or_stale: bool,
-    hedged: bool,
-    trace: Trace,
+    session: RequestSession,
 }
 
 impl<R: RepoSet> Reader<R> {
-    /// The same, for reads that must be so fresh: as [`Replica::fresh`]. With [`Freshness::Any`] a visitor may not see what they
-    /// wrote.
+    /// Requires a freshness, as [`Replica::fresh`]. With [`Freshness::Any`] a visitor may not see
+    /// what they wrote.
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
         self.freshness.push(freshness);
         self
     }
 
-    /// The same, for reads that rather take an old answer than none: as [`Replica::or_stale`]. It shows what the visitor has written
-    /// and seen all the same.
+    /// Allows a stale answer, as [`Replica::or_stale`]. It shows what the visitor has written and
+    /// seen all the same.
     #[must_use]
     pub fn or_stale(mut self) -> Self {
         self.or_stale = true;
-        self
-    }
-
-    /// The same, for reads that are sent to a second database when the first is slow: as [`Replica::hedged`].
-    #[must_use]
-    pub fn hedged(mut self) -> Self {
-        self.hedged = true;
         self
     }
 
@@ -81,7 +74,7 @@ impl<R: RepoSet> Reader<R> {
         &self,
         query: impl LoadsAs<U, Query: PlainSelect>,
     ) -> Result<U, Error> {
-        one(self.rows(query).await?)
+        first_row(self.rows(query).await?)
     }
 
     /// As [`Replica::optional`].
@@ -104,7 +97,7 @@ impl<R: RepoSet> Reader<R> {
         Q: AsQuery<Query: PlainSelect> + LimitDsl,
         Limit<Q>: LoadsAs<U>,
     {
-        one(self.rows(query.limit(1)).await?)
+        first_row(self.rows(query.limit(1)).await?)
     }
 
     /// As [`Replica::load_unchecked`].
@@ -115,16 +108,16 @@ impl<R: RepoSet> Reader<R> {
         &self,
         query: impl LoadQuery<'query, AsyncPgConnection, U> + Clone + 'query,
     ) -> Result<Vec<U>, Error> {
-        let start = Instant::now();
-        let load = async |lease: &mut Lease| {
+        let begun = Instant::now();
+        let load = async |checkout: &mut Checkout| {
             let query = query.clone();
             let load = async |connection: &mut Connection| {
                 let rows = query.load(&mut connection.inner).await?;
-                connection.ask_state().await.map(|_| rows)
+                connection.probe().await.map(|_| rows)
             };
-            lease.statement(load).await
+            checkout.statement(load).await
         };
-        self.served(start, self.replica().session(load).await)
+        self.record(begun, self.replica().session(load).await)
     }
 
     /// As [`Replica::snapshot`].
@@ -135,37 +128,37 @@ impl<R: RepoSet> Reader<R> {
         &self,
         reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let start = Instant::now();
+        let begun = Instant::now();
         let work = async |connection: &mut Connection| {
             let value = snapshot(&mut connection.inner, &reads).await?;
-            connection.ask_state().await.map(|_| value)
+            connection.probe().await.map(|_| value)
         };
-        let work = async |lease: &mut Lease| lease.transaction(work).await;
-        self.served(start, self.replica().session(work).await)
+        let work = async |checkout: &mut Checkout| checkout.transaction(work).await;
+        self.record(begun, self.replica().session(work).await)
     }
 
     async fn rows<U: Send>(&self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error> {
-        let start = Instant::now();
-        self.served(start, self.replica().read(Load::new(query)).await)
+        let begun = Instant::now();
+        self.record(begun, self.replica().read(Load::new(query)).await)
     }
 
-    /// The handle for the next read, which must show what this request has seen already.
+    /// The handle for the next read, which must show what this request has shown already.
     fn replica(&self) -> Replica<'_> {
         let mut replica = self.repos.replica();
-        if self.repos.cluster().lineage().protections.include(Protection::Cookie) {
-            replica.need = replica.need.and_at_least(self.trace.position());
+        if self.repos.cluster().timelines().safeguards.has(Safeguard::Cookie) {
+            let requirement = &mut replica.plan.requirement;
+            *requirement = requirement.and_at_least(self.session.position());
         }
-        replica =
-            self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness));
-        Replica { or_stale: self.or_stale, hedged: self.hedged, ..replica }
+        replica.plan.or_stale = self.or_stale;
+        self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness))
     }
 
-    /// What became of a read that began at `start`.
-    fn served<A>(&self, start: Instant, outcome: Result<Served<A>, Error>) -> Result<A, Error> {
-        let by = outcome.as_ref().ok().map(|served| served.by);
-        self.trace.count(by, start);
-        let Served { value, position, by } = outcome?;
-        self.trace.has_seen(position, by.role);
+    /// Records the outcome of a read in the session.
+    fn record<T>(&self, begun: Instant, outcome: Result<ReadResult<T>, Error>) -> Result<T, Error> {
+        let served_by = outcome.as_ref().ok().map(|result| result.served_by);
+        self.session.record_query(served_by, begun);
+        let ReadResult { value, position, served_by } = outcome?;
+        self.session.record_read(position, served_by.role);
         Ok(value)
     }
 }
@@ -176,31 +169,10 @@ impl<R: RepoSet> FromRequest for Reader<R> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(registered::<R>(request).map(|repos| Self {
-            trace: trace_of(repos.get_ref(), request),
+            session: RequestSession::with_visitor(repos.get_ref(), request),
             repos,
             freshness: Vec::new(),
             or_stale: false,
-            hedged: false,
         }))
     }
-}
-
-/// The trace of a request. What its visitor brings may show that there was a promotion.
-pub(super) fn trace_of<R: RepoSet>(repos: &R, request: &HttpRequest) -> Trace {
-    let trace = Trace::of(request);
-    if trace.position().is_none() {
-        let lineage = repos.cluster().lineage();
-        let brought =
-            carried(request).into_iter().flatten().filter_map(|position| lineage.brought(position));
-        trace.has_brought(brought.reduce(Position::or_later));
-    }
-    trace
-}
-
-pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Data<R>, actix_web::Error> {
-    request.app_data::<Data<R>>().cloned().ok_or_else(|| {
-        actix_web::error::ErrorInternalServerError(
-            "no repos are registered; configure the app with archipelago::actix::configure",
-        )
-    })
 }

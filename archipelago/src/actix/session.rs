@@ -1,111 +1,81 @@
-//! What one request asked of the databases, and the headers and the cookie that tell its visitor.
+//! The session of one request, which its extractors and the middleware share.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
-use super::cookie;
-use crate::{Position, Role, ServedBy};
+use super::cookie::brought_positions;
+use crate::position::Position;
+use crate::region::{Role, ServedBy};
+use crate::repo_set::RepoSet;
+use crate::visitor::Session;
 
-/// Which databases a request was served by so far. The extractors of one request share it.
+/// The databases that have served a request so far.
 #[derive(Clone, Debug, Default)]
-pub struct Trace(Rc<RefCell<Asked>>);
+pub struct RequestSession(Rc<RefCell<Session>>);
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Asked {
-    served_by: Option<ServedBy>,
-    elapsed: Duration,
-    /// What the visitor brought, and what reads have shown since.
-    position: Option<Position>,
-    has_seen: bool,
-    /// What this request has written.
-    written: Option<Position>,
-}
-
-impl Trace {
-    /// The trace of `request`.
+impl RequestSession {
+    /// The session of `request`.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
-        if let Some(trace) = request.extensions().get::<Self>() {
-            return trace.clone();
+        if let Some(session) = request.extensions().get::<Self>() {
+            return session.clone();
         }
-        let trace = Self::default();
-        request.extensions_mut().insert(trace.clone());
-        trace
+        let session = Self::default();
+        request.extensions_mut().insert(session.clone());
+        session
     }
 
-    /// Who served the last query and how long all of them took, checkout included. None before the first.
+    /// The database that served the last query, and the time of all queries, checkouts included.
+    /// None before the first query.
     #[must_use]
     pub fn served(&self) -> Option<(ServedBy, Duration)> {
-        let asked = self.0.borrow();
-        asked.served_by.map(|served_by| (served_by, asked.elapsed))
+        let session = self.0.borrow();
+        session.served_by.map(|served_by| (served_by, session.elapsed))
     }
 
-    /// Counts the time of a query that began at `start`. A database that gave no answer has served nobody.
-    pub(super) fn count(&self, served_by: Option<ServedBy>, start: Instant) {
-        let mut asked = self.0.borrow_mut();
-        asked.elapsed += start.elapsed();
-        asked.served_by = served_by;
-    }
-
-    /// The position of what the visitor has written and seen: before, and in this request.
-    pub(super) fn position(&self) -> Option<Position> {
-        let asked = self.0.borrow();
-        later(asked.position, asked.written)
-    }
-
-    /// The visitor brings this.
-    pub(super) fn has_brought(&self, position: Option<Position>) {
-        self.0.borrow_mut().position = position;
-    }
-
-    /// Something was read there. What a primary says is the truth on its timeline: what the visitor has seen that is later, nobody
-    /// could ever show again. What was written may be later for a moment, where a commit does not wait until it is flushed.
-    pub(super) fn has_seen(&self, position: Position, role: Role) {
-        let mut asked = self.0.borrow_mut();
-        let is_untrue = |known: &Position| role == Role::Primary && *known > position;
-        let known = asked.position.filter(|known| !is_untrue(known));
-        asked.position = later(known, Some(position));
-        asked.has_seen = true;
-    }
-
-    /// Something was written there.
-    pub(super) fn has_written(&self, position: Position) {
-        let mut asked = self.0.borrow_mut();
-        asked.written = later(asked.written, Some(position));
-    }
-}
-
-fn later(one: Option<Position>, other: Option<Position>) -> Option<Position> {
-    one.into_iter().chain(other).reduce(Position::or_later)
-}
-
-/// Middleware: `x-served-by` and `server-timing` on every answer that asked a database, and the position that it showed, as a cookie
-/// and as a header. For [`from_fn`](actix_web::middleware::from_fn).
-///
-/// # Errors
-/// What the handler's are.
-pub async fn answer_for(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let trace = Trace::of(request.request());
-    let mut response = next.call(request).await?;
-    let asked = *trace.0.borrow();
-    if let Some(served_by) = asked.served_by {
-        let timing = format!("db;dur={:.1}", asked.elapsed.as_secs_f64() * 1000.0);
-        for (name, value) in [("x-served-by", served_by.to_string()), ("server-timing", timing)] {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
+    /// The session of `request`, with the position that its visitor brings.
+    pub(super) fn with_visitor<R: RepoSet>(repos: &R, request: &HttpRequest) -> Self {
+        let session = Self::of(request);
+        if session.position().is_none() {
+            let timelines = repos.cluster().timelines();
+            let brought = brought_positions(request).into_iter().flatten();
+            let position =
+                brought.filter_map(|position| timelines.vet(position)).reduce(Position::or_later);
+            session.0.borrow_mut().set_brought(position);
         }
+        session
     }
-    cookie::give(&mut response, asked.written, asked.position.filter(|_| asked.has_seen));
-    Ok(response)
+
+    pub(super) fn snapshot(&self) -> Session {
+        *self.0.borrow()
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        self.0.borrow().position()
+    }
+
+    pub(super) fn record_query(&self, served_by: Option<ServedBy>, begun: Instant) {
+        self.0.borrow_mut().record_query(served_by, begun.elapsed());
+    }
+
+    pub(super) fn record_read(&self, position: Position, role: Role) {
+        self.0.borrow_mut().record_read(position, role);
+    }
+
+    pub(super) fn record_write(&self, position: Position) {
+        self.0.borrow_mut().record_write(position);
+    }
+}
+
+/// The repos that [`configure`](super::configure) has registered.
+pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Data<R>, actix_web::Error> {
+    request.app_data::<Data<R>>().cloned().ok_or_else(|| {
+        actix_web::error::ErrorInternalServerError(
+            "no repos are registered; configure the app with archipelago::actix::configure",
+        )
+    })
 }

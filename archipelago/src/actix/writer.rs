@@ -1,4 +1,4 @@
-//! `Writer`: a handler's way to the primary.
+//! `Writer`: a handler's access to the primary.
 
 use std::future::{Ready, ready};
 use std::time::Instant;
@@ -10,20 +10,26 @@ use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
 
-use super::Trace;
-use super::reader::{registered, trace_of};
-use super::replay::unless_handed_on;
-use crate::{Committed, Error, LoadsAs, Primary, RepoSet};
+use super::replay;
+use super::session::{RequestSession, registered};
+use crate::error::Error;
+use crate::position::Committed;
+use crate::query::LoadsAs;
+use crate::repo_set::RepoSet;
+use crate::write::Primary;
 
-/// Writes for one request, which runs in the primary's region: see [writes from afar](super#writes-from-afar). After a write the
-/// answer carries the commit's position to the visitor, in a signed cookie, so that their next read shows it in any region.
+/// Writes for one request, which runs in the primary's region: see [writes from
+/// afar](super#writes-from-afar). After a write the answer carries the commit's position to the
+/// visitor, in a signed cookie, so that their next read shows the write in any region.
 ///
-/// Make it a handler's first argument: the arguments before it could refuse the request, or do something, where it does not belong.
+/// Make it the first argument of a handler: other arguments before it could refuse the request, or
+/// act on it, in the wrong region.
 ///
-/// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a `&Writer`.
+/// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a
+/// `&Writer`.
 pub struct Writer<R: RepoSet> {
     repos: Data<R>,
-    trace: Trace,
+    session: RequestSession,
 }
 
 impl<R: RepoSet> Writer<R> {
@@ -35,7 +41,7 @@ impl<R: RepoSet> Writer<R> {
         &self,
         statement: impl QueryFragment<Pg> + QueryId + Send,
     ) -> Result<usize, Error> {
-        self.count(self.primary().execute(statement)).await
+        self.record(self.primary().execute(statement)).await
     }
 
     /// As [`Primary::get_result`](crate::Primary::get_result).
@@ -43,7 +49,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn get_result<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<U, Error> {
-        self.count(self.primary().get_result(statement)).await
+        self.record(self.primary().get_result(statement)).await
     }
 
     /// As [`Primary::optional`](crate::Primary::optional).
@@ -51,7 +57,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn optional<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<Option<U>, Error> {
-        self.count(self.primary().optional(statement)).await
+        self.record(self.primary().optional(statement)).await
     }
 
     /// As [`Primary::transaction`](crate::Primary::transaction).
@@ -62,24 +68,26 @@ impl<R: RepoSet> Writer<R> {
         &self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.count(self.primary().transaction(work)).await
+        self.record(self.primary().transaction(work)).await
     }
 
-    /// Not one that the visitor knows to be replaced.
+    /// The primary, on no older timeline than the visitor has seen.
     fn primary(&self) -> Primary<'_> {
-        self.repos.primary().behind(self.trace.position())
+        self.repos.primary().after(self.session.position())
     }
 
-    async fn count<T, E>(
+    /// Records the outcome of a write in the session.
+    async fn record<T, E>(
         &self,
         write: impl Future<Output = Result<Committed<T>, E>>,
     ) -> Result<T, E> {
-        let start = Instant::now();
+        let begun = Instant::now();
         let outcome = write.await;
-        self.trace.count(outcome.is_ok().then(|| self.repos.primary().served_by()), start);
+        let served_by = outcome.is_ok().then(|| self.repos.primary().served_by());
+        self.session.record_query(served_by, begun);
         let Committed { value, position } = outcome?;
         if let Some(position) = position {
-            self.trace.has_written(position);
+            self.session.record_write(position);
         }
         Ok(value)
     }
@@ -91,8 +99,9 @@ impl<R: RepoSet> FromRequest for Writer<R> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(registered::<R>(request).and_then(|repos| {
-            unless_handed_on(repos.get_ref(), request)?;
-            Ok(Self { trace: trace_of(repos.get_ref(), request), repos })
+            replay::check(repos.get_ref(), request)?;
+            let session = RequestSession::with_visitor(repos.get_ref(), request);
+            Ok(Self { session, repos })
         }))
     }
 }

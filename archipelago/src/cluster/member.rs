@@ -1,36 +1,34 @@
-//! One region's database: its two pools, and how it is.
+//! One region's database: its two pools, and its health.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::health::{Health, HealthRecord};
-use super::lineage::Lineage;
-use crate::route::hedge::Hedge;
-use crate::{Access, Pool, PoolState, RegionInfo, SettingError, Settings};
+use crate::pool::{Pool, PoolState};
+use crate::region::{Reason, RegionInfo, ServedBy};
+use crate::server::{Health, HealthRecord, Timelines};
+use crate::settings::{Access, SettingError, Settings};
 
-/// A region's database, as this instance uses it. What a generated repo stands on.
+/// A region's database, as this instance uses it. A generated repo stands on one.
 pub struct Member {
     info: &'static RegionInfo,
     pub(crate) health: Arc<HealthRecord>,
     pub(crate) reading: Pool,
-    /// Only the primary takes writes; a promotion can make a primary of any.
+    /// Used while this is the primary, which any member may become.
     pub(crate) writing: Pool,
-    pub(crate) hedge: Hedge,
 }
 
 impl Member {
     pub(super) fn new(
         info: &'static RegionInfo,
         settings: &Settings,
-        lineage: &Arc<Lineage>,
+        timelines: &Arc<Timelines>,
     ) -> Result<Self, SettingError> {
-        let health = Arc::new(HealthRecord::new(info.code, lineage.clone()));
+        let health = Arc::new(HealthRecord::new(info.code, timelines.clone()));
         Ok(Self {
             info,
             reading: Pool::new(info, Access::Read, settings, health.clone())?,
             writing: Pool::new(info, Access::Write, settings, health.clone())?,
             health,
-            hedge: Hedge::default(),
         })
     }
 
@@ -40,10 +38,10 @@ impl Member {
         self.info
     }
 
-    /// How the database is. Asks nobody.
+    /// The health of the database. Asks no server.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.now()
+        self.health.snapshot()
     }
 
     /// The connections for reading.
@@ -52,7 +50,7 @@ impl Member {
         &self.reading
     }
 
-    /// The connections for writing: none where this is not the primary.
+    /// The connections for writing: none while this is not the primary.
     #[must_use]
     pub fn writing(&self) -> &Pool {
         &self.writing
@@ -69,10 +67,16 @@ impl Member {
         }
     }
 
-    /// Whether the monitor looks at it every second: it is this instance's own, or the primary, or has been asked once.
+    /// Whether the monitor checks it every second: it is this instance's own, or the primary, or
+    /// has been asked once.
     #[must_use]
     pub fn is_watched(&self) -> bool {
         self.health.is_watched()
+    }
+
+    /// What is known of an answer from here before the database has reported its role.
+    pub(crate) fn served_by(&self, reason: Reason) -> ServedBy {
+        ServedBy { region: self.info.code, role: self.info.role, reason, stale: None }
     }
 }
 

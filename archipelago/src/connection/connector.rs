@@ -1,5 +1,6 @@
-//! Opens connections: encrypted as the URL asks, told how to behave, and asked whose they are.
+//! Opens connections: dials, prepares the session, identifies the server, and checks its schema.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,118 +12,58 @@ use tokio_postgres::{Client, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::cluster::HealthRecord;
-use crate::connection::Connection;
-use crate::state::{self, Said, Server};
-use crate::{Access, DatabaseUrl, Error, Protection, Timeouts};
+use super::Connection;
+use super::probe::identify;
+use crate::error::DownReason;
+use crate::server::{HealthRecord, ServerIdentity, ServerReport};
+use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 
-impl DatabaseUrl {
-    /// One connection outside any pool, to read and write without a limit on a statement's time: for migrations.
-    ///
-    /// # Errors
-    /// What the operating system, the TLS library or the server said.
-    pub async fn connect(&self) -> Result<AsyncPgConnection, ConnectError> {
-        let timeouts = Timeouts::default();
-        within(timeouts.checkout, async {
-            let (client, driver) = dial(self, "archipelago", timeouts).await?;
-            Ok(AsyncPgConnection::try_from_client_and_connection(client, driver).await?)
-        })
-        .await
-    }
+/// One connection outside any pool, to read and write without a limit on the time of a statement:
+/// for migrations.
+///
+/// # Errors
+/// Why no connection could be opened.
+pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason> {
+    let timeouts = Timeouts::default();
+    within(timeouts.checkout, async {
+        let (client, driver) = dial(url, "archipelago", timeouts).await?;
+        Ok(AsyncPgConnection::try_from_client_and_connection(client, driver).await?)
+    })
+    .await
 }
 
 /// Opens the connections of one pool.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    /// The name by which `pg_stat_activity` knows its connections, where the URL gives none.
+    /// The name that `pg_stat_activity` shows, unless the URL has another.
     pub(crate) name: &'static str,
     pub(crate) region: &'static str,
     pub(crate) url: DatabaseUrl,
     pub(crate) access: Access,
     pub(crate) timeouts: Timeouts,
     pub(crate) health: Arc<HealthRecord>,
-    /// The newest migration that a server must have to be read from.
+    /// The newest migration that a database must have to serve reads.
     pub(crate) migration: Option<Arc<str>>,
-    /// Counts the connections that are open.
+    /// Counts the open connections.
     pub(crate) open: TaskTracker,
 }
 
-/// Why a connection could not be opened, or not be used again.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct ConnectError {
-    reason: String,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// There is no way to the server, or no answer.
-    Silence,
-    /// The server answered, and cannot be used.
-    Refusal,
-    /// It was to take writes.
-    Replica,
-}
-
-impl ConnectError {
-    pub(crate) fn new(reason: &impl ToString) -> Self {
-        Self { reason: reason.to_string(), kind: Kind::Refusal }
-    }
-
-    pub(crate) fn silent(waited: Duration) -> Self {
-        Self { reason: format!("no answer within {waited:?}"), kind: Kind::Silence }
-    }
-
-    /// Whether the server did not answer, so that others who wait for it wait in vain.
-    pub(crate) fn is_silence(&self) -> bool {
-        self.kind == Kind::Silence
-    }
-
-    /// As the failure of a question to `region`.
-    pub(crate) fn of(&self, region: &'static str) -> Error {
-        match self.kind {
-            Kind::Replica => Error::NotPrimary { region },
-            Kind::Silence | Kind::Refusal => {
-                Error::Unreachable { region, reason: self.reason.clone() }
-            }
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for ConnectError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        explain(&error)
-    }
-}
-
-impl From<diesel::ConnectionError> for ConnectError {
-    fn from(error: diesel::ConnectionError) -> Self {
-        Self::new(&error)
-    }
-}
-
-impl From<diesel::result::Error> for ConnectError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::new(&error)
-    }
-}
-
 impl Connector {
-    /// A new connection, which the current runtime drives.
-    pub(crate) async fn open(&self) -> Result<Connection, ConnectError> {
-        within(self.timeouts.checkout, self.opened()).await
+    /// A new connection, driven by the current runtime.
+    pub(crate) async fn open(&self) -> Result<Connection, DownReason> {
+        within(self.timeouts.checkout, self.open_unbounded()).await
     }
 
-    /// A connection for nothing but asking who the server is.
-    pub(crate) async fn interview(&self) -> Result<Interview, ConnectError> {
+    /// A connection that only asks for the server's report.
+    pub(crate) async fn interview(&self) -> Result<Interview, DownReason> {
         let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
         Ok(Interview { client, _driver: AbortOnDropHandle::new(tokio::spawn(driver)) })
     }
 
-    async fn opened(&self) -> Result<Connection, ConnectError> {
+    async fn open_unbounded(&self) -> Result<Connection, DownReason> {
         let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
-        // Diesel would drive it too, and look at each query for a message from the driver; a query fails without that as well.
+        // Diesel could drive the connection too, but would then poll the driver for errors at each
+        // query. A query on a broken connection fails without that as well.
         let driver = self.open.track_future(async {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "a connection ended");
@@ -130,59 +71,44 @@ impl Connector {
         });
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
         let asked = Instant::now();
-        let (greeting, migrated) =
-            join(state::greet(&client, &self.session()), self.is_migrated(&client)).await;
+        let session = self.session();
+        let (identified, migrated) =
+            join(identify(&client, &session), self.check_migration(&client)).await;
         let round_trip = asked.elapsed();
-        let (server, said) = greeting?;
+        let (identity, report) = identified?;
         migrated?;
-        if self.access == Access::Write
-            && said.is_replica
-            && self.health.lineage.protections.include(Protection::Role)
-        {
-            return Err(ConnectError {
-                reason: "it is a replica, and takes no writes".to_owned(),
-                kind: Kind::Replica,
-            });
+        let must_be_primary =
+            self.access == Access::Write && self.health.timelines.safeguards.has(Safeguard::Role);
+        if must_be_primary && report.is_replica {
+            return Err(DownReason::NotPrimary);
         }
         let inner = AsyncPgConnection::try_from(client).await?;
-        Ok(Connection::new(
-            inner,
-            self.region,
-            round_trip,
-            (server, said),
-            self.health.clone(),
-            driver,
-        ))
+        let health = self.health.clone();
+        Ok(Connection::new(inner, self.region, round_trip, (identity, report), health, driver))
     }
 
-    /// With SET and not as startup parameters, which `PgBouncer` refuses.
+    /// The commands that prepare a session. SET, as `PgBouncer` refuses startup parameters.
     fn session(&self) -> String {
-        let is_given = self
-            .url
-            .config()
-            .get_options()
-            .is_some_and(|options| options.contains("statement_timeout"));
+        let options = self.url.config().get_options();
+        let has_limit = options.is_some_and(|options| options.contains("statement_timeout"));
         let limit = self.timeouts.statement.as_millis();
         let limit =
-            if is_given { String::new() } else { format!("SET statement_timeout = {limit};") };
-        // Never off: an operator may have made the whole database read-only.
-        let access = if self.access == Access::Read {
-            "SET default_transaction_read_only = on;"
-        } else {
-            ""
+            if has_limit { String::new() } else { format!("SET statement_timeout = {limit};") };
+        // Never switched off: an operator may have made the whole database read-only.
+        let access = match self.access {
+            Access::Read => "SET default_transaction_read_only = on;",
+            Access::Write => "",
         };
         limit + access
     }
 
-    /// A server that has the migration once never loses it: it is asked when a connection is opened, and not again.
-    async fn is_migrated(&self, client: &Client) -> Result<(), ConnectError> {
-        let Some(needed) = self.migration.as_deref().filter(|_| self.access == Access::Read) else {
-            return Ok(());
-        };
-        let newest = match client
-            .simple_query("SELECT max(version) FROM __diesel_schema_migrations")
-            .await
-        {
+    /// Fails where the database lacks the required migration. Asked once for each connection: a
+    /// database that has the migration keeps it.
+    async fn check_migration(&self, client: &Client) -> Result<(), DownReason> {
+        let is_read = self.access == Access::Read;
+        let Some(needed) = self.migration.as_deref().filter(|_| is_read) else { return Ok(()) };
+        let query = "SELECT max(version) FROM __diesel_schema_migrations";
+        let newest = match client.simple_query(query).await {
             Ok(messages) => messages.iter().find_map(|message| match message {
                 SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
                 _ => None,
@@ -193,24 +119,20 @@ impl Connector {
         if newest.as_deref().is_some_and(|newest| newest >= needed) {
             return Ok(());
         }
-        let newest = newest.unwrap_or_else(|| "none".to_owned());
-        Err(ConnectError::new(&format!(
-            "its newest migration is {newest}, and this program needs {needed}: run the migrations on the primary; a replica has \
-             them when it has caught up"
-        )))
+        Err(DownReason::SchemaTooOld { newest, needed: needed.to_owned() })
     }
 }
 
-/// Asks a server who it is, again and again.
+/// A connection that asks a server for its report, again and again.
 pub(crate) struct Interview {
     client: Client,
     _driver: AbortOnDropHandle<Result<(), tokio_postgres::Error>>,
 }
 
 impl Interview {
-    /// Who the server is, and how it stands.
-    pub(crate) async fn ask(&self) -> Result<(Server, Said), ConnectError> {
-        state::greet(&self.client, "").await
+    /// Which server it is, and its report.
+    pub(crate) async fn ask(&self) -> Result<(ServerIdentity, ServerReport), DownReason> {
+        identify(&self.client, "").await
     }
 }
 
@@ -221,7 +143,7 @@ async fn dial(
     url: &DatabaseUrl,
     name: &str,
     timeouts: Timeouts,
-) -> Result<(Client, Driver), ConnectError> {
+) -> Result<(Client, Driver), DownReason> {
     let mut config = url.config().clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(timeouts.connect);
@@ -229,30 +151,31 @@ async fn dial(
     if config.get_application_name().is_none() {
         config.application_name(name);
     }
-    // A line that was cut shows as silence: the kernel is to give up before a visitor does.
+    // A cut line shows as silence. The kernel must give up before a caller does.
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(timeouts.statement);
     }
     if !url.has_parameter("keepalives_idle") {
         config.keepalives_idle(Duration::from_secs(15));
     }
-    config.connect(url.tls().connector()).await.map_err(|error| explain(&error))
+    config.connect(url.tls().connector()).await.map_err(|error| {
+        if has_timed_out(&error) {
+            DownReason::Silent { waited: timeouts.connect }
+        } else {
+            error.into()
+        }
+    })
+}
+
+fn has_timed_out(error: &tokio_postgres::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 async fn within<T>(
     limit: Duration,
-    opening: impl Future<Output = Result<T, ConnectError>>,
-) -> Result<T, ConnectError> {
+    opening: impl Future<Output = Result<T, DownReason>>,
+) -> Result<T, DownReason> {
     let outcome = tokio::time::timeout(limit, opening).await;
-    outcome.unwrap_or_else(|_| Err(ConnectError::silent(limit)))
-}
-
-/// The whole chain of causes: tokio-postgres says only "error connecting to server" by itself.
-fn explain(error: &tokio_postgres::Error) -> ConnectError {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    ConnectError {
-        reason,
-        kind: if error.code().is_some() { Kind::Refusal } else { Kind::Silence },
-    }
+    outcome.unwrap_or(Err(DownReason::Silent { waited: limit }))
 }

@@ -1,171 +1,186 @@
-//! One connection that several callers share: each sends its question at once, and the server answers them in that order.
+//! One connection that several callers share: each sends its request at once, and the server
+//! answers in that order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use super::lock;
-use crate::connection::Connection;
-use crate::question::{Ping, Question};
+use crate::connection::{Connection, Ping, Request};
 
-/// How much longer than the quickest answer one may take, at the least, before the connection counts as held up: some hundred
-/// quick queries, and little beside what a visitor notices. On a long line it is half the quickest answer, as the line's own time
-/// varies.
-pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+/// Least slack over the fastest answer before a connection counts as stalled: a few hundred quick
+/// queries, and less than a visitor notices. On a long line the slack is half the fastest answer,
+/// as the round trip itself varies.
+pub(super) const SLACK: Duration = Duration::from_millis(2);
 
-/// For how long the quickest answer counts, once or twice: a line may become longer.
+/// For how long, once or twice, the fastest answer counts: a line may become longer.
 const MEMORY: Duration = Duration::from_secs(30);
 
-/// A shared connection, and what the server still owes on it.
+/// A shared connection, and the requests that the server has not answered.
 pub(super) struct Pipeline {
     connection: Arc<Connection>,
     opened: Instant,
     /// How long the server may take for an answer.
     limit: Duration,
-    retired: AtomicBool,
+    is_retired: AtomicBool,
     queue: Mutex<Queue>,
 }
 
+/// The requests without an answer, in the order in which they were sent.
 struct Queue {
-    /// The questions without an answer, by their numbers, and when each was sent.
-    owed: VecDeque<(u64, Instant)>,
+    /// The number of each request, and when it was sent.
+    unanswered: VecDeque<(u64, Instant)>,
     next: u64,
-    /// When the last answer came.
-    answered: Instant,
-    quickest: Quickest,
+    last_answer: Instant,
+    fastest: Fastest,
 }
 
-/// The quickest answer of late: the round trip, nearly.
-struct Quickest {
+/// The fastest answer of the last [`MEMORY`]: nearly the round trip.
+struct Fastest {
     since: Instant,
-    now: Duration,
-    before: Duration,
+    current: Duration,
+    previous: Duration,
 }
 
-impl Quickest {
-    fn count(&mut self, now: Instant, took: Duration) {
-        if now - self.since > MEMORY {
-            *self = Self { since: now, now: took, before: self.now };
-        }
-        self.now = self.now.min(took);
-    }
-
-    /// What an answer may take before it is late.
-    fn patience(&self) -> Duration {
-        let quickest = self.now.min(self.before);
-        quickest + PATIENCE.max(quickest / 2)
-    }
-}
-
-/// How a question stands that has waited for a while.
+/// Where a request stands that has waited for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// The server works on it.
     First,
-    /// Those before it are being answered.
+    /// The server answers the requests before it.
     Moving,
-    /// One before it takes the server long.
+    /// The server works on one before it for long.
     Stuck,
 }
 
-impl Pipeline {
-    /// A connection to share, whose server takes at most `limit` for an answer.
-    pub(super) fn new(connection: Connection, limit: Duration) -> Self {
-        let (opened, round_trip) = (Instant::now(), connection.round_trip);
-        let quickest = Quickest { since: opened, now: round_trip, before: round_trip };
-        let queue = Queue { owed: VecDeque::new(), next: 0, answered: opened, quickest };
-        Self {
-            connection: connection.into_shared(),
-            opened,
-            limit,
-            retired: AtomicBool::new(false),
-            queue: Mutex::new(queue),
+impl Fastest {
+    fn new(now: Instant, answer: Duration) -> Self {
+        Self { since: now, current: answer, previous: answer }
+    }
+
+    fn record(&mut self, now: Instant, answer: Duration) {
+        if now - self.since > MEMORY {
+            *self = Self { since: now, current: answer, previous: self.current };
+        }
+        self.current = self.current.min(answer);
+    }
+
+    /// How long an answer may take before it is late.
+    fn patience(&self) -> Duration {
+        let fastest = self.current.min(self.previous);
+        fastest + SLACK.max(fastest / 2)
+    }
+}
+
+impl Queue {
+    fn new(now: Instant, round_trip: Duration) -> Self {
+        let fastest = Fastest::new(now, round_trip);
+        Self { unanswered: VecDeque::new(), next: 0, last_answer: now, fastest }
+    }
+
+    /// Adds a request at the end. Returns its number.
+    fn push(&mut self, now: Instant) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.unanswered.push_back((number, now));
+        number
+    }
+
+    /// Removes an answered request. `counts` where its time tells how fast the server is.
+    fn remove(&mut self, number: u64, now: Instant, counts: bool) {
+        let index = self.unanswered.iter().position(|(unanswered, _)| *unanswered == number);
+        let Some((_, sent)) = index.and_then(|index| self.unanswered.remove(index)) else { return };
+        self.last_answer = now;
+        if counts {
+            self.fastest.record(now, now - sent);
         }
     }
 
-    /// The end of the queue, in a place that was free.
-    pub(super) fn enter(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Ticket {
-        let mut queue = lock(&self.queue);
-        let number = queue.next;
-        queue.next += 1;
-        queue.owed.push_back((number, Instant::now()));
-        Ticket { pipeline: self.clone(), number, place: Some(place) }
+    /// Whether the oldest answer is late, so that the next request should go elsewhere.
+    fn is_late(&self, now: Instant) -> bool {
+        let oldest = self.unanswered.front();
+        oldest.is_some_and(|(_, sent)| now - *sent > self.fastest.patience())
     }
 
-    /// Whether it serves nobody any more: its socket is closed, or it was retired.
+    fn standing(&self, number: u64, now: Instant) -> Standing {
+        match self.unanswered.front() {
+            Some((first, sent)) if *first != number => {
+                let in_front_since = self.last_answer.max(*sent);
+                let is_stuck = now - in_front_since > self.fastest.patience();
+                if is_stuck { Standing::Stuck } else { Standing::Moving }
+            }
+            _ => Standing::First,
+        }
+    }
+}
+
+impl Pipeline {
+    /// A connection to share, whose server may take `limit` for an answer.
+    pub(super) fn new(connection: Connection, limit: Duration) -> Self {
+        let opened = Instant::now();
+        let queue = Mutex::new(Queue::new(opened, connection.round_trip));
+        let (connection, is_retired) = (connection.into_shared(), AtomicBool::new(false));
+        Self { connection, opened, limit, is_retired, queue }
+    }
+
+    /// Takes a place at the end of the queue. The permit bounds how many requests wait.
+    pub(super) fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Ticket {
+        let number = self.queue.lock().push(Instant::now());
+        Ticket { pipeline: self.clone(), number, permit: Some(permit) }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether it takes no more requests: its socket is closed, or it was retired.
     pub(super) fn is_closed(&self) -> bool {
-        self.retired.load(Ordering::Relaxed) || self.connection.is_closed()
+        self.is_retired.load(Ordering::Relaxed) || self.connection.is_closed()
     }
 
-    /// Nobody enters any more. It is closed when the last of those in the queue has left.
+    /// Takes no more requests. The connection closes once the queue is empty.
     pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
+        self.is_retired.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
         self.opened.elapsed() > age
     }
 
-    /// Since when nobody waits for an answer. None while somebody does.
+    /// Since when the queue is empty. None while it is not.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        let queue = lock(&self.queue);
-        queue.owed.is_empty().then_some(queue.answered)
+        let queue = self.queue.lock();
+        queue.unanswered.is_empty().then_some(queue.last_answer)
     }
 
-    /// How many answers are owed.
-    pub(super) fn owed(&self) -> usize {
-        lock(&self.queue).owed.len()
+    /// How many requests have no answer.
+    pub(super) fn unanswered(&self) -> usize {
+        self.queue.lock().unanswered.len()
     }
 
-    /// Whether the answer owed for longest is late, so that the next question had better go elsewhere.
+    /// Whether the oldest answer is late, so that the next request should go elsewhere.
     pub(super) fn is_late(&self) -> bool {
-        let queue = lock(&self.queue);
-        queue.owed.front().is_some_and(|(_, sent)| sent.elapsed() > queue.quickest.patience())
+        self.queue.lock().is_late(Instant::now())
     }
 
-    /// How long an answer takes when nothing is in its way, and a little more.
+    /// How long an answer may take before it is late.
     pub(super) fn patience(&self) -> Duration {
-        lock(&self.queue).quickest.patience()
-    }
-
-    fn standing(&self, number: u64) -> Standing {
-        let queue = lock(&self.queue);
-        match queue.owed.front() {
-            Some((first, sent)) if *first != number => {
-                let since = queue.answered.max(*sent);
-                if since.elapsed() > queue.quickest.patience() {
-                    Standing::Stuck
-                } else {
-                    Standing::Moving
-                }
-            }
-            _ => Standing::First,
-        }
-    }
-
-    /// The answer has come; `served`, where the server gave it, and not somebody on the way.
-    fn answered(&self, number: u64, served: bool) {
-        let mut queue = lock(&self.queue);
-        let Some(place) = queue.owed.iter().position(|(owed, _)| *owed == number) else { return };
-        let Some((_, sent)) = queue.owed.remove(place) else { return };
-        let now = Instant::now();
-        queue.answered = now;
-        if served {
-            queue.quickest.count(now, now - sent);
-        }
+        self.queue.lock().fastest.patience()
     }
 }
 
-/// A question's number in a pipeline's queue. It is kept until the answer has come, whether or not the caller still waits for it.
+/// A request's number in the queue. The number stays there until the server has answered, whether
+/// or not the caller still waits.
 pub(super) struct Ticket {
     pipeline: Arc<Pipeline>,
     number: u64,
-    /// Gone with the answer.
-    place: Option<OwnedSemaphorePermit>,
+    /// None once the request is answered.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Ticket {
@@ -173,34 +188,85 @@ impl Ticket {
         &self.pipeline
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        &self.pipeline.connection
-    }
-
-    /// A way to ask how the question stands, while the ticket itself is with whoever waits for the answer.
+    /// A function that tells where the request stands while the ticket itself is in use.
     pub(super) fn watch(&self) -> impl Fn() -> Standing + use<> {
         let (pipeline, number) = (self.pipeline.clone(), self.number);
-        move || pipeline.standing(number)
+        move || pipeline.queue.lock().standing(number, Instant::now())
     }
 
-    pub(super) fn answered(mut self, served: bool) {
-        self.place = None;
-        self.pipeline.answered(self.number, served);
+    /// Removes the request from the queue. `is_ok` tells a server's answer from an error.
+    pub(super) fn answered(mut self, is_ok: bool) {
+        self.permit = None;
+        self.pipeline.queue.lock().remove(self.number, Instant::now(), is_ok);
     }
 }
 
 impl Drop for Ticket {
-    /// The caller left without the answer. What is sent behind the question is answered after it.
+    /// The caller left before the answer. A ping sent behind the request is answered after it.
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else { return };
+        let Some(permit) = self.permit.take() else { return };
         let (pipeline, number) = (self.pipeline.clone(), self.number);
         let Ok(runtime) = Handle::try_current() else { return pipeline.retire() };
         runtime.spawn(async move {
             match timeout(pipeline.limit, Ping.send(&pipeline.connection)).await {
-                Ok(_) => pipeline.answered(number, false),
+                Ok(_) => pipeline.queue.lock().remove(number, Instant::now(), false),
                 Err(_) => pipeline.retire(),
             }
-            drop(place);
+            drop(permit);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn where_a_request_stands() {
+        let start = Instant::now();
+        let mut queue = Queue::new(start, ms(1));
+        let (first, second) = (queue.push(start), queue.push(start));
+        // An answer is late after 1 ms + 2 ms.
+        assert_eq!(queue.standing(first, start + ms(9)), Standing::First);
+        assert_eq!(queue.standing(second, start + ms(3)), Standing::Moving);
+        assert_eq!(queue.standing(second, start + ms(4)), Standing::Stuck);
+        assert!(!queue.is_late(start + ms(3)));
+        assert!(queue.is_late(start + ms(4)));
+
+        let third = queue.push(start + ms(4));
+        queue.remove(first, start + ms(9), true);
+        assert_eq!(queue.standing(second, start + ms(99)), Standing::First);
+        assert_eq!(queue.standing(third, start + ms(12)), Standing::Moving);
+        assert_eq!(queue.standing(third, start + ms(13)), Standing::Stuck);
+        queue.remove(second, start + ms(13), true);
+        queue.remove(third, start + ms(13), true);
+        assert!(!queue.is_late(start + ms(99)));
+    }
+
+    #[test]
+    fn patience_follows_the_fastest_answer_of_late() {
+        let start = Instant::now();
+        let mut fastest = Fastest::new(start, ms(100));
+        assert_eq!(fastest.patience(), ms(150));
+        fastest.record(start + ms(10), ms(1));
+        assert_eq!(fastest.patience(), ms(3));
+        let later = start + MEMORY + ms(1);
+        fastest.record(later, ms(100));
+        assert_eq!(fastest.patience(), ms(3), "the previous period still counts");
+        fastest.record(later + MEMORY + ms(1), ms(100));
+        assert_eq!(fastest.patience(), ms(150), "the line has become longer");
+    }
+
+    #[test]
+    fn an_error_tells_nothing_of_the_server_speed() {
+        let start = Instant::now();
+        let mut queue = Queue::new(start, ms(100));
+        let request = queue.push(start);
+        queue.remove(request, start + ms(1), false);
+        assert_eq!(queue.fastest.patience(), ms(150));
     }
 }

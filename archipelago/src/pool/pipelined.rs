@@ -1,128 +1,129 @@
-//! Connections that the reads of one thread share: usually one carries them all, and others help while a slow query holds it up.
+//! Connections that the reads of one thread share. Usually one carries all reads; others are opened
+//! while a slow query stalls it.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::{BoxFuture, Either, Shared, select};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::lock;
-use super::pipeline::{PATIENCE, Pipeline, Standing, Ticket};
-use crate::Error;
-use crate::connect::{ConnectError, Connector};
-use crate::question::Question;
+use super::pipeline::{Pipeline, SLACK, Standing, Ticket};
+use crate::connection::{Connector, Request};
+use crate::error::{DownReason, Error};
 
-/// Questions that one connection may owe answers to, on average. More callers than that wait for a place.
+/// How many unanswered requests a connection may have, on average. More callers wait for a permit.
 const DEPTH: usize = 64;
 
-/// How often a question that is stuck is sent on another connection.
+/// How often a stuck request is sent again on another connection.
 const COPIES: u8 = 2;
 
-/// How long to wait with another attempt after a connection that would only have helped could not be opened.
+/// The pause after a failed attempt to open another connection beside one that works.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A thread's shared connections, at most `most`.
-pub(super) struct Shared {
+/// A thread's shared connections, at most `limit`.
+pub(super) struct PipelinedPool {
     connector: Connector,
-    most: usize,
-    places: Arc<Semaphore>,
-    state: Arc<Mutex<State>>,
+    limit: usize,
+    permits: Arc<Semaphore>,
+    pipelines: Arc<Mutex<Pipelines>>,
 }
 
-struct State {
-    pipelines: Vec<Arc<Pipeline>>,
+struct Pipelines {
+    open: Vec<Arc<Pipeline>>,
     opening: Option<Opening>,
-    /// Not before this moment is another connection opened beside one that works.
+    /// No other connection is opened beside one that works before this moment.
     next_opening: Instant,
-    shut_down: bool,
+    is_shut_down: bool,
 }
 
-/// The one attempt to connect that is going on. Whoever has no connection waits for it.
-type Opening = futures_util::future::Shared<BoxFuture<'static, Result<(), ConnectError>>>;
+/// The one attempt to connect that is under way. Callers without a connection wait for it.
+type Opening = Shared<BoxFuture<'static, Result<(), DownReason>>>;
 
-impl Shared {
-    pub(super) fn new(connector: Connector, size: u32) -> Self {
-        let most = usize::try_from(size).unwrap_or(usize::MAX);
-        let places =
-            Arc::new(Semaphore::new(most.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS)));
-        let state = State {
-            pipelines: Vec::new(),
+impl PipelinedPool {
+    pub(super) fn new(connector: Connector, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let permits = limit.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS);
+        let pipelines = Pipelines {
+            open: Vec::new(),
             opening: None,
             next_opening: Instant::now(),
-            shut_down: false,
+            is_shut_down: false,
         };
-        Self { connector, most, places, state: Arc::new(Mutex::new(state)) }
+        Self {
+            connector,
+            limit,
+            permits: Arc::new(Semaphore::new(permits)),
+            pipelines: Arc::new(Mutex::new(pipelines)),
+        }
     }
 
+    /// How many connections are open, and how many of them are idle.
     pub(super) fn count(&self) -> (u32, u32) {
-        let state = lock(&self.state);
-        let open = state.pipelines.iter().filter(|pipeline| !pipeline.is_closed());
+        let pipelines = self.pipelines.lock();
+        let open = pipelines.open.iter().filter(|pipeline| !pipeline.is_closed());
         open.fold((0, 0), |(open, idle), pipeline| {
             (open + 1, idle + u32::from(pipeline.idle_since().is_some()))
         })
     }
 
     pub(super) fn close(&self) {
-        let mut state = lock(&self.state);
-        state.shut_down = true;
-        // Those who wait for an answer keep their connection until they have it.
-        state.pipelines.clear();
+        let mut pipelines = self.pipelines.lock();
+        pipelines.is_shut_down = true;
+        // A caller that waits for an answer keeps its connection until then.
+        pipelines.open.clear();
     }
 
-    /// Asks on a shared connection. Where a slow query is in front, the question is sent on another connection as well, and the
-    /// first answer counts: a slow query holds up others for some milliseconds and not for its whole time. Ends when the server is
-    /// known to be down.
-    pub(super) async fn ask<Q: Question>(&self, question: &Mutex<Q>) -> Result<Q::Answer, Error> {
-        let is_held_up = AtomicBool::new(true);
-        let asked = async {
+    /// Sends a request on a shared connection. If it is stuck behind a slow query, it is also sent
+    /// on another connection and the first answer counts. Fails once the monitor declares the
+    /// server silent.
+    pub(super) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Answer, Error> {
+        let is_late = AtomicBool::new(true);
+        let answer = async {
             let ticket = self.enter().await?;
-            is_held_up.store(false, Ordering::Relaxed);
-            self.ask_with(
-                ticket,
-                question,
-                Instant::now() + self.connector.timeouts.answer(),
-                COPIES,
-                &is_held_up,
-            )
-            .await
+            is_late.store(false, Ordering::Relaxed);
+            let deadline = Instant::now() + self.connector.timeouts.answer();
+            self.ask_with(ticket, request, deadline, COPIES, &is_late).await
         };
-        // Nearly every answer is there before it could be late, and is spared the timer. The two are polled together.
-        let late = self.connector.health.gone();
-        let gone = async {
-            poll_fn(|_| {
-                if is_held_up.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        // Most answers come before they could be late. They do without the timer of `until_silent`,
+        // which starts with its first poll; both futures are polled together.
+        let until_silent = self.connector.health.until_silent();
+        let silent = async {
+            poll_fn(|_| match is_late.load(Ordering::Relaxed) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             })
             .await;
-            late.await
+            until_silent.await
         };
         tokio::select! {
             biased;
-            answer = asked => answer,
-            waited = gone => {
-                // What the others are owed will not come, either.
-                lock(&self.state).pipelines.drain(..).for_each(|pipeline| pipeline.retire());
+            answer = answer => answer,
+            waited = silent => {
+                // The server will not answer the other callers either.
+                self.pipelines.lock().open.drain(..).for_each(|pipeline| pipeline.retire());
                 Err(Error::Timeout { region: self.connector.region, waited })
             }
         }
     }
 
-    async fn ask_with<Q: Question>(
+    async fn ask_with<R: Request>(
         &self,
         ticket: Ticket,
-        question: &Mutex<Q>,
+        request: &mut R,
         deadline: Instant,
         copies: u8,
-        is_held_up: &AtomicBool,
-    ) -> Result<Q::Answer, Error> {
+        is_late: &AtomicBool,
+    ) -> Result<R::Answer, Error> {
         let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
+        let sent = request.send(pipeline.connection());
         let mut answer = pin!(async move {
-            let sent = lock(question).send(ticket.connection());
             let answer = sent.await;
             ticket.answered(answer.is_ok());
             answer
@@ -133,8 +134,8 @@ impl Shared {
             if let Ok(answer) = timeout_at(until, &mut answer).await {
                 return answer;
             }
-            is_held_up.store(true, Ordering::Relaxed);
-            // A thread that was busy itself may not have looked at answers that are there.
+            is_late.store(true, Ordering::Relaxed);
+            // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
                 Standing::First => break,
@@ -143,34 +144,34 @@ impl Shared {
                 Standing::Stuck => self.enter_another(),
             };
             if let Some(ticket) = other {
-                let again = self.ask_again(ticket, question, deadline, copies - 1, is_held_up);
-                return match select(answer, again).await {
+                let copy = self.ask_again(ticket, request, deadline, copies - 1, is_late);
+                return match select(answer, copy).await {
                     Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
-                    Either::Left((Err(_), again)) => again.await,
+                    Either::Left((Err(_), copy)) => copy.await,
                     Either::Right((Err(_), answer)) => {
-                        self.before(deadline, &pipeline, answer).await
+                        self.wait_until(deadline, &pipeline, answer).await
                     }
                 };
             }
             pause *= 2;
             until = Instant::now() + pause;
         }
-        self.before(deadline, &pipeline, answer).await
+        self.wait_until(deadline, &pipeline, answer).await
     }
 
-    fn ask_again<'a, Q: Question>(
+    fn ask_again<'a, R: Request>(
         &'a self,
         ticket: Ticket,
-        question: &'a Mutex<Q>,
+        request: &'a mut R,
         deadline: Instant,
         copies: u8,
-        is_held_up: &'a AtomicBool,
-    ) -> BoxFuture<'a, Result<Q::Answer, Error>> {
-        Box::pin(self.ask_with(ticket, question, deadline, copies, is_held_up))
+        is_late: &'a AtomicBool,
+    ) -> BoxFuture<'a, Result<R::Answer, Error>> {
+        Box::pin(self.ask_with(ticket, request, deadline, copies, is_late))
     }
 
-    /// Waits for an answer no longer than the server may take. A connection that is silent for so long serves nobody any more.
-    async fn before<A>(
+    /// Waits for an answer until the deadline. A connection without an answer by then is retired.
+    async fn wait_until<A>(
         &self,
         deadline: Instant,
         pipeline: &Pipeline,
@@ -178,73 +179,68 @@ impl Shared {
     ) -> Result<A, Error> {
         timeout_at(deadline, answer).await.unwrap_or_else(|_| {
             pipeline.retire();
-            Err(Error::Timeout {
-                region: self.connector.region,
-                waited: self.connector.timeouts.answer(),
-            })
+            let waited = self.connector.timeouts.answer();
+            Err(Error::Timeout { region: self.connector.region, waited })
         })
     }
 
-    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
+    async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
         }
         let Connector { region, timeouts, .. } = self.connector;
-        match timeout_at(deadline, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+        match timeout_at(deadline, self.permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(Error::ShutDown { region }),
             Err(_) => Err(Error::Busy { region, waited: timeouts.checkout }),
         }
     }
 
-    /// The end of the queue of the first connection that is not held up, or of the one that owes least.
+    /// Enters the queue of the first connection that is not stalled, or else the shortest queue.
     async fn enter(&self) -> Result<Ticket, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let deadline = Instant::now() + timeouts.checkout;
-        let place = self.place(deadline).await?;
+        let permit = self.permit(deadline).await?;
         loop {
             let opening = {
-                let mut state = lock(&self.state);
-                if state.shut_down {
+                let mut pipelines = self.pipelines.lock();
+                if pipelines.is_shut_down {
                     return Err(Error::ShutDown { region });
                 }
-                state.pipelines.retain(|pipeline| !pipeline.is_closed());
-                let chosen = state
-                    .free()
-                    .or_else(|| state.pipelines.iter().min_by_key(|pipeline| pipeline.owed()))
-                    .cloned();
-                if let Some(pipeline) = chosen {
-                    self.open_another_if_wanted(&mut state);
-                    return Ok(pipeline.enter(place));
+                pipelines.open.retain(|pipeline| !pipeline.is_closed());
+                if let Some(pipeline) = pipelines.best().cloned() {
+                    self.open_another_if_wanted(&mut pipelines);
+                    return Ok(pipeline.enter(permit));
                 }
-                self.opening(&mut state)
+                self.opening(&mut pipelines)
             };
-            let opened = timeout_at(deadline, opening)
-                .await
-                .unwrap_or_else(|_| Err(ConnectError::silent(timeouts.checkout)));
-            opened.map_err(|error| error.of(region))?;
+            let late = Err(DownReason::Silent { waited: timeouts.checkout });
+            let opened = timeout_at(deadline, opening).await.unwrap_or(late);
+            opened.map_err(|reason| reason.in_region(region))?;
         }
     }
 
-    /// The end of the queue of a connection that is not held up. Has one opened where there is none.
+    /// Enters the queue of a connection that is not stalled. If there is none, has one opened and
+    /// returns None.
     fn enter_another(&self) -> Option<Ticket> {
-        let place = self.places.clone().try_acquire_owned().ok()?;
-        let mut state = lock(&self.state);
-        let free = state.free().cloned();
-        self.open_another_if_wanted(&mut state);
-        Some(free?.enter(place))
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        let mut pipelines = self.pipelines.lock();
+        let unstalled = pipelines.unstalled().cloned();
+        self.open_another_if_wanted(&mut pipelines);
+        Some(unstalled?.enter(permit))
     }
 
-    /// Opens a connection while others go on working, if they are still held up a moment later: a thread that was busy itself may
-    /// not have looked yet at answers that are there.
-    fn open_another_if_wanted(&self, state: &mut State) {
-        let wanted = state.wants_another(self.most, self.connector.timeouts.lifetime);
-        if wanted && state.opening.is_none() && state.next_opening <= Instant::now() {
-            let (connector, shared, most) = (self.connector.clone(), self.state.clone(), self.most);
-            state.opening = Some(spawned(async move {
-                sleep(PATIENCE).await;
-                if !lock(&shared).wants_another(most, connector.timeouts.lifetime) {
-                    lock(&shared).opening = None;
+    /// Opens a connection beside those that work if they are still stalled a moment later: this
+    /// thread may have been busy and not have read the answers that are there.
+    fn open_another_if_wanted(&self, pipelines: &mut Pipelines) {
+        let (limit, lifetime) = (self.limit, self.connector.timeouts.lifetime);
+        let is_time = pipelines.opening.is_none() && pipelines.next_opening <= Instant::now();
+        if is_time && pipelines.wants_another(limit, lifetime) {
+            let (connector, shared) = (self.connector.clone(), self.pipelines.clone());
+            pipelines.opening = Some(spawn_opening(async move {
+                sleep(SLACK).await;
+                if !shared.lock().wants_another(limit, lifetime) {
+                    shared.lock().opening = None;
                     return Ok(());
                 }
                 open(connector, shared).await
@@ -252,73 +248,85 @@ impl Shared {
         }
     }
 
-    fn opening(&self, state: &mut State) -> Opening {
-        state
-            .opening
-            .get_or_insert_with(|| spawned(open(self.connector.clone(), self.state.clone())))
-            .clone()
+    fn opening(&self, pipelines: &mut Pipelines) -> Opening {
+        let open = || spawn_opening(open(self.connector.clone(), self.pipelines.clone()));
+        pipelines.opening.get_or_insert_with(open).clone()
     }
 }
 
-/// An attempt that goes on when whoever waits for it leaves.
-fn spawned(attempt: impl Future<Output = Result<(), ConnectError>> + Send + 'static) -> Opening {
+/// Spawns an attempt to connect: it goes on when the callers that wait for it leave.
+fn spawn_opening(
+    attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
+) -> Opening {
     let task = tokio::spawn(attempt);
-    async { task.await.unwrap_or_else(|stopped| Err(ConnectError::new(&stopped))) }.boxed().shared()
+    async { task.await.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped))) }
+        .boxed()
+        .shared()
 }
 
-impl State {
-    fn free(&self) -> Option<&Arc<Pipeline>> {
-        self.pipelines.iter().find(|pipeline| !pipeline.is_closed() && !pipeline.is_late())
+impl Pipelines {
+    /// A connection whose oldest answer is not late.
+    fn unstalled(&self) -> Option<&Arc<Pipeline>> {
+        self.open.iter().find(|pipeline| !pipeline.is_closed() && !pipeline.is_late())
     }
 
-    /// Whether all are held up and there may be more, or one has lived long enough.
-    fn wants_another(&self, most: usize, lifetime: Duration) -> bool {
-        let more = self.pipelines.len() < most && self.free().is_none();
-        !self.shut_down
-            && (more || self.pipelines.iter().any(|pipeline| pipeline.is_older_than(lifetime)))
+    /// The connection for the next request.
+    fn best(&self) -> Option<&Arc<Pipeline>> {
+        let shortest = || self.open.iter().min_by_key(|pipeline| pipeline.unanswered());
+        self.unstalled().or_else(shortest)
+    }
+
+    /// Whether all are stalled and there may be more, or one has reached its lifetime.
+    fn wants_another(&self, limit: usize, lifetime: Duration) -> bool {
+        let more = self.open.len() < limit && self.unstalled().is_none();
+        let is_old = |pipeline: &Arc<Pipeline>| pipeline.is_older_than(lifetime);
+        !self.is_shut_down && (more || self.open.iter().any(is_old))
     }
 }
 
-/// Opens a connection and adds it to the others, in the place of those that have lived long enough.
-async fn open(connector: Connector, state: Arc<Mutex<State>>) -> Result<(), ConnectError> {
+/// Opens a connection and adds it to the others, in place of those that have reached their
+/// lifetime.
+async fn open(connector: Connector, pipelines: Arc<Mutex<Pipelines>>) -> Result<(), DownReason> {
     let outcome = connector.open().await;
-    let mut opened = lock(&state);
+    let timeouts = connector.timeouts;
+    let mut opened = pipelines.lock();
     opened.opening = None;
     match outcome {
         Ok(connection) => {
-            opened
-                .pipelines
-                .retain(|pipeline| !pipeline.is_older_than(connector.timeouts.lifetime));
-            if !opened.shut_down {
-                let pipeline = Arc::new(Pipeline::new(connection, connector.timeouts.answer()));
-                tokio::spawn(close_when_idle(
-                    connector.timeouts.idle,
-                    Arc::downgrade(&pipeline),
-                    Arc::downgrade(&state),
-                ));
-                opened.pipelines.push(pipeline);
+            opened.open.retain(|pipeline| !pipeline.is_older_than(timeouts.lifetime));
+            if !opened.is_shut_down {
+                let pipeline = Arc::new(Pipeline::new(connection, timeouts.answer()));
+                let (weak, list) = (Arc::downgrade(&pipeline), Arc::downgrade(&pipelines));
+                tokio::spawn(close_when_idle(timeouts.idle, weak, list));
+                opened.open.push(pipeline);
             }
             Ok(())
         }
-        Err(error) => {
+        Err(reason) => {
             opened.next_opening = Instant::now() + PAUSE;
-            Err(error)
+            Err(reason)
         }
     }
 }
 
-/// Takes a connection from the others once nobody has used it for so long.
-async fn close_when_idle(limit: Duration, pipeline: Weak<Pipeline>, state: Weak<Mutex<State>>) {
+/// Removes a connection from the others once it has been idle for `limit`.
+async fn close_when_idle(
+    limit: Duration,
+    pipeline: Weak<Pipeline>,
+    pipelines: Weak<Mutex<Pipelines>>,
+) {
     let mut next = Instant::now() + limit;
     loop {
         sleep_until(next).await;
-        let (Some(pipeline), Some(state)) = (pipeline.upgrade(), state.upgrade()) else { return };
-        // Nobody enters while the state is locked.
-        let mut state = lock(&state);
+        let (Some(pipeline), Some(pipelines)) = (pipeline.upgrade(), pipelines.upgrade()) else {
+            return;
+        };
+        // No request enters while the list is locked.
+        let mut pipelines = pipelines.lock();
         let now = Instant::now();
         next = pipeline.idle_since().unwrap_or(now) + limit;
         if next <= now {
-            state.pipelines.retain(|open| !Arc::ptr_eq(open, &pipeline));
+            pipelines.open.retain(|open| !Arc::ptr_eq(open, &pipeline));
             return;
         }
     }

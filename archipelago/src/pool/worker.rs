@@ -1,37 +1,37 @@
-//! What one thread has of a pool: connections that it shares, and connections to check out.
+//! One thread's connections to one database.
 
 use tokio::runtime;
 
-use super::checkouts::Checkouts;
-use super::shared::Shared;
-use crate::connect::Connector;
+use super::exclusive::ExclusivePool;
+use super::pipelined::PipelinedPool;
+use crate::connection::Connector;
 
-/// One thread's connections to one database. Its runtime drives them.
-pub(super) struct Part {
+/// One thread's connections to one database, driven by the thread's runtime.
+pub(super) struct WorkerPool {
     pub(super) runtime: runtime::Id,
-    pub(super) shared: Shared,
-    pub(super) checkouts: Checkouts,
+    pub(super) pipelined: PipelinedPool,
+    pub(super) exclusive: ExclusivePool,
 }
 
-impl Part {
-    /// Opens nothing yet, and later at most `size` connections to share and as many to check out.
+impl WorkerPool {
+    /// At most `size` connections to share and as many to check out, opened on demand.
     pub(super) fn new(runtime: runtime::Id, connector: &Connector, size: u32) -> Self {
         Self {
             runtime,
-            shared: Shared::new(connector.clone(), size),
-            checkouts: Checkouts::new(connector.clone(), size),
+            pipelined: PipelinedPool::new(connector.clone(), size),
+            exclusive: ExclusivePool::new(connector.clone(), size),
         }
     }
 
-    /// How many connections are open, and how many of them idle.
+    /// How many connections are open, and how many of them are idle.
     pub(super) fn count(&self) -> (u32, u32) {
-        let (shared, checkouts) = (self.shared.count(), self.checkouts.count());
-        (shared.0 + checkouts.0, shared.1 + checkouts.1)
+        let (shared, exclusive) = (self.pipelined.count(), self.exclusive.count());
+        (shared.0 + exclusive.0, shared.1 + exclusive.1)
     }
 
-    /// Lets nobody ask any more. What is in use closes when it comes back.
+    /// Takes no more requests. A connection in use closes when it comes back.
     pub(super) fn close(&self) {
-        self.shared.close();
-        self.checkouts.close();
+        self.pipelined.close();
+        self.exclusive.close();
     }
 }

@@ -1,18 +1,21 @@
-//! The bound that lets only plain SELECTs through to a replica, and the message for everything else.
+//! The bound that lets only plain SELECTs through to a replica, and the message for everything
+//! else.
 
 use diesel::query_builder::{BoxedSelectStatement, SelectQuery, SelectStatement};
 
 /// A query that only reads: a SELECT of Diesel's query builder, boxed or not, without a lock.
 ///
-/// This is a bound, not something to implement. It rests on Diesel's [`SelectQuery`], which only SELECT statements implement,
-/// and narrows it to those without `FOR UPDATE` and its kin, which a standby refuses. What the bound cannot see (a function
-/// that writes, an [`sql`](diesel::dsl::sql) fragment, a lock inside a subselect) meets the read-only session behind it. A UNION is a SELECT whose type
-/// Diesel keeps to itself: it takes [`Replica::load_unchecked`](crate::Replica::load_unchecked).
+/// This is a bound, not a trait to implement. It rests on Diesel's [`SelectQuery`], which only
+/// SELECT statements implement, and excludes those with `FOR UPDATE` and its kin, which a standby
+/// refuses. The read-only session behind it stops what the bound cannot see: a function that
+/// writes, an [`sql`](diesel::dsl::sql) fragment, a lock inside a subselect. Diesel does not make
+/// the type of a UNION public, so a UNION takes
+/// [`Replica::load_unchecked`](crate::Replica::load_unchecked).
 #[diagnostic::on_unimplemented(
     message = "a replica only reads, and this query is not a plain SELECT",
     label = "an INSERT, UPDATE, DELETE, `FOR UPDATE` or raw SQL cannot be given to a replica",
     note = "write with `repos.primary()`, which has `execute`, `get_result` and `transaction`",
-    note = "for raw SQL that only reads, and for UNION, there is `repos.replica().load_unchecked(…)`"
+    note = "for raw SQL that only reads, and for UNION, use `repos.replica().load_unchecked(…)`"
 )]
 pub trait PlainSelect: SelectQuery {}
 

@@ -1,6 +1,5 @@
 //! The handle for reading: every method of it reads.
 
-use std::sync::Mutex;
 use std::time::Instant;
 
 use diesel::dsl::Limit;
@@ -9,25 +8,33 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::operation::{CheckOut, RunQuery};
+use super::plan::{Candidates, ReadPlan};
+use super::result::ReadResult;
+use super::routing::route;
+use super::snapshot::{Snapshot, snapshot};
 use crate::cluster::{Cluster, Member};
-use crate::freshness::Need;
-use crate::pool::Lease;
-use crate::question::{Load, Ping, Question};
-use crate::route::{Ask, CheckOut, Served, Way};
-use crate::transaction::snapshot;
-use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Reason, ServedBy, Snapshot};
+use crate::connection::{Load, Ping, ReadOutcome, Request};
+use crate::error::Error;
+use crate::pool::Checkout;
+use crate::position::Position;
+use crate::query::{LoadsAs, PlainSelect, first_row};
+use crate::region::{Reason, ServedBy};
+use crate::server::{Freshness, Requirement};
 
-/// Reads, from the nearest database that can serve them. What `repos.replica()` gives; `repos.repo_ord().reads()` gives one that
-/// stays with its own.
+/// Reads, from the nearest database that can serve them. `repos.replica()` returns one;
+/// `repos.repo_ord().reads()` returns one that reads from its own database only.
 ///
-/// A read goes to the region's own database; where that cannot be reached, or is further behind than the read allows, to the next
-/// nearest, and in the end to the primary: once to each. All of them together may take as long as one statement may.
+/// A read goes to the region's own database. Where that is down, or further behind than the read
+/// allows, the read goes to the next nearest, and at last to the primary: once to each. All
+/// attempts together may take as long as one statement.
 ///
-/// It is a small `Copy` value, and its methods take `self`: a `&self` method called `load` would lose to
-/// [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip, on a connection that the reads of a thread
-/// share (see [`Pool`](crate::Pool)); the first of its kind on a connection is prepared there, at a round trip more.
+/// A `Replica` is a small `Copy` value, and its methods take `self`: a `&self` method called `load`
+/// would lose to [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip,
+/// on a connection that the reads of a thread share (see [`Pool`](crate::Pool)). The first query of
+/// its kind on a connection is prepared there, at one round trip more.
 ///
-/// There is no method that writes, and [`PlainSelect`] keeps writing queries from those that read:
+/// There is no method that writes, and [`PlainSelect`] refuses writing queries:
 ///
 /// ```compile_fail
 /// # archipelago::repos! { primary home; replica near }
@@ -39,54 +46,45 @@ use crate::{Error, Freshness, LoadsAs, PlainSelect, Position, Reason, ServedBy, 
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Replica<'a> {
-    pub(crate) way: Way<'a>,
-    pub(crate) reason: Reason,
-    pub(crate) need: Need,
-    pub(crate) or_stale: bool,
-    pub(crate) hedged: bool,
+    pub(crate) plan: ReadPlan<'a>,
 }
 
 impl<'a> Replica<'a> {
-    pub(crate) fn near(cluster: &'a Cluster, order: &'static [usize], reason: Reason) -> Self {
-        let need = cluster.max_lag().map_or(Need::ANY, Need::at_most);
-        Self { way: Way::Through { cluster, order }, reason, need, or_stale: false, hedged: false }
+    /// Reads from the first database of `order` that can serve them; the primary is the last.
+    /// `order` holds indices of [`RegionSet::REGIONS`](crate::RegionSet::REGIONS). For generated
+    /// code.
+    #[must_use]
+    pub fn near(cluster: &'a Cluster, order: &'static [usize], reason: Reason) -> Self {
+        Self { plan: ReadPlan::ordered(cluster, order, reason) }
     }
 
-    /// Reads from this database and no other, however far behind it is. For generated code.
+    /// Reads from this database only, however far behind it is. For generated code.
     #[must_use]
     pub fn only(member: &'a Member) -> Self {
-        let need = Need { or_past: true, ..Need::ANY };
-        Self { way: Way::Only(member), reason: Reason::Local, need, or_stale: false, hedged: false }
+        Self { plan: ReadPlan::pinned(member) }
     }
 
-    /// The same, for reads that must be so fresh. It adds to what was said before: the last limit in time and the latest position
-    /// count; [`Freshness::Any`] takes it all back.
+    /// Requires a freshness, in addition to what was required before: the last limit in time and
+    /// the latest position count. [`Freshness::Any`] takes all of it back.
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
-        self.need = self.need.and(freshness);
+        self.plan.requirement = self.plan.requirement.and(freshness);
         self
     }
 
-    /// The same, for reads that rather take an answer from a replica further behind than allowed, where no other can be reached,
-    /// than none. Who serves it then says so ([`ServedBy::stale`]). What [`Freshness::AtLeast`] says holds all the same.
+    /// Allows a stale answer: if no database that can be reached is fresh enough, a replica that
+    /// lags more than allowed may answer. The answer then says so ([`ServedBy::stale`]). A position
+    /// required by [`Freshness::AtLeast`] holds all the same.
     #[must_use]
     pub fn or_stale(mut self) -> Self {
-        self.or_stale = true;
+        self.plan.or_stale = true;
         self
     }
 
-    /// The same, for reads that are sent to a second database as well when the first takes longer than 99 of 100 of its reads of
-    /// late. At most one read of twenty is.
-    #[must_use]
-    pub fn hedged(mut self) -> Self {
-        self.hedged = true;
-        self
-    }
-
-    /// Who is asked first, and why. After a failure it may be another one who serves.
+    /// The database that is asked first, and why. After a failure another one may serve.
     #[must_use]
     pub fn served_by(self) -> ServedBy {
-        self.way.first().served_by(self.reason)
+        self.plan.first().served_by(self.plan.reason)
     }
 
     /// The rows of `query`.
@@ -100,22 +98,22 @@ impl<'a> Replica<'a> {
         Ok(self.read(Load::new(query)).await?.value)
     }
 
-    /// The rows of `query`, with who served them and the position that they show: for whoever carries positions to visitors and back.
-    /// An Actix `Reader` does.
+    /// The rows of `query`, the database that served them, and the position that they show: for
+    /// programs that carry positions to visitors and back. An Actix `Reader` does that itself.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn load_served<U>(
         self,
         query: impl LoadsAs<U, Query: PlainSelect>,
-    ) -> Result<Served<Vec<U>>, Error>
+    ) -> Result<ReadResult<Vec<U>>, Error>
     where
         U: Send,
     {
         self.read(Load::new(query)).await
     }
 
-    /// The one row of `query`.
+    /// The first row of `query`.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
@@ -123,10 +121,10 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        one(self.load(query).await?)
+        first_row(self.load(query).await?)
     }
 
-    /// The first row of `query`, which is asked with `LIMIT 1`.
+    /// The first row of `query`, which is sent with `LIMIT 1`.
     ///
     /// # Errors
     /// As [`get_result`](Self::get_result).
@@ -136,10 +134,10 @@ impl<'a> Replica<'a> {
         Q: AsQuery<Query: PlainSelect> + LimitDsl,
         Limit<Q>: LoadsAs<U>,
     {
-        one(self.read(Load::new(query.limit(1))).await?.value)
+        first_row(self.read(Load::new(query.limit(1))).await?.value)
     }
 
-    /// The one row of `query`, or none.
+    /// The first row of `query`, or None.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -153,13 +151,14 @@ impl<'a> Replica<'a> {
         Ok(self.load(query).await?.into_iter().next())
     }
 
-    /// The rows of a query that the compiler cannot see to be a read: raw SQL, or a UNION.
+    /// The rows of a query that the compiler cannot recognise as a read: raw SQL, or a UNION.
     ///
-    /// Only the session stands guard here; it is read-only, also where this handle leads to the primary. The query is cloned, to be sent
-    /// to the next database where the first breaks off.
+    /// Only the read-only session stops a write here, also where this handle leads to the primary.
+    /// The query is cloned, to be sent to the next database if the first breaks off.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and [`DatabaseErrorKind::ReadOnlyTransaction`](diesel::result::DatabaseErrorKind) for a write.
+    /// As [`load`](Self::load), and
+    /// [`DatabaseErrorKind::ReadOnlyTransaction`](diesel::result::DatabaseErrorKind) for a write.
     pub async fn load_unchecked<'query, U>(
         self,
         query: impl LoadQuery<'query, AsyncPgConnection, U> + Clone + 'query,
@@ -167,17 +166,20 @@ impl<'a> Replica<'a> {
     where
         U: Send,
     {
-        let load = async |lease: &mut Lease| {
+        let load = async |checkout: &mut Checkout| {
             let query = query.clone();
-            lease.statement(async |connection| Ok(query.load(&mut connection.inner).await?)).await
+            checkout
+                .statement(async |connection| Ok(query.load(&mut connection.inner).await?))
+                .await
         };
         Ok(self.session(load).await?.value)
     }
 
-    /// Several reads that see one state of the database: a read-only transaction, `REPEATABLE READ`.
+    /// Several reads of one state of the database: a read-only transaction, `REPEATABLE READ`.
     ///
-    /// Costs a round trip more before the reads and one after. A standby may cancel it (40001) when the primary has removed
-    /// rows that it still sees: `reads` then begins again at the next database, as it does where the connection breaks.
+    /// Costs one round trip more before the reads and one after. A standby may cancel the
+    /// transaction (40001) when the primary has removed rows that it still sees. Then, or when the
+    /// connection breaks, `reads` begins again at the next database.
     ///
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
@@ -185,85 +187,76 @@ impl<'a> Replica<'a> {
         self,
         reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let work = async |lease: &mut Lease| {
-            lease
+        let work = async |checkout: &mut Checkout| {
+            checkout
                 .transaction(async |connection| snapshot(&mut connection.inner, &reads).await)
                 .await
         };
         Ok(self.session(work).await?.value)
     }
 
-    /// Whether the database that is asked first shows everything up to `position`. One round trip, or none where it has shown so
-    /// before.
+    /// Whether the database that is asked first shows everything up to `position`. One round trip,
+    /// or none if it has shown so before.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn has_replayed(self, position: Position) -> Result<bool, Error> {
-        let need = Need::ANY.and_at_least(Some(position));
-        let verdict = self.way.first().reading.read(&Mutex::new(Ping), need).await?;
-        Ok(verdict.is_ok())
+        let requirement = Requirement::ANY.and_at_least(Some(position));
+        let outcome = self.plan.first().reading.read(&mut Ping, requirement).await?;
+        Ok(matches!(outcome, ReadOutcome::Answered(_)))
     }
 
-    /// Whether the database that is asked first answers: as [`Pool::ping`](crate::Pool::ping).
+    /// Asks the first database for an empty answer: as [`Pool::ping`](crate::Pool::ping).
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not answer.
     pub async fn ping(self) -> Result<(), Error> {
-        self.way.first().reading.ping().await
+        self.plan.first().reading.ping().await
     }
 
-    /// Has the monitor look at the one who is asked first. Where that is the primary, also at the next one: a primary that is replaced
-    /// does not know it, and who follows the new one shows it.
+    /// Has the monitor check the database that is asked first. A superseded primary is unaware of
+    /// it, so where that is the primary the monitor also checks a replica, which reveals a new
+    /// timeline.
     pub(crate) fn watch(self) {
-        if let Way::Through { cluster, order } = self.way {
-            let first =
-                order.iter().position(|index| *index != cluster.leader_index()).unwrap_or_default();
-            order.iter().take(first + 1).for_each(|index| cluster.watch(*index));
+        if let Candidates::Ordered { cluster, order } = self.plan.candidates {
+            let leader = cluster.leader_index();
+            let first_replica = order.iter().position(|index| *index != leader).unwrap_or_default();
+            order.iter().take(first_replica + 1).for_each(|index| cluster.watch(*index));
         }
     }
 
-    /// Asks one question, of the first who can answer.
-    pub(crate) async fn read<Q: Question>(self, question: Q) -> Result<Served<Q::Answer>, Error> {
-        self.through(&Ask(Mutex::new(question)), &[]).await
+    /// Sends one request to the first database that can serve it.
+    pub(crate) async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Answer>, Error> {
+        route(self.plan, &mut RunQuery(request), &[]).await
     }
 
-    /// Works on a connection of its own to the first who can serve; from the beginning at the next one, where that breaks off. The
-    /// position is that of the last question for it.
+    /// Runs `work` on a connection of its own to the first database that can serve it. If that
+    /// breaks off, `work` begins again at the next one. The position is that of the last probe.
     pub(crate) async fn session<T>(
         self,
-        work: impl AsyncFn(&mut Lease) -> Result<T, Error>,
-    ) -> Result<Served<T>, Error> {
+        work: impl AsyncFn(&mut Checkout) -> Result<T, Error>,
+    ) -> Result<ReadResult<T>, Error> {
         let begun = Instant::now();
+        let limit = self.plan.first().reading.timeouts().answer();
         let mut failed = Vec::new();
         let mut failure = None;
         loop {
-            let Served { value: mut lease, by, .. } =
-                match (self.through(&CheckOut, &failed).await, failure.take()) {
-                    (Err(_), Some(error)) => return Err(error),
-                    (served, _) => served?,
-                };
-            match work(&mut lease).await {
-                Err(error)
-                    if error.leads_elsewhere()
-                        && begun.elapsed() < self.way.first().reading.timeouts().answer() =>
-                {
-                    lease.suspect();
-                    failed.push(by.region);
+            let routed = route(self.plan, &mut CheckOut, &failed).await;
+            let ReadResult { value: mut checkout, served_by, .. } = match (routed, failure.take()) {
+                (Err(_), Some(error)) => return Err(error),
+                (routed, _) => routed?,
+            };
+            match work(&mut checkout).await {
+                Err(error) if error.is_retried_elsewhere() && begun.elapsed() < limit => {
+                    checkout.request_check();
+                    failed.push(served_by.region);
                     failure = Some(error);
                 }
                 outcome => {
-                    return Ok(Served {
-                        value: outcome?,
-                        by,
-                        position: lease.position(lease.state().lsn),
-                    });
+                    let position = checkout.position(checkout.state().lsn);
+                    return Ok(ReadResult { value: outcome?, served_by, position });
                 }
             }
         }
     }
-}
-
-/// The first row, or "no row" as an error.
-pub(crate) fn one<U>(rows: Vec<U>) -> Result<U, Error> {
-    rows.into_iter().next().ok_or(Error::Query(diesel::result::Error::NotFound))
 }

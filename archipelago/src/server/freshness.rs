@@ -1,18 +1,21 @@
-//! How fresh a read must be.
+//! How fresh a read must be, and whether a server's state is fresh enough for it.
 
 use std::time::Duration;
 
-use crate::state::State;
-use crate::{Position, Role};
+use super::state::ServerState;
+use crate::position::Position;
+use crate::region::Role;
 
-/// How fresh the answer to a read must be. Without a word a read is at most [`MAX_LAG`](crate::RepoSet::MAX_LAG) behind the primary,
-/// and an Actix [`Reader`](crate::actix::Reader)'s shows at least what its visitor has written or seen before.
+/// How fresh the answer to a read must be. By default a read is at most
+/// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind the primary, and an Actix
+/// [`Reader`](crate::actix::Reader) shows at least what its visitor has written or seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Whatever the nearest server shows, also what is older than the visitor's own writes.
+    /// What the nearest server shows, even if it is older than the visitor's own writes.
     Any,
-    /// Everything that the primary had committed so long ago, in place of `max_lag`. Measured by the clocks of primary and replica, which should agree to
-    /// some milliseconds (NTP), or by their positions in the log where this process has both.
+    /// Everything that the primary had committed so long ago, instead of `max_lag`. The age is
+    /// measured by the clocks of primary and replica, which must agree to some milliseconds (NTP),
+    /// or by their positions in the log where this process knows both.
     AtMost(Duration),
     /// Everything up to a position.
     AtLeast(Position),
@@ -20,30 +23,30 @@ pub enum Freshness {
     Primary,
 }
 
-/// What a read asks of a server's state.
+/// What a read requires of a server's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Need {
+pub(crate) struct Requirement {
     pub(crate) at_least: Option<Position>,
     pub(crate) at_most: Option<Duration>,
     pub(crate) primary: bool,
-    /// Whether a primary that was replaced will do.
-    pub(crate) or_past: bool,
+    /// Whether a superseded primary may answer.
+    pub(crate) allow_superseded: bool,
 }
 
-/// Why a server may not answer.
+/// Why a server may not answer a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unmet {
-    /// It has not replayed so far yet, and will.
+pub(crate) enum NotFresh {
+    /// The server has not yet replayed the required position, and will.
     Behind,
-    /// It is further behind than allowed, or nobody can tell how far.
+    /// The server is further behind than the read allows, or its lag is unknown.
     Lags,
-    /// It is not what was asked for: no primary, or one that was replaced, or another database.
+    /// The server is not the primary, was superseded, or belongs to another database.
     NotPrimary,
 }
 
-impl Need {
+impl Requirement {
     pub(crate) const ANY: Self =
-        Self { at_least: None, at_most: None, primary: false, or_past: false };
+        Self { at_least: None, at_most: None, primary: false, allow_superseded: false };
 
     pub(crate) fn at_most(limit: Duration) -> Self {
         Self { at_most: Some(limit), ..Self::ANY }
@@ -51,7 +54,7 @@ impl Need {
 
     pub(crate) fn and(self, freshness: Freshness) -> Self {
         match freshness {
-            Freshness::Any => Self { or_past: self.or_past, ..Self::ANY },
+            Freshness::Any => Self { allow_superseded: self.allow_superseded, ..Self::ANY },
             Freshness::AtMost(limit) => Self { at_most: Some(limit), ..self },
             Freshness::AtLeast(position) => self.and_at_least(Some(position)),
             Freshness::Primary => Self { primary: true, ..self },
@@ -63,32 +66,100 @@ impl Need {
         Self { at_least: both.or(self.at_least).or(position), ..self }
     }
 
-    /// Whether a server of the database `system` may answer, whose state was `state`, or earlier than it is. `newest` is the newest
-    /// timeline that anybody has shown.
+    /// Whether a server of the database `system` whose last known state is `state` satisfies this
+    /// requirement. `newest` is the newest timeline that any server has shown.
     ///
-    /// A place on an older timeline than the server's needs no knowledge of where the newer one began: whoever has replayed that far
-    /// on the newer one has everything up to there that outlived the promotion.
-    pub(crate) fn met_by(self, state: &State, system: u64, newest: u32) -> Result<(), Unmet> {
+    /// A required position on an older timeline than the server's may be compared by its LSN alone:
+    /// a server that has replayed that far on the newer timeline shows everything up to there that
+    /// outlived the promotion.
+    pub(crate) fn met_by(
+        self,
+        state: &ServerState,
+        system: u64,
+        newest: u32,
+    ) -> Result<(), NotFresh> {
         let is_primary = state.role == Role::Primary;
-        if is_primary && state.timeline < newest && !self.or_past || self.primary && !is_primary {
-            return Err(Unmet::NotPrimary);
+        let is_superseded = is_primary && state.timeline < newest;
+        if is_superseded && !self.allow_superseded || self.primary && !is_primary {
+            return Err(NotFresh::NotPrimary);
         }
         // A position of another database means nothing here.
         if let Some(wanted) = self.at_least.filter(|wanted| wanted.system == system)
             && (wanted.timeline > state.timeline || wanted.lsn > state.lsn && !is_primary)
         {
-            return Err(Unmet::Behind);
+            return Err(NotFresh::Behind);
         }
-        // What is behind a primary that was not replaced?
-        match self.at_most.filter(|_| !is_primary) {
-            Some(limit) => {
-                if state.as_of.is_some_and(|as_of| as_of.elapsed() <= limit) {
-                    Ok(())
-                } else {
-                    Err(Unmet::Lags)
-                }
-            }
-            None => Ok(()),
+        // A primary that leads is never behind.
+        let Some(limit) = self.at_most.filter(|_| !is_primary) else { return Ok(()) };
+        let is_young = state.as_of.is_some_and(|as_of| as_of.elapsed() <= limit);
+        if is_young { Ok(()) } else { Err(NotFresh::Lags) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const SYSTEM: u64 = 7;
+
+    fn at(timeline: u32, lsn: u64) -> Position {
+        Position { system: SYSTEM, timeline, lsn }
+    }
+
+    /// A server on timeline 2 at LSN 50, `age` seconds behind.
+    fn server(role: Role, age: Option<u64>) -> ServerState {
+        let asked = Instant::now();
+        let as_of = age.map(|age| asked.checked_sub(Duration::from_secs(age)).unwrap());
+        ServerState { role, timeline: 2, lsn: 50, as_of, asked }
+    }
+
+    #[test]
+    fn which_states_satisfy_which_requirements() {
+        use NotFresh::{Behind, Lags, NotPrimary};
+
+        let any = Requirement::ANY;
+        let ten_seconds = Requirement::at_most(Duration::from_secs(10));
+        let at_least = |timeline, lsn| any.and(Freshness::AtLeast(at(timeline, lsn)));
+        let foreign = any.and(Freshness::AtLeast(Position { system: 8, ..at(9, 99) }));
+        let primary = any.and(Freshness::Primary);
+        let allow_superseded = Requirement { allow_superseded: true, ..any };
+        let replica = |age| server(Role::Replica, age);
+        let leader = || server(Role::Primary, Some(0));
+        let table = [
+            ("any state will do", any, replica(None), 2, Ok(())),
+            ("a young replica", ten_seconds, replica(Some(1)), 2, Ok(())),
+            ("an old replica", ten_seconds, replica(Some(60)), 2, Err(Lags)),
+            ("an unknown age", ten_seconds, replica(None), 2, Err(Lags)),
+            ("a primary has no age", ten_seconds, server(Role::Primary, None), 2, Ok(())),
+            ("reached", at_least(2, 50), replica(None), 2, Ok(())),
+            ("not reached", at_least(2, 51), replica(None), 2, Err(Behind)),
+            ("an older timeline, reached", at_least(1, 50), replica(None), 2, Ok(())),
+            ("an older timeline, not reached", at_least(1, 51), replica(None), 2, Err(Behind)),
+            ("a newer timeline", at_least(3, 1), replica(None), 2, Err(Behind)),
+            ("a primary shows all of its timeline", at_least(2, 51), leader(), 2, Ok(())),
+            ("a primary on an older timeline", at_least(3, 1), leader(), 2, Err(Behind)),
+            ("a position of another database", foreign, replica(None), 2, Ok(())),
+            ("the primary wanted, a replica", primary, replica(Some(0)), 2, Err(NotPrimary)),
+            ("the primary wanted and there", primary, leader(), 2, Ok(())),
+            ("a superseded primary", any, leader(), 3, Err(NotPrimary)),
+            ("a superseded primary, allowed", allow_superseded, leader(), 3, Ok(())),
+            ("a replica on an older timeline", any, replica(None), 3, Ok(())),
+        ];
+        for (story, requirement, state, newest, expected) in table {
+            assert_eq!(requirement.met_by(&state, SYSTEM, newest), expected, "{story}");
         }
+    }
+
+    #[test]
+    fn requirements_add_up_until_any_takes_them_back() {
+        let both = Requirement::at_most(Duration::from_secs(10))
+            .and(Freshness::AtLeast(at(1, 9)))
+            .and(Freshness::AtLeast(at(1, 5)))
+            .and(Freshness::AtMost(Duration::from_secs(2)));
+        assert_eq!(both.at_least, Some(at(1, 9)));
+        assert_eq!(both.at_most, Some(Duration::from_secs(2)));
+        assert_eq!(both.and(Freshness::Any), Requirement::ANY);
     }
 }

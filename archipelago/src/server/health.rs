@@ -1,87 +1,93 @@
-//! How a region's database is: what the monitor and the queries have found, to be read without a lock.
+//! The health of one database: what the monitor and the queries have found.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use super::lineage::Lineage;
-use crate::Role;
-use crate::connect::ConnectError;
-use crate::state::{Said, Server, State};
+use super::report::{ServerIdentity, ServerReport};
+use super::state::ServerState;
+use super::timelines::Timelines;
+use crate::error::DownReason;
+use crate::region::Role;
 
-/// How long an answer may take before the monitor is asked to look whether the server still answers at all.
+/// How long an answer may take before the monitor is asked to check the server.
 const SUSPICIOUS: Duration = Duration::from_millis(250);
 
-/// How a region's database is, as this instance has found it.
+/// The health of a region's database, as this instance has found it.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// Whether it answers, and serves reads. None where this instance does not watch it.
+    /// Whether the database answers and serves reads. None where this instance does not watch it.
     pub up: Option<bool>,
-    /// Why it serves no reads. May name a host: for operators, not for visitors.
-    pub why_down: Option<String>,
+    /// Why it serves no reads. Its text may name a host: for operators, not for visitors.
+    pub down_reason: Option<DownReason>,
     /// Since when it has served none.
     pub down_since: Option<Instant>,
-    /// What it said that it is when it last answered.
+    /// The role that it last reported.
     pub role: Option<Role>,
-    /// Its timeline: 1, and more after each promotion.
+    /// Its timeline: 1 at first, and a higher number after each promotion.
     pub timeline: Option<u32>,
-    /// How far it is behind the primary, at the most: the time since the moment whose commits it showed when it last answered. It
-    /// grows while the server does not answer. None where nobody can tell.
+    /// How far it is behind the primary, at most: the time since the moment whose commits it showed
+    /// when it last answered. Grows while the server does not answer. None where it is unknown.
     pub lag: Option<Duration>,
-    /// How long it took to answer the last time: the round trip, nearly.
+    /// How long its last answer took: nearly the round trip.
     pub round_trip: Option<Duration>,
 }
 
 /// What is known of one region's database. Its pools and the monitor share it.
 pub(crate) struct HealthRecord {
     region: &'static str,
-    pub(crate) lineage: Arc<Lineage>,
-    up: AtomicBool,
-    /// How often the monitor has found that nobody gets an answer.
-    silences: watch::Sender<u32>,
-    watched: AtomicBool,
-    wake: Notify,
-    back: Notify,
-    /// When it has last answered anybody, in milliseconds since `begun`.
+    pub(crate) timelines: Arc<Timelines>,
+    is_watched: AtomicBool,
+    status: watch::Sender<Status>,
+    /// When the server last answered any request, in milliseconds since `created`.
     heard: AtomicU64,
-    begun: Instant,
-    look: ArcSwapOption<Look>,
-    failure: ArcSwapOption<Failure>,
-    /// Which server has been asked last, by its start, and the timeline that it was on for certain.
+    created: Instant,
+    last_check: ArcSwapOption<Check>,
+    /// The start of the server that was asked last, and the newest timeline that it has reported.
     started: AtomicI64,
     timeline: AtomicU32,
 }
 
-struct Look {
-    state: State,
-    /// A replica's, then.
+#[derive(Default)]
+struct Status {
+    condition: Condition,
+    /// How many checks the server has not answered. Wraps around.
+    silent_checks: u32,
+}
+
+/// Whether reads may be sent to a database.
+#[derive(Default)]
+enum Condition {
+    /// They may: no check has failed since the last success.
+    #[default]
+    Up,
+    /// They may, and the monitor is asked to check the server at once.
+    Suspect,
+    /// They may not, until a check succeeds.
+    Down { since: Instant, reason: DownReason },
+}
+
+/// A check that the server answered.
+struct Check {
+    state: ServerState,
+    /// The lag of a replica at that moment.
     lag: Option<Duration>,
     round_trip: Duration,
 }
 
-struct Failure {
-    since: Instant,
-    error: ConnectError,
-}
-
 impl HealthRecord {
-    pub(super) fn new(region: &'static str, lineage: Arc<Lineage>) -> Self {
+    pub(crate) fn new(region: &'static str, timelines: Arc<Timelines>) -> Self {
         Self {
             region,
-            lineage,
-            // Nobody has found otherwise.
-            up: AtomicBool::new(true),
-            silences: watch::Sender::new(0),
-            watched: AtomicBool::new(false),
-            wake: Notify::new(),
-            back: Notify::new(),
+            timelines,
+            is_watched: AtomicBool::new(false),
+            status: watch::Sender::default(),
             heard: AtomicU64::new(0),
-            begun: Instant::now(),
-            look: ArcSwapOption::empty(),
-            failure: ArcSwapOption::empty(),
+            created: Instant::now(),
+            last_check: ArcSwapOption::empty(),
             started: AtomicI64::new(0),
             timeline: AtomicU32::new(0),
         }
@@ -89,144 +95,190 @@ impl HealthRecord {
 
     /// Whether a read may be sent there.
     pub(crate) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+        !matches!(self.status.borrow().condition, Condition::Down { .. })
     }
 
+    /// Whether the monitor checks it.
     pub(crate) fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed)
+        self.is_watched.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody had said so before.
-    pub(super) fn begin_to_watch(&self) -> bool {
-        !self.watched.swap(true, Ordering::Relaxed)
+    /// Marks it as watched. Returns whether it was not before.
+    pub(crate) fn mark_watched(&self) -> bool {
+        !self.is_watched.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
-        self.look.load().as_ref().map(|look| look.round_trip)
+        self.last_check.load().as_ref().map(|check| check.round_trip)
     }
 
-    pub(super) fn now(&self) -> Health {
-        let (look, failure) = (self.look.load_full(), self.failure.load_full());
-        let state = look.as_ref().map(|look| look.state);
+    /// Everything that is known, for status pages.
+    pub(crate) fn snapshot(&self) -> Health {
+        let check = self.last_check.load_full();
+        let state = check.as_ref().map(|check| check.state);
+        let (down_since, down_reason) = match &self.status.borrow().condition {
+            Condition::Up | Condition::Suspect => (None, None),
+            Condition::Down { since, reason } => (Some(*since), Some(reason.clone())),
+        };
         Health {
-            up: self.is_watched().then(|| self.is_up()),
-            why_down: failure.as_ref().map(|failure| failure.error.to_string()),
-            down_since: failure.as_ref().map(|failure| failure.since),
+            up: self.is_watched().then_some(down_reason.is_none()),
+            down_reason,
+            down_since,
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
-            round_trip: look.as_ref().map(|look| look.round_trip),
+            round_trip: check.as_ref().map(|check| check.round_trip),
         }
     }
 
-    /// It has answered the monitor.
-    pub(super) fn answered(&self, state: State, round_trip: Duration) {
-        let lag = state.as_of.filter(|_| state.role == Role::Replica).map(|as_of| as_of.elapsed());
-        self.look.store(Some(Arc::new(Look { state, lag, round_trip })));
-        self.is_well();
+    /// Records an answer to the monitor.
+    pub(crate) fn record_check(&self, state: ServerState, round_trip: Duration) {
+        let as_of = state.as_of.filter(|_| state.role == Role::Replica);
+        let lag = as_of.map(|as_of| as_of.elapsed());
+        self.last_check.store(Some(Arc::new(Check { state, lag, round_trip })));
+        self.mark_up();
     }
 
-    /// It has taken a write, whatever was found before: that visitor's next read may need it.
-    pub(crate) fn has_written(&self) {
+    /// Records a write that the database has taken. It is up, whatever the monitor found before:
+    /// the visitor's next read may need it.
+    pub(crate) fn record_write(&self) {
         if !self.is_up() {
-            self.is_well();
+            self.mark_up();
         }
     }
 
-    fn is_well(&self) {
-        self.failure.store(None);
-        self.up.store(true, Ordering::Relaxed);
+    fn mark_up(&self) {
+        self.change_if(|condition| {
+            matches!(condition, Condition::Down { .. }).then_some(Condition::Up)
+        });
     }
 
-    /// The monitor could not reach it, or it may not be used. Nobody else asks it until the monitor has found it well again.
-    pub(super) fn failed(&self, error: ConnectError) {
-        let known = self.failure.load();
-        if known.as_ref().is_none_or(|known| known.error.to_string() != error.to_string()) {
-            tracing::warn!(region = self.region, %error, "reads go elsewhere until this database can serve again");
+    /// Records a failed check: reads go elsewhere until the monitor finds the database well again.
+    pub(crate) fn mark_down(&self, reason: DownReason) {
+        self.status.send_modify(|Status { condition, silent_checks }| {
+            let (since, is_known) = match condition {
+                Condition::Down { since, reason: known } => (*since, *known == reason),
+                Condition::Up | Condition::Suspect => (Instant::now(), false),
+            };
+            if !is_known {
+                tracing::warn!(
+                    region = self.region,
+                    error = %reason,
+                    "reads go elsewhere until this database can serve again"
+                );
+            }
+            *silent_checks = silent_checks.wrapping_add(u32::from(reason.is_silence()));
+            *condition = Condition::Down { since, reason };
+        });
+    }
+
+    /// Why the server gives no answer, if the last check found it silent.
+    pub(crate) fn silence(&self) -> Option<DownReason> {
+        match &self.status.borrow().condition {
+            Condition::Down { reason, .. } if reason.is_silence() => Some(reason.clone()),
+            _ => None,
         }
-        let since = known.as_ref().map_or_else(Instant::now, |failure| failure.since);
-        let is_silent = error.is_silence();
-        self.failure.store(Some(Arc::new(Failure { since, error })));
-        self.up.store(false, Ordering::Relaxed);
-        if is_silent {
-            self.silences.send_modify(|silences| *silences = silences.wrapping_add(1));
-        }
     }
 
-    /// Why nobody gets an answer from it, as far as the monitor knows.
-    pub(crate) fn silence(&self) -> Option<ConnectError> {
-        self.failure
-            .load()
-            .as_ref()
-            .map(|failure| failure.error.clone())
-            .filter(ConnectError::is_silence)
+    /// Records that a server found silent has answered an election: the monitor checks it at once.
+    pub(crate) fn mark_recovered(&self) {
+        self.change_if(|condition| {
+            matches!(condition, Condition::Down { .. }).then_some(Condition::Suspect)
+        });
     }
 
-    /// Somebody else than a visitor has heard from it: the monitor need not wait.
-    pub(super) fn is_back(&self) {
-        self.back.notify_one();
+    /// Resolves once the server is no longer down.
+    pub(crate) async fn recovered(&self) {
+        self.until(|condition| !matches!(condition, Condition::Down { .. })).await;
     }
 
-    /// Until then.
-    pub(super) async fn back(&self) {
-        self.back.notified().await;
+    /// Asks the monitor to check the server now: an answer is late, or a connection broke. Does not
+    /// shorten the pauses between the checks of a server that is down.
+    pub(crate) fn request_check(&self) {
+        self.change_if(|condition| {
+            matches!(condition, Condition::Up).then_some(Condition::Suspect)
+        });
     }
 
-    /// Somebody's connection broke, or is silent: asks the monitor to look.
-    pub(crate) fn suspect(&self) {
-        self.wake.notify_one();
+    /// Resolves once a check is requested.
+    pub(crate) async fn check_requested(&self) {
+        self.until(|condition| matches!(condition, Condition::Suspect)).await;
     }
 
-    /// Until somebody wants the monitor to look.
-    pub(super) async fn suspected(&self) {
-        self.wake.notified().await;
+    /// Marks the start of a check. It answers the requests so far; a later request asks for
+    /// another.
+    pub(crate) fn begin_check(&self) {
+        self.change_if(|condition| {
+            matches!(condition, Condition::Suspect).then_some(Condition::Up)
+        });
     }
 
-    /// Resolves when from now on the server is found to be silent, which is looked for when its answer is late: after how long. For
-    /// whoever waits for its answer.
-    pub(crate) fn gone(&self) -> impl Future<Output = Duration> + Send + use<'_> {
-        let (start, known) = (Instant::now(), *self.silences.borrow());
-        self.silent_again(start, known)
+    fn change_if(&self, next: impl FnOnce(&Condition) -> Option<Condition>) {
+        self.status.send_if_modified(|status| match next(&status.condition) {
+            Some(condition) => {
+                status.condition = condition;
+                true
+            }
+            None => false,
+        });
     }
 
-    async fn silent_again(&self, start: Instant, known: u32) -> Duration {
+    /// Resolves once the condition is as wanted. The sender lives as long as `self`.
+    async fn until(&self, is_wanted: impl Fn(&Condition) -> bool) {
+        let _ = self.status.subscribe().wait_for(|status| is_wanted(&status.condition)).await;
+    }
+
+    /// Resolves with the elapsed time once the monitor declares the server silent. The monitor
+    /// checks it when this future has waited for longer than an answer takes.
+    pub(crate) fn until_silent(&self) -> impl Future<Output = Duration> + Send + use<'_> {
+        let (start, known) = (Instant::now(), self.status.borrow().silent_checks);
+        self.until_another_silent_check(start, known)
+    }
+
+    async fn until_another_silent_check(&self, start: Instant, known: u32) -> Duration {
         tokio::time::sleep(SUSPICIOUS).await;
-        // On a long line an answer is not late yet.
+        // On a long line an answer takes longer.
         tokio::time::sleep(self.round_trip().unwrap_or_default() * 2).await;
-        self.suspect();
-        if self.silences.subscribe().wait_for(|silences| *silences != known).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.request_check();
+        let is_silent_again = |status: &Status| status.silent_checks != known;
+        let _ = self.status.subscribe().wait_for(is_silent_again).await;
         Duration::from_secs_f64((start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0)
     }
 
-    /// How a server stands that said this, and that stood as `before` when it was last asked on the same connection.
-    pub(crate) fn settle(&self, server: Server, said: Said, before: Option<State>) -> State {
-        self.heard.fetch_max(self.milliseconds(said.asked), Ordering::Relaxed);
-        let timeline = self.timeline_of(server, said);
-        self.lineage.settle(server.system, said, timeline, before)
+    /// Records a report and derives the server's state from it, after `before` on the same
+    /// connection.
+    pub(crate) fn observe(
+        &self,
+        identity: ServerIdentity,
+        report: ServerReport,
+        before: Option<ServerState>,
+    ) -> ServerState {
+        self.heard.fetch_max(self.milliseconds(report.asked), Ordering::Relaxed);
+        let timeline = self.timeline_of(identity, report);
+        self.timelines.interpret(identity.system, report, timeline, before)
     }
 
-    /// Whether it has answered a question that was asked then, or later.
-    pub(super) fn was_heard_since(&self, then: Instant) -> bool {
+    /// Whether the server has answered a request that was sent then or later.
+    pub(crate) fn was_heard_since(&self, then: Instant) -> bool {
         self.heard.load(Ordering::Relaxed) >= self.milliseconds(then)
     }
 
     fn milliseconds(&self, then: Instant) -> u64 {
-        u64::try_from(then.saturating_duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(then.saturating_duration_since(self.created).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How far it was behind when the monitor last looked, if it was further than `limit`.
-    pub(crate) fn lags_more_than(&self, limit: Duration) -> Option<Duration> {
-        self.look.load().as_ref().and_then(|look| look.lag).filter(|lag| *lag > limit)
+    /// The lag at the monitor's last check, if it was more than `limit`.
+    pub(crate) fn lag_over(&self, limit: Duration) -> Option<Duration> {
+        self.last_check.load().as_ref().and_then(|check| check.lag).filter(|lag| *lag > limit)
     }
 
-    /// A server never goes back to an older timeline while it runs, whatever it can say of itself at the moment.
-    fn timeline_of(&self, server: Server, said: Said) -> u32 {
-        if self.started.swap(server.started, Ordering::Relaxed) != server.started {
-            self.timeline.store(said.timeline, Ordering::Relaxed);
+    /// The timeline of a server. While it runs a server never returns to an older timeline, even if
+    /// a report of a replica names one.
+    fn timeline_of(&self, identity: ServerIdentity, report: ServerReport) -> u32 {
+        if self.started.swap(identity.started, Ordering::Relaxed) != identity.started {
+            self.timeline.store(report.timeline, Ordering::Relaxed);
         }
-        let known = self.timeline.fetch_max(said.timeline, Ordering::Relaxed);
-        if said.is_replica { known.max(said.timeline) } else { said.timeline }
+        let known = self.timeline.fetch_max(report.timeline, Ordering::Relaxed);
+        if report.is_replica { known.max(report.timeline) } else { report.timeline }
     }
 }

@@ -1,163 +1,192 @@
-//! What is known of the history that all databases share: the newest timeline, and where the primary was at a moment.
+//! The history that all members of a cluster share: its system identifier and its newest timeline.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use crate::protection::Protections;
-use crate::state::{Said, State};
-use crate::{Protection, Role};
+use super::report::ServerReport;
+use super::state::{PrimarySample, ServerState};
+use crate::settings::{Safeguard, Safeguards};
 
-/// One for all members of a cluster.
-pub(crate) struct Lineage {
-    pub(crate) protections: Protections,
+/// What is known of the cluster's history. The members share one.
+pub(crate) struct Timelines {
+    pub(crate) safeguards: Safeguards,
+    /// The system identifier of the members; 0 while it is unknown.
     system: AtomicU64,
+    /// The newest timeline that a member has shown.
     newest: AtomicU32,
-    /// The newest timeline that a visitor's position names, and the newest of those that no database knows.
-    rumour: AtomicU32,
-    refuted: AtomicU32,
-    /// The primary's place in the log, and a moment at which it had got there.
-    sample: ArcSwapOption<Sample>,
+    /// The newest timeline that a visitor's position has claimed.
+    claimed: AtomicU32,
+    /// The newest claimed timeline that no member knows.
+    disproved: AtomicU32,
+    sample: ArcSwapOption<PrimarySample>,
     promoted: Notify,
 }
 
-struct Sample {
-    timeline: u32,
-    lsn: u64,
-    at: Instant,
-}
-
-impl Lineage {
-    pub(super) fn new(protections: Protections) -> Self {
+impl Timelines {
+    pub(crate) fn new(safeguards: Safeguards) -> Self {
         Self {
-            protections,
+            safeguards,
             system: AtomicU64::new(0),
             newest: AtomicU32::new(0),
-            rumour: AtomicU32::new(0),
-            refuted: AtomicU32::new(0),
+            claimed: AtomicU32::new(0),
+            disproved: AtomicU32::new(0),
             sample: ArcSwapOption::empty(),
             promoted: Notify::new(),
         }
     }
 
-    /// The newest timeline that a database has shown: a primary on an older one was replaced.
+    /// The newest timeline that a member has shown. A primary on an older one is superseded.
     pub(crate) fn newest(&self) -> u32 {
         self.newest.load(Ordering::Relaxed)
     }
 
-    /// Whether a primary on this timeline was replaced.
-    pub(crate) fn has_left(&self, timeline: u32) -> bool {
-        self.protections.include(Protection::Role) && timeline < self.newest()
+    /// The newest timeline that a primary must be on to serve; 0 if every primary may.
+    pub(crate) fn newest_enforced(&self) -> u32 {
+        if self.safeguards.has(Safeguard::Role) { self.newest() } else { 0 }
     }
 
-    /// The system identifier that the databases share; 0 as long as nobody knows.
-    pub(super) fn system(&self) -> u64 {
+    /// Whether a primary on this timeline is superseded.
+    pub(crate) fn is_superseded(&self, timeline: u32) -> bool {
+        timeline < self.newest_enforced()
+    }
+
+    /// The system identifier of the members; 0 while it is unknown.
+    pub(crate) fn system(&self) -> u64 {
         self.system.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_of(&self, system: u64) {
+    pub(crate) fn set_system(&self, system: u64) {
         self.system.store(system, Ordering::Relaxed);
     }
 
-    /// Whether a server is of another database than the primary, as far as that is known.
+    /// Whether a server of this system identifier is no member. False while the members' is
+    /// unknown.
     pub(crate) fn is_foreign(&self, system: u64) -> bool {
         let own = self.system();
         own != 0 && own != system
     }
 
-    /// A server of the database `system` is on this timeline.
-    pub(super) fn shown(&self, system: u64, timeline: u32) {
+    /// Records that a server of the database `system` is on this timeline.
+    pub(crate) fn observe(&self, system: u64, timeline: u32) {
         if system == self.system() && self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline
         {
             self.promoted.notify_one();
         }
     }
 
-    /// What a position is worth that a visitor brings, and that this app has signed. Where it names a newer timeline than any
-    /// database has shown, all are asked: there was a promotion, or the database was restored from a backup of before one.
+    /// Vets a position that a visitor brings and that this app has signed: None where it means
+    /// nothing here. A timeline that no member has shown makes all members be asked. There was a
+    /// promotion, or the database was restored from a backup from before one.
     #[cfg(feature = "actix")]
-    pub(crate) fn brought(&self, position: crate::Position) -> Option<crate::Position> {
-        if self.is_foreign(position.system) || self.is_refuted(position.timeline) {
+    pub(crate) fn vet(
+        &self,
+        position: crate::position::Position,
+    ) -> Option<crate::position::Position> {
+        let timeline = position.timeline;
+        if self.is_foreign(position.system) || self.is_disproved(timeline) {
             return None;
         }
-        if position.timeline > self.newest()
-            && self.rumour.fetch_max(position.timeline, Ordering::Relaxed) < position.timeline
-        {
+        let is_news = timeline > self.newest()
+            && self.claimed.fetch_max(timeline, Ordering::Relaxed) < timeline;
+        if is_news {
             self.promoted.notify_one();
         }
         Some(position)
     }
 
-    /// Whether a visitor has brought a timeline of which nobody knows yet whether it is there.
-    pub(super) fn has_open_rumour(&self) -> bool {
-        let rumour = self.rumour();
-        rumour > self.newest() && !self.is_refuted(rumour)
+    /// Whether a visitor has claimed a timeline that is neither shown nor disproved.
+    pub(crate) fn has_open_claim(&self) -> bool {
+        let claimed = self.claimed();
+        claimed > self.newest() && !self.is_disproved(claimed)
     }
 
-    /// Whether all databases were asked for this timeline, and none knows it.
-    pub(crate) fn is_refuted(&self, timeline: u32) -> bool {
-        timeline > self.newest() && timeline <= self.refuted.load(Ordering::Relaxed)
+    /// The newest timeline that a visitor has claimed.
+    pub(crate) fn claimed(&self) -> u32 {
+        self.claimed.load(Ordering::Relaxed)
     }
 
-    pub(super) fn rumour(&self) -> u32 {
-        self.rumour.load(Ordering::Relaxed)
+    /// Whether all members were asked for this timeline and none knows it.
+    pub(crate) fn is_disproved(&self, timeline: u32) -> bool {
+        timeline > self.newest() && timeline <= self.disproved.load(Ordering::Relaxed)
     }
 
-    /// Every member was asked, and none is on a timeline that is so new.
-    pub(super) fn is_no_timeline(&self, rumour: u32) {
-        if rumour > self.newest() {
-            self.refuted.fetch_max(rumour, Ordering::Relaxed);
+    /// Records that all members were asked and none is on a timeline as new as this claim.
+    pub(crate) fn disprove(&self, claim: u32) {
+        if claim > self.newest() {
+            self.disproved.fetch_max(claim, Ordering::Relaxed);
         }
     }
 
-    /// Until a newer timeline is shown than ever before.
-    pub(super) async fn promoted(&self) {
+    /// Resolves once a newer timeline is shown or claimed than ever before.
+    pub(crate) async fn promoted(&self) {
         self.promoted.notified().await;
     }
 
-    /// The primary has answered the monitor.
-    pub(super) fn sampled(&self, state: State) {
+    /// Keeps the state of the primary, to tell how fresh the replicas are that reach it.
+    pub(crate) fn sample(&self, state: ServerState) {
         if let Some(at) = state.as_of.filter(|_| state.timeline == self.newest()) {
-            self.sample.store(Some(Sample { timeline: state.timeline, lsn: state.lsn, at }.into()));
+            let sample = PrimarySample { timeline: state.timeline, lsn: state.lsn, at };
+            self.sample.store(Some(sample.into()));
         }
     }
 
-    /// How a server stands that said this on that timeline.
-    ///
-    /// A replica is as fresh as the last commit that it has replayed is young. On an idle primary that ages, although nothing is
-    /// missing: so whoever has replayed what the primary had at a moment is as fresh as that moment, and near the primary the monitor
-    /// commits something every second. On an older timeline than the newest, what is replayed says nothing of the present.
-    pub(super) fn settle(
+    /// The state of a server of the database `system`, after `before` on the same connection.
+    pub(super) fn interpret(
         &self,
         system: u64,
-        said: Said,
+        report: ServerReport,
         timeline: u32,
-        before: Option<State>,
-    ) -> State {
-        let timeline = if self.protections.include(Protection::Timeline) { timeline } else { 0 };
-        self.shown(system, timeline);
-        let role = if said.is_replica { Role::Replica } else { Role::Primary };
-        let before_as_of = before.and_then(|before| before.as_of);
-        let as_of = if timeline < self.newest() {
-            before_as_of
-        } else if role == Role::Primary {
-            Some(said.asked)
-        } else {
-            let by_time = said.behind.and_then(|behind| said.asked.checked_sub(behind));
-            let reached = |sample: &Sample| timeline == sample.timeline && said.lsn >= sample.lsn;
-            let by_place = self
-                .sample
-                .load()
-                .as_ref()
-                .filter(|sample| reached(sample))
-                .map(|sample| sample.at);
-            before_as_of.max(by_time).max(by_place)
-        };
-        let lsn = before
-            .filter(|before| before.timeline == timeline)
-            .map_or(said.lsn, |before| before.lsn.max(said.lsn));
-        State { role, timeline, lsn, as_of, asked: said.asked }
+        before: Option<ServerState>,
+    ) -> ServerState {
+        let timeline = if self.safeguards.has(Safeguard::Timeline) { timeline } else { 0 };
+        self.observe(system, timeline);
+        let sample = self.sample.load().as_deref().copied();
+        ServerState::interpret(report, timeline, before, self.newest(), sample)
+    }
+}
+
+#[cfg(all(test, feature = "actix"))]
+mod tests {
+    use super::*;
+    use crate::position::Position;
+
+    /// A cluster of the database 7 that has shown timeline 2.
+    fn cluster() -> Timelines {
+        let timelines = Timelines::new(Safeguards::default());
+        timelines.set_system(7);
+        timelines.observe(7, 2);
+        timelines
+    }
+
+    fn at(system: u64, timeline: u32) -> Position {
+        Position { system, timeline, lsn: 1 }
+    }
+
+    #[test]
+    fn only_members_show_timelines() {
+        let timelines = cluster();
+        timelines.observe(8, 5);
+        timelines.observe(7, 1);
+        assert_eq!(timelines.newest(), 2);
+        assert!(timelines.is_superseded(1) && !timelines.is_superseded(2));
+        assert!(timelines.is_foreign(8) && !timelines.is_foreign(7));
+    }
+
+    #[test]
+    fn a_claimed_timeline_is_open_until_shown_or_disproved() {
+        let timelines = cluster();
+        assert_eq!(timelines.vet(at(8, 1)), None);
+        assert_eq!(timelines.vet(at(7, 2)), Some(at(7, 2)));
+        assert!(!timelines.has_open_claim());
+        assert_eq!(timelines.vet(at(7, 4)), Some(at(7, 4)));
+        assert!(timelines.has_open_claim());
+        timelines.disprove(4);
+        assert!(!timelines.has_open_claim());
+        assert_eq!(timelines.vet(at(7, 4)), None);
+        assert_eq!(timelines.vet(at(7, 5)), Some(at(7, 5)));
+        timelines.observe(7, 5);
+        assert_eq!(timelines.vet(at(7, 4)), Some(at(7, 4)));
     }
 }

@@ -1,35 +1,38 @@
-//! What keeps the promises to visitors, to be switched off one by one by those who test that they do.
+//! The mechanisms that keep the promises to visitors, as switches: tests prove that each one is
+//! needed.
 
-/// What keeps a promise to visitors, each for [`Settings::without`](crate::Settings::without).
+/// A mechanism that keeps a promise to visitors. A test switches one off with
+/// [`Settings::without`](crate::Settings::without), and must then see the promise broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protection {
-    /// That visitors carry the position of what they wrote and saw.
+pub enum Safeguard {
+    /// Visitors carry the position of what they wrote and saw.
     Cookie,
-    /// That positions are compared on one timeline only.
+    /// Positions are compared on one timeline only.
     Timeline,
-    /// That a write's position is taken behind its commit.
+    /// The position of a write is taken after its commit.
     AfterCommit,
-    /// That a replica further behind than `max_lag` serves no read.
+    /// A replica further behind than `max_lag` serves no read.
     MaxLag,
-    /// That a replica takes no writes, and a primary that was replaced nothing.
+    /// A replica takes no writes, and a superseded primary serves nothing.
     Role,
 }
 
-/// Those that are on: a bit for each that is not.
+/// The safeguards that are on: one bit for each that is off.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Protections(u8);
+pub(crate) struct Safeguards(u8);
 
-impl Protections {
-    pub(crate) fn without(self, protection: Protection) -> Self {
-        Self(self.0 | protection.bit())
+impl Safeguards {
+    #[cfg(feature = "testing")]
+    pub(crate) fn without(self, safeguard: Safeguard) -> Self {
+        Self(self.0 | safeguard.bit())
     }
 
-    pub(crate) fn include(self, protection: Protection) -> bool {
-        self.0 & protection.bit() == 0
+    pub(crate) fn has(self, safeguard: Safeguard) -> bool {
+        self.0 & safeguard.bit() == 0
     }
 }
 
-impl Protection {
+impl Safeguard {
     fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -1,29 +1,37 @@
-//! How long a database may keep somebody waiting.
+//! The bounds on waiting for a database.
 
 use std::time::Duration;
 
-/// The bounds on every wait for a database. They are shorter than the crates' own, by which a dead replica may hold each
-/// caller for 30 s (bb8's `connection_timeout`) or for ever (tokio-postgres has no connect timeout).
+/// The bounds on every wait for a database. They are shorter than those of the crates underneath:
+/// with these a dead replica could hold each caller for 30 s (bb8's `connection_timeout`) or
+/// without end (tokio-postgres has no connect timeout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For one address of a host to accept a TCP connection: 2 s, seven crossings of the longest line on Earth.
+    /// For one address of a host to accept a TCP connection: 2 s, seven crossings of the longest
+    /// line on Earth.
     pub connect: Duration,
-    /// For a caller to get a connection, opening one included: 3 s. A refused connection is reported at once.
+    /// For a caller to get a connection, opening one included: 3 s. A refused connection is an
+    /// error at once.
     pub checkout: Duration,
-    /// For one statement: 10 s. The server ends it by its own `statement_timeout`; a second later we stop waiting for that.
+    /// For one statement: 10 s. The server ends it by its own `statement_timeout`; one second later
+    /// the caller stops waiting for the server.
     pub statement: Duration,
-    /// For a transaction or a snapshot, from its BEGIN to its end: 30 s. Each of its statements has its own limit as well.
+    /// For a transaction or a snapshot, from BEGIN to its end: 30 s. The limit on each statement
+    /// holds as well.
     pub transaction: Duration,
-    /// For a connection to sit unused before it is closed: 4 min, below the 300 s of Fly's `PgBouncer`.
+    /// For a connection to be idle before it is closed: 4 min, below the 300 s of Fly's
+    /// `PgBouncer`.
     pub idle: Duration,
-    /// For a connection to live: 9 min, below the 600 s of Fly's `PgBouncer`; it also follows a host whose addresses change.
+    /// For a connection to be replaced by a new one: 9 min, below the 600 s of Fly's `PgBouncer`.
+    /// The new one resolves the host again.
     pub lifetime: Duration,
     /// For queries in flight to end at a shutdown, in all pools together: 10 s.
     pub shutdown: Duration,
 }
 
 impl Timeouts {
-    /// For the answer to a statement: the server ends a slow one by itself, and the second more is for a server that is silent.
+    /// For the answer to a statement. The server ends a slow statement itself; the extra second
+    /// tells a slow statement from a silent server.
     pub(crate) fn answer(&self) -> Duration {
         self.statement + Duration::from_secs(1)
     }

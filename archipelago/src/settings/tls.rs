@@ -15,19 +15,20 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How far TLS is asked for. The words and their meaning are libpq's:
+/// How much TLS protects a connection. The words and their meaning are libpq's:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS where the server offers it, its certificate not checked. The default, and what `allow` is taken for.
+    /// TLS where the server offers it, without a check of its certificate. The default; `allow`
+    /// means the same here.
     Prefer,
-    /// TLS or nothing, the certificate not checked.
+    /// TLS only, without a check of the certificate.
     Require,
-    /// TLS or nothing; a known authority must have signed the certificate.
+    /// TLS only; a trusted authority must have signed the certificate.
     VerifyCa,
-    /// TLS or nothing; a known authority must have signed the certificate, and for this host.
+    /// TLS only; a trusted authority must have signed the certificate, for this host.
     VerifyFull,
 }
 
@@ -55,13 +56,14 @@ impl fmt::Display for SslMode {
     }
 }
 
-/// Why the TLS parameters of a URL cannot be followed.
+/// What is wrong with the TLS parameters of a URL.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// An `sslmode` that libpq does not know either.
     #[error("has sslmode={0}; write disable, prefer, require, verify-ca or verify-full")]
     Mode(String),
-    /// Everybody can get a certificate from the system's authorities.
+    /// `sslrootcert=system` with less than `verify-full`: the system's authorities sign for any
+    /// host.
     #[error(
         "has sslrootcert=system with sslmode={0}, which checks too little; write sslmode=verify-full"
     )]
@@ -86,7 +88,7 @@ pub enum TlsError {
     Rustls(String),
 }
 
-/// A mode and the connector that keeps it. Cheap to clone.
+/// An `sslmode`, and the connector that enforces it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tls {
     mode: SslMode,
@@ -96,7 +98,7 @@ pub(crate) struct Tls {
 impl Tls {
     pub(crate) fn new(mode: Option<&str>, root_cert: Option<&str>) -> Result<Self, TlsError> {
         let mode = match mode {
-            // libpq: with the system's authorities, which sign for anybody, nothing weaker than verify-full makes sense.
+            // libpq: the system's authorities sign for any host, so `system` requires verify-full.
             None | Some("verify-full") if root_cert == Some("system") => SslMode::VerifyFull,
             Some(weak) if root_cert == Some("system") => {
                 return Err(TlsError::WeakSystem(weak.to_owned()));
@@ -149,7 +151,7 @@ fn verifier(
     };
     Ok(match checked {
         Some(full) if mode == SslMode::VerifyFull => full,
-        chain => Arc::new(Lenient { chain, algorithms }),
+        chain => Arc::new(AnyHost { chain, algorithms }),
     })
 }
 
@@ -178,15 +180,15 @@ fn authorities(root_cert: Option<&str>) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-/// Checks that the server holds the key of the certificate it shows, and of the certificate as much as `chain` does, whatever
-/// the host: libpq's `require` (no chain) and `verify-ca`.
+/// Checks the server's key and, with `chain`, who signed its certificate, but not the host: libpq's
+/// `require` (no chain) and `verify-ca`.
 #[derive(Debug)]
-struct Lenient {
+struct AnyHost {
     chain: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for AnyHost {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

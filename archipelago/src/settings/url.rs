@@ -1,4 +1,4 @@
-//! The URL of a database, and the rule that makes a region's URL from the one that Fly attaches.
+//! The URL of a database, and the rule that derives a replica's URL from the one that Fly attaches.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,13 +8,14 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 use url::Url;
 
-use crate::tls::{SslMode, Tls, TlsError};
+use super::tls::{SslMode, Tls, TlsError};
 
-/// The port at which an unmanaged Fly Postgres member itself answers; 5432 leads to the primary from everywhere.
-/// Source: <https://fly.io/docs/postgres/advanced-guides/high-availability-and-global-replication/>.
+/// The port of one member of an unmanaged Fly Postgres cluster; port 5432 leads to the primary.
+/// Source:
+/// <https://fly.io/docs/postgres/advanced-guides/high-availability-and-global-replication/>.
 const MEMBER_PORT: u16 = 5433;
 
-/// A `postgres://` URL that was checked. Neither its `Debug` nor its `Display` shows the password.
+/// A checked `postgres://` URL. Neither its `Debug` nor its `Display` shows the password.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     url: Url,
@@ -22,29 +23,29 @@ pub struct DatabaseUrl {
     tls: Tls,
 }
 
-/// What is wrong with a URL. The URL itself is not shown: it holds a password.
+/// What is wrong with a URL. The text of the URL is not shown: it holds a password.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
-    /// It is not a URL at all.
+    /// It is not a URL.
     #[error(
         "is not a URL ({0}); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded"
     )]
     Syntax(#[from] url::ParseError),
-    /// It is a URL of something else.
+    /// Its scheme is not PostgreSQL's.
     #[error("starts with `{0}://`; write postgres://… or postgresql://…")]
     Scheme(String),
-    /// It names neither a host nor a socket's folder.
+    /// It names neither a host nor the folder of a socket.
     #[error("names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     NoHost,
-    /// tokio-postgres refuses a part or a parameter.
+    /// tokio-postgres refuses a part or a parameter of it.
     #[error("cannot be used: {0}")]
     Parameter(String),
-    /// No region's URL can be made from it.
+    /// No region's URL can be derived from it.
     #[error(
         "{0}, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>"
     )]
     Underivable(&'static str),
-    /// The TLS parameters cannot be followed.
+    /// Its TLS parameters are wrong.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -73,15 +74,16 @@ impl DatabaseUrl {
         Ok(Self { url, config, tls })
     }
 
-    /// The URL of `region`'s replica: `<region>.<host>` at port 5433, everything else kept.
+    /// The URL of `region`'s replica: `<region>.<host>` at port 5433, everything else unchanged.
     ///
-    /// `top1.nearest.of.` and the like are taken off first. A host that leads to one place whatever is put before it is left
-    /// as it is, port included: an IP address, `localhost`, a socket, a single label (a container's name), `.flycast`, a
-    /// machine (`.vm.`) or a process group (`.process.`) of a Fly app, and a host that has a region in front already,
-    /// as told by `is_region`.
+    /// A prefix like `top1.nearest.of.` is removed first. The URL stays as it is, port included,
+    /// where its host leads to one server whatever is put before it: an IP address, `localhost`, a
+    /// socket, a single label (a container's name), `.flycast`, a machine (`.vm.`) or a process
+    /// group (`.process.`) of a Fly app, and a host that begins with a region already, as
+    /// `is_region` tells.
     ///
     /// # Errors
-    /// When the URL names several hosts, or its host in a parameter: there is no one host to put a region before.
+    /// When the URL names several hosts, or its host in a parameter.
     pub fn of_region(
         &self,
         region: &str,
@@ -108,8 +110,8 @@ impl DatabaseUrl {
         Self::new(url)
     }
 
-    /// Whether it leads to one database by its nature, which plays every region: a socket, an address, `localhost`, or a single
-    /// label such as a container's name.
+    /// Whether its host can only be one database, which then plays every region: a socket, an
+    /// address, `localhost`, or a single label such as a container's name.
     #[must_use]
     pub fn is_one_database(&self) -> bool {
         if !self.config.get_hostaddrs().is_empty() {
@@ -127,7 +129,7 @@ impl DatabaseUrl {
         })
     }
 
-    /// Whether the URL says something of `name` itself.
+    /// Whether the URL has a parameter of this name.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         parameters(&self.url).any(|pair| key(pair) == name)
     }
@@ -150,13 +152,13 @@ impl DatabaseUrl {
         self.config.get_ports().first().copied().unwrap_or(5432)
     }
 
-    /// How far TLS is asked for, in libpq's words: `prefer` where the URL says nothing.
+    /// The `sslmode`: `prefer` where the URL names none.
     #[must_use]
     pub fn sslmode(&self) -> SslMode {
         self.tls.mode()
     }
 
-    /// Everything but the TLS connector, as tokio-postgres takes it.
+    /// The URL as tokio-postgres's configuration, without the TLS connector.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
@@ -165,7 +167,7 @@ impl DatabaseUrl {
         &self.tls
     }
 
-    /// The whole URL, password included: for a program that wants one, such as a migration runner. Not for a log.
+    /// The whole URL with its password, for programs such as a migration runner. Never log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.url.as_str()
@@ -192,7 +194,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The host of a region's member, or none where the host leads to one place in any case.
+/// The host of a region's member. None where the host leads to one server in any case.
 fn region_host(host: &str, region: &str, is_region: impl Fn(&str) -> bool) -> Option<String> {
     let lower = host.trim_end_matches('.').to_ascii_lowercase();
     let host = without_nearest(&lower);
@@ -214,7 +216,7 @@ fn without_nearest(host: &str) -> &str {
         .map_or(host, |(_, rest)| rest)
 }
 
-/// The parameters as they stand, not decoded: a `+` is no space here.
+/// The parameters, not decoded: in a PostgreSQL URL a `+` is no space.
 fn parameters(url: &Url) -> impl Iterator<Item = &str> {
     url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty())
 }
@@ -228,7 +230,8 @@ struct TlsParameters {
     root_cert: Option<String>,
 }
 
-/// The parameters that are ours to follow, and the URL without them: tokio-postgres knows no `verify-full` and no `sslrootcert`.
+/// Takes the TLS parameters out of the URL: tokio-postgres knows neither `verify-full` nor
+/// `sslrootcert`.
 fn split_tls_parameters(url: &Url) -> (TlsParameters, Url) {
     let mut tls = TlsParameters { mode: None, root_cert: None };
     let mut rest = Vec::new();

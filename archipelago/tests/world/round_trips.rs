@@ -25,7 +25,7 @@ async fn write(repos: &Repos) -> Position {
 
 /// Who has served it.
 async fn read(replica: Replica<'_>) -> &'static str {
-    replica.load_served::<String>(users::table.select(users::name)).await.unwrap().by.region
+    replica.load_served::<String>(users::table.select(users::name)).await.unwrap().served_by.region
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use archipelago::RepoSet;
+use archipelago::RegionSet;
 use archipelago_app::repos::Repos;
 use archipelago_lab::{LabError, Server, World};
 use clap::ValueEnum;

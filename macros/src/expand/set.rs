@@ -69,7 +69,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// Writes. They go to the primary, also after a promotion made another region's database the primary.
             #[must_use]
             pub fn primary(&self) -> ::archipelago::Primary<'_> {
-                self.cluster.primary()
+                ::archipelago::Primary::new(&self.cluster)
             }
 
             /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
@@ -98,7 +98,9 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
 fn replica_in(declaration: &Declaration) -> TokenStream {
     let near = |order: &[usize], reason: TokenStream| {
         let order = order.iter().copied().map(Literal::usize_unsuffixed);
-        quote!(self.cluster.near(&[#(#order),*], ::archipelago::Reason::#reason))
+        quote! {
+            ::archipelago::Replica::near(&self.cluster, &[#(#order),*], ::archipelago::Reason::#reason)
+        }
     };
     let codes: Vec<_> = declaration.repos().map(|repo| repo.code.text.as_str()).collect();
     let number = |code: &str| codes.iter().position(|known| *known == code);
@@ -169,7 +171,7 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
         quote! { const WRITES: ::archipelago::Writes = ::archipelago::Writes::#mode; }
     });
     quote! {
-        impl ::archipelago::RepoSet for Repos {
+        impl ::archipelago::RegionSet for Repos {
             const PRIMARY: &'static ::archipelago::RegionInfo = #primary_repo::INFO;
             const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
             const PLACES: &'static [&'static str] = &[#(#places),*];
@@ -181,7 +183,9 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
             fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
                 Region::nearest_to(place).iter().map(|region| region.as_str())
             }
+        }
 
+        impl ::archipelago::RepoSet for Repos {
             fn region(&self) -> &str {
                 self.region()
             }

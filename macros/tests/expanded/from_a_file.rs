@@ -268,7 +268,7 @@ impl Repos {
     /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.cluster.primary()
+        ::archipelago::Primary::new(&self.cluster)
     }
     /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
@@ -280,13 +280,55 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "nrt" => self.cluster.near(&[0, 1, 3, 2], ::archipelago::Reason::Local),
-            "ord" => self.cluster.near(&[1, 3, 2, 0], ::archipelago::Reason::Local),
-            "ams" => self.cluster.near(&[2, 3, 1, 0], ::archipelago::Reason::Local),
-            "us-east-1" => self.cluster.near(&[3, 1, 2, 0], ::archipelago::Reason::Local),
-            "cdg" => self.cluster.near(&[2, 3, 1, 0], ::archipelago::Reason::Nearest),
-            "sjc" => self.cluster.near(&[1, 3, 2, 0], ::archipelago::Reason::Nearest),
-            _ => self.cluster.near(&[0, 1, 2, 3], ::archipelago::Reason::Primary),
+            "nrt" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 3, 2],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "ord" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[1, 3, 2, 0],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "ams" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[2, 3, 1, 0],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "us-east-1" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[3, 1, 2, 0],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "cdg" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[2, 3, 1, 0],
+                    ::archipelago::Reason::Nearest,
+                )
+            }
+            "sjc" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[1, 3, 2, 0],
+                    ::archipelago::Reason::Nearest,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2, 3],
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `nrt` (Tokyo, Japan).
@@ -310,7 +352,7 @@ impl Repos {
         &self.repo_us_east_1
     }
 }
-impl ::archipelago::RepoSet for Repos {
+impl ::archipelago::RegionSet for Repos {
     const PRIMARY: &'static ::archipelago::RegionInfo = RepoNrt::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[
@@ -328,6 +370,8 @@ impl ::archipelago::RepoSet for Repos {
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
     }
+}
+impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }

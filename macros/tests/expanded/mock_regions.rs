@@ -203,7 +203,7 @@ impl Repos {
     /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.cluster.primary()
+        ::archipelago::Primary::new(&self.cluster)
     }
     /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
@@ -215,10 +215,34 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => self.cluster.near(&[0, 1, 2], ::archipelago::Reason::Local),
-            "near" => self.cluster.near(&[1, 0, 2], ::archipelago::Reason::Local),
-            "far" => self.cluster.near(&[2, 0, 1], ::archipelago::Reason::Local),
-            _ => self.cluster.near(&[0, 1, 2], ::archipelago::Reason::Primary),
+            "home" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "near" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[1, 0, 2],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "far" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[2, 0, 1],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2],
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `home`.
@@ -237,13 +261,15 @@ impl Repos {
         &self.repo_far
     }
 }
-impl ::archipelago::RepoSet for Repos {
+impl ::archipelago::RegionSet for Repos {
     const PRIMARY: &'static ::archipelago::RegionInfo = RepoHome::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
     }
+}
+impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }

@@ -125,7 +125,7 @@ impl Repos {
     /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.cluster.primary()
+        ::archipelago::Primary::new(&self.cluster)
     }
     /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
@@ -137,8 +137,20 @@ impl Repos {
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
-            "home" => self.cluster.near(&[0], ::archipelago::Reason::Local),
-            _ => self.cluster.near(&[0], ::archipelago::Reason::Primary),
+            "home" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0],
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `home`.
@@ -147,13 +159,15 @@ impl Repos {
         &self.repo_home
     }
 }
-impl ::archipelago::RepoSet for Repos {
+impl ::archipelago::RegionSet for Repos {
     const PRIMARY: &'static ::archipelago::RegionInfo = RepoHome::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
     }
+}
+impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }

@@ -322,7 +322,7 @@ impl Repos {
     /// Writes. They go to the primary, also after a promotion made another region's database the primary.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
-        self.cluster.primary()
+        ::archipelago::Primary::new(&self.cluster)
     }
     /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
     #[must_use]
@@ -335,18 +335,54 @@ impl Repos {
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {
             "type" => {
-                self.cluster.near(&[0, 1, 2, 3, 4, 5], ::archipelago::Reason::Local)
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2, 3, 4, 5],
+                    ::archipelago::Reason::Local,
+                )
             }
-            "box" => self.cluster.near(&[1, 0, 2, 3, 4, 5], ::archipelago::Reason::Local),
-            "ok" => self.cluster.near(&[2, 0, 1, 3, 4, 5], ::archipelago::Reason::Local),
+            "box" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[1, 0, 2, 3, 4, 5],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "ok" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[2, 0, 1, 3, 4, 5],
+                    ::archipelago::Reason::Local,
+                )
+            }
             "none" => {
-                self.cluster.near(&[3, 0, 1, 2, 4, 5], ::archipelago::Reason::Local)
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[3, 0, 1, 2, 4, 5],
+                    ::archipelago::Reason::Local,
+                )
             }
             "string" => {
-                self.cluster.near(&[4, 0, 1, 2, 3, 5], ::archipelago::Reason::Local)
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[4, 0, 1, 2, 3, 5],
+                    ::archipelago::Reason::Local,
+                )
             }
-            "s" => self.cluster.near(&[5, 0, 1, 2, 3, 4], ::archipelago::Reason::Local),
-            _ => self.cluster.near(&[0, 1, 2, 3, 4, 5], ::archipelago::Reason::Primary),
+            "s" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[5, 0, 1, 2, 3, 4],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2, 3, 4, 5],
+                    ::archipelago::Reason::Primary,
+                )
+            }
         }
     }
     /// The repo of `type`.
@@ -380,13 +416,15 @@ impl Repos {
         &self.repo_s
     }
 }
-impl ::archipelago::RepoSet for Repos {
+impl ::archipelago::RegionSet for Repos {
     const PRIMARY: &'static ::archipelago::RegionInfo = RepoType::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
     const PLACES: &'static [&'static str] = &[];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
     }
+}
+impl ::archipelago::RepoSet for Repos {
     fn region(&self) -> &str {
         self.region()
     }

@@ -1,0 +1,25 @@
+//! Pauses between attempts, each twice as long as the one before.
+
+use std::time::Duration;
+
+/// Before the second attempt.
+const FIRST: Duration = Duration::from_millis(250);
+
+/// The pauses of one series of attempts.
+pub(super) struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    pub(super) fn up_to(longest: Duration) -> Self {
+        Self { next: FIRST, longest }
+    }
+
+    /// The pause before the next attempt.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause
+    }
+}

@@ -1,0 +1,62 @@
+//! COMMIT, and the request for the position behind it.
+
+use diesel::pg::Pg;
+use diesel::pg::data_types::PgLsn;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::{QueryResult, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+/// The LSN behind a commit, asked on its connection after the commit: inside the transaction the
+/// answer would be too early. The system identifier and the timeline are known from the opening of
+/// the connection: neither changes under a primary's session.
+///
+/// With `synchronous_commit=off` only the *insert* position is certain to be behind the commit.
+/// Otherwise the commit was flushed, and the flushed position is better: behind it there may be
+/// records without a commit (a page pruned by a SELECT), which an idle primary does not send for
+/// seconds. [`COMMIT`] preserves the setting of the transaction.
+///
+/// When the last record ends with its page or its segment, the insert position is already behind
+/// the header of the next one (24 or 40 bytes), where no record ends; hence the subtraction.
+pub(crate) const COMMIT_LSN: &str = "SELECT CASE
+        WHEN current_setting('synchronous_commit') <> 'off'
+            AND coalesce(current_setting('archipelago.synchronous_commit', true), '') <> 'off'
+        THEN pg_current_wal_flush_lsn()
+        WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
+        WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
+        ELSE lsn
+    END
+    FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
+                 pg_size_bytes(current_setting('wal_segment_size')) AS segment,
+                 current_setting('wal_block_size')::bigint AS page) AS now";
+
+/// Ends a transaction, and keeps its `synchronous_commit` for [`COMMIT_LSN`]. In a transaction that
+/// has failed, COMMIT alone would succeed and roll back; here the SELECT fails first.
+pub(crate) const COMMIT: &str = "SELECT set_config(
+        'archipelago.synchronous_commit', current_setting('synchronous_commit'), false
+    ); COMMIT";
+
+#[derive(Clone, Copy, QueryId)]
+struct CommitLsn;
+
+impl Query for CommitLsn {
+    type SqlType = sql_types::PgLsn;
+}
+
+// Not `sql_query`, which Diesel prepares anew each time, at a round trip of its own.
+impl QueryFragment<Pg> for CommitLsn {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(COMMIT_LSN);
+        Ok(())
+    }
+}
+
+/// Asks for the LSN behind the last commit of this connection.
+pub(crate) async fn commit_lsn(mut connection: &AsyncPgConnection) -> QueryResult<u64> {
+    let lsn: PgLsn = CommitLsn.get_result(&mut connection).await?;
+    Ok(lsn.0)
+}
+
+/// The commit is certain, so a failed request for its position does not fail the write.
+pub(crate) fn warn_of_unknown_position(error: &impl std::fmt::Display) {
+    tracing::warn!(%error, "committed, but the position of the commit is unknown");
+}

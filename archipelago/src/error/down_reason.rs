@@ -1,0 +1,110 @@
+//! Why a database cannot be used.
+
+use std::time::Duration;
+
+use super::Error;
+
+/// Why a database serves no queries, or why a connection to it could not be opened.
+///
+/// The texts may name a host or repeat what a server says to its operators: they are for logs, not
+/// for visitors. Programs match on the variant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownReason {
+    /// There is no way to the server: its name does not resolve, the connection was refused or
+    /// broke, or TLS could not be agreed on.
+    #[error("{detail}")]
+    Unreachable {
+        /// What the operating system or the TLS library said.
+        detail: String,
+    },
+    /// The server did not answer in time.
+    #[error("no answer within {waited:?}")]
+    Silent {
+        /// How long was waited for it.
+        waited: Duration,
+    },
+    /// The server answered, with an error or with something that makes no sense.
+    #[error("{detail}")]
+    Refused {
+        /// The error's SQLSTATE, where the server gave one.
+        sqlstate: Option<String>,
+        /// What the server said.
+        detail: String,
+    },
+    /// The newest migration of the database is older than the program needs
+    /// ([`Settings::requiring_migration`](crate::Settings::requiring_migration)).
+    #[error(
+        "its newest migration is {}, and this program needs {needed}: run the migrations on the \
+         primary; a replica has them when it has caught up",
+        newest.as_deref().unwrap_or("none")
+    )]
+    SchemaTooOld {
+        /// The newest migration that the database has.
+        newest: Option<String>,
+        /// The migration that the program needs.
+        needed: String,
+    },
+    /// The server belongs to another database than the primary: its system identifier differs.
+    #[error("it is another database than the primary, and no replica of it: mend its URL")]
+    ForeignDatabase,
+    /// A promotion replaced this primary, and it still runs as one.
+    #[error(
+        "it was replaced as the primary by a promotion, and goes on by itself: \
+         stop it, and make it a replica of the new one"
+    )]
+    Superseded,
+    /// A connection for writing led to a replica.
+    #[error("it is a replica, and takes no writes")]
+    NotPrimary,
+}
+
+impl DownReason {
+    /// A refusal without an SQLSTATE.
+    pub(crate) fn refused(detail: &impl ToString) -> Self {
+        Self::Refused { sqlstate: None, detail: detail.to_string() }
+    }
+
+    /// Whether the server gave no answer at all, so that other callers wait for it in vain.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
+    }
+
+    /// The failure of a query to `region` for this reason.
+    pub(crate) fn in_region(&self, region: &'static str) -> Error {
+        match self {
+            Self::NotPrimary => Error::NotPrimary { region },
+            reason => Error::Unreachable { region, reason: reason.clone() },
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for DownReason {
+    /// Without an SQLSTATE the error did not come from the server.
+    fn from(error: tokio_postgres::Error) -> Self {
+        let detail = with_causes(&error);
+        match error.code() {
+            Some(code) => Self::Refused { sqlstate: Some(code.code().to_owned()), detail },
+            None => Self::Unreachable { detail },
+        }
+    }
+}
+
+impl From<diesel::ConnectionError> for DownReason {
+    fn from(error: diesel::ConnectionError) -> Self {
+        Self::refused(&error)
+    }
+}
+
+impl From<diesel::result::Error> for DownReason {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::refused(&error)
+    }
+}
+
+/// The whole chain of causes: tokio-postgres itself says only "error connecting to server".
+fn with_causes(error: &tokio_postgres::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,116 @@
+//! A connection that one caller has checked out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bb8::PooledConnection;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::manager::Manager;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::position::Position;
+use crate::server::{HealthRecord, NotFresh, Requirement, ServerState};
+use crate::settings::Timeouts;
+
+/// A connection in use by one caller. Dropping it returns the connection to the pool, or closes it
+/// if the server still owes an answer.
+pub(crate) struct Checkout {
+    pooled: PooledConnection<'static, Manager>,
+    health: Arc<HealthRecord>,
+    timeouts: Timeouts,
+    /// Counts against `max_spill` while this reads from the primary.
+    spill_permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Checkout {
+    pub(super) fn new(
+        pooled: PooledConnection<'static, Manager>,
+        health: Arc<HealthRecord>,
+        timeouts: Timeouts,
+    ) -> Self {
+        Self { pooled, health, timeouts, spill_permit: None }
+    }
+
+    /// Runs statements that together may take as long as one statement.
+    pub(crate) async fn statement<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.within(self.timeouts.answer(), work).await
+    }
+
+    /// Runs a transaction, from BEGIN to its end.
+    pub(crate) async fn transaction<T, E: From<Error>>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.within(self.timeouts.transaction, work).await
+    }
+
+    /// Why the server does not satisfy the requirement of a read. Asks it, unless it has shown on
+    /// this connection before that it does.
+    pub(crate) async fn check(
+        &mut self,
+        requirement: Requirement,
+    ) -> Result<Option<NotFresh>, Error> {
+        let connection = &self.pooled.connection;
+        if connection.check(requirement, &connection.state()).is_ok() {
+            return Ok(None);
+        }
+        let state = self.statement(async |connection| connection.probe().await).await?;
+        Ok(self.pooled.connection.check(requirement, &state).err())
+    }
+
+    /// Holds the spill permit until the connection goes back to the pool.
+    pub(crate) fn hold_permit(&mut self, permit: OwnedSemaphorePermit) {
+        self.spill_permit = Some(permit);
+    }
+
+    /// Asks the monitor to check the server, after work on it has failed.
+    pub(crate) fn request_check(&self) {
+        self.health.request_check();
+    }
+
+    pub(crate) fn region(&self) -> &'static str {
+        self.pooled.connection.region
+    }
+
+    /// The state of the server when it was last asked on this connection.
+    pub(crate) fn state(&self) -> ServerState {
+        self.pooled.connection.state()
+    }
+
+    /// Records a commit up to `lsn`, and returns its position.
+    pub(crate) fn record_commit(&self, lsn: u64) -> Position {
+        self.health.record_write();
+        self.position(lsn)
+    }
+
+    /// The position of `lsn` on the timeline that the server was last on.
+    pub(crate) fn position(&self, lsn: u64) -> Position {
+        self.pooled.connection.position(lsn, self.state().timeline)
+    }
+
+    /// Runs `work` until it ends, `limit` passes, or the monitor declares the server silent.
+    async fn within<T, E: From<Error>>(
+        &mut self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let region = self.region();
+        self.pooled.owes_answer = true;
+        let waited = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(limit, work(&mut self.pooled.connection)) => {
+                if let Ok(answer) = answer {
+                    self.pooled.owes_answer = false;
+                    return answer;
+                }
+                limit
+            }
+            waited = self.health.until_silent() => waited,
+        };
+        Err(Error::Timeout { region, waited }.into())
+    }
+}

@@ -1,0 +1,20 @@
+//! Reading: the handle, the choice of a database, and the next one where that cannot serve.
+//!
+//! A [`Replica`] is a [`ReadPlan`] with reading methods. [`route`](routing::route) runs an
+//! [`Operation`](operation::Operation) at the first database of the plan, which serves nearly every
+//! read; a [`Failover`](failover::Failover) goes on from there.
+
+mod failover;
+mod next;
+mod operation;
+mod plan;
+mod replica;
+mod result;
+mod routing;
+mod snapshot;
+
+pub use self::replica::Replica;
+pub use self::result::ReadResult;
+pub use self::snapshot::Snapshot;
+#[cfg(feature = "actix")]
+pub(crate) use self::snapshot::snapshot;

@@ -1,0 +1,42 @@
+//! What a read returned, and where it came from.
+
+use std::time::Duration;
+
+use crate::cluster::Member;
+use crate::connection::Answer;
+use crate::position::Position;
+use crate::region::{Reason, Role, ServedBy};
+
+/// What a read returned, which database served it, and how new that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadResult<T> {
+    /// What was read.
+    pub value: T,
+    /// Which database served the read, and why that one.
+    pub served_by: ServedBy,
+    /// A position that nothing of the value is newer than. If a visitor's next read is
+    /// [`AtLeast`](crate::Freshness::AtLeast) here, it does not go back in time, whichever database
+    /// serves it.
+    pub position: Position,
+}
+
+impl<T> ReadResult<T> {
+    /// An answer of `member`. It is marked as stale where a replica is, or may be, further behind
+    /// than `stale_after`.
+    pub(super) fn new(
+        member: &Member,
+        reason: Reason,
+        answer: Answer<T>,
+        stale_after: Option<Duration>,
+    ) -> Self {
+        let Answer { value, state, position } = answer;
+        let is_replica = state.role == Role::Replica;
+        let stale = stale_after.filter(|_| is_replica).and_then(|limit| match state.as_of {
+            Some(as_of) => Some(as_of.elapsed()).filter(|lag| *lag > limit),
+            // An unknown lag is at least so much, or else the replica would have served the read.
+            None => Some(limit),
+        });
+        let served_by = ServedBy { region: member.info().code, role: state.role, reason, stale };
+        Self { value, served_by, position }
+    }
+}

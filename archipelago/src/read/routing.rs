@@ -1,0 +1,62 @@
+//! Runs a read at the first database of its plan, and hands it to the failover where that cannot
+//! serve.
+
+use std::time::Instant;
+
+use super::failover::Failover;
+use super::operation::Operation;
+use super::plan::{Candidates, ReadPlan};
+use super::result::ReadResult;
+use crate::cluster::{Cluster, Member};
+use crate::connection::ReadOutcome;
+use crate::error::Error;
+
+/// Runs the operation at one database of the plan after another until one serves. Passes over the
+/// regions in `failed`.
+pub(crate) async fn route<O: Operation>(
+    plan: ReadPlan<'_>,
+    operation: &mut O,
+    failed: &[&'static str],
+) -> Result<ReadResult<O::Value>, Error> {
+    let begun = Instant::now();
+    let first = match plan.candidates {
+        _ if !failed.is_empty() => None,
+        Candidates::Pinned(member) => Some(member),
+        Candidates::Ordered { cluster, order } => first_if_usable(plan, cluster, order),
+    };
+    let outcome = match first {
+        Some(member) => match operation.run_on(member, plan.requirement).await {
+            Ok(ReadOutcome::Answered(answer)) => {
+                return Ok(ReadResult::new(member, plan.reason, answer, None));
+            }
+            outcome => Some(outcome),
+        },
+        None => None,
+    };
+    match plan.candidates {
+        // Boxed: few reads come here, and it is much larger than the rest.
+        Candidates::Ordered { cluster, order } => {
+            let mut failover = Failover::new(plan, cluster, order, failed, begun);
+            Box::pin(async move { failover.run(operation, outcome).await }).await
+        }
+        Candidates::Pinned(member) => match outcome {
+            Some(Err(error)) => Err(error),
+            _ => Err(Error::NotFresh { region: member.info().code }),
+        },
+    }
+}
+
+/// The first candidate, if nothing speaks against asking it.
+fn first_if_usable<'a>(
+    plan: ReadPlan<'_>,
+    cluster: &'a Cluster,
+    order: &[usize],
+) -> Option<&'a Member> {
+    let requirement = plan.requirement;
+    let index = *order.first().filter(|_| !requirement.primary)?;
+    cluster.watch(index);
+    let member = cluster.at(index);
+    let is_known = index != cluster.leader_index() || cluster.has_elected_leader();
+    let lag = requirement.at_most.and_then(|limit| member.health.lag_over(limit));
+    (is_known && lag.is_none() && member.health.is_up()).then_some(member)
+}

@@ -1,0 +1,62 @@
+//! Several reads of one state of the database.
+
+use diesel_async::AsyncPgConnection;
+
+use crate::connection::read_only_transaction;
+use crate::error::Error;
+use crate::query::{LoadsAs, PlainSelect, first_row};
+
+/// A read-only transaction. [`Replica::snapshot`](crate::Replica::snapshot) hands it to its
+/// closure.
+pub struct Snapshot<'a> {
+    connection: &'a mut AsyncPgConnection,
+}
+
+impl Snapshot<'_> {
+    /// The rows of `query`. One round trip.
+    ///
+    /// # Errors
+    /// When the server refuses the query or ends the transaction.
+    pub async fn load<U: Send>(
+        &mut self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Vec<U>, Error> {
+        load(query, self.connection).await
+    }
+
+    /// The first row of `query`. One round trip.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
+    pub async fn get_result<U: Send>(
+        &mut self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<U, Error> {
+        first_row(self.load(query).await?)
+    }
+
+    /// The first row of `query`, or None. One round trip.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn optional<U: Send>(
+        &mut self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Option<U>, Error> {
+        Ok(self.load(query).await?.into_iter().next())
+    }
+}
+
+async fn load<Q: LoadsAs<U>, U>(query: Q, connection: &AsyncPgConnection) -> Result<Vec<U>, Error> {
+    Ok(Q::load(&query.as_query(), connection).await?)
+}
+
+/// Runs `reads` on one state of the database.
+pub(crate) async fn snapshot<T>(
+    connection: &mut AsyncPgConnection,
+    reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let reads =
+        async |connection: &mut AsyncPgConnection| reads(&mut Snapshot { connection }).await;
+    read_only_transaction(connection, reads).await
+}

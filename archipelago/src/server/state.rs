@@ -1,0 +1,146 @@
+//! The state of a server, derived from its reports and from what is known of the primary.
+
+use std::time::Instant;
+
+use super::report::ServerReport;
+use crate::region::Role;
+
+/// The state of a server when it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerState {
+    pub(crate) role: Role,
+    pub(crate) timeline: u32,
+    /// The server shows every commit up to here.
+    pub(crate) lsn: u64,
+    /// The server shows everything that the primary had committed at this moment. None where that
+    /// is unknown.
+    pub(crate) as_of: Option<Instant>,
+    /// When the request for the report was sent.
+    pub(crate) asked: Instant,
+}
+
+/// The primary's position on its timeline, and a moment at which it had reached it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PrimarySample {
+    pub(super) timeline: u32,
+    pub(super) lsn: u64,
+    pub(super) at: Instant,
+}
+
+impl ServerState {
+    /// Derives a server's state from its report.
+    ///
+    /// `timeline` is the one that the server is on, `newest` the newest that any server has shown,
+    /// `before` the last state seen on the same connection.
+    ///
+    /// A replica is as fresh as the last commit that it has replayed is young. On an idle primary
+    /// that commit ages although nothing is missing. So a replica that has replayed what the
+    /// primary had at a sampled moment is as fresh as that moment. On an older timeline than the
+    /// newest, what a replica replays says nothing of the present.
+    pub(super) fn interpret(
+        report: ServerReport,
+        timeline: u32,
+        before: Option<Self>,
+        newest: u32,
+        sample: Option<PrimarySample>,
+    ) -> Self {
+        let role = if report.is_replica { Role::Replica } else { Role::Primary };
+        let as_of_before = before.and_then(|before| before.as_of);
+        let as_of = if timeline < newest {
+            as_of_before
+        } else if role == Role::Primary {
+            Some(report.asked)
+        } else {
+            let by_commit_age = report.commit_age.and_then(|age| report.asked.checked_sub(age));
+            let has_reached =
+                |sample: &PrimarySample| timeline == sample.timeline && report.lsn >= sample.lsn;
+            let by_sample = sample.filter(has_reached).map(|sample| sample.at);
+            as_of_before.max(by_commit_age).max(by_sample)
+        };
+        let before_here = before.filter(|before| before.timeline == timeline);
+        let lsn = before_here.map_or(report.lsn, |before| before.lsn.max(report.lsn));
+        Self { role, timeline, lsn, as_of, asked: report.asked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// A minute after which the reports were asked for.
+    fn minute(start: Instant) -> Instant {
+        start + seconds(60)
+    }
+
+    fn report(start: Instant, is_replica: bool, lsn: u64, age: Option<u64>) -> ServerReport {
+        let commit_age = age.map(seconds);
+        ServerReport { is_replica, timeline: 2, lsn, commit_age, asked: minute(start) }
+    }
+
+    #[test]
+    fn a_primary_is_as_fresh_as_the_moment_it_was_asked() {
+        let start = Instant::now();
+        let state = ServerState::interpret(report(start, false, 5, None), 2, None, 2, None);
+        assert_eq!((state.role, state.as_of), (Role::Primary, Some(minute(start))));
+    }
+
+    #[test]
+    fn a_replica_is_as_fresh_as_its_last_commit_or_the_sample_it_reached() {
+        let start = Instant::now();
+        let sample = |timeline, lsn| Some(PrimarySample { timeline, lsn, at: start + seconds(50) });
+        // The age of the last commit, the sample, and the second that the replica is as fresh as.
+        let table = [
+            (Some(4), None, Some(56)),
+            (None, None, None),
+            (Some(30), sample(2, 5), Some(50)),
+            (Some(4), sample(2, 5), Some(56)),
+            (Some(30), sample(2, 6), Some(30)),
+            (Some(30), sample(1, 5), Some(30)),
+            (None, sample(2, 4), Some(50)),
+        ];
+        for (age, sample, second) in table {
+            let state = ServerState::interpret(report(start, true, 5, age), 2, None, 2, sample);
+            assert_eq!(state.as_of, second.map(|second| start + seconds(second)), "{age:?}");
+        }
+    }
+
+    #[test]
+    fn on_an_older_timeline_freshness_stands_still() {
+        let start = Instant::now();
+        let before = ServerState {
+            role: Role::Replica,
+            timeline: 2,
+            lsn: 4,
+            as_of: Some(start + seconds(20)),
+            asked: start,
+        };
+        let replica = report(start, true, 5, Some(1));
+        let state = ServerState::interpret(replica, 2, Some(before), 3, None);
+        assert_eq!((state.as_of, state.lsn), (before.as_of, 5));
+        let primary = report(start, false, 5, None);
+        assert_eq!(ServerState::interpret(primary, 2, None, 3, None).as_of, None);
+    }
+
+    #[test]
+    fn a_position_moves_back_only_with_the_timeline() {
+        let start = Instant::now();
+        let before = |timeline| ServerState {
+            role: Role::Replica,
+            timeline,
+            lsn: 9,
+            as_of: None,
+            asked: start,
+        };
+        let lsn = |timeline| {
+            let replica = report(start, true, 5, None);
+            ServerState::interpret(replica, 2, Some(before(timeline)), 2, None).lsn
+        };
+        assert_eq!((lsn(2), lsn(1)), (9, 5));
+    }
+}
