@@ -76,7 +76,9 @@ impl Seen {
             leads,
             first_for_reads: info.code == first,
             up,
-            why_down: down_reason.filter(|_| up == Some(false)).map(|reason| in_plain_words(&reason)),
+            why_down: down_reason
+                .filter(|_| up == Some(false))
+                .map(|reason| in_plain_words(&reason)),
             down_seconds: down_since
                 .filter(|_| up == Some(false))
                 .map(|since| since.elapsed().as_secs_f64()),

@@ -13,7 +13,7 @@ mod primary_alone;
 #[path = "../../macros/tests/expanded/rusts_own_names.rs"]
 mod rusts_own_names;
 
-use archipelago::{Reason, RepoSet, Settings, Writes};
+use archipelago::{Reason, RegionSet, RepoSet, Settings, Writes};
 use from_a_file::{Region, Repos};
 
 const SOMEWHERE: &str = "postgres://app@127.0.0.1:1/app";
@@ -84,7 +84,7 @@ fn what_the_file_said_is_there() {
     assert_eq!(<Repos as RegionSet>::MAX_LAG.as_secs(), 5);
     assert_eq!(<Repos as RegionSet>::MAX_SPILL, 20);
     assert_eq!(<Repos as RegionSet>::WRITES, Writes::Direct);
-    assert_eq!(<mock_regions::Repos as RepoSet>::POOL_SIZE, 10, "the default");
+    assert_eq!(<mock_regions::Repos as RegionSet>::POOL_SIZE, 10, "the default");
 }
 
 #[tokio::test]

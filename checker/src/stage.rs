@@ -5,7 +5,7 @@ use std::env::VarError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use archipelago::{Safeguard, Role, override_variable};
+use archipelago::{Role, Safeguard, override_variable};
 use archipelago_app::repos::Repos;
 use archipelago_app::server::{self, Running};
 use archipelago_app::{migrations, settings::Settings};

@@ -181,7 +181,8 @@ async fn a_primary_that_was_replaced_and_runs_on_gets_no_write() {
     };
     until(write, |page| page.served_by() == found).await;
 
-    let mut old = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut old =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     let mut count = async || users::table.count().get_result::<i64>(&mut old).await.unwrap();
     let before = count().await;
     for n in 0..20 {

@@ -14,7 +14,8 @@ async fn pages_of_fifty_there_and_back() {
     let vars = environment(world, "paging").await;
     let people: Vec<_> =
         (1..=120).map(|n| NewUser { name: format!("User number {n};"), age: 1 }).collect();
-    let mut connection = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut connection =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     diesel::insert_into(users::table).values(&people).execute(&mut connection).await.unwrap();
     catch_up(world).await;
     let site = Site::of(&vars);
@@ -48,7 +49,8 @@ async fn a_page_is_read_from_the_primary_key() {
     }
     let world = shared_world().await;
     let vars = environment(world, "plan").await;
-    let mut connection = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut connection =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     let fill = "INSERT INTO users (name, age) SELECT 'User', 1 FROM generate_series(1, 100000)";
     diesel::sql_query(fill).execute(&mut connection).await.unwrap();
     diesel::sql_query("ANALYZE users").execute(&mut connection).await.unwrap();

@@ -135,6 +135,7 @@ fn key(page: &Page) -> String {
 
 /// How many users the primary has.
 async fn count(vars: &HashMap<String, String>) -> i64 {
-    let mut connection = archipelago::connect(settings(vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut connection =
+        archipelago::connect(settings(vars).databases.url(primary()).unwrap()).await.unwrap();
     diesel::QueryDsl::count(users::table).get_result(&mut connection).await.unwrap()
 }

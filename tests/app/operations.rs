@@ -75,12 +75,14 @@ async fn metrics_have_a_port_of_their_own() {
 async fn a_shutdown_finishes_the_requests_in_flight() {
     let vars = environment(shared_world().await, "graceful").await;
     let site = Site::of(&vars);
-    let mut admin = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut admin =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     admin.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
     let create =
         site.browser.post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]);
     let create = tokio::spawn(Page::of(create));
-    let mut watcher = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut watcher =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     super::program::until_somebody_waits_for_a_lock(&mut watcher, "graceful").await;
 
     let address = site.running.address;

@@ -184,7 +184,8 @@ fn assert_handed_on(page: &Page) {
 
 /// What the primary has.
 async fn everybody(vars: &HashMap<String, String>) -> Vec<User> {
-    let mut connection = archipelago::connect(settings(vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut connection =
+        archipelago::connect(settings(vars).databases.url(primary()).unwrap()).await.unwrap();
     users::table.order(users::id).select(User::as_select()).load(&mut connection).await.unwrap()
 }
 

@@ -18,7 +18,8 @@ async fn schema_rs_is_what_the_migrations_make() {
         column: String,
     }
     let vars = environment(shared_world().await, "schema").await;
-    let mut connection = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut connection =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     let columns: Vec<Column> = diesel::sql_query(
         "SELECT table_name::text, column_name || ' -> ' || CASE is_nullable WHEN 'YES' THEN 'Nullable<' ELSE '' END
              || CASE data_type WHEN 'bigint' THEN 'BigInt' WHEN 'integer' THEN 'Integer' WHEN 'text' THEN 'Text'

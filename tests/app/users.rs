@@ -99,7 +99,8 @@ async fn the_bounds_of_the_form_are_those_of_the_table() {
         site.get(&shown).await.assert_shows(&name);
     }
     let vars = environment(shared_world().await, "bounds_of_the_table").await;
-    let mut connection = archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
+    let mut connection =
+        archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     for (name, age) in
         [("é".repeat(101), 1), (String::new(), 1), ("x".to_owned(), 151), ("x".to_owned(), -1)]
     {

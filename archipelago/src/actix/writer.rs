@@ -101,7 +101,7 @@ impl<R: RepoSet> FromRequest for Writer<R> {
         ready(registered::<R>(request).and_then(|repos| {
             replay::check(repos.get_ref(), request)?;
             let session = RequestSession::with_visitor(repos.get_ref(), request);
-            Ok(Self { session, repos })
+            Ok(Self { repos, session })
         }))
     }
 }

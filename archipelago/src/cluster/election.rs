@@ -64,24 +64,24 @@ mod tests {
 
     use super::*;
 
-    fn answer(system: u64, is_replica: bool, timeline: u32) -> Option<Answer> {
+    fn answer(system: u64, is_replica: bool, timeline: u32) -> Answer {
         let identity = ServerIdentity { system, started: 0, sees_timelines: true };
         let asked = Instant::now();
         let report = ServerReport { is_replica, timeline, lsn: 1, commit_age: None, asked };
-        Some((identity, report))
+        (identity, report)
     }
 
     fn primary(timeline: u32) -> Option<Answer> {
-        answer(7, false, timeline)
+        Some(answer(7, false, timeline))
     }
 
     fn replica(timeline: u32) -> Option<Answer> {
-        answer(7, true, timeline)
+        Some(answer(7, true, timeline))
     }
 
     #[test]
     fn who_is_elected() {
-        let foreign = answer(8, false, 9);
+        let foreign = Some(answer(8, false, 9));
         // Member 0 leads; the system is known or not; who is elected, and on which timeline.
         let table = [
             ("nothing has answered", vec![None, None], 7, None),

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -95,11 +95,10 @@ impl PipelinedPool {
         // which starts with its first poll; both futures are polled together.
         let until_silent = self.connector.health.until_silent();
         let silent = async {
-            poll_fn(|_| match is_late.load(Ordering::Relaxed) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            })
-            .await;
+            let late = |_: &mut Context<'_>| {
+                if is_late.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+            };
+            poll_fn(late).await;
             until_silent.await
         };
         tokio::select! {

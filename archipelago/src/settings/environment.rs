@@ -84,7 +84,7 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
     fn url(&mut self, name: &str) -> Option<Result<DatabaseUrl, ()>> {
         let text = self.text(name)?;
         Some(text.parse().map_err(|problem| {
-            self.errors.push(SettingError::Url { name: name.to_owned(), problem })
+            self.errors.push(SettingError::Url { name: name.to_owned(), problem });
         }))
     }
 

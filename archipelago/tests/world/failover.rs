@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use archipelago::{Error, Freshness, Reason, ReadResult, RepoSet, ServedBy, Settings, Timeouts};
+use archipelago::{Error, Freshness, ReadResult, Reason, RepoSet, ServedBy, Settings, Timeouts};
 use archipelago_lab::World;
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
@@ -143,7 +143,10 @@ async fn what_was_written_is_shown_by_whoever_has_it() {
     let fresh = repos.replica().fresh(Freshness::AtLeast(written));
     let ReadResult { value, served_by, position } =
         fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
-    assert_eq!((value, served_by.region, served_by.reason), (vec!["Ada".to_owned()], "home", Reason::Fresher));
+    assert_eq!(
+        (value, served_by.region, served_by.reason),
+        (vec!["Ada".to_owned()], "home", Reason::Fresher)
+    );
     assert!(position >= written, "who has seen it carries it on");
     assert_eq!(
         names(&repos).await.unwrap().value,

@@ -67,7 +67,12 @@ async fn writes_find_the_new_primary_without_a_restart() {
     .await;
     eventually("the replica in between follows the new one", async || {
         let fresh = repos.replica().fresh(Freshness::AtLeast(after));
-        fresh.load_served::<String>(users::table.select(users::name)).await.unwrap().served_by.region
+        fresh
+            .load_served::<String>(users::table.select(users::name))
+            .await
+            .unwrap()
+            .served_by
+            .region
             == "near"
     })
     .await;
@@ -95,8 +100,12 @@ async fn the_old_primary_gets_no_write_and_serves_no_read_once_it_is_known_to_be
     })
     .await;
     assert_eq!(added(&repos, "Edsger").await.timeline(), 2);
-    let served =
-        repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().served_by;
+    let served = repos
+        .replica()
+        .load_served::<String>(users::table.select(users::name))
+        .await
+        .unwrap()
+        .served_by;
     assert_ne!(served.region, "home", "its own database is of the past: {served}");
 
     let old =
@@ -132,7 +141,12 @@ async fn a_promoted_replica_goes_on_serving_reads_on_the_connections_that_it_has
     let world = new_world().await;
     let (_, repos) = seen_from(&world, "far").await;
     let read = async || {
-        repos.replica().load_served::<String>(users::table.select(users::name)).await.unwrap().served_by
+        repos
+            .replica()
+            .load_served::<String>(users::table.select(users::name))
+            .await
+            .unwrap()
+            .served_by
     };
     assert_eq!(read().await.role, Role::Replica);
     world.promote("far").await.unwrap();
