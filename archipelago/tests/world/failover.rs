@@ -324,10 +324,10 @@ async fn a_slow_read_is_sent_to_the_next_one_as_well_where_that_is_asked_for() {
     for _ in 0..600 {
         read().await;
     }
-    world.lines().slow("home", "near", Duration::from_millis(700)).unwrap();
+    world.links().slow("home", "near", Duration::from_millis(700)).unwrap();
     // One of twenty may be.
     eventually("the other one is quicker", async || read().await.reason == Reason::Failover).await;
-    world.lines().heal("home", "near");
+    world.links().heal("home", "near");
     eventually("the first one serves", async || read().await.reason == Reason::Local).await;
 }
 
