@@ -12,7 +12,7 @@ use crate::postgres::Search;
 use crate::secrets::{ADMIN, APP, REPLICATOR, Secrets};
 use crate::site::Site;
 use crate::world::Machines;
-use crate::{Distances, LabError, Lines, World, cluster, region, scram, stale, sweep};
+use crate::{Distances, LabError, Links, World, cluster, region, scram, stale, sweep};
 
 /// Replicas that start at the same time: more would only compete for the disk.
 const AT_ONCE: usize = 4;
@@ -98,7 +98,7 @@ impl Builder {
         tracing::debug!(version = postgres.version(), bin = %postgres.bin().display(), "PostgreSQL");
         self.tidy(&place).await?;
         let secrets = Secrets::open(&place, complete)?;
-        let lines = Lines::new(self.distances)?.with_neighbours(self.shared);
+        let lines = Links::new(self.distances)?.with_neighbours(self.shared);
         let site = Arc::new(Site { postgres, secrets, place, lines });
 
         if !complete {

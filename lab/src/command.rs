@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Answer, ServerUrl};
+pub use answer::{CommandOutput, ServerUrl};
 
 /// Something to do to a world; see [`World::obey`](crate::World::obey). With the cargo feature `cli` it is a
 /// [`clap::Subcommand`](https://docs.rs/clap), and what is said here is its help.

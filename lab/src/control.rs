@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::world::Machines;
-use crate::{Answer, Command, LabError, World, port};
+use crate::{Command, CommandOutput, LabError, World, port};
 use contact::Contact;
 
 pub use remote::{Remote, RemoteError};
@@ -39,7 +39,7 @@ struct Request {
 }
 
 /// The answer, or an error as it is printed.
-type Reply = Result<Answer, String>;
+type Reply = Result<CommandOutput, String>;
 
 /// Listens until it is dropped, on a thread of its own: whoever started the world may have other things to do.
 #[derive(Debug)]

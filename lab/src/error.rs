@@ -164,7 +164,7 @@ pub enum LabError {
     #[error(
         "cannot start the lines between the regions: {source}; end other programs, or raise the limits of this one"
     )]
-    Lines {
+    Links {
         /// What the system answered.
         source: io::Error,
     },

@@ -41,14 +41,14 @@
 //!
 //! # How far apart
 //!
-//! Between any two places stands a line: see [`Lines`] for what it delays and how it is cut, [`Distances`] for how long it is,
+//! Between any two places stands a line: see [`Links`] for what it delays and how it is cut, [`Distances`] for how long it is,
 //! and [`Server::url_from`] for how to take it. The map of the world is archipelago-regions'; the lab knows nothing else of
 //! Archipelago.
 //!
 //! # What can go wrong, on purpose
 //!
 //! [`Server`]: [stop](Server::stop), [kill](Server::kill), [freeze](Server::freeze), [lag](Server::lag) or
-//! [pause](Server::pause_replay) one. [`Lines`]: [cut](Lines::cut) or [slow](Lines::slow) the way between two places.
+//! [pause](Server::pause_replay) one. [`Links`]: [cut](Links::cut) or [slow](Links::slow) the way between two places.
 //! [`World`]: [promote](World::promote) a replica with the old primary running or not, let it [rejoin](World::rejoin).
 //! [`World::status`] tells how all of them are. As a [`Command`] each can be sent to a world in another process: [`Remote`].
 //!
@@ -127,15 +127,15 @@ mod world;
 #[cfg(feature = "macros")]
 pub use archipelago_lab_macros::test;
 pub use builder::Builder;
-pub use command::{Answer, Command, ServerUrl};
+pub use command::{Command, CommandOutput, ServerUrl};
 pub use control::{Remote, RemoteError};
 pub use distances::Distances;
 pub use error::LabError;
-pub use lines::{Line, Lines};
+pub use lines::{Link, Links};
 pub use postgres::{NotFound, Postgres, Search};
 pub use region::is_region_name;
 pub use server::{Role, Server};
-pub use status::{LineStatus, ServerState, ServerStatus, Status};
+pub use status::{LinkStatus, ServerState, ServerStatus, Status};
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub use test::Test as __Test;

@@ -17,14 +17,14 @@ use tokio::sync::watch;
 use crate::pair::Pair;
 use crate::{Distances, LabError, port};
 
-pub use line::Line;
+pub use line::Link;
 use line::State;
 use traffic::Traffic;
 
 /// Every line of a world; a cheap handle to them.
 ///
 /// Between any two places stands one line, whatever goes along it and in whichever direction. Bytes that enter a
-/// [`door`](Self::door) come out behind it half a round trip later, in order, as many at a time as the sockets take:
+/// [`door`](Self::proxy) come out behind it half a round trip later, in order, as many at a time as the sockets take:
 /// distance does not limit bandwidth. Doors are TCP proxies in this process, on a thread of their own, so that no runtime of
 /// a caller has to live as long as they do. They end with the last handle to them, to the world or to one of its servers.
 ///
@@ -40,7 +40,7 @@ use traffic::Traffic;
 /// - At most 64 MiB are on the way in each direction of a connection. What is sent beyond that waits at the sender, as it does
 ///   when a receiver does not read.
 #[derive(Debug, Clone)]
-pub struct Lines {
+pub struct Links {
     shared: Arc<Shared>,
     /// Tests share the servers and their lines, so none of them may harm one.
     has_neighbours: bool,
@@ -58,13 +58,13 @@ struct Shared {
 /// From where, to where, and to whom there.
 type Door = (String, String, SocketAddr);
 
-impl Lines {
-    /// Lines of these distances, without any server: those of a world are [`World::lines`](crate::World::lines).
+impl Links {
+    /// Links of these distances, without any server: those of a world are [`World::links`](crate::World::links).
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn new(distances: Distances) -> Result<Self, LabError> {
-        let traffic = Traffic::start().map_err(|source| LabError::Lines { source })?;
+        let traffic = Traffic::start().map_err(|source| LabError::Links { source })?;
         Ok(Self {
             shared: Arc::new(Shared {
                 traffic,
@@ -90,7 +90,7 @@ impl Lines {
     ///
     /// # Errors
     /// When there is no free port.
-    pub fn door(&self, from: &str, to: &str, target: SocketAddr) -> Result<SocketAddr, LabError> {
+    pub fn proxy(&self, from: &str, to: &str, target: SocketAddr) -> Result<SocketAddr, LabError> {
         let Some(pair) = Pair::of(from, to) else { return Ok(target) };
         let mut doors = unpoisoned(&self.shared.doors);
         let key = (from.to_owned(), to.to_owned(), target);
@@ -168,12 +168,12 @@ impl Lines {
 
     /// The lines between these places as they are at this moment, each once.
     #[must_use]
-    pub fn among(&self, places: &[&str]) -> Vec<Line> {
+    pub fn among(&self, places: &[&str]) -> Vec<Link> {
         let pairs = places
             .iter()
             .enumerate()
             .flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (*a, *b)));
-        pairs.filter_map(|(a, b)| Some(Line::new(a, b, self.state(a, b)?))).collect()
+        pairs.filter_map(|(a, b)| Some(Link::new(a, b, self.state(a, b)?))).collect()
     }
 
     /// Whether the servers and lines may be harmed, by doing this.

@@ -117,7 +117,7 @@ impl Server {
     /// the server's own region it is [`url`](Self::url).
     ///
     /// # Errors
-    /// When there is no free port for another [door](crate::Lines::door).
+    /// When there is no free port for another [door](crate::Links::proxy).
     pub fn url_from(&self, place: &str) -> Result<String, LabError> {
         self.url_of_from(&self.database, place)
     }
@@ -128,7 +128,7 @@ impl Server {
     /// As for [`url_from`](Self::url_from).
     pub fn url_of_from(&self, database: &str, place: &str) -> Result<String, LabError> {
         let Machine { region, site, .. } = &*self.machine;
-        let door = site.lines.door(place, region, self.address())?;
+        let door = site.lines.proxy(place, region, self.address())?;
         Ok(url(APP, &site.secrets.app, door, database))
     }
 

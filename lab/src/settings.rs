@@ -77,7 +77,7 @@ pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
 fn conninfo(machine: &Machine, upstream: &Upstream) -> Result<String, LabError> {
     let lines = &machine.site.lines;
     let primary = (Ipv4Addr::LOCALHOST, upstream.port).into();
-    let port = lines.door(&machine.region, &upstream.region, primary)?.port();
+    let port = lines.proxy(&machine.region, &upstream.region, primary)?.port();
     Ok(format!(
         "host=127.0.0.1 port={port} user={REPLICATOR} passfile={PASSFILE} sslmode=disable gssencmode=disable"
     ))

@@ -1,6 +1,6 @@
 //! What all servers of a world stand on: a place, an installation, the passwords, the lines between them.
 
-use crate::Lines;
+use crate::Links;
 use crate::place::Place;
 use crate::postgres::Postgres;
 use crate::process::Halt;
@@ -11,7 +11,7 @@ pub(crate) struct Site {
     pub(crate) postgres: Postgres,
     pub(crate) secrets: Secrets,
     pub(crate) place: Place,
-    pub(crate) lines: Lines,
+    pub(crate) lines: Links,
 }
 
 impl Site {

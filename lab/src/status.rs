@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::PgLsn;
 
-use crate::{Line, Role, Server, World};
+use crate::{Link, Role, Server, World};
 
 /// Every server of a world, and every line between two of them. As JSON its keys are the names of the fields, and stay; as
 /// text it is two tables.
@@ -22,8 +22,8 @@ use crate::{Line, Role, Server, World};
 pub struct Status {
     /// In the order of the description.
     pub servers: Vec<ServerStatus>,
-    /// The lines between their regions, each once, and those from other places with a [`door`](crate::Lines::door).
-    pub lines: Vec<LineStatus>,
+    /// The lines between their regions, each once, and those from other places with a [`door`](crate::Links::proxy).
+    pub links: Vec<LinkStatus>,
 }
 
 /// One server. What only a server that answers can tell is `None` (`null`) where it does not.
@@ -81,7 +81,7 @@ pub enum ServerState {
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct LineStatus {
+pub struct LinkStatus {
     /// One of its ends.
     pub a: String,
     /// The other.
@@ -101,7 +101,7 @@ impl World {
         let servers = join_all(self.servers().map(|server| ask::ask(server.machine()))).await;
         let mut status = Status {
             servers,
-            lines: self.lines_in_use().into_iter().map(LineStatus::from).collect(),
+            links: self.lines_in_use().into_iter().map(LinkStatus::from).collect(),
         };
         let primary = status.servers.iter().find(|server| server.region == self.primary().region());
         let (written, timeline) =
@@ -116,11 +116,11 @@ impl World {
         status
     }
 
-    fn lines_in_use(&self) -> Vec<Line> {
-        let users = self.lines().in_use();
+    fn lines_in_use(&self) -> Vec<Link> {
+        let users = self.links().in_use();
         let users = users.iter().map(String::as_str).filter(|place| self.server(place).is_none());
         let places: Vec<&str> = self.servers().map(Server::region).chain(users).collect();
-        let lines = self.lines().among(&places).into_iter();
+        let lines = self.links().among(&places).into_iter();
         // From one place without a server to another nothing ever goes.
         lines.filter(|line| self.server(&line.a).is_some()).collect()
     }
@@ -139,9 +139,9 @@ impl ServerStatus {
     }
 }
 
-impl From<Line> for LineStatus {
-    fn from(line: Line) -> Self {
-        let Line { a, b, round_trip, cut, slowed, .. } = line;
+impl From<Link> for LinkStatus {
+    fn from(line: Link) -> Self {
+        let Link { a, b, round_trip, cut, slowed, .. } = line;
         Self { a, b, round_trip_ms: round_trip.as_secs_f64() * 1000.0, cut, slowed }
     }
 }

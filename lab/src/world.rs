@@ -18,7 +18,7 @@ use crate::control::Control;
 use crate::postgres::Postgres;
 use crate::secrets::APP;
 use crate::server::Server;
-use crate::{Builder, LabError, Lines, Role};
+use crate::{Builder, LabError, Links, Role};
 
 /// For a replica to see a new database.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,7 +98,7 @@ impl World {
 
     /// The lines between its regions, and to them from anywhere else.
     #[must_use]
-    pub fn lines(&self) -> &Lines {
+    pub fn links(&self) -> &Links {
         &self.machines.all[0].site.lines
     }
 

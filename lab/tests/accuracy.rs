@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use archipelago_lab::{Distances, Lines};
+use archipelago_lab::{Distances, Links};
 
 /// How far the added delay may be off.
 const ACCURACY: Duration = Duration::from_millis(1);
@@ -23,10 +23,10 @@ fn the_added_delay_is_accurate_to_a_millisecond() {
     let known = distances
         .iter()
         .fold(Distances::default(), |known, it| known.with_round_trip("here", &place(*it), *it));
-    let lines = Lines::new(known).unwrap();
+    let lines = Links::new(known).unwrap();
     let started = Instant::now();
     let clock = clock(started);
-    let line_to = |place: &str| connect(lines.door("here", place, clock).unwrap());
+    let line_to = |place: &str| connect(lines.proxy("here", place, clock).unwrap());
     let mut side_by_side = line_to("beside");
     let without =
         (0..MOMENTS).map(|_| median(&mut side_by_side, started, Duration::ZERO)).min().unwrap();

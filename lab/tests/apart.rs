@@ -66,14 +66,14 @@ async fn a_replica_that_is_cut_off_shows_the_past_until_the_line_is_healed() {
     let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
     replayed(far, write(&world, "before").await).await;
 
-    world.lines().cut("home", "far").unwrap();
+    world.links().cut("home", "far").unwrap();
     let after = write(&world, "after").await;
     replayed(near, after).await;
     assert_eq!(sql::notes(&near.url()).await, ["after", "before"]);
     assert_eq!(sql::notes(&far.url()).await, ["before"]);
     assert!(far.position().await.unwrap() < after);
 
-    world.lines().heal("home", "far");
+    world.links().heal("home", "far");
     replayed(far, after).await;
     assert_eq!(sql::notes(&far.url()).await, ["after", "before"]);
 }
@@ -85,7 +85,7 @@ async fn a_session_hangs_while_its_line_is_cut_and_goes_on_when_it_is_healed() {
     let session = sql::connect(&world.primary().url_from("elsewhere").unwrap()).await;
     session.batch_execute("BEGIN").await.unwrap();
 
-    world.lines().cut("elsewhere", "home").unwrap();
+    world.links().cut("elsewhere", "home").unwrap();
     let hanging = session.query("SELECT note FROM notes", &[]);
     let here = world.primary().url();
     tokio::select! {
@@ -95,7 +95,7 @@ async fn a_session_hangs_while_its_line_is_cut_and_goes_on_when_it_is_healed() {
         notes = sql::notes(&here) => assert_eq!(notes, ["before"]),
     }
 
-    world.lines().heal("elsewhere", "home");
+    world.links().heal("elsewhere", "home");
     assert_eq!(session.query("SELECT note FROM notes", &[]).await.unwrap().len(), 1);
     session.batch_execute("COMMIT").await.unwrap();
 }
@@ -105,13 +105,13 @@ async fn a_replica_starts_while_it_is_cut_off_and_follows_later() {
     let world = world().await;
     let far = world.server("far").unwrap();
     far.stop().await.unwrap();
-    world.lines().cut("far", "home").unwrap();
+    world.links().cut("far", "home").unwrap();
     let missed = write(&world, "missed").await;
 
     far.start().await.unwrap();
     assert!(far.position().await.unwrap() < missed);
 
-    world.lines().heal("far", "home");
+    world.links().heal("far", "home");
     replayed(far, missed).await;
 }
 
@@ -124,7 +124,7 @@ async fn a_replica_behind_a_line_too_slow_to_sign_in_starts_with_the_data_that_i
     let data: String = admin.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
     let witness = std::path::Path::new(&data).join("witness");
     std::fs::write(&witness, "").unwrap();
-    world.lines().slow("home", "far", Duration::from_secs(30)).unwrap();
+    world.links().slow("home", "far", Duration::from_secs(30)).unwrap();
     far.kill().await.unwrap();
     let missed = write(&world, "missed").await;
 
@@ -134,7 +134,7 @@ async fn a_replica_behind_a_line_too_slow_to_sign_in_starts_with_the_data_that_i
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
     assert!(witness.exists(), "its data was made anew");
     assert_eq!(sql::notes(&far.url()).await, ["before"]);
-    world.lines().heal("home", "far");
+    world.links().heal("home", "far");
     replayed(far, missed).await;
 }
 
@@ -154,7 +154,7 @@ async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed()
         std::fs::read_to_string(server.log()).unwrap().contains(words)
     };
 
-    world.lines().cut("home", "far").unwrap();
+    world.links().cut("home", "far").unwrap();
     eventually("the primary gives up", || {
         said(world.primary(), "terminating walsender process due to replication timeout")
     })
@@ -163,7 +163,7 @@ async fn replication_that_has_given_up_on_a_cut_line_resumes_when_it_is_healed()
         .await;
     let missed = write(&world, "missed").await;
 
-    world.lines().heal("home", "far");
+    world.links().heal("home", "far");
     replayed(far, missed).await;
 }
 
@@ -173,7 +173,7 @@ async fn a_world_with_a_cut_line_ends_as_orderly_as_any() {
     let builder =
         || World::builder().primary("home").replicas(["far"]).folder(folder.path().join("lab"));
     let world = builder().start().await.unwrap();
-    world.lines().cut("home", "far").unwrap();
+    world.links().cut("home", "far").unwrap();
     write(&world, "kept").await;
 
     let since = Instant::now();

@@ -5,7 +5,7 @@ mod sql;
 use std::time::{Duration, Instant};
 
 use archipelago_lab::{
-    Answer, Command, Distances, LabError, Role, ServerState, ServerStatus, World,
+    Command, CommandOutput, Distances, LabError, Role, ServerState, ServerStatus, World,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -108,7 +108,7 @@ async fn names_that_nobody_knows_are_refused_with_those_that_are_known() {
     world.primary().url_from("lhr").unwrap();
     world.obey(Command::Urls { from: Some(at("lhr")) }).await.unwrap();
     world.obey(Command::Cut { a: at("nrt"), b: at("lhr") }).await.unwrap();
-    let lines = world.status().await.lines;
+    let lines = world.status().await.links;
     assert!(
         lines.iter().any(|line| (&*line.a, &*line.b, line.cut) == ("nrt", "lhr", true)),
         "{lines:?}"
@@ -239,8 +239,8 @@ async fn servers_that_do_not_answer_hold_up_nobody() {
 async fn a_status_is_for_programs_and_for_people() {
     let world = world().await;
     world.server("syd").unwrap().stop().await.unwrap();
-    world.lines().cut("ord", "syd").unwrap();
-    let Answer::Status(status) = world.obey(Command::Status).await.unwrap() else {
+    world.links().cut("ord", "syd").unwrap();
+    let CommandOutput::Status(status) = world.obey(Command::Status).await.unwrap() else {
         panic!("no status")
     };
 
@@ -259,7 +259,7 @@ async fn a_status_is_for_programs_and_for_people() {
     let position = json["servers"][0]["written"].as_str().unwrap();
     assert!(position.starts_with("0/"), "{position}");
     assert_eq!(
-        json["lines"][2],
+        json["links"][2],
         serde_json::json!({"a": "ord", "b": "syd", "round_trip_ms": 0.0, "cut": true, "slowed": false})
     );
 
@@ -283,7 +283,7 @@ async fn a_status_is_for_programs_and_for_people() {
     assert_eq!(
         words[5..],
         [
-            vec!["LINES", "nrt", "ord", "syd"],
+            vec!["LINKS", "nrt", "ord", "syd"],
             vec!["nrt", "8", "ms", "0", "ms"],
             vec!["ord", "8", "ms", "cut"],
             vec!["syd", "0", "ms", "cut"]

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use archipelago_lab::{Answer, Command, Remote, RemoteError, Role, Server, World};
+use archipelago_lab::{Command, CommandOutput, Remote, RemoteError, Role, Server, World};
 use holder::Holder;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,9 +60,9 @@ async fn another_process_is_obeyed_while_it_lives() {
         .send(&Command::Promote { region: "ord".to_owned(), leave_old_running: false })
         .await
         .unwrap();
-    assert_eq!(answer, Answer::Done("ord is primary on timeline 2".to_owned()));
+    assert_eq!(answer, CommandOutput::Done("ord is primary on timeline 2".to_owned()));
     assert_eq!(sql::notes(&remote.urls(Some("nrt")).await.unwrap()[1].url).await, ["from here"]);
-    let Answer::Status(status) = remote.send(&Command::Status).await.unwrap() else {
+    let CommandOutput::Status(status) = remote.send(&Command::Status).await.unwrap() else {
         panic!("no status")
     };
     assert_eq!(status.servers.iter().map(|it| it.timeline).collect::<Vec<_>>(), [None, Some(2)]);
@@ -173,7 +173,7 @@ async fn what_a_command_waits_for_can_be_done_meanwhile() {
         .unwrap();
     remote.send(&Command::Heal { a: at("nrt"), b: at("syd") }).await.unwrap();
     let not_frozen = remote.send(&Command::Thaw { region: at("nrt") }).await.unwrap();
-    assert_eq!(not_frozen, Answer::Done("nrt was not frozen".to_owned()));
+    assert_eq!(not_frozen, CommandOutput::Done("nrt was not frozen".to_owned()));
     assert!(world.primary().is_running(), "it waits for ord");
     remote.send(&Command::Thaw { region: at("ord") }).await.unwrap();
     stopping.await.unwrap().unwrap();

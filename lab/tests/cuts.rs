@@ -1,11 +1,11 @@
-//! Lines that are cut, slowed and healed.
+//! Links that are cut, slowed and healed.
 
 mod target;
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use archipelago_lab::Line;
+use archipelago_lab::Link;
 use target::{FAR, ask, connect, door, echo, expect, lines};
 use tokio::io::AsyncWriteExt;
 
@@ -66,8 +66,8 @@ async fn a_line_has_one_state_whatever_its_direction() {
     lines.cut("near", "far").unwrap();
     lines.slow("near", "home", FAR).unwrap();
 
-    let shown = |line: &Line| {
-        let Line { a, b, round_trip, cut, slowed, .. } = line;
+    let shown = |line: &Link| {
+        let Link { a, b, round_trip, cut, slowed, .. } = line;
         format!(
             "{a}-{b} {round_trip:?}{}{}",
             if *cut { " cut" } else { "" },
@@ -87,5 +87,5 @@ async fn a_place_cannot_be_cut_from_itself() {
 
     assert!(!lines.is_cut("far", "far"));
     assert_eq!(lines.round_trip("far", "far"), Duration::ZERO);
-    assert_eq!(lines.door("far", "far", echo).unwrap(), echo);
+    assert_eq!(lines.proxy("far", "far", echo).unwrap(), echo);
 }

@@ -1,4 +1,4 @@
-//! Lines without servers: what is delayed, what is not, and how connections end.
+//! Links without servers: what is delayed, what is not, and how connections end.
 
 mod target;
 
@@ -203,8 +203,8 @@ async fn a_door_stays_where_it_is_and_closes_with_the_lines() {
     let lines = lines();
     let echo = echo().await;
     let door = door(&lines, "far", echo);
-    assert_eq!(lines.clone().door("far", "home", echo).unwrap(), door);
-    assert_ne!(lines.door("home", "far", echo).unwrap(), door);
+    assert_eq!(lines.clone().proxy("far", "home", echo).unwrap(), door);
+    assert_ne!(lines.proxy("home", "far", echo).unwrap(), door);
     let mut far = connect(door).await;
     ask(&mut far, b"x").await;
 

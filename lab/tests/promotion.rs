@@ -93,7 +93,7 @@ async fn a_switch_over_under_writes_loses_no_commit() {
 async fn a_promotion_ends_when_the_others_stream_so_that_the_next_can_follow_at_once() {
     let world = world().await;
     for (a, b) in [("nrt", "ord"), ("nrt", "syd"), ("ord", "syd")] {
-        world.lines().slow(a, b, Duration::from_millis(200)).unwrap();
+        world.links().slow(a, b, Duration::from_millis(200)).unwrap();
     }
     let promotion = world.switch_over("ord").await.unwrap();
     assert_eq!(promotion.following, ["syd"]);
@@ -114,7 +114,7 @@ async fn the_old_primary_goes_on_when_the_new_one_dies_during_a_switch_over() {
     sql::write(&nrt.url(), "before").await;
     ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
     // So that the old primary takes a while to end: it waits for what the new one has received.
-    world.lines().slow("nrt", "ord", Duration::from_secs(2)).unwrap();
+    world.links().slow("nrt", "ord", Duration::from_secs(2)).unwrap();
     let stopping =
         || std::fs::read_to_string(nrt.log()).unwrap().contains("received fast shutdown request");
 
@@ -162,7 +162,7 @@ async fn a_replica_that_has_lost_its_primary_still_tells_its_timeline_and_its_la
     let admin = sql::connect(&syd.admin_url()).await;
     admin.batch_execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'").await.unwrap();
     admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-    world.lines().cut("ord", "syd").unwrap();
+    world.links().cut("ord", "syd").unwrap();
     let gave_up = || {
         std::fs::read_to_string(syd.log())
             .unwrap()
@@ -227,7 +227,7 @@ async fn a_replica_that_received_more_than_the_new_primary_is_named_and_rejoins(
     let [nrt, ord, syd] = ["nrt", "ord", "syd"].map(|region| world.server(region).unwrap());
     sql::write(&nrt.url(), "before").await;
     ord.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
-    world.lines().cut("nrt", "ord").unwrap();
+    world.links().cut("nrt", "ord").unwrap();
     sql::write(&nrt.url(), "lost").await;
     syd.wait_until_replayed(nrt.position().await.unwrap(), SOON).await.unwrap();
 

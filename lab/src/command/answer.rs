@@ -10,7 +10,7 @@ use crate::{Role, Status};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Answer {
+pub enum CommandOutput {
     /// What is so now, in one line.
     Done(String),
     /// To [`Command::Status`](crate::Command::Status).
@@ -31,7 +31,7 @@ pub struct ServerUrl {
     pub url: String,
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for CommandOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done(text) => f.write_str(text),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::command::{Answer, Command, ServerUrl};
+use crate::command::{Command, CommandOutput, ServerUrl};
 use crate::{LabError, Role, Server, World};
 
 impl World {
@@ -11,24 +11,24 @@ impl World {
     /// # Errors
     /// [`LabError::UnknownRegion`]; [`LabError::SamePlace`]; [`LabError::Frozen`], also where a frozen server is to
     /// start; those of the method.
-    pub async fn obey(&self, command: Command) -> Result<Answer, LabError> {
+    pub async fn obey(&self, command: Command) -> Result<CommandOutput, LabError> {
         let done = match command {
-            Command::Status => return Ok(Answer::Status(self.status().await)),
-            Command::Urls { from } => return self.urls(from.as_deref()).map(Answer::Urls),
+            Command::Status => return Ok(CommandOutput::Status(self.status().await)),
+            Command::Urls { from } => return self.urls(from.as_deref()).map(CommandOutput::Urls),
             Command::Cut { a, b } => {
                 self.check_line(&a, &b)?;
-                self.lines().cut(&a, &b)?;
+                self.links().cut(&a, &b)?;
                 format!("nothing passes between {a} and {b}")
             }
             Command::Heal { a, b } => {
                 self.check_line(&a, &b)?;
-                self.lines().heal(&a, &b);
-                let round_trip = in_ms(self.lines().round_trip(&a, &b));
+                self.links().heal(&a, &b);
+                let round_trip = in_ms(self.links().round_trip(&a, &b));
                 format!("the line between {a} and {b} is whole, with a round trip of {round_trip}")
             }
             Command::Slow { a, b, round_trip } => {
                 self.check_line(&a, &b)?;
-                self.lines().slow(&a, &b, round_trip)?;
+                self.links().slow(&a, &b, round_trip)?;
                 format!("a round trip between {a} and {b} takes {}", in_ms(round_trip))
             }
             Command::Stop { region } => {
@@ -94,7 +94,7 @@ impl World {
                 format!("{region} follows {}, {how}", self.primary().region())
             }
         };
-        Ok(Answer::Done(done))
+        Ok(CommandOutput::Done(done))
     }
 
     /// What to add where more than one server takes writes.
@@ -130,7 +130,7 @@ impl World {
 
     /// A line may end in any place, but a name that nobody has heard of is a slip.
     fn check_place(&self, place: &str) -> Result<(), LabError> {
-        if self.lines().knows(place) { Ok(()) } else { self.known(place).map(drop) }
+        if self.links().knows(place) { Ok(()) } else { self.known(place).map(drop) }
     }
 }
 

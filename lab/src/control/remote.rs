@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::control::contact::Contact;
 use crate::control::{Reply, Request};
-use crate::{Answer, Command, ServerUrl, lock};
+use crate::{Command, CommandOutput, ServerUrl, lock};
 
 /// For the answer to a question.
 const TO_A_QUESTION: Duration = Duration::from_secs(30);
@@ -109,7 +109,7 @@ impl Remote {
     /// # Errors
     /// [`RemoteError::Refused`], [`RemoteError::Ended`]; [`RemoteError::NoLab`] when the world has ended meanwhile;
     /// [`RemoteError::Silent`] after half a minute without an answer to a question, half an hour to any other command.
-    pub async fn send(&self, command: &Command) -> Result<Answer, RemoteError> {
+    pub async fn send(&self, command: &Command) -> Result<CommandOutput, RemoteError> {
         let mut stream =
             TcpStream::connect(self.contact.address).await.map_err(|_| self.no_lab())?;
         let waited = if command.is_question() { TO_A_QUESTION } else { TO_A_COMMAND };
@@ -128,7 +128,7 @@ impl Remote {
     /// As for [`send`](Self::send).
     pub async fn urls(&self, from: Option<&str>) -> Result<Vec<ServerUrl>, RemoteError> {
         match self.send(&Command::Urls { from: from.map(str::to_owned) }).await? {
-            Answer::Urls(urls) => Ok(urls),
+            CommandOutput::Urls(urls) => Ok(urls),
             other => Err(RemoteError::Refused {
                 message: format!("the lab answered something else: {other}"),
             }),

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// A line between two places as it was when it was looked at; from [`Lines::among`](crate::Lines::among).
+/// A line between two places as it was when it was looked at; from [`Links::among`](crate::Links::among).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Line {
+pub struct Link {
     /// One of the places.
     pub a: String,
     /// The other.
@@ -18,7 +18,7 @@ pub struct Line {
     pub slowed: bool,
 }
 
-impl Line {
+impl Link {
     pub(super) fn new(a: &str, b: &str, state: State) -> Self {
         let State { slowed, cut, .. } = state;
         Self {

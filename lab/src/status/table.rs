@@ -7,7 +7,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::status::{LineStatus, ServerState, ServerStatus, Status};
+use crate::status::{LinkStatus, ServerState, ServerStatus, Status};
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,7 +17,7 @@ impl fmt::Display for Status {
             servers.add_row(cells(server));
         }
         f.write_str(&trimmed(&servers))?;
-        if self.lines.is_empty() {
+        if self.links.is_empty() {
             return Ok(());
         }
         write!(f, "\n\n{}", trimmed(&self.distances()))
@@ -29,15 +29,15 @@ impl Status {
     fn distances(&self) -> Table {
         let regions: Vec<&str> = self.servers.iter().map(|server| &*server.region).collect();
         let others = self
-            .lines
+            .links
             .iter()
             .flat_map(|line| [&*line.a, &*line.b])
             .filter(|place| !regions.contains(place));
         let others: BTreeSet<_> = others.collect();
-        let mut table = plain([&["LINES"], &*regions].concat());
+        let mut table = plain([&["LINKS"], &*regions].concat());
         for place in regions.iter().copied().chain(others) {
             let line = |region: &&str| {
-                self.lines
+                self.links
                     .iter()
                     .find(|line| line.joins(place, region))
                     .map_or_else(String::new, condition)
@@ -48,7 +48,7 @@ impl Status {
     }
 }
 
-impl LineStatus {
+impl LinkStatus {
     fn joins(&self, a: &str, b: &str) -> bool {
         [(a, b), (b, a)].contains(&(&self.a, &self.b))
     }
@@ -91,7 +91,7 @@ fn lag(server: &ServerStatus) -> String {
 }
 
 /// `148 ms`, and what was done to it.
-fn condition(line: &LineStatus) -> String {
+fn condition(line: &LinkStatus) -> String {
     match (line.cut, line.slowed) {
         (true, _) => "cut".to_owned(),
         (false, true) => format!("{:.0} ms (slowed)", line.round_trip_ms),

@@ -1,22 +1,22 @@
-//! Lines, and what stands behind a door in the tests: a server of a few lines.
+//! Links, and what stands behind a door in the tests: a server of a few lines.
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use archipelago_lab::{Distances, Lines};
+use archipelago_lab::{Distances, Links};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub const FAR: Duration = Duration::from_millis(100);
 
 /// Far away is `far`; `near` and `home` are side by side.
-pub fn lines() -> Lines {
-    Lines::new(Distances::default().with_round_trip("far", "home", FAR)).unwrap()
+pub fn lines() -> Links {
+    Links::new(Distances::default().with_round_trip("far", "home", FAR)).unwrap()
 }
 
-pub fn door(lines: &Lines, place: &str, target: SocketAddr) -> SocketAddr {
-    lines.door(place, "home", target).unwrap()
+pub fn door(lines: &Links, place: &str, target: SocketAddr) -> SocketAddr {
+    lines.proxy(place, "home", target).unwrap()
 }
 
 /// A server that does this with every connection.
