@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! From archipelago-lab the edge takes the links, their distances, and the form of a region code. It
-//! knows neither Postgres nor the app.
+//! From archipelago-lab the edge takes the links, their distances, and the form of a region code.
+//! It knows neither Postgres nor the app.
 //!
 //! # The visitor's place
 //!
