@@ -1,170 +1,142 @@
-//! How an edge is described, and how it starts.
+//! Describes an edge, checks the description, and starts the edge.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use archipelago_regions::built_in_places;
+use archipelago_lab::Links;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::journal::Journal;
-use crate::map::Map;
+use crate::access_log::AccessLog;
+use crate::instance::Instance;
+use crate::places::Places;
 use crate::proxy::Proxy;
-use crate::replay::ANY;
-use crate::{Edge, serve};
-use archipelago_lab::Links;
-
-/// A running app, in one region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    /// The code of its region; also its id, as there is one instance in a region: what the app should find as `FLY_REGION` and as
-    /// `FLY_MACHINE_ID`.
-    pub region: String,
-    /// Where it listens for HTTP/1.1.
-    pub address: SocketAddr,
-}
+use crate::router::Router;
+use crate::upstream::pools::Pools;
+use crate::{Edge, server};
 
 /// Describes an [`Edge`]; see [`Edge::builder`].
 #[derive(Debug)]
 #[must_use]
 pub struct Builder {
-    lines: Links,
+    links: Links,
     instances: Vec<Instance>,
-    places: BTreeMap<String, Option<Cow<'static, str>>>,
+    /// Beside Fly's regions and those of the instances.
+    places: Vec<String>,
     default_place: Option<String>,
     app: Option<String>,
     listen: SocketAddr,
     listener: Option<std::net::TcpListener>,
-    answer_within: Duration,
+    response_timeout: Duration,
 }
 
 /// Why an edge did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EdgeError {
-    /// There is nothing behind it.
-    #[error("an edge without instances has nobody to send visitors to: give it one at least")]
+    /// There is no instance.
+    #[error("the edge has no instance to forward requests to: give it at least one")]
     NoInstance,
-    /// An instance's region was given twice.
-    #[error(
-        "there are two instances in `{region}`: an edge knows one in a region, by the region's code"
-    )]
-    InstanceTwice {
-        /// The region given twice.
+    /// Two instances are in the same region.
+    #[error("two instances are in `{region}`: the edge takes one instance per region")]
+    DuplicateRegion {
+        /// The region of both.
         region: String,
     },
-    /// A place has a name that cannot be a region's, or one that means something else.
+    /// The code of a place is malformed or reserved.
     #[error(
-        "`{name}` cannot be the code of a place: write a lowercase letter first, then lowercase letters and digits, with a single `-` or `_` between them; not `any`, which means all"
+        "`{code}` cannot be the code of a place: start with a lowercase letter, then write \
+         lowercase letters and digits, with a single `-` or `_` between them; `any` is reserved"
     )]
-    PlaceName {
-        /// The name as given.
-        name: String,
+    InvalidPlace {
+        /// The code as given.
+        code: String,
     },
-    /// The default place is none that it knows.
+    /// The default place is not a place of this edge.
     #[error(
-        "the default place `{name}` is no place that the edge knows: name a region of an instance, or add it to the places"
+        "unknown default place `{code}`: name the region of an instance, or add it to the places"
     )]
-    DefaultPlace {
-        /// The name as given.
-        name: String,
+    UnknownDefaultPlace {
+        /// The code as given.
+        code: String,
     },
-    /// It cannot listen.
+    /// The edge cannot listen on its address.
     #[error(
-        "the edge cannot listen on {address}: {source}; stop what listens there, or choose another port"
+        "the edge cannot listen on {address}: {source}; stop the program that listens there, or \
+         choose another port"
     )]
     Listen {
         /// The address as given.
         address: SocketAddr,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Builder {
-    pub(crate) fn new(lines: Links, instances: impl IntoIterator<Item = Instance>) -> Self {
-        let places = built_in_places()
-            .iter()
-            .map(|place| (place.code.to_string(), place.city.map(Cow::Borrowed)));
+    pub(crate) fn new(links: Links, instances: impl IntoIterator<Item = Instance>) -> Self {
         Self {
-            lines,
+            links,
             instances: instances.into_iter().collect(),
-            places: places.collect(),
+            places: Vec::new(),
             default_place: None,
             app: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             listener: None,
-            answer_within: Duration::from_mins(1),
+            response_timeout: Duration::from_mins(1),
         }
     }
 
-    /// Adds places where one can stand, beside Fly's regions and those of the instances.
+    /// Adds places where a visitor can stand. Fly's regions and those of the instances are always
+    /// among them.
     pub fn places<P: Into<String>>(mut self, places: impl IntoIterator<Item = P>) -> Self {
-        for place in places {
-            self.places.entry(place.into()).or_default();
-        }
+        self.places.extend(places.into_iter().map(Into::into));
         self
     }
 
-    /// Where those stand who do not say; without this, where the first instance is. The primary's region suits clients that know
-    /// nothing of places.
+    /// Sets the place of visitors who have not chosen one. By default it is the region of the first
+    /// instance. The primary's region suits clients that do not know about places.
     pub fn default_place(mut self, place: impl Into<String>) -> Self {
         self.default_place = Some(place.into());
         self
     }
 
-    /// The app's name, as in `FLY_APP_NAME`: a `fly-replay` that says `app=` must mean it.
+    /// Sets the app's name, as in `FLY_APP_NAME`. A `fly-replay` with `app=` must name this app.
     pub fn app(mut self, name: impl Into<String>) -> Self {
         self.app = Some(name.into());
         self
     }
 
-    /// Where to listen; without this on a free port of 127.0.0.1. On other addresses than the loopback interface's it serves
-    /// everybody who can reach it.
+    /// Sets the address to listen on. By default it is a free port of 127.0.0.1. On any address but
+    /// a loopback one, the edge serves every computer that can reach it.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// A listener that is bound already, instead of an address: a port that is taken then shows before anything else is started.
+    /// Takes a bound listener instead of an address. Bind it early to find out that a port is in
+    /// use before anything else starts.
     pub fn listener(mut self, listener: std::net::TcpListener) -> Self {
         self.listener = Some(listener);
         self
     }
 
-    /// How long an instance may take from the last of the request to the head of its answer; 60 seconds without this.
-    pub fn answer_within(mut self, limit: Duration) -> Self {
-        self.answer_within = limit;
+    /// Sets how long an instance may take from the end of the request to the head of its response.
+    /// By default it is 60 seconds.
+    pub fn response_timeout(mut self, limit: Duration) -> Self {
+        self.response_timeout = limit;
         self
     }
 
-    /// Starts to listen. It serves on the runtime it is started on, for as long as that lives.
+    /// Starts the edge on the current tokio runtime. The instances may start later.
     ///
     /// # Errors
-    /// Every [`EdgeError`] says what is wrong and what to do about it. It is no error that an instance is not up yet.
-    pub async fn start(mut self) -> Result<Edge, EdgeError> {
-        let first = self.instances.first().ok_or(EdgeError::NoInstance)?;
-        let default_place = self.default_place.unwrap_or_else(|| first.region.clone());
-        let mut regions = HashSet::new();
-        for Instance { region, .. } in &self.instances {
-            if !regions.insert(region) {
-                return Err(EdgeError::InstanceTwice { region: region.clone() });
-            }
-            self.places.entry(region.clone()).or_default();
-        }
-        if let Some(name) =
-            self.places.keys().find(|name| *name == ANY || !archipelago_lab::is_region_name(name))
-        {
-            return Err(EdgeError::PlaceName { name: name.clone() });
-        }
-        if !self.places.contains_key(&default_place) {
-            return Err(EdgeError::DefaultPlace { name: default_place });
-        }
-
+    /// When the description is wrong or the address is in use; see [`EdgeError`].
+    pub async fn start(self) -> Result<Edge, EdgeError> {
+        let places = self.checked_places()?;
         let failed = |source| EdgeError::Listen { address: self.listen, source };
         let listener = match self.listener {
             Some(bound) => bound.set_nonblocking(true).and_then(|()| TcpListener::from_std(bound)),
@@ -172,11 +144,36 @@ impl Builder {
         };
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let Self { instances, places, app, lines, answer_within, .. } = self;
-        let map = Map { places, instances, default_place, app, lines, stands: Mutex::default() };
-        let proxy = Proxy { map, journal: Journal::default(), answer_within, address };
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve::serve(listener, Arc::new(proxy), stopped));
-        Ok(Edge { address, stop, task })
+        let Self { instances, links, app, response_timeout, .. } = self;
+        let proxy = Proxy {
+            pools: Pools::new(instances.clone(), links.clone()),
+            router: Router { places, instances, app, links },
+            log: AccessLog::default(),
+            response_timeout,
+            address,
+        };
+        let (shutdown, receiver) = oneshot::channel();
+        let task = tokio::spawn(server::serve(listener, Arc::new(proxy), receiver));
+        Ok(Edge { address, shutdown, task })
+    }
+
+    fn checked_places(&self) -> Result<Places, EdgeError> {
+        let first = self.instances.first().ok_or(EdgeError::NoInstance)?;
+        let mut regions = HashSet::new();
+        for Instance { region, .. } in &self.instances {
+            if !regions.insert(region) {
+                return Err(EdgeError::DuplicateRegion { region: region.clone() });
+            }
+        }
+        let default = self.default_place.as_ref().unwrap_or(&first.region).clone();
+        let codes = self.places.iter().chain(regions).cloned();
+        let places = Places::new(codes, default);
+        if let Some(code) = places.invalid_code() {
+            return Err(EdgeError::InvalidPlace { code: code.to_owned() });
+        }
+        if !places.contains(&places.default) {
+            return Err(EdgeError::UnknownDefaultPlace { code: places.default });
+        }
+        Ok(places)
     }
 }

@@ -1,116 +1,147 @@
-//! An edge in front of the instances of an app, one in each region: it plays the part of Fly.io's proxy.
+//! An HTTP proxy that plays Fly.io's on one machine, in front of the instances of an app.
 //!
-//! A person opens one address, chooses where on Earth to stand, and feels reads at home and writes from afar. A visitor is sent to
-//! the instance that is nearest to where the visitor stands, over the [line](archipelago_lab::Links) between the two.
+//! The app runs one instance in each region. A visitor opens the edge's address and chooses a place
+//! on Earth. The edge forwards each request to the instance that is nearest to that place, over a
+//! [link](archipelago_lab::Links) as slow as the distance. So reads feel local, and writes feel as
+//! far away as the primary is.
 //!
 //! ```no_run
 //! # async fn example(world: archipelago_lab::World) -> Result<(), Box<dyn std::error::Error>> {
 //! use archipelago_edge::{Edge, Instance};
 //!
-//! let instance = |region: &str, port| Instance { region: region.to_owned(), address: ([127, 0, 0, 1], port).into() };
-//! let edge = Edge::builder(world.links().clone(), [instance("nrt", 8081), instance("syd", 8082)]).start().await?;
+//! let instance = |region: &str, port| Instance {
+//!     region: region.to_owned(),
+//!     address: ([127, 0, 0, 1], port).into(),
+//! };
+//! let instances = [instance("nrt", 8081), instance("syd", 8082)];
+//! let edge = Edge::builder(world.links().clone(), instances).start().await?;
 //! println!("http://{}", edge.address());
 //! edge.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Where a visitor stands
+//! From archipelago-lab the edge takes the links, their distances, and the form of a region code.
+//! It knows neither Postgres nor the app.
 //!
-//! | said by | holds for |
+//! # The visitor's place
+//!
+//! | named by | holds for |
 //! | --- | --- |
-//! | the header `fly-prefer-region: syd` (of a list the first) | this request |
-//! | `?from=syd` in the URL | from now on: a GET or HEAD is sent on to the same URL without it, with a cookie; other requests go on without it, and their answer brings the cookie |
-//! | the cookie | until the browser is closed |
+//! | the header `fly-prefer-region: syd`; the first place of a list | this request |
+//! | `?from=syd` in the URL | this request and all later ones |
+//! | the cookie `edge_from`, which a response to `?from=` sets | until the browser is closed |
 //!
-//! Whoever says nothing is asked, if it is a browser that opens a page; everybody else stands at [`Builder::default_place`]. An
-//! unknown place is answered with 400 and all known ones. The parameter `from` and the cookie `edge_from` belong to the edge, as
-//! does the path [`PATH`]: no instance ever sees them.
+//! The first of these three that a request has wins. A GET or HEAD with `?from=` is redirected to
+//! the same URL without it. Any other request is forwarded without it.
 //!
-//! # Which instance answers
+//! If a request names no place, a browser that opens a page gets a page with all places to choose
+//! from. Any other client stands at [`Builder::default_place`]. An unknown place gets status 400
+//! with a list of the known ones.
 //!
-//! The nearest one that takes the connection and has a line that is not cut. `fly-force-region: nrt` leaves no choice: that
-//! region's instance, or 503. An instance that breaks off before it answers is passed over if the method may be repeated (GET, PUT,
-//! DELETE …), else the visitor is told with 502 that the request may have been made. An answer that does not begin within
-//! [`Builder::answer_within`] of the last of the request is 504: hanging is what happens on a line that is cut while somebody waits.
+//! Instances see neither the parameter `from` nor the cookie. They get no request for
+//! [`STATUS_PATH`].
 //!
-//! # What an instance is told
+//! # Which instance responds
 //!
-//! The request as it was, its `Host` included, with `fly-region` (where the visitor stands), `fly-client-ip`, `fly-request-id`,
-//! `x-forwarded-for`, `x-forwarded-proto` and `via`. What a visitor writes into these headers of Fly's is replaced.
+//! The edge tries the instances in the order of their distance from the visitor's place.
+//!
+//! - It skips an instance that accepts no connection, and one behind a link that is cut.
+//! - If an instance closes the connection before it responds, an idempotent request (GET, PUT,
+//!   DELETE …) goes to the next instance. Any other gets status 502, because the instance may have
+//!   processed it.
+//! - If no response begins within [`Builder::response_timeout`] after the end of the request, the
+//!   visitor gets status 504.
+//! - With `fly-force-region: nrt` the edge tries only that region's instance. If it cannot be
+//!   reached, the visitor gets status 503.
+//!
+//! # What an instance gets
+//!
+//! The instance gets the visitor's request, with its `Host`, and with the headers of Fly's proxy:
+//! `fly-region` (the visitor's place), `fly-client-ip`, `fly-request-id`, `x-forwarded-for`,
+//! `x-forwarded-proto` and `via`. Values that a visitor sends for Fly's headers are replaced.
 //!
 //! # Replays
 //!
-//! An answer with `fly-replay` is obeyed as <https://fly.io/docs/networking/dynamic-request-routing/> says: the fields `region` (a
-//! list is quoted; `any` means all others), `instance`, `app`, `elsewhere`, `state`, `timeout` and `fallback`; the target finds
-//! `fly-replay-src`, and the source `fly-replay-failed` where the replay comes back. A request is replayed once, and only if its
-//! body is at most 1 MB (1,000,000 bytes); everything that cannot be obeyed is answered with 502 and the reason. Once a request may
-//! have been made it is never sent back or elsewhere, unless it may be made twice: so `timeout` bounds the connecting, and the
-//! answer only for GET, PUT, DELETE and the like.
+//! A response with `fly-replay` makes the edge send the request elsewhere, as
+//! <https://fly.io/docs/networking/dynamic-request-routing/> describes.
 //!
-//! Not played: `prefer_instance`, the names of continents, replays in JSON, the replay cache, websockets (501), HTTP/2.
+//! - The fields are `region` (a list is quoted; `any` means all others), `instance`, `app`,
+//!   `elsewhere`, `state`, `timeout` and `fallback`.
+//! - The target finds `fly-replay-src` on the request. If the replay reaches no instance and the
+//!   request returns to its source, the source finds `fly-replay-failed`.
+//! - A request is replayed once, and only if its body has at most 1 MB (1,000,000 bytes). A replay
+//!   that cannot be followed gets status 502 with the reason.
+//! - A request that an instance may have processed goes to another one only if it is idempotent. So
+//!   `timeout` always bounds the time to connect, but the response only of an idempotent request.
 //!
-//! # What it costs
+//! Not supported: `prefer_instance`, the names of continents, replays in JSON, the replay cache,
+//! websockets (status 501) and HTTP/2.
 //!
-//! A request from afar takes one crossing: connections to every instance are kept open from each place that somebody has chosen
-//! within the last ten minutes. The header `x-edge: from=syd; instance=syd; replayed=nrt; ms=137` of an answer says what was done.
+//! # Latency
+//!
+//! A forwarded request crosses the link once. For that the edge keeps connections open to every
+//! instance, from each place that had a request within the last ten minutes. The header `x-edge` of
+//! a response tells where the request went: `from=syd; instance=syd; replayed=nrt; ms=137`.
 
+// The way of a request: server accepts it; proxy takes the steps; visitor finds the visitor's
+// place; router chooses the candidates; upstream sends it to one of them; replay follows the
+// response's fly-replay; access_log and pages show where it went.
+mod access_log;
 mod builder;
-mod cookie;
-mod delivery;
-mod fields;
-mod from;
+mod error;
 mod headers;
-mod journal;
-mod map;
+mod instance;
 mod pages;
+mod places;
 mod proxy;
-mod refusal;
 mod replay;
-mod route;
-mod serve;
-mod stand;
-mod standing;
-mod upload;
-mod visit;
+mod router;
+mod server;
+mod upstream;
+mod visitor;
 
 use std::net::SocketAddr;
 
+use archipelago_lab::Links;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use archipelago_lab::Links;
+pub use builder::{Builder, EdgeError};
+pub use instance::Instance;
+pub use pages::STATUS_PATH;
 
-pub use builder::{Builder, EdgeError, Instance};
+/// The examples of the README are compiled like those of the code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
-/// The path of the edge's own page: where one stands, and what became of the last requests.
-pub const PATH: &str = "/_edge";
-
-/// A running edge. It stops when it is dropped, and requests in flight are cut off.
+/// A running edge. When it is dropped, it stops and aborts the requests in flight.
 #[derive(Debug)]
 #[must_use = "the edge stops when it is dropped"]
 pub struct Edge {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    shutdown: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Edge {
-    /// Begins the description of an edge in front of these instances, which may start later, go, and come back.
-    pub fn builder(lines: Links, instances: impl IntoIterator<Item = Instance>) -> Builder {
-        Builder::new(lines, instances)
+    /// Describes an edge in front of these instances, which may start, stop and restart at any
+    /// time.
+    pub fn builder(links: Links, instances: impl IntoIterator<Item = Instance>) -> Builder {
+        Builder::new(links, instances)
     }
 
-    /// Where it listens.
+    /// The address on which the edge listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more requests, and returns when those in flight are done, at most 10 seconds later.
+    /// Accepts no more requests, and waits up to 10 seconds for those in flight.
     pub async fn shutdown(self) {
-        // Nobody is there to be told when its runtime has ended before.
-        let _ = self.stop.send(());
+        // Both fail only if the edge's runtime has already ended.
+        let _ = self.shutdown.send(());
         let _ = self.task.await;
     }
 }

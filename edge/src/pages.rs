@@ -1,137 +1,139 @@
-//! The edge's own pages: where on Earth one stands, what became of the last requests, and why there is no answer.
+//! The edge's own pages: choose a place, see the last requests, read why there is no response.
 
 use askama::Template;
-use http_body_util::{Either, Full};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode, Uri};
 
-use crate::PATH;
-use crate::from;
-use crate::journal::Entry;
-use crate::proxy::{Body, Proxy};
-use crate::refusal::Refusal;
-use crate::standing::{SaidBy, Standing};
+use crate::access_log::{AccessLog, Entry};
+use crate::error::ProxyError;
+use crate::router::Router;
+use crate::visitor::{PlaceSource, VisitorPlace, from_parameter};
 
-/// A place to choose.
-struct Row<'a> {
+/// The path of the edge's own page, which shows the visitor's place and the last requests.
+pub const STATUS_PATH: &str = "/_edge";
+
+/// A place that the visitor can choose.
+struct PlaceOption<'a> {
     code: &'a str,
     city: &'a str,
-    /// The page that was wanted, seen from there.
+    /// The page that the visitor wanted, with `?from=` this place.
     link: String,
-    is_here: bool,
-    /// The nearest instance and the round trip to it; none where every line is cut.
+    is_current: bool,
+    /// The nearest instance and its round trip in milliseconds. `None` if every link is cut.
     nearest: Option<(&'a str, u128)>,
 }
 
 #[derive(Template)]
-#[template(path = "question.html")]
-struct Question<'a> {
+#[template(path = "choose_place.html")]
+struct ChoosePlacePage<'a> {
     nonce: String,
-    rows: Vec<Row<'a>>,
+    places: Vec<PlaceOption<'a>>,
 }
 
 #[derive(Template)]
 #[template(path = "status.html")]
-struct Status<'a> {
+struct StatusPage<'a> {
     nonce: String,
-    rows: Vec<Row<'a>>,
-    place: &'a str,
+    places: Vec<PlaceOption<'a>>,
     city: &'a str,
-    /// Whether the visitor has never said.
+    /// Whether the visitor has chosen no place.
     is_default: bool,
     entries: Vec<Entry>,
 }
 
 #[derive(Template)]
-#[template(path = "refusal.html")]
-struct Refused<'a> {
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
     nonce: String,
-    rows: Vec<Row<'a>>,
+    places: Vec<PlaceOption<'a>>,
     status: StatusCode,
     message: String,
 }
 
-/// Where do you stand? The links lead to the page that was wanted.
-pub(crate) fn question(proxy: &Proxy, wanted: &Uri) -> Response<Body> {
-    let nonce = nonce();
-    page(
-        StatusCode::OK,
-        &nonce,
-        &Question { nonce: nonce.clone(), rows: rows(proxy, wanted, None) },
-    )
+/// The page that asks for the visitor's place. Its links lead to the page that the visitor wanted.
+pub(crate) fn choose_place(router: &Router, wanted: &Uri) -> Response<Full<Bytes>> {
+    let (nonce, places) = (nonce(), place_options(router, wanted, None));
+    html(StatusCode::OK, &nonce, &ChoosePlacePage { nonce: nonce.clone(), places })
 }
 
-/// The page at [`PATH`].
-pub(crate) fn status(proxy: &Proxy, standing: &Standing) -> Response<Body> {
+/// The page at [`STATUS_PATH`].
+pub(crate) fn status(
+    router: &Router,
+    log: &AccessLog,
+    visitor: &VisitorPlace,
+) -> Response<Full<Bytes>> {
     let nonce = nonce();
-    let place = standing.place.as_str();
-    let status = Status {
+    let status = StatusPage {
         nonce: nonce.clone(),
-        rows: rows(proxy, &Uri::from_static(PATH), Some(place)),
-        place,
-        city: city(proxy, place),
-        is_default: standing.said_by == SaidBy::Nobody,
-        entries: proxy.journal.read(),
+        places: place_options(router, &Uri::from_static(STATUS_PATH), Some(&visitor.place)),
+        city: router.places.city(&visitor.place),
+        is_default: visitor.source == PlaceSource::Default,
+        entries: log.entries(),
     };
-    page(StatusCode::OK, &nonce, &status)
+    html(StatusCode::OK, &nonce, &status)
 }
 
-/// Why there is no answer: as a page for a person, else as a line of text.
-pub(crate) fn refusal(
-    proxy: &Proxy,
-    refusal: &Refusal,
+/// The response for an error: a page for a browser that navigates, else a line of text.
+pub(crate) fn error(
+    router: &Router,
+    error: &ProxyError,
     wanted: &Uri,
-    is_reader: bool,
-) -> Response<Body> {
-    let (status, message) = (refusal.status(), refusal.to_string());
-    let mut response = if is_reader {
+    is_navigation: bool,
+) -> Response<Full<Bytes>> {
+    let (status, message) = (error.status(), error.to_string());
+    let mut response = if is_navigation {
         let nonce = nonce();
-        let unknown = matches!(refusal, Refusal::UnknownPlace(_));
-        let rows = if unknown { rows(proxy, wanted, None) } else { Vec::new() };
-        page(status, &nonce, &Refused { nonce: nonce.clone(), rows, status, message })
+        let places = match error {
+            ProxyError::UnknownPlace(_) => place_options(router, wanted, None),
+            _ => Vec::new(),
+        };
+        html(status, &nonce, &ErrorPage { nonce: nonce.clone(), places, status, message })
     } else {
-        own(status, "text/plain; charset=utf-8", format!("{message}\n"))
+        uncached(status, "text/plain; charset=utf-8", format!("{message}\n"))
     };
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     response
 }
 
-fn rows<'a>(proxy: &'a Proxy, wanted: &Uri, here: Option<&str>) -> Vec<Row<'a>> {
-    let row = |code: &'a String| Row {
+fn place_options<'a>(
+    router: &'a Router,
+    wanted: &Uri,
+    current: Option<&str>,
+) -> Vec<PlaceOption<'a>> {
+    let option = |code: &'a str| PlaceOption {
         code,
-        city: city(proxy, code),
-        link: from::link(wanted, code),
-        is_here: here == Some(code),
-        nearest: proxy.map.nearest_in_reach(code).map(|(region, time)| (region, time.as_millis())),
+        city: router.places.city(code),
+        link: from_parameter::link(wanted, code),
+        is_current: current == Some(code),
+        nearest: router.nearest_reachable(code).map(|(region, time)| (region, time.as_millis())),
     };
-    proxy.map.places.keys().map(row).collect()
+    router.places.codes().map(option).collect()
 }
 
-fn city<'a>(proxy: &'a Proxy, place: &str) -> &'a str {
-    proxy.map.places.get(place).and_then(Option::as_deref).unwrap_or_default()
-}
-
-/// For the one style element that a page has.
+/// Allows the one style element of a page.
 fn nonce() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-fn page(status: StatusCode, nonce: &str, page: &impl Template) -> Response<Body> {
+fn html(status: StatusCode, nonce: &str, page: &impl Template) -> Response<Full<Bytes>> {
     let Ok(html) = page.render() else {
-        return own(
+        return uncached(
             StatusCode::INTERNAL_SERVER_ERROR,
             "text/plain",
-            "the edge's page cannot be shown\n".to_owned(),
+            "the edge cannot render its page\n".to_owned(),
         );
     };
-    let mut response = own(status, "text/html; charset=utf-8", html);
+    let mut response = uncached(status, "text/html; charset=utf-8", html);
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
     );
     if let Ok(policy) = policy.parse() {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -139,17 +141,17 @@ fn page(status: StatusCode, nonce: &str, page: &impl Template) -> Response<Body>
     response
 }
 
-fn own(status: StatusCode, form: &'static str, text: String) -> Response<Body> {
-    let mut response = Response::new(Either::Right(Full::from(text)));
+fn uncached(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     let headers = [
-        (CONTENT_TYPE, form),
+        (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in headers {
-        response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

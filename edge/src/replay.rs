@@ -1,151 +1,188 @@
-//! `fly-replay`, with which an instance asks for the request to be run again elsewhere.
-//!
-//! As in <https://fly.io/docs/networking/dynamic-request-routing/>, but for what this edge does not play: `prefer_instance`, the
-//! names of continents, the form in JSON, and the cache.
+//! Follows `fly-replay`: sends the request to the target that the response names, and back to the
+//! instance that asked for the replay if no target can be reached.
 
-use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::fields::{self, Field, FieldError};
+use http_body_util::{BodyExt, Limited};
+use hyper::header::HeaderValue;
+use hyper::{Method, Response, body::Incoming};
+use tokio::time::timeout;
 
-/// What an instance asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Replay {
-    /// In the order of preference; [`ANY`] stands for all the others.
-    pub(crate) regions: Vec<String>,
-    pub(crate) instance: Option<String>,
-    pub(crate) app: Option<String>,
-    /// Anywhere but where the answer came from.
-    pub(crate) elsewhere: bool,
-    /// For the next instance to see, in `fly-replay-src`.
-    pub(crate) state: Option<String>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) fallback: Option<Fallback>,
-}
+use crate::access_log::Hops;
+use crate::error::ProxyError;
+use crate::headers::fly_replay::{Fallback, FlyReplay};
+use crate::headers::replayed::{self, FailureReason};
+use crate::headers::{FLY_REPLAY, FLY_REPLAY_FAILED, FLY_REPLAY_SRC};
+use crate::router::Router;
+use crate::upstream::{Timeouts, UpstreamRequest};
 
-/// Whom the request goes back to when nobody elsewhere can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fallback {
-    /// The instance that asked; if it cannot be reached either, any other.
-    PreferSelf,
-    /// The instance that asked, or nobody.
-    ForceSelf,
-}
+/// How much of a response with `fly-replay` is read, in bytes and time, so that its connection can
+/// be used again. A connection with a longer or slower response is closed.
+const DISCARD_LIMIT: (usize, Duration) = (64 * 1024, Duration::from_secs(1));
 
-/// In a list of regions: any region that the list does not name.
-pub(crate) const ANY: &str = "any";
+/// Follows the `fly-replay` in the response of the instance in `source`. A response without one is
+/// returned as it is.
+pub(crate) async fn follow(
+    response: Response<Incoming>,
+    source: &str,
+    mut request: UpstreamRequest<'_>,
+    router: &Router,
+    timeouts: Timeouts,
+    hops: &mut Hops,
+) -> Result<Response<Incoming>, ProxyError> {
+    let invalid = |why: &dyn ToString| ProxyError::InvalidReplay {
+        region: source.to_owned(),
+        why: why.to_string(),
+    };
+    let Some(replay) = FlyReplay::of(response.headers()).map_err(|error| invalid(&error))? else {
+        return Ok(response);
+    };
+    tokio::spawn(discard(response));
 
-/// Why a `fly-replay` cannot be obeyed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReplayError {
-    #[error(transparent)]
-    Field(#[from] FieldError),
-    #[error("it is no text in ASCII")]
-    NoText,
-    #[error("it is in JSON, which is not read here: send the header `fly-replay`")]
-    Json,
-    #[error("there are several `fly-replay` headers: an answer may have one")]
-    Several,
-    #[error("the field `{0}` is there twice")]
-    Twice(String),
-    #[error(
-        "the field `{0}` is unknown: region, instance, app, elsewhere, state, timeout and fallback are obeyed here"
-    )]
-    Unknown(String),
-    #[error("`{name}={value}` means nothing: write {wanted}")]
-    Value { name: &'static str, value: String, wanted: &'static str },
-    #[error("a list of regions must be quoted: write `region=\"{0}\"`")]
-    BareList(String),
-    #[error("it does not say where to: write `region=`, `instance=`, `app=` or `elsewhere=true`")]
-    Nowhere,
-}
-
-impl FromStr for Replay {
-    type Err = ReplayError;
-
-    fn from_str(text: &str) -> Result<Self, ReplayError> {
-        let mut replay = Self::default();
-        let mut seen: Vec<String> = Vec::new();
-        for field in fields::read(text)? {
-            if seen.contains(&field.name) {
-                return Err(ReplayError::Twice(field.name));
-            }
-            seen.push(field.name.clone());
-            let Field { name, value, is_quoted } = field;
-            match name.as_str() {
-                "region" => replay.regions = regions(value, is_quoted)?,
-                "instance" => {
-                    replay.instance = Some(present("instance", value, "the id of an instance")?)
-                }
-                "app" => replay.app = Some(present("app", value, "the name of an app")?),
-                "elsewhere" => replay.elsewhere = flag(value)?,
-                "state" => replay.state = Some(value),
-                "timeout" => replay.timeout = Some(duration(value)?),
-                "fallback" => replay.fallback = Some(fallback(value)?),
-                _ => return Err(ReplayError::Unknown(name)),
-            }
+    let place = &request.pools.place;
+    let targets =
+        router.replay_candidates(place, source, &replay).map_err(|error| invalid(&error))?;
+    let began = Instant::now();
+    let replay_source = replayed::source(source, &replay, SystemTime::now());
+    let replay_source = HeaderValue::from_str(&replay_source).map_err(|error| invalid(&error))?;
+    request.parts.headers.insert(FLY_REPLAY_SRC, replay_source);
+    let replay_timeouts = replay_timeouts(replay.timeout, &request.parts.method, timeouts);
+    let error = match request.send_to_first_of(&targets, replay_timeouts).await {
+        Ok((region, response)) => {
+            hops.replayed = Some(region.clone());
+            return without_replay(region, response);
         }
-        if replay.regions.is_empty()
-            && replay.instance.is_none()
-            && replay.app.is_none()
-            && !replay.elsewhere
-        {
-            return Err(ReplayError::Nowhere);
+        Err(error) => error,
+    };
+
+    let reason = reason_to_return(&error, &request.parts.method);
+    let (Some(fallback), Some(reason)) = (replay.fallback, reason) else { return Err(error) };
+    hops.failed = Some(reason.as_str());
+    let named = replay.regions.first().map(String::as_str);
+    let target = targets.first().copied().or(named).unwrap_or_default();
+    let failure = replayed::failure(source, target, replay.app.as_deref(), reason, began.elapsed());
+    let failure = HeaderValue::from_str(&failure).map_err(|error| invalid(&error))?;
+    request.parts.headers.insert(FLY_REPLAY_FAILED, failure);
+    request.parts.headers.remove(FLY_REPLAY_SRC);
+    let candidates = fallback_candidates(fallback, source, &router.nearest(place));
+    let (region, response) = request.send_to_first_of(&candidates, timeouts).await?;
+    hops.instance = Some(region.clone());
+    without_replay(region, response)
+}
+
+/// The timeouts of a replay whose `fly-replay` says `timeout=`.
+///
+/// A request that was sent cannot be cancelled. So `timeout=` bounds the time to connect, and the
+/// response only if the request is idempotent.
+fn replay_timeouts(limit: Option<Duration>, method: &Method, timeouts: Timeouts) -> Timeouts {
+    match limit {
+        Some(limit) if method.is_idempotent() => Timeouts { connect: limit, response: limit },
+        Some(limit) => Timeouts { connect: limit, ..timeouts },
+        None => timeouts,
+    }
+}
+
+/// Why a failed replay may return to the instance that asked for it. `None` if it may not, because
+/// an instance may have processed the request and the request is not idempotent.
+fn reason_to_return(error: &ProxyError, method: &Method) -> Option<FailureReason> {
+    match error {
+        ProxyError::NoInstanceReached { reason, .. } => Some(*reason),
+        ProxyError::ConnectionLost { .. } if method.is_idempotent() => {
+            Some(FailureReason::RetriesExhausted)
         }
-        Ok(replay)
-    }
-}
-
-fn regions(value: String, is_quoted: bool) -> Result<Vec<String>, ReplayError> {
-    if value.contains(',') && !is_quoted {
-        return Err(ReplayError::BareList(value));
-    }
-    value
-        .split(',')
-        .map(|region| present("region", region.trim().to_owned(), "codes of regions, or `any`"))
-        .collect()
-}
-
-fn present(name: &'static str, value: String, wanted: &'static str) -> Result<String, ReplayError> {
-    if value.is_empty() { Err(ReplayError::Value { name, value, wanted }) } else { Ok(value) }
-}
-
-fn flag(value: String) -> Result<bool, ReplayError> {
-    value.parse().map_err(|_| ReplayError::Value {
-        name: "elsewhere",
-        value,
-        wanted: "`true` or `false`",
-    })
-}
-
-fn fallback(value: String) -> Result<Fallback, ReplayError> {
-    match value.as_str() {
-        "prefer_self" => Ok(Fallback::PreferSelf),
-        "force_self" => Ok(Fallback::ForceSelf),
-        _ => Err(ReplayError::Value {
-            name: "fallback",
-            value,
-            wanted: "`prefer_self` or `force_self`",
-        }),
-    }
-}
-
-/// `800ms`, `10s`, `1m`.
-fn duration(value: String) -> Result<Duration, ReplayError> {
-    let digits = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
-    let (number, unit) = value.split_at(digits);
-    let duration = number.parse::<u32>().ok().and_then(|number| match unit {
-        "ms" => Some(Duration::from_millis(number.into())),
-        "s" => Some(Duration::from_secs(number.into())),
-        "m" => Some(Duration::from_secs(u64::from(number) * 60)),
+        ProxyError::ResponseTimeout { .. } if method.is_idempotent() => {
+            Some(FailureReason::Timeout)
+        }
         _ => None,
-    });
-    duration.ok_or(ReplayError::Value {
-        name: "timeout",
-        value,
-        wanted: "a number and `ms`, `s` or `m`, such as `10s`",
-    })
+    }
+}
+
+/// The regions to try after a failed replay that `source` asked for.
+fn fallback_candidates<'a>(
+    fallback: Fallback,
+    source: &'a str,
+    nearest: &[&'a str],
+) -> Vec<&'a str> {
+    let others = nearest.iter().copied().filter(|region| *region != source);
+    match fallback {
+        Fallback::ForceSelf => vec![source],
+        Fallback::PreferSelf => [source].into_iter().chain(others).collect(),
+    }
+}
+
+/// Passes on the response to a replayed request, which must not ask for another replay.
+fn without_replay(
+    region: String,
+    response: Response<Incoming>,
+) -> Result<Response<Incoming>, ProxyError> {
+    if response.headers().contains_key(FLY_REPLAY) {
+        Err(ProxyError::ReplayedTwice { region })
+    } else {
+        Ok(response)
+    }
+}
+
+async fn discard(response: Response<Incoming>) {
+    let (bytes, time) = DISCARD_LIMIT;
+    let _ = timeout(time, Limited::new(response.into_body(), bytes).collect()).await;
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts =
+        Timeouts { connect: Duration::from_secs(5), response: Duration::from_mins(1) };
+
+    #[test]
+    fn timeout_bounds_the_response_if_idempotent() {
+        let (second, minute) = (Duration::from_secs(1), TIMEOUTS.response);
+        let cases = [
+            (None, Method::GET, TIMEOUTS),
+            (None, Method::POST, TIMEOUTS),
+            (Some(second), Method::GET, Timeouts { connect: second, response: second }),
+            (Some(second), Method::DELETE, Timeouts { connect: second, response: second }),
+            (Some(second), Method::POST, Timeouts { connect: second, response: minute }),
+            (Some(second), Method::PATCH, Timeouts { connect: second, response: minute }),
+        ];
+        for (limit, method, timeouts) in cases {
+            assert_eq!(replay_timeouts(limit, &method, TIMEOUTS), timeouts, "{limit:?} {method}");
+        }
+    }
+
+    #[test]
+    fn a_replay_returns_unless_it_may_be_processed_twice() {
+        let region = || "nrt".to_owned();
+        let none_reached = |reason| ProxyError::NoInstanceReached {
+            place: "syd".to_owned(),
+            tried: String::new(),
+            reason,
+        };
+        let (exhausted, timeout) = (FailureReason::RetriesExhausted, FailureReason::Timeout);
+        // The error, and the reason with which a GET and a POST return.
+        let cases = [
+            (none_reached(exhausted), Some(exhausted), Some(exhausted)),
+            (none_reached(timeout), Some(timeout), Some(timeout)),
+            (ProxyError::ConnectionLost { region: region() }, Some(exhausted), None),
+            (
+                ProxyError::ResponseTimeout { region: region(), waited: Duration::ZERO },
+                Some(timeout),
+                None,
+            ),
+            (ProxyError::BodyTooLarge { region: region(), limit: 0 }, None, None),
+        ];
+        for (error, get, post) in cases {
+            assert_eq!(reason_to_return(&error, &Method::GET), get, "{error}");
+            assert_eq!(reason_to_return(&error, &Method::POST), post, "{error}");
+        }
+    }
+
+    #[test]
+    fn prefer_self_has_the_others_after_it() {
+        let cases: [(_, &[_]); 2] =
+            [(Fallback::ForceSelf, &["nrt"]), (Fallback::PreferSelf, &["nrt", "syd", "ord"])];
+        for (fallback, candidates) in cases {
+            assert_eq!(fallback_candidates(fallback, "nrt", &["syd", "nrt", "ord"]), candidates);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use archipelago::{RegionInfo, RegionSet};
-use archipelago_edge::{Edge, Instance, PATH};
+use archipelago_edge::{Edge, Instance, STATUS_PATH};
 use archipelago_lab::Distances;
 use futures_util::future::join_all;
 
@@ -91,7 +91,7 @@ async fn until_told(
     // From here on it serves, whether or not anybody reads what it prints.
     let address = edge.address();
     let _ = say(&format!(
-        "{}\nOpen http://{address} and choose where on Earth to stand; http://{address}{PATH} tells what became of each request.\n\
+        "{}\nOpen http://{address} and choose where on Earth to stand; http://{address}{STATUS_PATH} tells what became of each request.\n\
          In another terminal `archipelago lab --help` cuts lines, stops servers, and more. Stop with Ctrl-C.\n",
         table(local, &instances),
     ));

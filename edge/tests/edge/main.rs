@@ -1,12 +1,12 @@
-//! The edge, through the door that visitors take: real sockets, in front of tiny apps that remember what they were asked.
+//! Tests of the edge over real sockets, in front of small apps that record their requests.
 
-mod app;
 #[path = "../../../lab/tests/eventually/mod.rs"]
 mod eventually;
 mod failures;
+mod latency;
 mod pages;
-mod planet;
 mod replay;
 mod requests;
-mod standing;
-mod time;
+mod test_app;
+mod testbed;
+mod visitor_place;

@@ -1,26 +1,24 @@
-//! The edge's own page.
+//! Tests of the edge's own pages.
 
-use crate::app::ASK;
-use crate::planet::{Planet, distances};
-
-const SYD: (&str, &str) = ("fly-prefer-region", "syd");
+use crate::test_app::REPLAY_ONCE;
+use crate::testbed::{SYD, Testbed, distances};
 
 #[tokio::test]
-async fn it_shows_where_one_stands_and_what_became_of_the_last_requests() {
-    let planet = Planet::start().await;
-    planet.send("POST", "/users?name=secret", &[SYD, (ASK, "region=nrt")], "secret").await;
-    planet.get("/", &[("fly-prefer-region", "cdg"), ("cookie", "a=secret")]).await;
-    planet.get("/", &[("fly-force-region", "ams")]).await;
-    planet.get("/", &[SYD, (ASK, "region=ams;fallback=force_self")]).await;
+async fn status_shows_the_place_and_the_last_requests() {
+    let testbed = Testbed::start().await;
+    testbed.send("POST", "/users?name=secret", &[SYD, (REPLAY_ONCE, "region=nrt")], "secret").await;
+    testbed.get("/", &[("fly-prefer-region", "cdg"), ("cookie", "a=secret")]).await;
+    testbed.get("/", &[("fly-force-region", "ams")]).await;
+    testbed.get("/", &[SYD, (REPLAY_ONCE, "region=ams;fallback=force_self")]).await;
 
-    let page = planet.get("/_edge", &[("cookie", "edge_from=syd")]).await;
+    let page = testbed.get("/_edge", &[("cookie", "edge_from=syd")]).await;
     assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
     let text = page.text();
     assert!(text.contains("<h1>You stand in Sydney, Australia</h1>"), "{text}");
     assert!(text.contains("href=\"/_edge?from=cdg\""), "{text}");
     let rows: Vec<String> = text.split("<tr>").skip(2).map(words).collect();
     let expected = [
-        "GET / syd syd came back: no_candidate 200",
+        "GET / syd syd failed: no_candidate 200",
         "GET / nrt – – 503",
         "GET / cdg ord – 200",
         "POST /users syd syd nrt 200",
@@ -29,10 +27,10 @@ async fn it_shows_where_one_stands_and_what_became_of_the_last_requests() {
     for (row, expected) in rows.iter().zip(expected) {
         assert!(row.starts_with(expected) && row.contains(" ms"), "{row}");
     }
-    assert!(!text.contains("secret"), "no queries, bodies and cookies");
+    assert!(!text.contains("secret"), "queries, bodies and cookies are not logged");
 }
 
-/// What is read of a row.
+/// The text of a row.
 fn words(row: &str) -> String {
     let row = row.split("</tr>").next().unwrap();
     let text: String = row
@@ -44,37 +42,37 @@ fn words(row: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_a_visitor_wrote_is_text_there() {
-    let planet = Planet::start_with(distances(), |edge| edge).await;
-    planet.get("/'\"&|a", &[]).await;
-    let page = planet.get("/_edge", &[]).await;
+async fn visitor_input_is_escaped() {
+    let testbed = Testbed::start_with(distances(), |edge| edge).await;
+    testbed.get("/'\"&|a", &[]).await;
+    let page = testbed.get("/_edge", &[]).await;
     assert!(page.text().contains("GET /&#39;&#34;&#38;|a"), "{}", page.text());
-    let page = planet.get("/'\"?from='|&x='", &[("accept", "text/html")]).await;
+    let page = testbed.get("/'\"?from='|&x='", &[("accept", "text/html")]).await;
     assert_eq!(page.status, 400);
-    assert!(page.text().contains("`&#39;|` is no place"), "{}", page.text());
+    assert!(page.text().contains("unknown place `&#39;|`"), "{}", page.text());
     assert!(page.text().contains("href=\"/&#39;&#34;?x=&#39;&#38;from=ams\""), "{}", page.text());
 }
 
 #[tokio::test]
-async fn nothing_but_its_own_style_may_be_loaded() {
-    let planet = Planet::start().await;
-    let page = planet.get("/_edge", &[]).await;
+async fn the_policy_allows_nothing_but_the_style() {
+    let testbed = Testbed::start().await;
+    let page = testbed.get("/_edge", &[]).await;
     let policy = page.header("content-security-policy").unwrap();
     let nonce = policy.split_once("style-src 'nonce-").unwrap().1.split_once('\'').unwrap().0;
     assert!(policy.starts_with("default-src 'none'; style-src 'nonce-"), "{policy}");
     assert!(page.text().contains(&format!("<style nonce=\"{nonce}\">")));
-    let other = planet.get("/_edge", &[]).await;
+    let other = testbed.get("/_edge", &[]).await;
     assert_ne!(other.header("content-security-policy"), Some(policy));
     assert!(!page.text().contains("<script"));
 }
 
 #[tokio::test]
-async fn it_is_read_and_moves_whoever_follows_its_links() {
-    let planet = Planet::start().await;
-    assert_eq!(planet.send("HEAD", "/_edge", &[], "").await.body, "");
-    let refused = planet.send("POST", "/_edge", &[], "").await;
+async fn status_is_read_only_and_its_links_set_the_place() {
+    let testbed = Testbed::start().await;
+    assert_eq!(testbed.send("HEAD", "/_edge", &[], "").await.body, "");
+    let refused = testbed.send("POST", "/_edge", &[], "").await;
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
-    let moved = planet.get("/_edge?from=syd", &[]).await;
+    let moved = testbed.get("/_edge?from=syd", &[]).await;
     assert_eq!((moved.status, moved.header("location")), (303, Some("/_edge")));
-    assert!(planet.nrt.seen().is_empty() && planet.syd.seen().is_empty());
+    assert!(testbed.nrt.requests().is_empty() && testbed.syd.requests().is_empty());
 }

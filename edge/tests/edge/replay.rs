@@ -1,33 +1,35 @@
-//! `fly-replay`, as Fly's documentation has it.
+//! Tests of `fly-replay` as Fly documents it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use archipelago_edge::{Edge, Instance};
+use archipelago_lab::Links;
 use http_body_util::channel::Channel;
 use hyper::body::Bytes;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
 
-use crate::app::{ASK, App, INSIST};
-use crate::planet::{Answer, Planet, distances, request, send};
-
-const SYD: (&str, &str) = ("fly-prefer-region", "syd");
+use crate::eventually::eventually;
+use crate::test_app::{REPLAY_ALWAYS, REPLAY_ONCE, TestApp};
+use crate::testbed::{SYD, Testbed, distances, fetch};
 
 #[tokio::test]
-async fn a_replay_goes_to_the_region_it_names_with_everything_and_where_it_came_from() {
-    let planet = Planet::start().await;
-    let ask = [SYD, (ASK, "region=nrt;state=captured"), ("cookie", "edge_from=ord; a=1")];
-    let answer = planet.send("POST", "/users?x=%20", &ask, "name=Ada").await;
+async fn a_replay_has_the_whole_request_and_its_source() {
+    let testbed = Testbed::start().await;
+    let ask = [SYD, (REPLAY_ONCE, "region=nrt;state=captured"), ("cookie", "edge_from=ord; a=1")];
+    let response = testbed.send("POST", "/users?x=%20", &ask, "name=Ada").await;
     assert_eq!(
-        (answer.status, answer.text(), answer.done()),
+        (response.status, response.text(), response.hops()),
         (200, "nrt", "from=syd; instance=syd; replayed=nrt")
     );
-    assert_eq!(answer.header("fly-replay"), None);
+    assert_eq!(response.header("fly-replay"), None);
 
-    let (first, second) = (planet.syd.only(), planet.nrt.only());
+    let (first, second) = (testbed.syd.only_request(), testbed.nrt.only_request());
     assert_eq!(
         (second.method.as_str(), second.target.as_str(), &second.body[..]),
         ("POST", "/users?x=%20", &b"name=Ada"[..])
     );
-    for kept in ["host", "cookie", "fly-region", "fly-request-id", "x-ask"] {
+    for kept in ["host", "cookie", "fly-region", "fly-request-id", "x-replay-once"] {
         assert_eq!(first.header(kept), second.header(kept), "{kept}");
     }
     assert_eq!(first.header("fly-replay-src"), None);
@@ -42,8 +44,8 @@ async fn a_replay_goes_to_the_region_it_names_with_everything_and_where_it_came_
 }
 
 #[tokio::test]
-async fn every_way_to_name_a_target() {
-    let planet = Planet::start().await;
+async fn every_field_can_name_the_target() {
+    let testbed = Testbed::start().await;
     let cases = [
         ("region=ord", "ord"),
         ("REGION=ord", "ord"),
@@ -57,115 +59,108 @@ async fn every_way_to_name_a_target() {
         ("app=shop", "syd"),
         ("app=shop;region=ord", "ord"),
     ];
-    let shop = Planet::start_with(distances(), |edge| edge.app("shop")).await;
+    let shop = Testbed::start_with(distances(), |edge| edge.app("shop")).await;
     for (ask, region) in cases {
-        let planet = if ask.contains("app") { &shop } else { &planet };
-        let answer = planet.get("/", &[SYD, (ASK, ask)]).await;
-        assert_eq!((answer.status, answer.text()), (200, region), "{ask}");
+        let testbed = if ask.contains("app") { &shop } else { &testbed };
+        let response = testbed.get("/", &[SYD, (REPLAY_ONCE, ask)]).await;
+        assert_eq!((response.status, response.text()), (200, region), "{ask}");
     }
 }
 
 #[tokio::test]
-async fn a_region_that_is_down_is_passed_over_in_a_list() {
-    let planet = Planet::start().await;
-    let (edge, address) = (planet.edge, planet.nrt.stop().await);
-    let answer = Answer::read(
-        send(
-            edge.address(),
-            request("GET", "/", &[SYD, (ASK, "region=\"nrt,ord\"")], String::new()),
-        )
-        .await,
-    )
-    .await;
-    assert_eq!(answer.text(), "ord");
-    let answer = Answer::read(
-        send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await,
-    )
-    .await;
-    assert_eq!(answer.status, 503);
+async fn a_replay_skips_a_region_that_is_down() {
+    let testbed = Testbed::start().await;
+    let (edge, address) = (testbed.edge, testbed.nrt.stop().await);
+    let response =
+        fetch(&edge, "GET", "/", &[SYD, (REPLAY_ONCE, "region=\"nrt,ord\"")], String::new()).await;
+    assert_eq!(response.text(), "ord");
+    let response =
+        fetch(&edge, "GET", "/", &[SYD, (REPLAY_ONCE, "region=nrt")], String::new()).await;
+    assert_eq!(response.status, 503);
     assert!(
-        answer.text().starts_with("no instance can be reached from syd: nrt (Connection refused"),
+        response.text().starts_with("no instance can be reached from syd: nrt (Connection refused"),
         "{}",
-        answer.text()
+        response.text()
     );
 
-    let back = App::start_on("nrt", address).await;
-    let answer = Answer::read(
-        send(edge.address(), request("GET", "/", &[SYD, (ASK, "region=nrt")], String::new())).await,
-    )
-    .await;
-    assert_eq!((answer.text(), back.seen().len()), ("nrt", 1));
+    let back = TestApp::start_on("nrt", address).await;
+    let response =
+        fetch(&edge, "GET", "/", &[SYD, (REPLAY_ONCE, "region=nrt")], String::new()).await;
+    assert_eq!((response.text(), back.requests().len()), ("nrt", 1));
 }
 
 #[tokio::test]
-async fn what_cannot_be_obeyed_is_an_error_that_says_why() {
-    let planet = Planet::start().await;
+async fn a_replay_that_cannot_be_followed_is_502() {
+    let testbed = Testbed::start().await;
     let cases = [
         ("region=nrt,ord", "a list of regions must be quoted"),
-        ("region=mars", "`mars` is no place that the edge knows: the places are ams, "),
-        ("region=\"nrt,us\"", "`us` is no place that the edge knows"),
-        ("instance=00bb33ff", "`00bb33ff` is no instance: the instances are syd, nrt, ord"),
-        ("app=other", "the edge does not stand in front of the app `other`"),
-        ("state=x", "it does not say where to"),
-        ("anywhere", "`anywhere` is no field"),
+        ("region=mars", "unknown place `mars`: the places are ams, "),
+        ("region=\"nrt,us\"", "unknown place `us`"),
+        ("instance=00bb33ff", "unknown instance `00bb33ff`: the instances are syd, nrt, ord"),
+        ("app=other", "unknown app `other`"),
+        ("state=x", "no target is given"),
+        ("anywhere", "`anywhere` is not a field"),
     ];
     for (ask, why) in cases {
-        let answer = planet.get("/", &[SYD, (ASK, ask)]).await;
-        let start = "the fly-replay of the instance in syd cannot be obeyed: ";
-        assert_eq!((answer.status, answer.done()), (502, "from=syd; instance=syd"), "{ask}");
+        let response = testbed.get("/", &[SYD, (REPLAY_ONCE, ask)]).await;
+        let start = "the fly-replay of the instance in syd cannot be followed: ";
+        assert_eq!((response.status, response.hops()), (502, "from=syd; instance=syd"), "{ask}");
         assert!(
-            answer.text().strip_prefix(start).is_some_and(|said| said.starts_with(why)),
+            response.text().strip_prefix(start).is_some_and(|given| given.starts_with(why)),
             "{ask}: {}",
-            answer.text()
+            response.text()
         );
     }
-    let answer = planet.get("/json", &[SYD]).await;
-    assert_eq!(answer.status, 502);
-    assert!(answer.text().contains("it is in JSON"), "{}", answer.text());
-    assert!(planet.nrt.seen().is_empty());
+    let response = testbed.get("/json", &[SYD]).await;
+    assert_eq!(response.status, 502);
+    assert!(response.text().contains("the JSON form is not supported"), "{}", response.text());
+    assert!(testbed.nrt.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_replay_is_replayed_no_further() {
-    let planet = Planet::start().await;
-    let answer = planet.send("POST", "/", &[SYD, (INSIST, "region=nrt")], "once").await;
-    assert_eq!(answer.status, 502);
-    let said = "the instance in nrt answered a request that was replayed already with fly-replay: a request is replayed once\n";
-    assert_eq!(answer.text(), said);
+async fn a_request_is_replayed_once() {
+    let testbed = Testbed::start().await;
+    let response = testbed.send("POST", "/", &[SYD, (REPLAY_ALWAYS, "region=nrt")], "once").await;
+    assert_eq!(response.status, 502);
+    let message = "the instance in nrt responded with fly-replay to a request that was already \
+                   replayed: a request is replayed once\n";
+    assert_eq!(response.text(), message);
     assert_eq!(
-        (planet.syd.seen().len(), planet.nrt.seen().len(), planet.ord.seen().len()),
+        (testbed.syd.requests().len(), testbed.nrt.requests().len(), testbed.ord.requests().len()),
         (1, 1, 0)
     );
 }
 
 #[tokio::test]
-async fn a_body_of_one_megabyte_is_replayed_and_one_byte_more_is_not() {
-    let planet = Planet::start().await;
+async fn a_body_over_one_megabyte_is_not_replayed() {
+    let testbed = Testbed::start().await;
     let largest: Bytes = (0..=250_u8).cycle().take(1_000_000).collect();
     for path in ["/", "/unread"] {
-        let answer = planet.send("POST", path, &[SYD, (ASK, "region=nrt")], largest.clone()).await;
-        assert_eq!((answer.status, answer.text()), (200, "nrt"), "{path}");
-        assert!(planet.nrt.seen().pop().unwrap().body == largest, "{path}");
+        let response =
+            testbed.send("POST", path, &[SYD, (REPLAY_ONCE, "region=nrt")], largest.clone()).await;
+        assert_eq!((response.status, response.text()), (200, "nrt"), "{path}");
+        assert!(testbed.nrt.requests().pop().unwrap().body == largest, "{path}");
     }
 
     let larger = vec![1; 1_000_001];
     for path in ["/", "/unread"] {
-        let answer = planet.send("POST", path, &[SYD, (ASK, "region=nrt")], larger.clone()).await;
-        assert_eq!(answer.status, 502, "{path}");
+        let response =
+            testbed.send("POST", path, &[SYD, (REPLAY_ONCE, "region=nrt")], larger.clone()).await;
+        assert_eq!(response.status, 502, "{path}");
         assert!(
-            answer.text().starts_with("the request's body is longer than 1000000 bytes"),
+            response.text().starts_with("the request's body is longer than 1000000 bytes"),
             "{}",
-            answer.text()
+            response.text()
         );
     }
-    assert_eq!(planet.nrt.seen().len(), 2);
-    let unasked = planet.send("POST", "/", &[SYD], larger).await;
-    assert_eq!((unasked.status, unasked.text()), (200, "syd"), "it streams on");
+    assert_eq!(testbed.nrt.requests().len(), 2);
+    let not_replayed = testbed.send("POST", "/", &[SYD], larger).await;
+    assert_eq!((not_replayed.status, not_replayed.text()), (200, "syd"), "it streams");
 }
 
 #[tokio::test]
-async fn a_body_whose_length_nobody_said_is_bound_too() {
-    let planet = Planet::start().await;
+async fn a_body_of_unknown_length_has_the_same_limit() {
+    let testbed = Testbed::start().await;
     for (chunks, status) in [(10, 200), (11, 502)] {
         let (mut sender, body) = Channel::<Bytes>::new(1);
         tokio::spawn(async move {
@@ -175,129 +170,122 @@ async fn a_body_whose_length_nobody_said_is_bound_too() {
                 }
             }
         });
-        let request = request("POST", "/", &[SYD, (ASK, "region=nrt")], body);
-        assert_eq!(Answer::read(send(planet.edge.address(), request).await).await.status, status);
+        let headers = [SYD, (REPLAY_ONCE, "region=nrt")];
+        let response = fetch(&testbed.edge, "POST", "/", &headers, body).await;
+        assert_eq!(response.status, status);
     }
-    assert_eq!(planet.nrt.only().body.len(), 1_000_000);
+    assert_eq!(testbed.nrt.only_request().body.len(), 1_000_000);
 }
 
 #[tokio::test]
-async fn where_nobody_is_reached_a_fallback_goes_back() {
-    let planet = Planet::start().await;
-    let (edge, syd) = (planet.edge, planet.syd);
-    planet.nrt.stop().await;
+async fn a_failed_replay_falls_back_to_its_source() {
+    let testbed = Testbed::start().await;
+    let (edge, syd) = (testbed.edge, testbed.syd);
+    testbed.nrt.stop().await;
     for (fallback, method) in [("prefer_self", "POST"), ("force_self", "DELETE")] {
         let ask = format!("region=nrt;timeout=5s;fallback={fallback}");
-        let answer = Answer::read(
-            send(edge.address(), request(method, "/", &[SYD, (ASK, &ask)], "body".to_owned()))
-                .await,
-        )
-        .await;
+        let response =
+            fetch(&edge, method, "/", &[SYD, (REPLAY_ONCE, &ask)], "body".to_owned()).await;
         assert_eq!(
-            (answer.status, answer.text(), answer.done()),
+            (response.status, response.text(), response.hops()),
             (200, "syd", "from=syd; instance=syd; failed=retries_exhausted")
         );
-        let seen = syd.seen().pop().unwrap();
+        let received = syd.requests().pop().unwrap();
         assert_eq!(
-            (seen.method.as_str(), &seen.body[..], seen.header("fly-replay-src")),
+            (received.method.as_str(), &received.body[..], received.header("fly-replay-src")),
             (method, &b"body"[..], None)
         );
-        let failed = seen.header("fly-replay-failed").unwrap();
+        let failed = received.header("fly-replay-failed").unwrap();
         let (failed, elapsed) = failed.rsplit_once(";elapsed_ms=").unwrap();
         assert_eq!(failed, "instance=nrt;region=nrt;replay_source=syd;reason=retries_exhausted");
         assert!(elapsed.parse::<u64>().unwrap() < 5000);
     }
 
-    let ask = [SYD, (INSIST, "region=nrt;fallback=prefer_self")];
-    let answer =
-        Answer::read(send(edge.address(), request("GET", "/", &ask, String::new())).await).await;
-    assert_eq!(answer.status, 502, "what came back is not replayed either");
+    let ask = [SYD, (REPLAY_ALWAYS, "region=nrt;fallback=prefer_self")];
+    let response = fetch(&edge, "GET", "/", &ask, String::new()).await;
+    assert_eq!(response.status, 502, "after a fallback there is no other replay");
     assert!(
-        answer
-            .text()
-            .starts_with("the instance in syd answered a request that was replayed already"),
+        response.text().starts_with(
+            "the instance in syd responded with fly-replay to a request that was already replayed"
+        ),
         "{}",
-        answer.text()
+        response.text()
     );
 }
 
 #[tokio::test]
-async fn a_place_without_an_instance_is_a_reason_to_come_back_too() {
-    let planet = Planet::start().await;
-    let answer = planet.get("/", &[SYD, (ASK, "region=cdg;fallback=force_self")]).await;
-    assert_eq!(answer.done(), "from=syd; instance=syd; failed=no_candidate");
-    let seen = planet.syd.seen().pop().unwrap();
+async fn a_replay_to_a_place_without_instance_falls_back() {
+    let testbed = Testbed::start().await;
+    let response = testbed.get("/", &[SYD, (REPLAY_ONCE, "region=cdg;fallback=force_self")]).await;
+    assert_eq!(response.hops(), "from=syd; instance=syd; failed=no_candidate");
+    let received = testbed.syd.requests().pop().unwrap();
     assert!(
-        seen.header("fly-replay-failed")
+        received
+            .header("fly-replay-failed")
             .unwrap()
             .starts_with("instance=cdg;region=cdg;replay_source=syd;reason=no_candidate;")
     );
 }
 
 #[tokio::test]
-async fn a_timeout_bounds_the_connecting() {
-    // A port whose queue is full answers no connection at all.
+async fn timeout_bounds_the_time_to_connect() {
+    // A listener whose queue is full completes no handshake.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(1).unwrap();
     let address = full.local_addr().unwrap();
     let mut waiting = Vec::new();
     while let Ok(Ok(stream)) =
-        tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address))
-            .await
+        timeout(Duration::from_millis(100), TcpStream::connect(address)).await
     {
         waiting.push(stream);
     }
 
-    let syd = App::start("syd").await;
-    let full = archipelago_edge::Instance { region: "nrt".to_owned(), address };
-    let lines = archipelago_lab::Links::new(distances()).unwrap();
-    let edge =
-        archipelago_edge::Edge::builder(lines, [syd.instance(), full]).start().await.unwrap();
-    let visit = |ask| async move {
-        Answer::read(
-            send(edge.address(), request("POST", "/", &[SYD, (ASK, ask)], String::new())).await,
-        )
-        .await
-    };
-
-    let back = visit("region=nrt;timeout=150ms;fallback=force_self").await;
-    assert_eq!((back.status, back.done()), (200, "from=syd; instance=syd; failed=timeout"));
-    let failed = syd.seen().pop().unwrap().header("fly-replay-failed").unwrap().to_owned();
+    let syd = TestApp::start("syd").await;
+    let nrt = Instance { region: "nrt".to_owned(), address };
+    let links = Links::new(distances()).unwrap();
+    let edge = Edge::builder(links, [syd.instance(), nrt]).start().await.unwrap();
+    let headers = [SYD, (REPLAY_ONCE, "region=nrt;timeout=150ms;fallback=force_self")];
+    let response = fetch(&edge, "POST", "/", &headers, String::new()).await;
+    assert_eq!((response.status, response.hops()), (200, "from=syd; instance=syd; failed=timeout"));
+    let failed = syd.requests().pop().unwrap().header("fly-replay-failed").unwrap().to_owned();
     let elapsed: u64 = failed.rsplit_once('=').unwrap().1.parse().unwrap();
     assert!((150..2000).contains(&elapsed), "{failed}");
 }
 
 #[tokio::test]
-async fn a_timeout_bounds_the_answer_only_where_the_request_may_be_made_twice() {
-    let planet = Planet::start().await;
-    let ask = [SYD, (ASK, "region=nrt;timeout=150ms;fallback=force_self")];
-    let answer = planet.get("/slow-there", &ask).await;
-    assert_eq!(answer.done(), "from=syd; instance=syd; replayed=nrt", "in time");
+async fn timeout_bounds_the_response_only_if_idempotent() {
+    let testbed = Testbed::start().await;
+    let ask = [SYD, (REPLAY_ONCE, "region=nrt;timeout=150ms;fallback=force_self")];
+    let response = testbed.get("/", &ask).await;
+    assert_eq!(response.hops(), "from=syd; instance=syd; replayed=nrt", "in time");
 
-    // The instance in Tokyo answers only when it is told to.
-    let late = planet.get("/slow", &[SYD, (ASK, "region=nrt;timeout=150ms")]).await;
+    // The app in Tokyo does not respond to /slow before it is told to.
+    let late = testbed.get("/slow", &[SYD, (REPLAY_ONCE, "region=nrt;timeout=150ms")]).await;
     assert_eq!(late.status, 504);
     assert!(
-        late.text().starts_with("the instance in nrt has not answered within 150ms"),
+        late.text().starts_with("the instance in nrt has not responded within 150ms"),
         "{}",
         late.text()
     );
 
-    let write = async { planet.send("POST", "/slow", &ask, "").await };
-    let told = async {
-        let is_there = || planet.nrt.seen().iter().any(|seen| seen.method == "POST");
-        crate::eventually::eventually("the write has arrived", is_there).await;
-        tokio::time::timeout(Duration::from_millis(400), std::future::pending::<()>())
-            .await
-            .unwrap_err();
-        planet.nrt.go();
+    let write = async { testbed.send("POST", "/slow", &ask, "").await };
+    let slow_response = async {
+        let has_arrived =
+            || testbed.nrt.requests().iter().any(|received| received.method == "POST");
+        eventually("the write has arrived", has_arrived).await;
+        // Longer than the timeout.
+        sleep(Duration::from_millis(400)).await;
+        testbed.nrt.go_on();
     };
-    let (answer, ()) = tokio::join!(write, told);
+    let (response, ()) = tokio::join!(write, slow_response);
     assert_eq!(
-        (answer.text(), answer.done()),
+        (response.text(), response.hops()),
         ("at last", "from=syd; instance=syd; replayed=nrt"),
-        "it is not made twice"
+        "the write is not repeated"
     );
-    assert_eq!(planet.syd.seen().iter().filter(|seen| seen.method == "POST").count(), 1);
+    assert_eq!(
+        testbed.syd.requests().iter().filter(|received| received.method == "POST").count(),
+        1
+    );
 }

@@ -1,9 +1,9 @@
-//! The cookie that remembers where a visitor stands. Instances never see it.
+//! The cookie that keeps a visitor's place. Instances do not get it.
 
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue};
 
-/// Cookies know no ports, so another edge on the same host finds it too.
+/// Cookies do not depend on the port, so another edge on the same host gets this one too.
 const NAME: &str = "edge_from";
 
 /// The place that the visitor's cookie names.
@@ -21,17 +21,17 @@ pub(crate) fn place(headers: &HeaderMap) -> Option<&str> {
         })
 }
 
-/// For the answer: remembers the place until the browser is closed.
+/// The value of `Set-Cookie` that keeps `place` until the browser is closed.
 ///
 /// # Errors
-/// When the place's name cannot stand in a header; the names of places that the edge knows can.
-pub(crate) fn remembering(place: &str) -> Result<HeaderValue, hyper::http::Error> {
+/// When `place` cannot be a header's value. The code of every place of the edge can.
+pub(crate) fn set(place: &str) -> Result<HeaderValue, hyper::http::Error> {
     Ok(HeaderValue::from_str(&format!("{NAME}={place}; Path=/; HttpOnly; SameSite=Lax"))?)
 }
 
-/// Takes it out; every other cookie stays as it is, byte for byte.
+/// Removes the cookie. All others stay as they are, byte for byte.
 pub(crate) fn remove(headers: &mut HeaderMap) {
-    if place_is_absent(headers) {
+    if !headers.get_all(COOKIE).iter().any(|header| pairs(header).any(is_ours)) {
         return;
     }
     let kept: Vec<_> = headers.get_all(COOKIE).iter().filter_map(without).collect();
@@ -41,13 +41,9 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
     }
 }
 
-fn place_is_absent(headers: &HeaderMap) -> bool {
-    !headers.get_all(COOKIE).iter().any(|header| pairs(header).any(is_ours))
-}
-
 fn without(header: &HeaderValue) -> Option<HeaderValue> {
     let kept: Vec<_> = pairs(header).filter(|pair| !is_ours(pair)).collect();
-    // What was the second cookie may be the first now.
+    // The first pair left may begin with the space that separated it from ours.
     HeaderValue::from_bytes(kept.join(&b';').trim_ascii_start())
         .ok()
         .filter(|header| !header.is_empty())
@@ -70,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_stay_byte_for_byte() {
+    fn other_cookies_stay_byte_for_byte() {
         let cases: [(&[u8], &[u8]); 5] = [
             (b"a=1; edge_from=syd; b=\"x y\"", b"a=1; b=\"x y\""),
             (b"edge_from=syd;  b=2;", b"b=2;"),
@@ -86,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_with_nothing_else_goes() {
+    fn a_header_with_no_other_cookie_is_removed() {
         let mut headers = cookies(&[b"a=1", b"edge_from=syd"]);
         assert_eq!(place(&headers), Some("syd"));
         remove(&mut headers);

@@ -1,8 +1,8 @@
-//! A tiny app behind the edge: it remembers what it was asked, and answers as the request tells it to.
+//! A small app behind the edge: it records its requests, and responds as each request asks.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archipelago_edge::Instance;
@@ -13,12 +13,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// An instance: its name is that of its region.
-pub struct App {
+/// A running instance of the app.
+pub struct TestApp {
     pub address: SocketAddr,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
@@ -26,38 +27,38 @@ pub struct App {
 
 struct Shared {
     region: String,
-    seen: Mutex<Vec<Seen>>,
-    /// Connections on which there was a request.
+    requests: Mutex<Vec<Received>>,
+    /// How many connections had a request.
     connections: AtomicUsize,
-    /// Lets go of what waits in `/slow` and `/stream`.
-    go: Notify,
-    /// A request was dropped before it was answered.
+    /// Lets `/slow` and `/stream` go on.
+    go_on: Notify,
+    /// Notified when a request to `/slow` is dropped before its response.
     dropped: Notify,
 }
 
-/// A request as it arrived.
+/// A request as the app received it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Received {
     pub method: Method,
     pub target: String,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Seen {
+impl Received {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
-/// Answers with this `fly-replay`, unless the request has been replayed already.
-pub const ASK: &str = "x-ask";
-/// Answers with this `fly-replay` even then.
-pub const INSIST: &str = "x-insist";
+/// A request header: respond with this `fly-replay`, unless the request is replayed already.
+pub const REPLAY_ONCE: &str = "x-replay-once";
+/// A request header: respond with this `fly-replay` in any case.
+pub const REPLAY_ALWAYS: &str = "x-replay-always";
 
 type Body = Either<Full<Bytes>, Channel<Bytes>>;
 
-impl App {
+impl TestApp {
     pub async fn start(region: &str) -> Self {
         Self::start_on(region, ([127, 0, 0, 1], 0).into()).await
     }
@@ -67,9 +68,9 @@ impl App {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             region: region.to_owned(),
-            seen: Mutex::default(),
+            requests: Mutex::default(),
             connections: AtomicUsize::new(0),
-            go: Notify::new(),
+            go_on: Notify::new(),
             dropped: Notify::new(),
         });
         let task = tokio::spawn(accept(listener, shared.clone()));
@@ -80,30 +81,32 @@ impl App {
         Instance { region: self.shared.region.clone(), address: self.address }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<Received> {
+        self.shared.requests.lock().clone()
     }
 
-    /// The one request that there was.
-    pub fn only(&self) -> Seen {
-        let seen = self.seen();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        seen[0].clone()
+    /// The request, of which there must be exactly one.
+    pub fn only_request(&self) -> Received {
+        let requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests[0].clone()
     }
 
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    pub fn go(&self) {
-        self.shared.go.notify_one();
+    /// Lets one request to `/slow` or `/stream` go on.
+    pub fn go_on(&self) {
+        self.shared.go_on.notify_one();
     }
 
+    /// Waits until a request to `/slow` is dropped.
     pub async fn dropped(&self) {
         self.shared.dropped.notified().await;
     }
 
-    /// Closes its port and all connections.
+    /// Closes the listener and all connections.
     pub async fn stop(self) -> SocketAddr {
         self.task.abort();
         let _ = self.task.await;
@@ -124,89 +127,81 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(move |request| {
         shared.connections.fetch_add(first.swap(0, Ordering::SeqCst), Ordering::SeqCst);
         let shared = shared.clone();
-        async move { answer(request, &shared).await.ok_or("it breaks off") }
+        async move { respond(request, &shared).await.ok_or("the app closes the connection") }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// No answer at all where the path is `/break`.
-async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Option<Response<Body>> {
+/// The response. `None` closes the connection instead.
+async fn respond(request: Request<Incoming>, shared: &Arc<Shared>) -> Option<Response<Body>> {
     let (parts, body) = request.into_parts();
-    let asked = |name: &str| parts.headers.get(name).cloned();
-    let again = parts.headers.contains_key("fly-replay-src")
+    let header = |name: &str| parts.headers.get(name).cloned();
+    let is_replayed = parts.headers.contains_key("fly-replay-src")
         || parts.headers.contains_key("fly-replay-failed");
-    let replay = asked(INSIST).or_else(|| asked(ASK).filter(|_| !again));
+    let replay = header(REPLAY_ALWAYS).or_else(|| header(REPLAY_ONCE).filter(|_| !is_replayed));
     let body = if parts.uri.path() == "/unread" && replay.is_some() {
-        // As Actix does: answers from the head alone, and lets the rest come in and go.
+        // Like Actix: responds after the head, and discards the body as it arrives.
         tokio::spawn(body.collect());
         Bytes::new()
     } else {
         body.collect().await.ok()?.to_bytes()
     };
     let target = parts.uri.to_string();
-    let seen = Seen {
+    shared.requests.lock().push(Received {
         method: parts.method,
         target: target.clone(),
         headers: parts.headers,
         body: body.clone(),
-    };
-    shared.seen.lock().unwrap().push(seen);
+    });
     if let Some(replay) = replay {
-        let answer = Response::builder().status(StatusCode::CONFLICT).header("fly-replay", replay);
-        return Some(answer.body(full("elsewhere")).unwrap());
+        let response =
+            Response::builder().status(StatusCode::CONFLICT).header("fly-replay", replay);
+        return Some(response.body(full("elsewhere")).unwrap());
     }
-    let answer = Response::builder().header("x-region", shared.region.as_str());
-    match target.as_str() {
-        "/break" => None,
+    let response = Response::builder().header("x-region", shared.region.as_str());
+    let (response, body) = match target.as_str() {
+        "/close" => return None,
         "/slow" => {
-            let mut told = Told(Some(shared.clone()));
-            shared.go.notified().await;
-            told.0 = None;
-            Some(answer.body(full("at last")).unwrap())
+            let mut guard = NotifyDropped(Some(shared.clone()));
+            shared.go_on.notified().await;
+            guard.0 = None;
+            (response, full("at last"))
         }
         "/stream" => {
             let (mut sender, channel) = Channel::new(1);
             let shared = shared.clone();
             tokio::spawn(async move {
                 sender.send_data(Bytes::from_static(b"first ")).await.unwrap();
-                shared.go.notified().await;
+                shared.go_on.notified().await;
                 sender.send_data(Bytes::from_static(b"last")).await.unwrap();
             });
-            Some(answer.body(Either::Right(channel)).unwrap())
+            (response, Either::Right(channel))
         }
-        "/large" => Some(answer.body(Either::Left(Full::from(vec![7; 20_000_000]))).unwrap()),
+        "/large" => (response, Either::Left(Full::from(vec![7; 20_000_000]))),
         "/hop" => {
-            let answer = answer
+            let response = response
                 .header("connection", "x-secret")
                 .header("x-secret", "1")
-                .header("keep-alive", "timeout=5");
-            Some(
-                answer
-                    .header("set-cookie", "a=1")
-                    .header("set-cookie", "b=2")
-                    .body(full(""))
-                    .unwrap(),
-            )
+                .header("keep-alive", "timeout=5")
+                .header("set-cookie", "a=1")
+                .header("set-cookie", "b=2");
+            (response, full(""))
         }
-        "/echo" => Some(answer.body(Either::Left(Full::from(body))).unwrap()),
-        "/json" => Some(
-            answer
-                .header("content-type", "application/vnd.fly.replay+json")
-                .body(full("{}"))
-                .unwrap(),
-        ),
-        _ => Some(answer.body(full(&shared.region)).unwrap()),
-    }
+        "/echo" => (response, Either::Left(Full::from(body))),
+        "/json" => (response.header("content-type", "application/vnd.fly.replay+json"), full("{}")),
+        _ => (response, full(&shared.region)),
+    };
+    Some(response.body(body).unwrap())
 }
 
 fn full(text: &str) -> Body {
     Either::Left(Full::from(text.to_owned()))
 }
 
-/// Tells when it is dropped in the middle.
-struct Told(Option<Arc<Shared>>);
+/// Notifies if it is dropped while it holds the app.
+struct NotifyDropped(Option<Arc<Shared>>);
 
-impl Drop for Told {
+impl Drop for NotifyDropped {
     fn drop(&mut self) {
         if let Some(shared) = self.0.take() {
             shared.dropped.notify_one();
@@ -214,5 +209,5 @@ impl Drop for Told {
     }
 }
 
-/// What is a bound on everything here.
-pub const SOON: Duration = Duration::from_secs(20);
+/// How long a test waits for anything.
+pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,29 +1,26 @@
-//! The grammar of Fly's headers about replays: `name=value` joined by `;`, a value in quotes where it would be misread without.
+//! The grammar of Fly's replay headers: `name=value`, separated by `;`. Values may be quoted.
 
 /// One `name=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// In lower case: `REGION=nrt` is obeyed as well.
+    /// In lower case, as names are case-insensitive.
     pub(crate) name: String,
     pub(crate) value: String,
     pub(crate) is_quoted: bool,
 }
 
-/// Why a text is no list of fields.
+/// Why a text is not a list of fields.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FieldError {
-    #[error("`{0}` is no field: write `name=value`, and `;` between fields")]
-    NoField(String),
-    #[error("the quote that opens the value of `{0}` is never closed: write `\"` at its end")]
-    Open(String),
+    #[error("`{0}` is not a field: write `name=value`, and `;` between fields")]
+    NotAField(String),
+    #[error("the quoted value of `{0}` is not closed: write `\"` at its end")]
+    UnclosedQuote(String),
     #[error("`{rest}` follows the quoted value of `{name}`: write `;` between fields")]
-    NoSeparator { name: String, rest: String },
+    MissingSeparator { name: String, rest: String },
 }
 
-/// Reads all fields, in the order of the text. A `;` at the end is let through.
-///
-/// # Errors
-/// The first thing that is wrong.
+/// Reads all fields, in the order of the text. A `;` at the end is allowed.
 pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
     let mut fields = Vec::new();
     let mut rest = text.trim();
@@ -31,12 +28,12 @@ pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
         let end = rest.find([';', '=']).filter(|at| *at > 0 && rest[*at..].starts_with('='));
         let Some((name, after)) = end.map(|at| (rest[..at].trim(), rest[at + 1..].trim_start()))
         else {
-            return Err(FieldError::NoField(rest.split(';').next().unwrap_or(rest).to_owned()));
+            return Err(FieldError::NotAField(rest.split(';').next().unwrap_or(rest).to_owned()));
         };
         let (value, after, is_quoted) = match after.strip_prefix('"') {
             Some(quoted) => {
                 let (value, after) =
-                    unquoted(quoted).ok_or_else(|| FieldError::Open(name.to_owned()))?;
+                    unquote(quoted).ok_or_else(|| FieldError::UnclosedQuote(name.to_owned()))?;
                 (value, after.trim_start(), true)
             }
             None => {
@@ -48,7 +45,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
             Some(next) => next.trim_start(),
             None if after.is_empty() => after,
             None => {
-                return Err(FieldError::NoSeparator {
+                return Err(FieldError::MissingSeparator {
                     name: name.to_owned(),
                     rest: after.to_owned(),
                 });
@@ -59,7 +56,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Field>, FieldError> {
     Ok(fields)
 }
 
-/// The other way round: what [`read`] reads as these fields again.
+/// Writes fields so that [`read`] returns the same ones. Quotes a value where it must be quoted.
 pub(crate) fn write(fields: &[(&str, &str)]) -> String {
     let written = fields.iter().map(|(name, value)| {
         if !value.is_empty()
@@ -73,8 +70,9 @@ pub(crate) fn write(fields: &[(&str, &str)]) -> String {
     written.collect::<Vec<_>>().join(";")
 }
 
-/// The value up to the quote that closes it, and what follows the quote; a backslash takes the meaning from the next character.
-fn unquoted(text: &str) -> Option<(String, &str)> {
+/// The value up to its closing quote, and the text after that quote. A backslash escapes the next
+/// character. `None` if no quote closes the value.
+fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {
@@ -95,27 +93,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_written_is_read_again(values in prop::collection::vec(("[a-z_]{1,9}", "[ -~]{0,20}"), 0..5)) {
-            let fields: Vec<_> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let text = write(&fields);
-            let read = read(&text).unwrap();
-            let read: Vec<_> = read.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
-            prop_assert_eq!(read, fields);
+        fn written_fields_are_read_again(
+            values in prop::collection::vec(("[a-z_]{1,9}", "[ -~]{0,20}"), 0..5),
+        ) {
+            let pairs = values.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let written = write(&pairs.collect::<Vec<_>>());
+            let read = read(&written).unwrap();
+            let read: Vec<_> = read.into_iter().map(|field| (field.name, field.value)).collect();
+            prop_assert_eq!(read, values);
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*") {
+        fn no_text_panics(text in "\\PC*") {
             let _ = read(&text);
         }
 
         #[test]
-        fn no_text_of_its_own_characters_makes_it_panic(text in "[a=;\"\\\\, é]*") {
+        fn no_text_of_special_characters_panics(text in "[a=;\"\\\\, é]*") {
             let _ = read(&text);
         }
     }
 
     #[test]
-    fn spaces_case_and_a_last_semicolon_do_not_matter() {
+    fn spaces_case_and_last_semicolon_are_ignored() {
         let field = |name: &str, value: &str, is_quoted| Field {
             name: name.to_owned(),
             value: value.to_owned(),
@@ -126,12 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn mistakes() {
-        assert_eq!(read("nrt").unwrap_err(), FieldError::NoField("nrt".to_owned()));
-        assert_eq!(read("region=nrt;;").unwrap_err(), FieldError::NoField(String::new()));
-        assert_eq!(read("=nrt").unwrap_err(), FieldError::NoField("=nrt".to_owned()));
-        assert_eq!(read("region=\"nrt").unwrap_err(), FieldError::Open("region".to_owned()));
+    fn errors_name_the_mistake() {
+        assert_eq!(read("nrt").unwrap_err(), FieldError::NotAField("nrt".to_owned()));
+        assert_eq!(read("region=nrt;;").unwrap_err(), FieldError::NotAField(String::new()));
+        assert_eq!(read("=nrt").unwrap_err(), FieldError::NotAField("=nrt".to_owned()));
+        assert_eq!(
+            read("region=\"nrt").unwrap_err(),
+            FieldError::UnclosedQuote("region".to_owned())
+        );
         let (name, rest) = ("region".to_owned(), "ord".to_owned());
-        assert_eq!(read("region=\"nrt\" ord").unwrap_err(), FieldError::NoSeparator { name, rest });
+        assert_eq!(
+            read("region=\"nrt\" ord").unwrap_err(),
+            FieldError::MissingSeparator { name, rest }
+        );
     }
 }

@@ -1,4 +1,8 @@
-//! A planet to test on: apps in Tokyo, Sydney and Chicago, an edge in front of them, and visitors.
+//! An edge in front of apps in Tokyo, Sydney and Chicago, and requests of visitors to it.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use archipelago_edge::{Builder, Edge};
 use archipelago_lab::{Distances, Links};
@@ -7,23 +11,26 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use std::error::Error;
-use std::net::SocketAddr;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
-use crate::app::App;
+use crate::test_app::TestApp;
 
-/// The apps behind an edge; the first is where those stand who do not say.
-pub struct Planet {
-    pub nrt: App,
-    pub syd: App,
-    pub ord: App,
-    pub lines: Links,
+/// Headers of a request: names and values.
+pub type Headers<'a> = &'a [(&'a str, &'a str)];
+
+/// The visitor stands in Sydney.
+pub const SYD: (&str, &str) = ("fly-prefer-region", "syd");
+
+/// An edge and its apps. Tokyo is the default place.
+pub struct Testbed {
+    pub nrt: TestApp,
+    pub syd: TestApp,
+    pub ord: TestApp,
+    pub links: Links,
     pub edge: Edge,
 }
 
-impl Planet {
+impl Testbed {
     pub async fn start() -> Self {
         Self::start_with(distances(), |edge| edge).await
     }
@@ -33,15 +40,15 @@ impl Planet {
         describe: impl FnOnce(Builder) -> Builder,
     ) -> Self {
         let (nrt, syd, ord) =
-            (App::start("nrt").await, App::start("syd").await, App::start("ord").await);
-        let lines = Links::new(distances).unwrap();
+            (TestApp::start("nrt").await, TestApp::start("syd").await, TestApp::start("ord").await);
+        let links = Links::new(distances).unwrap();
         let instances = [nrt.instance(), syd.instance(), ord.instance()];
-        let edge = describe(Edge::builder(lines.clone(), instances)).start().await.unwrap();
-        Self { nrt, syd, ord, lines, edge }
+        let edge = describe(Edge::builder(links.clone(), instances)).start().await.unwrap();
+        Self { nrt, syd, ord, links, edge }
     }
 
-    /// A request without a body.
-    pub async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+    /// Sends a request without a body.
+    pub async fn get(&self, target: &str, headers: Headers<'_>) -> TestResponse {
         self.send("GET", target, headers, "").await
     }
 
@@ -49,21 +56,14 @@ impl Planet {
         &self,
         method: &str,
         target: &str,
-        headers: &[(&str, &str)],
+        headers: Headers<'_>,
         body: impl Into<Bytes>,
-    ) -> Answer {
-        Answer::read(
-            send(
-                self.edge.address(),
-                request(method, target, headers, Full::<Bytes>::new(body.into())),
-            )
-            .await,
-        )
-        .await
+    ) -> TestResponse {
+        fetch(&self.edge, method, target, headers, Full::<Bytes>::new(body.into())).await
     }
 }
 
-/// Near enough for quick tests, and in an order: Sydney's next is Tokyo, Tokyo's is Sydney, Paris's is Chicago.
+/// Short round trips. Tokyo is the next nearest to Sydney, Sydney to Tokyo, Chicago to Paris.
 pub fn distances() -> Distances {
     let milliseconds = Duration::from_millis;
     Distances::default()
@@ -75,8 +75,8 @@ pub fn distances() -> Distances {
         .with_round_trip("cdg", "syd", milliseconds(3))
 }
 
-pub fn request<B>(method: &str, target: &str, headers: &[(&str, &str)], body: B) -> Request<B> {
-    let request = Request::builder().method(method).uri(target).header("host", "planet.example");
+pub fn request<B>(method: &str, target: &str, headers: Headers<'_>, body: B) -> Request<B> {
+    let request = Request::builder().method(method).uri(target).header("host", "app.example");
     headers
         .iter()
         .fold(request, |request, (name, value)| request.header(*name, *value))
@@ -84,7 +84,24 @@ pub fn request<B>(method: &str, target: &str, headers: &[(&str, &str)], body: B)
         .unwrap()
 }
 
-/// A visitor who comes for one request.
+/// Sends a request on a connection of its own, and reads the whole response.
+pub async fn fetch<B>(
+    edge: &Edge,
+    method: &str,
+    target: &str,
+    headers: Headers<'_>,
+    body: B,
+) -> TestResponse
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let request = request(method, target, headers, body);
+    TestResponse::read(send(edge.address(), request).await).await
+}
+
+/// Sends a request on a connection of its own.
 pub async fn send<B>(edge: SocketAddr, request: Request<B>) -> Response<Incoming>
 where
     B: Body + Send + 'static,
@@ -97,15 +114,15 @@ where
     sender.send_request(request).await.unwrap()
 }
 
-/// What a visitor got, all of it.
+/// A response with its whole body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: u16,
     pub body: Bytes,
     response: Response<()>,
 }
 
-impl Answer {
+impl TestResponse {
     pub async fn read(response: Response<Incoming>) -> Self {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -124,8 +141,8 @@ impl Answer {
         self.response.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
     }
 
-    /// `x-edge` without the time.
-    pub fn done(&self) -> &str {
+    /// The header `x-edge` without its time.
+    pub fn hops(&self) -> &str {
         self.header("x-edge").unwrap().rsplit_once("; ms=").unwrap().0
     }
 }

@@ -1,16 +1,17 @@
-//! `?from=syd`: how a link says where on Earth its reader is to stand. The other parameters stay as they are, byte for byte.
+//! The URL's parameter `?from=syd`, with which a link moves the visitor to a place. All other
+//! parameters stay as they are, byte for byte.
 
 use hyper::Uri;
 
 const NAME: &str = "from=";
 
-/// The place that the URL names; the first, where there are several.
+/// The place that the URL names: the first, if it names several.
 pub(crate) fn place(uri: &Uri) -> Option<&str> {
     uri.query()?.split('&').find_map(|parameter| parameter.strip_prefix(NAME))
 }
 
-/// The path and the query without any `from`.
-pub(crate) fn without(uri: &Uri) -> String {
+/// The path and the query without `from`.
+pub(crate) fn remove(uri: &Uri) -> String {
     let Some(query) = uri.query() else { return uri.path().to_owned() };
     let kept: Vec<_> = query.split('&').filter(|parameter| !parameter.starts_with(NAME)).collect();
     if kept.is_empty() {
@@ -20,15 +21,16 @@ pub(crate) fn without(uri: &Uri) -> String {
     }
 }
 
-/// A link to the same page, for a reader who is to stand in `place`.
+/// A link to the same page, with which the visitor moves to `place`.
 pub(crate) fn link(uri: &Uri, place: &str) -> String {
-    let page = without(uri);
+    let page = remove(uri);
     let separator = if page.contains('?') { '&' } else { '?' };
     format!("{page}{separator}{NAME}{place}")
 }
 
-/// Whether a browser that is sent to this path stays on this host: it takes `//evil.example` and `/\evil.example` for another.
-pub(crate) fn stays_here(path: &str) -> bool {
+/// Whether a redirect to this path stays on this host. Browsers read `//evil.example` and
+/// `/\evil.example` as another one.
+pub(crate) fn is_on_site(path: &str) -> bool {
     path.starts_with('/') && !path[1..].starts_with(['/', '\\'])
 }
 
@@ -37,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_from_is_taken_out() {
+    fn only_from_is_removed() {
         let cases = [
             ("/a?x=1&from=syd&y=%20", "/a?x=1&y=%20"),
             ("/a?from=syd", "/a"),
@@ -49,21 +51,21 @@ mod tests {
             ("/a?", "/a?"),
         ];
         for (given, kept) in cases {
-            assert_eq!(without(&given.parse().unwrap()), kept, "{given}");
+            assert_eq!(remove(&given.parse().unwrap()), kept, "{given}");
         }
     }
 
     #[test]
-    fn a_link_comes_back_to_where_it_was() {
+    fn a_link_leads_to_the_same_page() {
         for page in ["/a?x=1&y=%20", "/a", "/a?from", "/%3Cscript%3E?'=1"] {
             let link = link(&page.parse().unwrap(), "syd").parse().unwrap();
-            assert_eq!((place(&link), without(&link)), (Some("syd"), page.to_owned()));
+            assert_eq!((place(&link), remove(&link)), (Some("syd"), page.to_owned()));
         }
     }
 
     #[test]
-    fn other_hosts() {
-        assert!(["/", "/a", "/a//b", "/a?b=//c"].into_iter().all(stays_here));
-        assert!(!["//evil.example", "/\\evil.example", "*", ""].into_iter().any(stays_here));
+    fn a_double_slash_is_another_host() {
+        assert!(["/", "/a", "/a//b", "/a?b=//c"].into_iter().all(is_on_site));
+        assert!(!["//evil.example", "/\\evil.example", "*", ""].into_iter().any(is_on_site));
     }
 }
