@@ -14,12 +14,14 @@ mod app {
     pub mod listing;
     pub mod once;
     pub mod operations;
+    pub mod pages;
     pub mod process;
     pub mod program;
     pub mod replay;
     pub mod routing;
     pub mod schema;
     pub mod site;
+    pub mod snippets;
     pub mod users;
     pub mod visitor;
 }

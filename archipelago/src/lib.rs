@@ -28,6 +28,8 @@
 //!
 //! What this crate must not know: any region's name, any page, any file. The names come in with [`repos!`].
 
+#[cfg(doctest)]
+mod book;
 mod cluster;
 mod connect;
 mod connection;
