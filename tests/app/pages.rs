@@ -7,6 +7,9 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
+/// How the book links to files outside it.
+const REPOSITORY: &str = "https://github.com/archipelago-rs/archipelago/blob/main/";
+
 /// How a path in backticks ends; with other endings it may be a URL, a type or a feature.
 const ENDINGS: [&str; 8] = ["/", ".rs", ".md", ".toml", ".txt", ".sh", ".svg", ".html"];
 
@@ -18,7 +21,11 @@ fn links_and_paths_in_pages_exist() {
         let name = page.strip_prefix(ROOT).unwrap().display();
         for link in links {
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let target = if path.is_empty() { page.clone() } else { folder.join(path) };
+            let target = match path.strip_prefix(REPOSITORY) {
+                Some(path) => Path::new(ROOT).join(path),
+                None if path.is_empty() => page.clone(),
+                None => folder.join(path),
+            };
             if !target.exists() {
                 broken.push(format!("{name}: there is no file {path}"));
             } else if !anchor.is_empty() && !Page::read(&target).anchors.contains(&anchor.into()) {
@@ -61,7 +68,7 @@ impl Page {
         for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
             match event {
                 Event::Start(Tag::Link { dest_url: to, .. } | Tag::Image { dest_url: to, .. })
-                    if !to.contains("://") =>
+                    if !to.contains("://") || to.starts_with(REPOSITORY) =>
                 {
                     page.links.push(to.to_string());
                 }
