@@ -15,6 +15,7 @@ mod app {
     pub mod modules;
     pub mod once;
     pub mod operations;
+    pub mod pages;
     pub mod process;
     pub mod program;
     pub mod replay;
@@ -22,6 +23,7 @@ mod app {
     pub mod routing;
     pub mod schema;
     pub mod site;
+    pub mod snippets;
     pub mod users;
     pub mod visitor;
 }

@@ -48,6 +48,8 @@
 //!
 //! This crate knows no region's name, no page and no file. The names come in with [`repos!`].
 
+#[cfg(doctest)]
+mod book;
 mod cluster;
 mod connection;
 mod error;
