@@ -1,4 +1,4 @@
-//! Build scripts under a real cargo: which builds fail, what they leave, and when the script reruns.
+//! Build scripts under a real cargo: which builds fail, what is left, and when the script reruns.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! What fixtures cannot show: line ends, file names, secrets, unreadable files, large files and noise.
+//! What fixtures cannot show: line ends, file names, secrets, unreadable and large files, noise.
 
 use archipelago_regions::{check, check_distances, load, render};
 use proptest::prelude::*;
@@ -33,10 +33,12 @@ fn messages_use_the_given_file_names() {
 fn no_message_repeats_a_url() {
     let url = "postgres://app:secret@db.example.com/app";
     let source = format!(
-        "primary = \"{url}\"\nreplicas = [\"{url}\"]\n[places.ord]\nurl_env = \"{url}\"\n[places.\"{url}\"]\nlatitude = 1"
+        "primary = \"{url}\"\nreplicas = [\"{url}\"]\n[places.ord]\nurl_env = \"{url}\"\n\
+         [places.\"{url}\"]\nlatitude = 1"
     );
     let types = format!(
-        "primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\nmax_spill = \"{url}\"\nwrites = \"{url}\""
+        "primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\n\
+         max_spill = \"{url}\"\nwrites = \"{url}\""
     );
     let syntax = format!("primary = {url}\nreplicas = [{url}]\n{url}\n");
     for source in [source, types, syntax] {
@@ -156,16 +158,24 @@ fn almost_toml() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn any_text_gives_one_line_messages_with_a_line_of_the_file(source in prop_oneof![almost_toml(), any::<String>()], fly in almost_toml()) {
+    fn any_text_gives_one_line_messages_with_a_line_of_the_file(
+        source in prop_oneof![almost_toml(), any::<String>()],
+        fly in almost_toml(),
+    ) {
         if let Err(mistakes) = check("regions.toml", &source, Some(&fly)) {
             prop_assert!(!mistakes.is_empty());
             for mistake in mistakes {
                 prop_assert!(!mistake.to_string().contains(char::is_control), "{mistake:?}");
                 let file = if mistake.file == "fly.toml" { &fly } else { &source };
-                prop_assert!((1..=1 + file.matches('\n').count()).contains(&mistake.line), "{mistake:?}");
+                let lines = 1 + file.matches('\n').count();
+                prop_assert!((1..=lines).contains(&mistake.line), "{mistake:?}");
             }
         }
     }
