@@ -1,4 +1,4 @@
-//! Nearness: the order in which an instance somewhere tries the replicas.
+//! Nearness: the order in which an instance tries the replicas, by its place.
 
 use crate::places::Place;
 use crate::world::round_trip;

@@ -21,8 +21,8 @@ pub struct Place {
     pub longitude: f64,
 }
 
-/// The built-in places in the order of their codes: Fly.io's 18 regions, and `atl`, which older
-/// articles use.
+/// The built-in places in the order of their codes: Fly.io's 18 regions, and `atl`, which Fly.io
+/// has closed.
 ///
 /// The cities are those of <https://fly.io/docs/reference/regions/>. Each code is the IATA code of
 /// an airport in that city. The coordinates are the airport's (<https://ourairports.com/>), because

@@ -6,6 +6,9 @@
 //! circle, and one factor accounts for all bends between hubs.
 //! `regions/tests/world/round_trips.txt` compares the model with measurements and lists the round
 //! trip between any two built-in places.
+//!
+//! "The article" in these comments is a comparison from 2021: a Phoenix app on Fly.io, whose
+//! databases in four other regions were queried from Tokyo.
 
 mod cables;
 mod great_circle;
@@ -23,9 +26,9 @@ use std::time::Duration;
 /// The result is the time that light takes through [`cable_km`] of fibre, times a factor for the
 /// bends of the fibre. Queues, switches, the last mile and the servers are left out, so within one
 /// city the result is almost zero. It models cables and not peering: where networks exchange
-/// traffic far away, the real time is longer. `regions/tests/world.rs` holds how well it fits:
-/// within 20 % of the article's four medians, in their order, and of nearly every line over 25 ms
-/// that IBM Cloud publishes.
+/// traffic far away, the real time is longer. `regions/tests/regions/world.rs` tests how well it
+/// fits: within 20 % of four medians from Tokyo on Fly.io (2021), in their order, and of nearly
+/// every round trip over 25 ms that IBM Cloud publishes.
 ///
 /// It is the same in both directions, zero between equal coordinates, and keeps the triangle
 /// inequality.

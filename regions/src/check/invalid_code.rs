@@ -13,7 +13,7 @@ pub(super) struct InvalidCode {
     pub intended: Option<String>,
 }
 
-/// Refuses `code` unless a region or a place can have it.
+/// An error unless a region or a place can have this code.
 pub(super) fn validate(code: &str) -> Result<(), InvalidCode> {
     if is_region_code(code) && !is_self(code) { Ok(()) } else { Err(explain(code)) }
 }

@@ -1,4 +1,4 @@
-//! `[places.CODE]` tables: places to add to the built-in ones, or more about one of those.
+//! `[places.CODE]` tables: places beside the built-in ones, and options of any place.
 
 mod coordinates;
 mod url_env;
