@@ -1,6 +1,7 @@
-//! Refuses what cannot be built, each mistake at the token that is wrong, all of them at once.
+//! Refuses what cannot be generated: every mistake at once, each at its own token.
 //!
-//! A person who edits regions.toml never sees these: `regions/` finds the same mistakes first, with the file's line.
+//! Codes are checked only for the Rust names that they give. The grammar of region codes is that of
+//! regions.toml, whose own check (`regions/src/region_code.rs`) runs before the macro.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use syn::{Error, Ident, LitInt, LitStr, Result};
 
 use crate::parse::{Code, Nearest, Repo, Statement, Statements};
 
-/// A call that can be built.
+/// A call without mistakes.
 pub(crate) struct Declaration {
     pub(crate) source: Option<LitStr>,
     pub(crate) primary: Repo,
@@ -29,19 +30,19 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     let (mut primary, mut replicas, mut nearest) = (None, Vec::new(), Vec::new());
     for statement in statements {
         match statement {
-            Statement::Source(file) => mistakes.only_once(&mut source, file.span(), "source", file),
+            Statement::Source(file) => mistakes.set_once(&mut source, file.span(), "source", file),
             Statement::PoolSize(size) => {
-                mistakes.only_once(&mut pool_size, size.span(), "pool_size", size)
+                mistakes.set_once(&mut pool_size, size.span(), "pool_size", size);
             }
             Statement::MaxLag(lag) => {
-                mistakes.only_once(&mut max_lag_ms, lag.span(), "max_lag_ms", lag)
+                mistakes.set_once(&mut max_lag_ms, lag.span(), "max_lag_ms", lag);
             }
             Statement::MaxSpill(reads) => {
-                mistakes.only_once(&mut max_spill, reads.span(), "max_spill", reads)
+                mistakes.set_once(&mut max_spill, reads.span(), "max_spill", reads);
             }
-            Statement::Writes(mode) => mistakes.only_once(&mut writes, mode.span(), "writes", mode),
+            Statement::Writes(mode) => mistakes.set_once(&mut writes, mode.span(), "writes", mode),
             Statement::Primary(repo) => {
-                mistakes.only_once(&mut primary, repo.code.span, "primary", repo)
+                mistakes.set_once(&mut primary, repo.code.span, "primary", repo);
             }
             Statement::Replica(repo) => replicas.push(repo),
             Statement::Nearest(order) => nearest.push(order),
@@ -50,7 +51,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     let [pool_size, max_lag_ms, max_spill] =
         [pool_size, max_lag_ms, max_spill].map(|number| mistakes.number(number.as_ref()));
     if let Some(mode) = writes.as_ref().filter(|mode| *mode != "replay" && *mode != "direct") {
-        mistakes.add(mode.span(), "writes are `replay` or `direct`");
+        mistakes.add(mode.span(), "write `writes replay` or `writes direct`");
     }
     mistakes.names(primary.iter().chain(&replicas).map(|repo: &Repo| &repo.code));
     mistakes.orders(&nearest, &replicas);
@@ -75,34 +76,44 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
 }
 
 impl Code {
-    /// The variant of `Region`, and the end of `Repo…`: `us-east-1` → `UsEast1`. `regions/` follows the same rule.
-    pub(crate) fn camel(&self) -> Ident {
-        let parts = self.text.split(['-', '_']);
-        let camel: String = parts
-            .flat_map(|part| {
-                part[..1].to_ascii_uppercase().chars().chain(part[1..].chars()).collect::<Vec<_>>()
-            })
-            .collect();
-        Ident::new(&camel, self.span)
+    /// The variant of `Region`, and the end of `Repo…`: `us-east-1` is `UsEast1`.
+    pub(crate) fn variant(&self) -> Ident {
+        Ident::new(&self.upper_camel_case(), self.span)
     }
 
     /// The struct: `RepoUsEast1`.
     pub(crate) fn repo(&self) -> Ident {
-        format_ident!("Repo{}", self.camel(), span = self.span)
+        format_ident!("Repo{}", self.variant(), span = self.span)
     }
 
     /// The field and the method: `repo_us_east_1`.
     pub(crate) fn field(&self) -> Ident {
-        format_ident!("repo_{}", self.text.replace('-', "_"), span = self.span)
+        Ident::new(&self.snake_case(), self.span)
     }
 
-    /// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`
-    fn is_well_formed(&self) -> bool {
-        let is_part = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        };
-        self.text.starts_with(|first: char| first.is_ascii_lowercase())
-            && self.text.split(['-', '_']).all(is_part)
+    /// `regions/src/region_code.rs` names regions by the same rule.
+    fn upper_camel_case(&self) -> String {
+        let mut name = String::new();
+        for word in self.text.split(['-', '_']) {
+            let mut letters = word.chars();
+            name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+            name.push_str(letters.as_str());
+        }
+        name
+    }
+
+    fn snake_case(&self) -> String {
+        format!("repo_{}", self.text.replace('-', "_"))
+    }
+
+    /// Whether rustc accepts both names, without a warning about their case.
+    fn gives_rust_names(&self) -> bool {
+        // The parser skips spaces and comments, so that ` ord` parses as `ord`.
+        let is_identifier =
+            |name: &str| syn::parse_str::<Ident>(name).is_ok_and(|ident| ident == name);
+        let (variant, field) = (self.upper_camel_case(), self.snake_case());
+        let is_snake_case = !field.contains(char::is_uppercase) && !field.contains("__");
+        is_identifier(&variant) && is_identifier(&field) && is_snake_case
     }
 }
 
@@ -114,7 +125,7 @@ impl Mistakes {
         self.0.push(Error::new(span, message));
     }
 
-    fn only_once<T>(&mut self, slot: &mut Option<T>, span: Span, statement: &str, value: T) {
+    fn set_once<T>(&mut self, slot: &mut Option<T>, span: Span, statement: &str, value: T) {
         if slot.is_some() {
             self.add(span, format!("a second `{statement}`; there can be only one"));
         } else {
@@ -126,26 +137,25 @@ impl Mistakes {
         literal?.base10_parse().map_err(|error| self.0.push(error)).ok()
     }
 
+    /// Checks that each code gives valid Rust names, and no two codes the same ones.
     fn names<'a>(&mut self, codes: impl Iterator<Item = &'a Code>) {
-        let mut taken: HashMap<String, &str> = HashMap::new();
+        let mut firsts: HashMap<String, &str> = HashMap::new();
         for code in codes {
-            let text = code.text.as_str();
-            if !code.is_well_formed() {
-                self.add(
-                    code.span,
-                    format!(
-                        "`{text}` cannot be a region's code; write lower-case letters and digits, as in `ord` or \"us-east-1\""
-                    ),
+            let (text, variant) = (code.text.as_str(), code.upper_camel_case());
+            if variant == "Self" {
+                let message =
+                    "a region called `self` would be the Rust keyword `Self`; give it another code";
+                self.add(code.span, message);
+            } else if !code.gives_rust_names() {
+                let message = format!(
+                    "`{text}` cannot be a region's code; write lower-case letters and digits, as \
+                     in `ord` or \"us-east-1\""
                 );
-            } else if text == "self" {
-                self.add(
-                    code.span,
-                    "a region called `self` would be the Rust keyword `Self`; give it another code",
-                );
-            } else if let Some(first) = taken.insert(code.camel().to_string(), text) {
+                self.add(code.span, message);
+            } else if let Some(first) = firsts.insert(variant, text) {
                 let name = code.repo();
                 let message = if first == text {
-                    format!("region `{text}` is here twice")
+                    format!("region `{text}` is declared twice")
                 } else {
                     format!("regions `{first}` and `{text}` would both be `{name}`; rename one")
                 };
@@ -154,16 +164,20 @@ impl Mistakes {
         }
     }
 
+    /// Checks that each place has one order, of declared replicas.
     fn orders(&mut self, nearest: &[Nearest], replicas: &[Repo]) {
         let mut places: Vec<&str> = Vec::new();
         for Nearest { place, order } in nearest {
             if places.contains(&place.text.as_str()) {
-                self.add(place.span, format!("a second order for `{}`", place.text));
+                self.add(
+                    place.span,
+                    format!("a second `nearest` for `{}`; there can be only one", place.text),
+                );
             }
             places.push(&place.text);
             for code in order {
                 if !replicas.iter().any(|replica| replica.code.text == code.text) {
-                    self.add(code.span, format!("`{}` is no replica of this call", code.text));
+                    self.add(code.span, format!("`{}` is not a replica of this call", code.text));
                 }
             }
         }
@@ -176,6 +190,6 @@ impl Mistakes {
                 all.combine(next);
                 all
             })
-            .unwrap_or_else(|| Error::new(Span::call_site(), "nothing can be built from this"))
+            .unwrap_or_else(|| Error::new(Span::call_site(), "this call cannot be expanded"))
     }
 }

@@ -1,4 +1,4 @@
-//! Writes the code: the enum of regions, a struct for each repo, the set that owns them.
+//! Generates the code: the enum `Region`, a struct for each repo, and `Repos`, which owns them.
 
 mod region;
 mod repo;
@@ -25,7 +25,7 @@ impl Declaration {
         std::iter::once(&self.primary).chain(&self.replicas)
     }
 
-    /// Where a repo comes from, for its documentation: ` From regions.toml, line 2.`
+    /// The line that declares a repo, for its documentation: ` From regions.toml, line 2.`
     fn origin(&self, repo: &Repo) -> Option<String> {
         let (source, line) = (self.source.as_ref()?, repo.line.as_ref()?);
         Some(format!(" From {}, line {line}.", source.value()))
@@ -33,7 +33,7 @@ impl Declaration {
 }
 
 impl Repo {
-    /// `` `ord` (Chicago, Illinois (US)) ``
+    /// The code and the place, for documentation: `` `ord` (Chicago, Illinois (US)) ``.
     fn title(&self) -> String {
         match &self.place {
             Some(place) => format!("`{}` ({})", self.code.text, place.value()),

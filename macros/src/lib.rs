@@ -1,8 +1,8 @@
 //! `repos! { … }`: one typed repo for each Postgres region.
 //!
-//! The way through: `parse` reads the call, `check` refuses what cannot be built, `expand` writes the code. The call is made by
-//! hand in a test, and by `regions/src/render.rs` in an app. What this crate must not know: any file, any environment variable,
-//! any place in the world.
+//! `parse` reads the call, `check` refuses what cannot be generated, and `expand` generates the
+//! code. A test writes the call by hand; in an app, `regions/src/render.rs` does. This crate must
+//! not know any file, any environment variable, or any place in the world.
 
 mod check;
 mod expand;
@@ -10,17 +10,19 @@ mod parse;
 
 use proc_macro::TokenStream;
 
-/// Declares the regions of a Postgres, and generates a typed repo for each.
+/// Declares the regions of a Postgres database, and generates a typed repo for each.
 ///
 /// ```text
 /// repos! { primary home; replica near; replica far }
 /// ```
 ///
-/// generates `RepoHome`, which reads and writes, `RepoNear` and `RepoFar`, which only read, the enum `Region`, and `Repos`, which
-/// owns every repo and chooses among them. A code that is no identifier is written as a string: `replica "us-east-1"`.
+/// generates `RepoHome`, which reads and writes, `RepoNear` and `RepoFar`, which only read, the
+/// enum `Region`, and `Repos`, which owns every repo and routes reads and writes. A code that is no
+/// identifier is written as a string: `replica "us-east-1"`.
 ///
-/// An app does not write the call: its `build.rs` makes it from `regions.toml`, with what only a file and a map of the world can
-/// tell, in this grammar (each part optional but the primary):
+/// An app does not write the call: its build.rs generates it from regions.toml. The generated call
+/// adds what only a file and a map of the world can tell, in the statements below. Only the primary
+/// is required.
 ///
 /// ```text
 /// source "regions.toml";
@@ -37,10 +39,11 @@ pub fn repos(input: TokenStream) -> TokenStream {
     expand_or_explain(input.into()).into()
 }
 
+/// The generated code, or the mistakes as compile errors.
 fn expand_or_explain(input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
-    let expanded =
+    let checked =
         syn::parse2(input).and_then(|statements: parse::Statements| check::check(statements));
-    match expanded {
+    match checked {
         Ok(declaration) => expand::expand(&declaration),
         Err(error) => error.into_compile_error(),
     }

@@ -1,4 +1,4 @@
-//! The grammar of `repos! { … }`: statements between semicolons. The other writer of it is `regions/src/render.rs`.
+//! The grammar of `repos! { … }`: statements with semicolons. `regions/src/render.rs` writes it.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -6,11 +6,11 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitInt, LitStr, Result, Token, braced};
 
-/// The call as it was written, one entry for each statement.
+/// The statements of one call.
 pub(crate) struct Statements(pub(crate) Vec<Statement>);
 
 pub(crate) enum Statement {
-    /// `source "regions.toml"`: the file that the lines are of.
+    /// `source "regions.toml"`: the file that `line` refers to.
     Source(LitStr),
     Primary(Repo),
     Replica(Repo),
@@ -29,13 +29,13 @@ pub(crate) struct Repo {
     pub(crate) url_env: Option<LitStr>,
 }
 
-/// `nearest fra: ams, ord`: the replicas by nearness to a place.
+/// `nearest fra: ams, ord`: the replicas, nearest first, as seen from a place.
 pub(crate) struct Nearest {
     pub(crate) place: Code,
     pub(crate) order: Vec<Code>,
 }
 
-/// A region's or a place's code, and where it stands.
+/// The code of a region or place, and its span.
 #[derive(Clone)]
 pub(crate) struct Code {
     pub(crate) text: String,
@@ -65,7 +65,7 @@ impl Parse for Statement {
                 return Err(Error::new(
                     keyword.span(),
                     format!(
-                        "`{other}` starts no statement; write `primary CODE;` or `replica CODE;`"
+                        "`{other}` is not a statement; write `primary CODE;` or `replica CODE;`"
                     ),
                 ));
             }
@@ -92,7 +92,7 @@ impl Parse for Repo {
                     return Err(Error::new(
                         option.span(),
                         format!(
-                            "a region has no `{other}`; it may have `line`, `place` and `url_env`"
+                            "a region has no option `{other}`; write `line`, `place` or `url_env`"
                         ),
                     ));
                 }
@@ -121,9 +121,7 @@ impl Parse for Code {
             return Ok(Self { text: literal.value(), span: literal.span() });
         }
         if !input.peek(Ident::peek_any) {
-            return Err(
-                input.error("a region's code is expected here, such as `ord` or \"us-east-1\"")
-            );
+            return Err(input.error("expected a region's code, such as `ord` or \"us-east-1\""));
         }
         let ident = input.call(Ident::parse_any)?;
         Ok(Self { text: ident.unraw().to_string(), span: ident.span() })

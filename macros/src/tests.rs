@@ -1,12 +1,14 @@
-//! What the macro makes of a call: each snapshot shows the input above the formatted output.
+//! Snapshots of the generated code, each below its call, and of the mistakes in a call.
 //!
-//! The snapshots are whole Rust files. `archipelago/tests/generated.rs` compiles them, so that clippy reads the generated code too.
-//! After a wanted change: `UPDATE_EXPECT=1 cargo test -p archipelago-macros`.
+//! The snapshots are whole Rust files, which `archipelago/tests/generated.rs` compiles, so that
+//! clippy checks the generated code too. To rewrite all:
+//! `UPDATE_EXPECT=1 cargo test -p archipelago-macros`.
 
 use expect_test::{ExpectFile, expect, expect_file};
+use proc_macro2::TokenStream;
 
 #[track_caller]
-fn check(input: &str, expected: &ExpectFile) {
+fn assert_expands(input: &str, expected: &ExpectFile) {
     let tokens = input.parse().expect("the input is made of tokens");
     let file = syn::parse2(crate::expand_or_explain(tokens)).expect("the output is Rust");
     let input: String = input
@@ -19,7 +21,7 @@ fn check(input: &str, expected: &ExpectFile) {
 }
 
 #[track_caller]
-fn refuse(input: &str, expected: &expect_test::Expect) {
+fn assert_refused(input: &str, expected: &expect_test::Expect) {
     let tokens = input.parse().expect("the input is made of tokens");
     let error =
         syn::parse2(tokens).and_then(crate::check::check).err().expect("the input is refused");
@@ -34,7 +36,7 @@ fn refuse(input: &str, expected: &expect_test::Expect) {
 
 #[test]
 fn mock_regions() {
-    check(
+    assert_expands(
         "primary home; replica near; replica far",
         &expect_file!["../tests/expanded/mock_regions.rs"],
     );
@@ -42,7 +44,7 @@ fn mock_regions() {
 
 #[test]
 fn from_a_file() {
-    check(
+    assert_expands(
         r#"
 source "regions.toml";
 primary nrt { line: 1, place: "Tokyo, Japan" };
@@ -65,8 +67,8 @@ writes direct;
 }
 
 #[test]
-fn names_that_are_rusts_own() {
-    check(
+fn codes_that_are_rust_keywords_and_types() {
+    assert_expands(
         "primary type; replica box; replica ok; replica none; replica string; replica s",
         &expect_file!["../tests/expanded/rusts_own_names.rs"],
     );
@@ -74,53 +76,64 @@ fn names_that_are_rusts_own() {
 
 #[test]
 fn a_primary_alone() {
-    check("primary home", &expect_file!["../tests/expanded/primary_alone.rs"]);
+    assert_expands("primary home", &expect_file!["../tests/expanded/primary_alone.rs"]);
 }
 
 #[test]
 fn every_mistake_at_once() {
-    refuse(
+    assert_refused(
         "primary home;\nprimary other;\nreplica near;\nreplica near;\nreplica home;\nreplica Far;\nreplica self;\n\
          replica \"a-b\"; replica a_b;\nnearest near: near, mars;\nnearest near: near;\nwrites sideways;\npool_size 5000000000",
         &expect![[r#"
             2:8 a second `primary`; there can be only one
             12:10 number too large to fit in target type
-            11:7 writes are `replay` or `direct`
-            4:8 region `near` is here twice
-            5:8 region `home` is here twice
+            11:7 write `writes replay` or `writes direct`
+            4:8 region `near` is declared twice
+            5:8 region `home` is declared twice
             6:8 `Far` cannot be a region's code; write lower-case letters and digits, as in `ord` or "us-east-1"
             7:8 a region called `self` would be the Rust keyword `Self`; give it another code
             8:23 regions `a-b` and `a_b` would both be `RepoAB`; rename one
-            9:20 `mars` is no replica of this call
-            10:8 a second order for `near`"#]],
+            9:20 `mars` is not a replica of this call
+            10:8 a second `nearest` for `near`; there can be only one"#]],
     );
 }
 
 #[test]
+fn codes_that_give_no_rust_names() {
+    for code in
+        ["", " ord", "ord ", "ord/**/", "us east", "1st", "-a", "a--b", "a_-b", "../up", "Nrt"]
+    {
+        let call: TokenStream = format!("primary {code:?}").parse().unwrap();
+        let error = syn::parse2(call).and_then(crate::check::check).err().expect(code).to_string();
+        assert!(error.contains("cannot be a region's code"), "{code:?}: {error}");
+    }
+}
+
+#[test]
 fn no_primary() {
-    refuse("replica near", &expect!["1:0 there is no primary; write `primary CODE;`"]);
+    assert_refused("replica near", &expect!["1:0 there is no primary; write `primary CODE;`"]);
 }
 
 #[test]
 fn an_unknown_statement() {
-    refuse(
+    assert_refused(
         "primary home; replicas near",
-        &expect!["1:14 `replicas` starts no statement; write `primary CODE;` or `replica CODE;`"],
+        &expect!["1:14 `replicas` is not a statement; write `primary CODE;` or `replica CODE;`"],
     );
 }
 
 #[test]
 fn an_unknown_option() {
-    refuse(
+    assert_refused(
         "primary home { city: \"Rome\" }",
-        &expect!["1:15 a region has no `city`; it may have `line`, `place` and `url_env`"],
+        &expect!["1:15 a region has no option `city`; write `line`, `place` or `url_env`"],
     );
 }
 
 #[test]
 fn no_code() {
-    refuse(
+    assert_refused(
         "primary 5",
-        &expect![[r#"1:8 a region's code is expected here, such as `ord` or "us-east-1""#]],
+        &expect![[r#"1:8 expected a region's code, such as `ord` or "us-east-1""#]],
     );
 }

@@ -1,61 +1,68 @@
-//! What regions.toml may say: walks the whole file and collects every mistake.
+//! The check of regions.toml: walks the whole file and collects every mistake.
 
 mod distances;
 mod duration;
 mod fly;
+mod invalid_code;
 mod keys;
-mod meet;
 mod members;
-mod places;
-mod report;
+mod place_tables;
+mod resolve;
 mod settings;
+mod source_file;
 mod suggest;
 mod syntax;
 mod value;
 
 pub use distances::{Distance, check_distances};
 
-use crate::{Mistake, Regions};
+use crate::mistake::Mistake;
+use crate::regions::Regions;
+use fly::FlyToml;
 use keys::Section;
-use report::Report;
+use source_file::SourceFile;
 use toml::de::DeTable;
 
 /// Checks the text of a regions.toml.
 ///
-/// `file` is the name that mistakes are reported under; `fly_toml` is the text of the `fly.toml` beside it, whose
-/// `primary_region` must be the primary here.
+/// `file` is the name for mistakes. `fly_toml` is the text of the fly.toml beside it, whose
+/// `primary_region` must be the same primary.
 ///
 /// # Errors
-/// Every mistake of both files, those of `file` first, each file's by line. Where a syntax error leaves open what the
-/// rest of the file means, only the syntax errors are reported.
-pub fn check(file: &str, source: &str, fly_toml: Option<&str>) -> Result<Regions, Vec<Mistake>> {
-    let mut report = Report::new(file, source);
-    let fly = fly_toml.map(|text| fly::read(file, text));
+/// Every mistake of both files: first those of `file` by line, then those of fly.toml by line. A
+/// file with syntax errors is not checked further.
+pub fn check(file: &str, text: &str, fly_toml: Option<&str>) -> Result<Regions, Vec<Mistake>> {
+    let mut source = SourceFile::new(file, text);
+    let fly_toml = fly_toml.map(|text| FlyToml::read(file, text));
     let regions =
-        syntax::parse(&mut report).and_then(|table| walk(&table, &mut report, fly.as_ref()));
-    let mut mistakes = report.into_mistakes();
-    mistakes.extend(fly.into_iter().flat_map(|fly| fly.mistakes));
+        syntax::parse(&mut source).and_then(|table| walk(&mut source, &table, fly_toml.as_ref()));
+    let mut mistakes = source.into_mistakes();
+    mistakes.extend(fly_toml.into_iter().flat_map(|fly_toml| fly_toml.mistakes));
     match regions {
         Some(regions) if mistakes.is_empty() => Ok(regions),
         _ => Err(mistakes),
     }
 }
 
-/// `None` only after a mistake was reported.
-fn walk(table: &DeTable<'_>, report: &mut Report<'_>, fly: Option<&fly::Fly>) -> Option<Regions> {
-    keys::check(report, &Section::Top, table);
-    let settings = settings::read(report, table);
-    let places = places::read(report, table);
-    let members = members::read(report, table, fly);
-    let (primary, replicas) = meet::regions(report, &members, &places);
-    if let (Some(fly), Some(member)) = (fly, &members.primary) {
-        fly.compare(report, member);
+/// Checks the parsed file. `None` only after a mistake was reported.
+fn walk(
+    source: &mut SourceFile<'_>,
+    top: &DeTable<'_>,
+    fly_toml: Option<&FlyToml>,
+) -> Option<Regions> {
+    keys::check(source, &Section::Top, top);
+    let settings = settings::read(source, top);
+    let places = place_tables::read(source, top);
+    let members = members::read(source, top, fly_toml.and_then(FlyToml::primary));
+    let resolved = resolve::resolve(source, &members, &places);
+    if let (Some(fly_toml), Some(primary)) = (fly_toml, &members.primary) {
+        fly_toml.compare(source, primary);
     }
     Some(Regions {
-        file: report.file().to_owned(),
-        primary: primary?,
-        replicas,
-        places: places.all(),
+        file: source.name().to_owned(),
+        primary: resolved.primary?,
+        replicas: resolved.replicas,
+        places: resolved.places,
         pool_size: settings.pool_size,
         max_lag: settings.max_lag,
         max_spill: settings.max_spill,

@@ -1,6 +1,6 @@
 //! `regions.toml`, checked line by line and rendered as one `repos!` call.
 //!
-//! A build script of one line is all that a program needs:
+//! A program needs a build script of one line:
 //!
 //! ```no_run
 //! // build.rs
@@ -9,47 +9,48 @@
 //! }
 //! ```
 //!
-//! and, where the repos shall live, `include!(concat!(env!("OUT_DIR"), "/repos.rs"));`.
+//! and, in the module of its repos, `include!(concat!(env!("OUT_DIR"), "/repos.rs"));`.
 //!
-//! Underneath are two pure functions, [`check`] and [`render`], which touch no file:
+//! [`build`] reads and writes files. It calls two pure functions, [`check`] and [`render`]:
 //!
 //! ```
-//! let source = "primary = \"nrt\"\nreplicas = [\"ord\", \"NRT\"]\n";
-//! let mistakes = archipelago_regions::check("regions.toml", source, None).unwrap_err();
+//! let text = "primary = \"nrt\"\nreplicas = [\"ord\", \"NRT\"]\n";
+//! let mistakes = archipelago_regions::check("regions.toml", text, None).unwrap_err();
 //! assert_eq!(
 //!     mistakes[0].to_string(),
-//!     r#"regions.toml:2: "NRT" is not the form of a region code; write "nrt""#,
+//!     r#"regions.toml:2: "NRT" is not a valid region code; write "nrt""#,
 //! );
 //!
-//! let source = source.replace("\"NRT\"", "\"ams\"");
-//! let regions = archipelago_regions::check("regions.toml", &source, None).unwrap();
+//! let text = text.replace("\"NRT\"", "\"ams\"");
+//! let regions = archipelago_regions::check("regions.toml", &text, None).unwrap();
 //! assert!(archipelago_regions::render(&regions).contains("primary nrt { line: 1, "));
 //! ```
 //!
-//! How near two places are is [`round_trip`], by a model of the world's cables; [`order`] sorts replicas by it.
+//! [`round_trip`] estimates how near two places are, by a model of the world's cables, and
+//! [`nearest_first`] sorts replicas by it.
 //!
-//! What the file may say is walked in [`check()`]'s module; what comes out is parsed by
-//! archipelago-macros (`macros/src/parse.rs`). This crate knows TOML and the map of the world;
-//! it knows nothing of Rust's syntax beyond a name, and nothing of databases or web servers.
+//! The macro in archipelago-macros (`macros/src/parse.rs`) parses what [`render`] writes. This
+//! crate knows TOML and the map of the world. It must know nothing of databases and web servers,
+//! and of Rust only how a region's type is named.
 
 #![expect(clippy::needless_doctest_main, reason = "the example is a whole build.rs")]
 
+mod build_script;
 mod check;
-mod code;
 mod mistake;
 mod nearness;
 mod places;
+mod region_code;
 mod regions;
 mod render;
-mod script;
 mod world;
 
+pub use build_script::{build, load};
 pub use check::{Distance, check, check_distances};
-pub use code::rust_name;
 pub use mistake::Mistake;
-pub use nearness::order;
+pub use nearness::nearest_first;
 pub use places::{Place, built_in_places};
+pub use region_code::{MAX_REGION_CODE_LEN, is_region_code, rust_name};
 pub use regions::{Region, Regions, Writes};
 pub use render::render;
-pub use script::{build, load};
 pub use world::{cable_km, distance_km, round_trip};

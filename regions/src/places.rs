@@ -1,19 +1,19 @@
-//! The places of the world that need no coordinates in regions.toml: Fly's regions.
+//! The built-in places, Fly.io's regions: these need no coordinates in regions.toml.
 
 use std::borrow::Cow;
 
 /// A place where an instance may run, with or without a database of its own.
 ///
-/// A place of one's own is made by naming its fields; `code` takes a `&'static str` or a `String` by `into()`.
-///
 /// ```
-/// let depot = archipelago_regions::Place { code: "depot".into(), city: None, latitude: 52.1, longitude: 5.2 };
+/// use archipelago_regions::Place;
+///
+/// let depot = Place { code: "depot".into(), city: None, latitude: 52.1, longitude: 5.2 };
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// The code, as in `FLY_REGION`.
+    /// The code, as in `FLY_REGION`: a `&'static str` or a `String`, by `into()`.
     pub code: Cow<'static, str>,
-    /// The city; `None` for a place that only regions.toml knows.
+    /// The city; `None` for a place that regions.toml adds.
     pub city: Option<&'static str>,
     /// Degrees north of the equator, -90 to 90.
     pub latitude: f64,
@@ -21,10 +21,12 @@ pub struct Place {
     pub longitude: f64,
 }
 
-/// The built-in places in the order of their codes: Fly's 18 regions, and `atl`, which older articles use.
+/// The built-in places in the order of their codes: Fly.io's 18 regions, and `atl`, which Fly.io
+/// has closed.
 ///
-/// Cities as in <https://fly.io/docs/reference/regions/>. A code is the IATA code of the city's airport, and the
-/// coordinates are that airport's (<https://ourairports.com/>): the nearest thing to a published address.
+/// The cities are those of <https://fly.io/docs/reference/regions/>. Each code is the IATA code of
+/// an airport in that city. The coordinates are the airport's (<https://ourairports.com/>), because
+/// Fly.io publishes no addresses.
 #[must_use]
 pub fn built_in_places() -> &'static [Place] {
     &BUILT_IN
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_are_in_order_and_no_code_comes_twice() {
+    fn codes_are_sorted_and_unique() {
         assert!(BUILT_IN.is_sorted_by(|a, b| a.code < b.code));
     }
 

@@ -1,26 +1,29 @@
-//! What a `regions.toml` without a mistake says.
+//! The content of a valid regions.toml.
 
-use crate::Place;
+use crate::places::Place;
 use std::time::Duration;
 
-/// A checked `regions.toml`: everything in it can be relied on.
+/// The content of a valid regions.toml.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Regions {
     /// The file's name, as it was given to [`check`](crate::check()).
     pub file: String,
     /// The region whose database takes the writes.
     pub primary: Region,
-    /// The regions with a read replica, as listed in the file. No code comes twice.
+    /// The regions with a read replica, in the order of the file. No code is listed twice.
     pub replicas: Vec<Region>,
-    /// Every place an instance may run in, in the order of their codes: the built-in ones and those under `[places]`.
+    /// Every place where an instance may run, built-in or from `[places]`, in the order of their
+    /// codes.
     pub places: Vec<Place>,
-    /// Connections a pool may open, 1 to 1000; `None` when the file leaves it open.
+    /// The most connections of one pool, 1 to 1000; `None` if the file does not set it.
     pub pool_size: Option<u32>,
-    /// How far behind the primary a replica may be and still serve reads, 1 ms to 24 h.
+    /// How far behind the primary a replica may be and still serve reads, 1 ms to 24 h; `None` if
+    /// the file does not set it.
     pub max_lag: Option<Duration>,
-    /// Reads that may be under way to the primary at once, from an instance elsewhere, 1 to 100000.
+    /// The most concurrent reads that an instance in another region may send to the primary, 1 to
+    /// 100000; `None` if the file does not set it.
     pub max_spill: Option<u32>,
-    /// What becomes of a write that arrives outside the primary's region.
+    /// How a write outside the primary's region is handled; `None` if the file does not set it.
     pub writes: Option<Writes>,
 }
 
@@ -29,17 +32,18 @@ pub struct Regions {
 pub struct Region {
     /// Where it is; `place.code` is the region's code.
     pub place: Place,
-    /// The line of `regions.toml`, from 1, where the code is listed.
+    /// The line of regions.toml that lists the region, from 1.
     pub line: usize,
-    /// The environment variable that holds this region's URL, instead of a host made from `DATABASE_URL`.
+    /// The environment variable that holds this region's URL; `None` if the URL is derived from
+    /// `DATABASE_URL`.
     pub url_env: Option<String>,
 }
 
-/// What becomes of a write that arrives outside the primary's region.
+/// How a write that arrives outside the primary's region is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
     /// The request is run again in the primary's region.
     Replay,
-    /// The instance writes to the primary over the long line.
+    /// The instance writes to the primary across regions.
     Direct,
 }

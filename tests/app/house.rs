@@ -22,7 +22,7 @@ fn check(package: &str, kind: DependencyKind, expected: &Expect) {
 /// Knows TOML. Never Diesel, Actix, syn.
 #[test]
 fn regions() {
-    check("archipelago-regions", DependencyKind::Normal, &expect!["serde toml"]);
+    check("archipelago-regions", DependencyKind::Normal, &expect!["strsim toml"]);
 }
 
 /// Knows tokens. Reads no file and no environment.

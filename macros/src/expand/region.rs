@@ -1,4 +1,4 @@
-//! The enum `Region`: one variant for each region, in and out of strings, and the order of nearness.
+//! Generates the enum `Region`: its variants, conversions from and to strings, and `nearest_to`.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -7,7 +7,7 @@ use crate::check::Declaration;
 use crate::parse::{Code, Nearest};
 
 pub(super) fn expand(declaration: &Declaration) -> TokenStream {
-    let variants: Vec<_> = declaration.repos().map(|repo| repo.code.camel()).collect();
+    let variants: Vec<_> = declaration.repos().map(|repo| repo.code.variant()).collect();
     let codes: Vec<_> = declaration.repos().map(|repo| &repo.code.text).collect();
     let docs = declaration.repos().map(|repo| format!(" {}.", repo.title()));
     let nearest_to = nearest_to(&declaration.nearest);
@@ -28,7 +28,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// Every region, the primary's first.
             pub const ALL: &'static [Self] = &[#(Self::#variants),*];
 
-            /// The region's code, as `FLY_REGION` has it.
+            /// The region's code, as in `FLY_REGION`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -61,12 +61,12 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     }
 }
 
-/// One arm for each order, with all the places that share it.
+/// Places with the same order share one match arm.
 fn nearest_to(nearest: &[Nearest]) -> TokenStream {
     let arms =
         grouped(nearest, |order| order.iter().map(|code| code.text.clone()).collect::<Vec<_>>())
             .map(|(places, order)| {
-                let order = order.iter().map(Code::camel);
+                let order = order.iter().map(Code::variant);
                 quote! { #(#places)|* => &[#(Self::#order),*], }
             });
     let place = if nearest.is_empty() { quote!(_place) } else { quote!(place) };
@@ -76,7 +76,7 @@ fn nearest_to(nearest: &[Nearest]) -> TokenStream {
         quote! { match place { #(#arms)* _ => &[], } }
     };
     quote! {
-        /// The replicas by nearness to a place, the nearest first; empty for a place that the list of places does not know.
+        /// The replicas, nearest first, as seen from `place`; empty for an unknown place.
         #[must_use]
         pub fn nearest_to(#place: &str) -> &'static [Self] {
             #body
@@ -84,7 +84,7 @@ fn nearest_to(nearest: &[Nearest]) -> TokenStream {
     }
 }
 
-/// The orders that agree in `key`, each once, with their places.
+/// Groups the orders by `key`: the places of each group, and the order of its first place.
 pub(super) fn grouped<'a, K: PartialEq>(
     nearest: impl IntoIterator<Item = &'a Nearest>,
     key: impl Fn(&'a [Code]) -> K,

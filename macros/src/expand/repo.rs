@@ -1,4 +1,4 @@
-//! One struct for each region, which reads from its database.
+//! Generates one struct for each region, which reads from its database.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -27,7 +27,7 @@ pub(super) fn expand_replica(declaration: &Declaration, replica: &Repo) -> Token
 
 fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> TokenStream {
     let origin = declaration.origin(repo).map(|origin| quote! { #[doc = ""] #[doc = #origin] });
-    let (name, variant, code) = (repo.code.repo(), repo.code.camel(), &repo.code.text);
+    let (name, variant, code) = (repo.code.repo(), repo.code.variant(), &repo.code.text);
     let name_text = name.to_string();
     let role = proc_macro2::Ident::new(role, proc_macro2::Span::call_site());
     let place = optional(repo.place.as_ref());
@@ -46,7 +46,7 @@ fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
             /// The region of this repo.
             pub const REGION: Region = Region::#variant;
 
-            /// What was declared of it.
+            /// The declaration of this region.
             pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
                 code: #code,
                 repo: #name_text,
@@ -56,13 +56,13 @@ fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
                 url_env: #url_env,
             };
 
-            /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+            /// A handle that reads from this database only, however far away or behind it is.
             #[must_use]
             pub fn reads(&self) -> ::archipelago::Replica<'_> {
                 ::archipelago::Replica::only(&self.member)
             }
 
-            /// The connections that these reads use.
+            /// The connection pool of these reads.
             #[must_use]
             pub fn pool(&self) -> &::archipelago::Pool {
                 self.member.reading()

@@ -1,4 +1,4 @@
-//! The struct `Repos`, which owns every repo, and its match on the region string.
+//! Generates the struct `Repos`, which owns every repo, and its match on the region string.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
@@ -16,7 +16,9 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     let repo_set = repo_set(declaration);
 
     quote! {
-        /// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+        /// Every repo, and the routing among them.
+        ///
+        /// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
         #[derive(Debug)]
         pub struct Repos {
             region: ::std::string::String,
@@ -26,13 +28,13 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
 
         #[allow(dead_code, reason = "no program needs every repo")]
         impl Repos {
-            /// What was declared of every region, the primary first.
+            /// The declarations of all regions, the primary first.
             pub const REGIONS: &'static [::archipelago::RegionInfo] = &[#(*#names::INFO),*];
 
-            /// Makes every repo, and opens no connection: a database is connected to when it is first asked.
+            /// Creates every repo, and connects to each database when it is first used.
             ///
             /// # Errors
-            /// When the settings were made for other regions.
+            /// If the settings belong to other regions.
             pub fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
                 let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
                 ::core::result::Result::Ok(Self {
@@ -42,11 +44,12 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
                 })
             }
 
-            /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
-            /// They are the calling thread's own. A database that is down does not fail this.
+            /// Creates every repo, and connects to the primary and to the database of local reads.
+            ///
+            /// The connections belong to the calling thread. A database that is down is no error.
             ///
             /// # Errors
-            /// When the settings were made for other regions.
+            /// If the settings belong to other regions.
             pub async fn connect(
                 settings: &::archipelago::Settings,
             ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
@@ -55,24 +58,26 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
                 ::core::result::Result::Ok(repos)
             }
 
-            /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+            /// Closes every connection after the queries in flight. A later query gets an error.
             pub async fn shutdown(&self) {
                 ::archipelago::RepoSet::shut_down(self).await;
             }
 
-            /// Where this instance runs; empty when nobody said.
+            /// The region of this instance; empty if unknown.
             #[must_use]
             pub fn region(&self) -> &str {
                 &self.region
             }
 
-            /// Writes. They go to the primary, also after a promotion made another region's database the primary.
+            /// A handle to the primary, for writes. It follows a promotion to another region.
             #[must_use]
             pub fn primary(&self) -> ::archipelago::Primary<'_> {
                 ::archipelago::Primary::new(&self.cluster)
             }
 
-            /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
+            /// A handle for reads from this instance's region, or else from the nearest replica.
+            ///
+            /// If a database cannot serve a read, the next nearest does.
             #[must_use]
             pub fn replica(&self) -> ::archipelago::Replica<'_> {
                 self.replica_in(&self.region)
@@ -93,8 +98,8 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     }
 }
 
-/// A region with a database gets it, a place the replica nearest to it, anything else the primary; and behind each of them the
-/// others, in the order in which they are asked where it cannot serve.
+/// Each arm lists every member, in the order in which they are tried. A region with a database
+/// starts with its own, a place with its nearest replica, and any other string with the primary.
 fn replica_in(declaration: &Declaration) -> TokenStream {
     let near = |order: &[usize], reason: TokenStream| {
         let order = order.iter().copied().map(Literal::usize_unsuffixed);
@@ -104,7 +109,7 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
     };
     let codes: Vec<_> = declaration.repos().map(|repo| repo.code.text.as_str()).collect();
     let number = |code: &str| codes.iter().position(|known| *known == code);
-    // The members of `first`, then all others.
+    // The members in `first`, then all others.
     let order = |first: &[Code]| {
         let mut order: Vec<_> = first.iter().filter_map(|code| number(&code.text)).collect();
         order.extend((0..codes.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
@@ -127,8 +132,10 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
     });
     let otherwise = near(&order(&[]), quote!(Primary));
     quote! {
-        /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
-        /// A region that nobody knows, or an empty string, gets the primary.
+        /// A handle for reads from the database in `region`, or else from the nearest replica.
+        ///
+        /// If a database cannot serve a read, the next nearest does. An unknown or empty `region`
+        /// gets the primary.
         #[must_use]
         pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
             match region {
@@ -140,7 +147,7 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
     }
 }
 
-/// In the largest unit that it is a whole number of, as a person would write it.
+/// A `Duration` in the largest unit that divides it: 5000 becomes `from_secs(5)`.
 fn duration(milliseconds: u32) -> TokenStream {
     let (unit, length) = [("hours", 3_600_000), ("mins", 60_000), ("secs", 1000), ("millis", 1)]
         .into_iter()

@@ -33,7 +33,7 @@ pub enum Region {
 impl Region {
     /// Every region, the primary's first.
     pub const ALL: &'static [Self] = &[Self::Nrt, Self::Ord, Self::Ams, Self::UsEast1];
-    /// The region's code, as `FLY_REGION` has it.
+    /// The region's code, as in `FLY_REGION`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Region {
             Self::UsEast1 => "us-east-1",
         }
     }
-    /// The replicas by nearness to a place, the nearest first; empty for a place that the list of places does not know.
+    /// The replicas, nearest first, as seen from `place`; empty for an unknown place.
     #[must_use]
     pub fn nearest_to(place: &str) -> &'static [Self] {
         match place {
@@ -87,7 +87,7 @@ pub struct RepoNrt {
 impl RepoNrt {
     /// The region of this repo.
     pub const REGION: Region = Region::Nrt;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "nrt",
         repo: "RepoNrt",
@@ -96,12 +96,12 @@ impl RepoNrt {
         line: ::core::option::Option::Some(1),
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
@@ -118,7 +118,7 @@ pub struct RepoOrd {
 impl RepoOrd {
     /// The region of this repo.
     pub const REGION: Region = Region::Ord;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "ord",
         repo: "RepoOrd",
@@ -127,12 +127,12 @@ impl RepoOrd {
         line: ::core::option::Option::Some(2),
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
@@ -149,7 +149,7 @@ pub struct RepoAms {
 impl RepoAms {
     /// The region of this repo.
     pub const REGION: Region = Region::Ams;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "ams",
         repo: "RepoAms",
@@ -158,12 +158,12 @@ impl RepoAms {
         line: ::core::option::Option::Some(2),
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
@@ -180,7 +180,7 @@ pub struct RepoUsEast1 {
 impl RepoUsEast1 {
     /// The region of this repo.
     pub const REGION: Region = Region::UsEast1;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "us-east-1",
         repo: "RepoUsEast1",
@@ -189,18 +189,20 @@ impl RepoUsEast1 {
         line: ::core::option::Option::Some(3),
         url_env: ::core::option::Option::Some("VIRGINIA_URL"),
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
     }
 }
-/// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+/// Every repo, and the routing among them.
+///
+/// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
 #[derive(Debug)]
 pub struct Repos {
     region: ::std::string::String,
@@ -212,17 +214,17 @@ pub struct Repos {
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
-    /// What was declared of every region, the primary first.
+    /// The declarations of all regions, the primary first.
     pub const REGIONS: &'static [::archipelago::RegionInfo] = &[
         *RepoNrt::INFO,
         *RepoOrd::INFO,
         *RepoAms::INFO,
         *RepoUsEast1::INFO,
     ];
-    /// Makes every repo, and opens no connection: a database is connected to when it is first asked.
+    /// Creates every repo, and connects to each database when it is first used.
     ///
     /// # Errors
-    /// When the settings were made for other regions.
+    /// If the settings belong to other regions.
     pub fn new(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
@@ -244,11 +246,12 @@ impl Repos {
             cluster,
         })
     }
-    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
-    /// They are the calling thread's own. A database that is down does not fail this.
+    /// Creates every repo, and connects to the primary and to the database of local reads.
+    ///
+    /// The connections belong to the calling thread. A database that is down is no error.
     ///
     /// # Errors
-    /// When the settings were made for other regions.
+    /// If the settings belong to other regions.
     pub async fn connect(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
@@ -256,27 +259,31 @@ impl Repos {
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
     }
-    /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+    /// Closes every connection after the queries in flight. A later query gets an error.
     pub async fn shutdown(&self) {
         ::archipelago::RepoSet::shut_down(self).await;
     }
-    /// Where this instance runs; empty when nobody said.
+    /// The region of this instance; empty if unknown.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
     }
-    /// Writes. They go to the primary, also after a promotion made another region's database the primary.
+    /// A handle to the primary, for writes. It follows a promotion to another region.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
         ::archipelago::Primary::new(&self.cluster)
     }
-    /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
+    /// A handle for reads from this instance's region, or else from the nearest replica.
+    ///
+    /// If a database cannot serve a read, the next nearest does.
     #[must_use]
     pub fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica_in(&self.region)
     }
-    /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
-    /// A region that nobody knows, or an empty string, gets the primary.
+    /// A handle for reads from the database in `region`, or else from the nearest replica.
+    ///
+    /// If a database cannot serve a read, the next nearest does. An unknown or empty `region`
+    /// gets the primary.
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {

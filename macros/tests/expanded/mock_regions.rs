@@ -17,7 +17,7 @@ pub enum Region {
 impl Region {
     /// Every region, the primary's first.
     pub const ALL: &'static [Self] = &[Self::Home, Self::Near, Self::Far];
-    /// The region's code, as `FLY_REGION` has it.
+    /// The region's code, as in `FLY_REGION`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl Region {
             Self::Far => "far",
         }
     }
-    /// The replicas by nearness to a place, the nearest first; empty for a place that the list of places does not know.
+    /// The replicas, nearest first, as seen from `place`; empty for an unknown place.
     #[must_use]
     pub fn nearest_to(_place: &str) -> &'static [Self] {
         &[]
@@ -62,7 +62,7 @@ pub struct RepoHome {
 impl RepoHome {
     /// The region of this repo.
     pub const REGION: Region = Region::Home;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "home",
         repo: "RepoHome",
@@ -71,12 +71,12 @@ impl RepoHome {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
@@ -91,7 +91,7 @@ pub struct RepoNear {
 impl RepoNear {
     /// The region of this repo.
     pub const REGION: Region = Region::Near;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "near",
         repo: "RepoNear",
@@ -100,12 +100,12 @@ impl RepoNear {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
@@ -120,7 +120,7 @@ pub struct RepoFar {
 impl RepoFar {
     /// The region of this repo.
     pub const REGION: Region = Region::Far;
-    /// What was declared of it.
+    /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
         code: "far",
         repo: "RepoFar",
@@ -129,18 +129,20 @@ impl RepoFar {
         line: ::core::option::Option::None,
         url_env: ::core::option::Option::None,
     };
-    /// Reads from this database and no other, wherever this instance runs, and however far behind it is.
+    /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
         ::archipelago::Replica::only(&self.member)
     }
-    /// The connections that these reads use.
+    /// The connection pool of these reads.
     #[must_use]
     pub fn pool(&self) -> &::archipelago::Pool {
         self.member.reading()
     }
 }
-/// Every repo, and the choice among them. Started by [`connect`](Self::connect), ended by [`shutdown`](Self::shutdown).
+/// Every repo, and the routing among them.
+///
+/// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
 #[derive(Debug)]
 pub struct Repos {
     region: ::std::string::String,
@@ -151,16 +153,16 @@ pub struct Repos {
 }
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
-    /// What was declared of every region, the primary first.
+    /// The declarations of all regions, the primary first.
     pub const REGIONS: &'static [::archipelago::RegionInfo] = &[
         *RepoHome::INFO,
         *RepoNear::INFO,
         *RepoFar::INFO,
     ];
-    /// Makes every repo, and opens no connection: a database is connected to when it is first asked.
+    /// Creates every repo, and connects to each database when it is first used.
     ///
     /// # Errors
-    /// When the settings were made for other regions.
+    /// If the settings belong to other regions.
     pub fn new(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
@@ -179,11 +181,12 @@ impl Repos {
             cluster,
         })
     }
-    /// Makes every repo, and opens a connection to the primary and to the database that serves this instance's reads.
-    /// They are the calling thread's own. A database that is down does not fail this.
+    /// Creates every repo, and connects to the primary and to the database of local reads.
+    ///
+    /// The connections belong to the calling thread. A database that is down is no error.
     ///
     /// # Errors
-    /// When the settings were made for other regions.
+    /// If the settings belong to other regions.
     pub async fn connect(
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
@@ -191,27 +194,31 @@ impl Repos {
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
     }
-    /// Closes every connection, once the queries in flight have ended. A query that comes later gets an error.
+    /// Closes every connection after the queries in flight. A later query gets an error.
     pub async fn shutdown(&self) {
         ::archipelago::RepoSet::shut_down(self).await;
     }
-    /// Where this instance runs; empty when nobody said.
+    /// The region of this instance; empty if unknown.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
     }
-    /// Writes. They go to the primary, also after a promotion made another region's database the primary.
+    /// A handle to the primary, for writes. It follows a promotion to another region.
     #[must_use]
     pub fn primary(&self) -> ::archipelago::Primary<'_> {
         ::archipelago::Primary::new(&self.cluster)
     }
-    /// Reads, from the database of this instance's region, or the nearest replica; where that cannot serve, from the next.
+    /// A handle for reads from this instance's region, or else from the nearest replica.
+    ///
+    /// If a database cannot serve a read, the next nearest does.
     #[must_use]
     pub fn replica(&self) -> ::archipelago::Replica<'_> {
         self.replica_in(&self.region)
     }
-    /// Reads, near `region`: from its own database, or from the replica nearest to it; where that cannot serve, from the next.
-    /// A region that nobody knows, or an empty string, gets the primary.
+    /// A handle for reads from the database in `region`, or else from the nearest replica.
+    ///
+    /// If a database cannot serve a read, the next nearest does. An unknown or empty `region`
+    /// gets the primary.
     #[must_use]
     pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
         match region {

@@ -1,19 +1,19 @@
-//! Durations as regions.toml writes them: a whole number and `ms`, `s`, `m` or `h`.
+//! Durations in regions.toml: a whole number with `ms`, `s`, `m` or `h`.
 
 use std::time::Duration;
 
-/// A word with a unit in it, such as `"10s"`; else what to write instead.
+/// Parses a duration such as `"10s"`. The error is the fix for the mistake.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    strict(text).ok_or_else(|| match tidy(text) {
-        Some(tidied) => format!("write {tidied:?}"),
-        None => "write a whole number and ms, s, m or h, such as \"10s\"".to_owned(),
+    strict(text).ok_or_else(|| match normalized(text) {
+        Some(normalized) => format!("write {normalized:?}"),
+        None => "write a whole number with ms, s, m or h, such as \"10s\"".to_owned(),
     })
 }
 
 fn strict(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
-    // Leading zeros are refused with the rest: some read 010 as eight.
+    // Some languages read 010 as eight.
     if number.len() > 1 && number.starts_with('0') {
         return None;
     }
@@ -32,8 +32,8 @@ fn strict(text: &str) -> Option<Duration> {
     (unit_at > 0).then(|| Duration::from_millis(number.saturating_mul(milliseconds)))
 }
 
-/// The form that was meant, when only its dress is wrong: `10 seconds`, `10S`, `10`.
-fn tidy(text: &str) -> Option<String> {
+/// The valid form of a duration such as `10 seconds`, `10S` or `10`.
+fn normalized(text: &str) -> Option<String> {
     let plain: String =
         text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
     let unit_at = plain.find(|c: char| !c.is_ascii_digit()).unwrap_or(plain.len());
@@ -46,8 +46,8 @@ fn tidy(text: &str) -> Option<String> {
         other => other,
     };
     let digits = number.trim_start_matches('0');
-    let tidied = format!("{digits}{unit}");
-    strict(&tidied).map(|_| tidied)
+    let normalized = format!("{digits}{unit}");
+    strict(&normalized).map(|_| normalized)
 }
 
 #[cfg(test)]
@@ -64,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_meant() {
-        for (text, meant) in
+    fn invalid_durations_suggest_the_valid_form() {
+        for (text, valid) in
             [("10", "10s"), ("10 s", "10s"), ("10S", "10s"), ("5 minutes", "5m"), ("010s", "10s")]
         {
-            assert_eq!(parse(text), Err(format!("write {meant:?}")), "{text}");
+            assert_eq!(parse(text), Err(format!("write {valid:?}")), "{text}");
         }
         for text in ["", "s", "1.5s", "-1s", "1m30s", "2d", "ten seconds", "1_000ms"] {
-            assert!(parse(text).is_err_and(|instead| instead.contains("whole number")), "{text}");
+            assert!(parse(text).is_err_and(|fix| fix.contains("whole number")), "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The keys of each part of regions.toml, and what to say about any other key.
+//! The keys of each section of regions.toml, and the mistake for an unknown key.
 
-use super::report::Report;
+use super::source_file::SourceFile;
 use super::suggest;
 use std::fmt;
 use toml::de::DeTable;
@@ -13,27 +13,28 @@ pub(super) enum Section<'a> {
     Place(&'a str),
 }
 
-/// Reports every key of `table` that its section does not have.
-pub(super) fn check(report: &mut Report<'_>, section: &Section<'_>, table: &DeTable<'_>) {
+/// Reports every unknown key of `table`.
+pub(super) fn check(source: &mut SourceFile<'_>, section: &Section<'_>, table: &DeTable<'_>) {
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         if section.keys().contains(&name) {
             continue;
         }
-        let shown = name.escape_debug();
-        let instead = match section {
-            // A dot in a code makes two tables of it.
+        let escaped = name.escape_debug();
+        let fix = match section {
+            // [places.us.east] is a table within a table.
             Section::Place(code) if value.get_ref().is_table() => {
-                format!("write [places.{}-{shown}] if that is its code", code.escape_debug())
+                let code = code.escape_debug();
+                format!("write [places.{code}-{escaped}] if that is the place's code")
             }
-            _ => section.instead_of(name),
+            _ => section.fix_for(name),
         };
-        report.add(key.span(), format!("{section} has no key `{shown}`"), instead);
+        source.report(key.span(), format!("unknown key `{escaped}` {section}"), fix);
     }
 }
 
-/// Where a key that stands in the wrong part belongs, as the message says it.
-pub(super) fn home(name: &str) -> Option<&'static str> {
+/// The section that has the key `name`, as a phrase for messages.
+pub(super) fn owning_section(name: &str) -> Option<&'static str> {
     match name {
         "primary" | "replicas" => Some("above the first line with a [table]"),
         "size" => Some("under [pool]"),
@@ -45,20 +46,20 @@ pub(super) fn home(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether every key of `table` is one of its section, so that none is another key misspelt.
-pub(super) fn all_known(section: &Section<'_>, table: &DeTable<'_>) -> bool {
+/// Whether `table` has no unknown key, which could be a known one misspelt.
+pub(super) fn has_only_known_keys(section: &Section<'_>, table: &DeTable<'_>) -> bool {
     table.keys().all(|key| section.keys().contains(&key.get_ref().as_ref()))
 }
 
-/// Whether a key of the top is there in some table or misspelt, where it is reported.
+/// Whether the top-level key `name` is misspelt or stands in a table: [`check`] reports it there.
 pub(super) fn is_misplaced(top: &DeTable<'_>, name: &str) -> bool {
-    let misspelt =
-        |key: &str| suggest::nearest(key, Section::Top.keys().iter().copied()) == Some(name);
+    let is_misspelling =
+        |key: &str| suggest::closest(key, Section::Top.keys().iter().copied()) == Some(name);
     // [places.primary] is a place.
-    let holds =
+    let has_value =
         |table: &DeTable<'_>| table.get(name).is_some_and(|value| !value.get_ref().is_table());
-    top.keys().any(|key| misspelt(key.get_ref()))
-        || tables(top).any(|table| holds(table) || tables(table).any(holds))
+    top.keys().any(|key| is_misspelling(key.get_ref()))
+        || tables(top).any(|table| has_value(table) || tables(table).any(has_value))
 }
 
 fn tables<'t, 'i>(table: &'t DeTable<'i>) -> impl Iterator<Item = &'t DeTable<'i>> {
@@ -75,33 +76,31 @@ impl Section<'_> {
         }
     }
 
-    fn instead_of(&self, name: &str) -> String {
-        if let Some(home) = home(name) {
-            return format!("write it {home}");
+    fn fix_for(&self, unknown: &str) -> String {
+        if let Some(section) = owning_section(unknown) {
+            return format!("move it {section}");
         }
-        if let Some(nearest) = suggest::nearest(name, self.keys().iter().copied()) {
-            return format!("write `{nearest}`");
+        if let Some(closest) = suggest::closest(unknown, self.keys().iter().copied()) {
+            return format!("write `{closest}`");
         }
         let keys: Vec<String> = self.keys().iter().map(|key| format!("`{key}`")).collect();
         match keys.as_slice() {
-            [first, .., last] if first != last => {
-                format!(
-                    "its keys are {} and {last}: write one of them, or take the line out",
-                    keys[..keys.len() - 1].join(", ")
-                )
+            [others @ .., last] if !others.is_empty() => {
+                format!("write {} or {last}, or remove the line", others.join(", "))
             }
-            _ => format!("its only key is {}: write that, or take the line out", keys.concat()),
+            _ => format!("write {}, its only key, or remove the line", keys.concat()),
         }
     }
 }
 
+/// Where a key of the section stands, as a phrase for messages.
 impl fmt::Display for Section<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Top => write!(f, "the top level"),
-            Self::Pool => write!(f, "[pool]"),
-            Self::Routing => write!(f, "[routing]"),
-            Self::Place(code) => write!(f, "[places.{}]", code.escape_debug()),
+            Self::Top => write!(f, "at the top level"),
+            Self::Pool => write!(f, "in [pool]"),
+            Self::Routing => write!(f, "in [routing]"),
+            Self::Place(code) => write!(f, "in [places.{}]", code.escape_debug()),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! `[pool]` and `[routing]`: how large, how late, how many at the primary, and where writes go.
+//! `[pool]` and `[routing]`: the size of pools, and the rules for reads and writes.
 
 use super::keys::{self, Section};
-use super::report::Report;
+use super::source_file::SourceFile;
 use super::value::{self, Value, quoted};
 use super::{duration, suggest};
-use crate::Writes;
+use crate::regions::Writes;
 use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
@@ -16,120 +16,96 @@ pub(super) struct Settings {
     pub writes: Option<Writes>,
 }
 
-const LARGEST_POOL: u32 = 1000;
-const LARGEST_SPILL: u32 = 100_000;
-const LONGEST_LAG: Duration = Duration::from_hours(24);
+const POOL_SIZE_LIMIT: u32 = 1000;
+const MAX_SPILL_LIMIT: u32 = 100_000;
+const MAX_LAG_LIMIT: Duration = Duration::from_hours(24);
 
-pub(super) fn read(report: &mut Report<'_>, top: &DeTable<'_>) -> Settings {
+pub(super) fn read(source: &mut SourceFile<'_>, top: &DeTable<'_>) -> Settings {
     let mut settings = Settings::default();
-    if let Some(pool) = top.get("pool").and_then(|pool| {
-        value::table(report, "pool", pool, "[pool] on one line, `size = 10` below it")
-    }) {
-        keys::check(report, &Section::Pool, pool);
-        settings.pool_size = pool.get("size").and_then(|size| pool_size(report, size));
+    let form = "[pool] on one line and `size = 10` below it";
+    if let Some(pool) = top.get("pool").and_then(|pool| value::table(source, "pool", pool, form)) {
+        keys::check(source, &Section::Pool, pool);
+        let size = pool.get("size");
+        settings.pool_size =
+            size.and_then(|size| number(source, "size", size, 10, POOL_SIZE_LIMIT));
     }
-    let form = "[routing] on one line, `max_lag = \"10s\"` below it";
+    let form = "[routing] on one line and `max_lag = \"10s\"` below it";
     if let Some(routing) =
-        top.get("routing").and_then(|routing| value::table(report, "routing", routing, form))
+        top.get("routing").and_then(|routing| value::table(source, "routing", routing, form))
     {
-        keys::check(report, &Section::Routing, routing);
-        settings.max_lag = routing.get("max_lag").and_then(|lag| max_lag(report, lag));
-        settings.max_spill = routing.get("max_spill").and_then(|reads| max_spill(report, reads));
-        settings.writes = routing.get("writes").and_then(|choice| writes(report, choice));
+        keys::check(source, &Section::Routing, routing);
+        settings.max_lag = routing.get("max_lag").and_then(|lag| max_lag(source, lag));
+        settings.max_spill = routing
+            .get("max_spill")
+            .and_then(|reads| number(source, "max_spill", reads, 100, MAX_SPILL_LIMIT));
+        settings.writes = routing.get("writes").and_then(|choice| writes(source, choice));
     }
     settings
 }
 
-fn pool_size(report: &mut Report<'_>, value: &Value<'_>) -> Option<u32> {
-    number(report, "size", value, 10, LARGEST_POOL, |written| {
-        format!("a pool cannot have {written} connections")
-    })
-}
-
-fn max_spill(report: &mut Report<'_>, value: &Value<'_>) -> Option<u32> {
-    number(report, "max_spill", value, 100, LARGEST_SPILL, |written| {
-        format!("{written} reads cannot be under way to the primary at once")
-    })
-}
-
-/// A whole number from 1 to `most`; `usual` shows one, `wrong` says what a number out of bounds would mean.
+/// A whole number from 1 to `max`; `usual` is the example in messages.
 fn number(
-    report: &mut Report<'_>,
+    source: &mut SourceFile<'_>,
     key: &str,
     value: &Value<'_>,
     usual: u32,
-    most: u32,
-    wrong: impl FnOnce(&str) -> String,
+    max: u32,
 ) -> Option<u32> {
-    let possible = |number: &u32| (1..=most).contains(number);
+    let is_in_range = |number: &u32| (1..=max).contains(number);
     let DeValue::Integer(written) = value.get_ref() else {
-        let meant = value
-            .get_ref()
-            .as_str()
-            .and_then(|text| text.trim().parse().ok())
-            .filter(possible)
-            .unwrap_or(usual);
-        value::wrong_type(report, key, value, "an integer", &format!("`{key} = {meant}`"));
+        let quoted_number = value.get_ref().as_str().and_then(|text| text.trim().parse().ok());
+        let example = quoted_number.filter(is_in_range).unwrap_or(usual);
+        value::report_wrong_type(source, key, value, "an integer", &format!("`{key} = {example}`"));
         return None;
     };
-    let number = u32::from_str_radix(written.as_str(), written.radix()).ok().filter(possible);
+    let number = u32::from_str_radix(written.as_str(), written.radix()).ok().filter(is_in_range);
     if number.is_none() {
-        report.add(
+        source.report(
             value.span(),
-            wrong(&written.to_string()),
-            format!("write a `{key}` from 1 to {most}, such as `{key} = {usual}`"),
+            format!("`{key}` is {written}, which is out of range"),
+            format!("write a `{key}` from 1 to {max}, such as `{key} = {usual}`"),
         );
     }
     number
 }
 
-fn max_lag(report: &mut Report<'_>, value: &Value<'_>) -> Option<Duration> {
-    let meant = value.get_ref().as_integer().map_or_else(|| "10".to_owned(), ToString::to_string);
-    let text = value::string(
-        report,
-        "max_lag",
-        value,
-        &format!("a number and ms, s, m or h in quotes, such as `max_lag = \"{meant}s\"`"),
-    )?;
-    match duration::parse(text) {
-        Err(instead) => report.add(
-            value.span(),
-            format!("`max_lag` is {}, which is no duration", quoted(text)),
-            instead,
+fn max_lag(source: &mut SourceFile<'_>, value: &Value<'_>) -> Option<Duration> {
+    let number = value.get_ref().as_integer().map_or_else(|| "10".to_owned(), ToString::to_string);
+    let form = format!("a number with ms, s, m or h in quotes, such as `max_lag = \"{number}s\"`");
+    let text = value::string(source, "max_lag", value, &form)?;
+    let (problem, fix) = match duration::parse(text) {
+        Err(fix) => (format!("`max_lag` is {}, which is not a duration", quoted(text)), fix),
+        Ok(Duration::ZERO) => (
+            format!("with a `max_lag` of {}, no replica would ever serve a read", quoted(text)),
+            "write at least \"1ms\", such as \"10s\"".to_owned(),
         ),
-        Ok(Duration::ZERO) => report.add(
-            value.span(),
-            format!("with a `max_lag` of {} no replica would ever serve a read", quoted(text)),
-            "write at least \"1ms\", such as \"10s\"",
+        Ok(lag) if lag > MAX_LAG_LIMIT => (
+            format!("a `max_lag` of {} is longer than a day", quoted(text)),
+            "write at most \"24h\", such as \"10s\"".to_owned(),
         ),
-        Ok(lag) if lag > LONGEST_LAG => {
-            report.add(
-                value.span(),
-                format!("a `max_lag` of {} is longer than a day", quoted(text)),
-                "write at most \"24h\", such as \"10s\"",
-            );
-        }
         Ok(lag) => return Some(lag),
-    }
+    };
+    source.report(value.span(), problem, fix);
     None
 }
 
-fn writes(report: &mut Report<'_>, value: &Value<'_>) -> Option<Writes> {
-    let text =
-        value::string(report, "writes", value, "`writes = \"replay\"` or `writes = \"direct\"`")?;
+fn writes(source: &mut SourceFile<'_>, value: &Value<'_>) -> Option<Writes> {
+    let form = "`writes = \"replay\"` or `writes = \"direct\"`";
+    let text = value::string(source, "writes", value, form)?;
     match text {
         "replay" => return Some(Writes::Replay),
         "direct" => return Some(Writes::Direct),
         _ => {}
     }
-    let instead = match suggest::nearest(text.trim(), ["replay", "direct"]) {
-        Some(meant) => format!("write {meant:?}"),
-        None => "write \"replay\" (run the request again at the primary) or \"direct\" (write from afar)".to_owned(),
+    let fix = match suggest::closest(text.trim(), ["replay", "direct"]) {
+        Some(closest) => format!("write {closest:?}"),
+        None => {
+            "write \"replay\" (rerun the request in the primary's region) or \"direct\" (write \
+                 across regions)"
+                .to_owned()
+        }
     };
-    report.add(
-        value.span(),
-        format!("`writes` is {}, which is neither \"replay\" nor \"direct\"", quoted(text)),
-        instead,
-    );
+    let problem = format!("`writes` is {}, neither \"replay\" nor \"direct\"", quoted(text));
+    source.report(value.span(), problem, fix);
     None
 }

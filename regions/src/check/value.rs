@@ -1,6 +1,6 @@
-//! Values by their types, and the mistake when a value is of another type.
+//! Values of one type, and the mistake if a value has another type.
 
-use super::report::Report;
+use super::source_file::SourceFile;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -8,58 +8,59 @@ pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// `value` as a table; `form` shows how to write it.
 pub(super) fn table<'v, 'i>(
-    report: &mut Report<'_>,
-    name: &str,
+    source: &mut SourceFile<'_>,
+    key: &str,
     value: &'v Value<'i>,
     form: &str,
 ) -> Option<&'v DeTable<'i>> {
     let table = value.get_ref().as_table();
     if table.is_none() {
-        wrong_type(report, name, value, "a table", form);
+        report_wrong_type(source, key, value, "a table", form);
     }
     table
 }
 
 /// `value` as a string; `form` shows how to write it.
 pub(super) fn string<'v>(
-    report: &mut Report<'_>,
-    name: &str,
+    source: &mut SourceFile<'_>,
+    key: &str,
     value: &'v Value<'_>,
     form: &str,
 ) -> Option<&'v str> {
     let text = value.get_ref().as_str();
     if text.is_none() {
-        wrong_type(report, name, value, "a string", form);
+        report_wrong_type(source, key, value, "a string", form);
     }
     text
 }
 
-/// Reports that `value` is not what it should be.
-pub(super) fn wrong_type(
-    report: &mut Report<'_>,
-    name: &str,
+/// Reports that the value of `key` should be `expected`, "a table" for example.
+pub(super) fn report_wrong_type(
+    source: &mut SourceFile<'_>,
+    key: &str,
     value: &Value<'_>,
-    wanted: &str,
+    expected: &str,
     form: &str,
 ) {
-    let got = kind(value.get_ref());
-    report.add(value.span(), format!("`{name}` is {got}, not {wanted}"), format!("write {form}"));
+    let actual = type_name(value.get_ref());
+    let problem = format!("`{key}` is {actual}, not {expected}");
+    source.report(value.span(), problem, format!("write {form}"));
 }
 
-/// `text` as it should stand in a message: in quotes, on one line, and not longer than a line can bear.
+/// `text` in quotes for a message: escaped, shortened, and hidden if it is a URL.
 pub(super) fn quoted(text: &str) -> String {
-    const MOST: usize = 70;
+    const MAX_CHARS: usize = 70;
     // A URL may hold a password, and messages end in logs.
     if text.contains("://") {
         return "\"…\"".to_owned();
     }
-    match text.char_indices().nth(MOST) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
         None => format!("{text:?}"),
     }
 }
 
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",

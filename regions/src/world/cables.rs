@@ -1,20 +1,27 @@
-//! The table of cables: the systems under the sea, and the backbones on land that join their ends.
+//! The table of cables: the submarine systems, and the backbones on land that join their ends.
 
-/// A cable's name, and the hubs it joins in the order in which it passes them, by their codes (`regions/src/world/hubs.rs`).
+/// Each cable's name and, in order, the codes of the hubs that it passes
+/// (`regions/src/world/hubs.rs`).
 ///
-/// A hub stands for the landing points around it: `sjc` for those of central California, `lis` for Sines, `ath` for Crete,
-/// `cai` for Suez, Alexandria and the land between them. Where a cable turns around a coast it passes a hub without landing
-/// there (`alu` is the Horn of Africa), so that legs do not cut through continents. Of several cables side by side, and of a
-/// system's branches, only those are listed that make a line shorter.
+/// A hub stands for the landing points around it: `sjc` for those of central California, `lis` for
+/// Sines, `ath` for Crete, `cai` for Suez, Alexandria and the land between them. Where a cable
+/// rounds a coast, it passes a hub without landing (`alu` is the Horn of Africa), so that no leg
+/// cuts through a continent. Parallel cables and branches are listed only if they shorten a line.
 ///
-/// Under the sea: `TeleGeography`'s Submarine Cable Map (<https://www.submarinecablemap.com>), systems in service. On land in the
-/// United States: R. Durairajan, P. Barford, J. Sommers and W. Willinger, "`InterTubes`: A Study of the US Long-haul
-/// Fiber-optic Infrastructure", SIGCOMM 2015. On land elsewhere: the main railways and motorways, which backbones follow.
+/// Sources. Under the sea: `TeleGeography`'s Submarine Cable Map
+/// (<https://www.submarinecablemap.com>), systems in service. On land in the United States:
+/// R. Durairajan, P. Barford, J. Sommers and W. Willinger, "`InterTubes`: A Study of the US
+/// Long-haul Fiber-optic Infrastructure", SIGCOMM 2015. On land elsewhere: the main railways and
+/// motorways, which backbones follow.
 ///
-/// Left out on purpose: the land routes through Russia, which the article's 220 ms from Tokyo to Amsterdam did not take; the
-/// Arctic, where no cable joins two oceans yet; and the short cables from Japan to Guam (AJC, JGA North). With these the line
-/// from Tokyo to Sydney takes 111 ms, which is what those have who rent a share of them (IBM Cloud: 115 ms). The article measured
-/// 137 ms, more than to Chicago, so its network went another way, and here this line turns in the Philippines: 155 ms.
+/// Left out on purpose:
+/// - The land routes through Russia: the 220 ms that the article measured from Tokyo to Amsterdam
+///   are too long for them.
+/// - The Arctic: no cable there joins two oceans yet.
+/// - The short cables from Japan to Guam (AJC, JGA North). With them the model puts Tokyo and
+///   Sydney 111 ms apart, close to the 115 ms of IBM Cloud, which rents a share of them. The
+///   article measured 137 ms, more than to Chicago, so its network took another route. Without
+///   them the model's line turns in the Philippines and takes 155 ms.
 pub(super) const CABLES: &[(&str, &str)] = &[
     // The Pacific.
     ("Pacific Crossing-1", "sea nrt sjc"),

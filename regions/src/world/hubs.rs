@@ -1,11 +1,12 @@
-//! The table of hubs: cities where cables land or backbones meet, beside the built-in places, which are hubs too.
+//! The table of hubs: cities where cables land or backbones meet. The built-in places are hubs too.
 
-use crate::Place;
-use crate::places::place;
+use crate::places::{Place, place};
 
-/// In the order of their codes. A code is the IATA code of the city's airport, and the coordinates are that airport's
-/// (<https://ourairports.com/>), as with the built-in places. The codes name hubs inside the model only: regions.toml may use
-/// any of them for a place of its own, wherever that is.
+/// The hubs in the order of their codes.
+///
+/// As with the built-in places, each code is the IATA code of the city's airport, and the
+/// coordinates are the airport's (<https://ourairports.com/>). The codes are internal to the model:
+/// regions.toml may use any of them for a place of its own, anywhere.
 pub(super) static HUBS: &[Place] = &[
     place("abj", "Abidjan, Ivory Coast", 5.2614, -3.9263),
     place("acc", "Accra, Ghana", 5.6052, -0.1668),

@@ -1,12 +1,14 @@
-//! What no pair of fixture files can show: line ends, file names, files that cannot be read, and noise.
+//! What fixtures cannot show: line ends, file names, secrets, unreadable and large files, noise.
 
-use archipelago_regions::{check, load, render};
+use archipelago_regions::{check, check_distances, load, render};
 use proptest::prelude::*;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 #[test]
-fn a_byte_order_mark_and_windows_line_ends_do_not_move_the_lines() {
+fn byte_order_mark_and_windows_line_ends_keep_line_numbers() {
     let source = "\u{feff}primary = \"nrt\"\r\n\r\nreplicas = [\"nrt\"]\r\n";
     let mistakes = check("regions.toml", source, None).unwrap_err();
     assert_eq!(mistakes.len(), 1);
@@ -14,7 +16,7 @@ fn a_byte_order_mark_and_windows_line_ends_do_not_move_the_lines() {
 }
 
 #[test]
-fn both_files_are_called_by_the_names_they_were_given() {
+fn messages_use_the_given_file_names() {
     let mistakes = check("conf/world.toml", "primary = \"nrt\"", Some("primary_region = \"ord\""))
         .unwrap_err();
     assert!(
@@ -22,7 +24,7 @@ fn both_files_are_called_by_the_names_they_were_given() {
         "{}",
         mistakes[0]
     );
-    assert!(mistakes[0].wrong.contains("fly.toml:1"), "{}", mistakes[0]);
+    assert!(mistakes[0].problem.contains("fly.toml:1"), "{}", mistakes[0]);
     let regions = check("conf/world.toml", "primary = \"nrt\"", None).unwrap();
     assert!(render(&regions).contains("source \"conf/world.toml\";"));
 }
@@ -31,12 +33,15 @@ fn both_files_are_called_by_the_names_they_were_given() {
 fn no_message_repeats_a_url() {
     let url = "postgres://app:secret@db.example.com/app";
     let source = format!(
-        "primary = \"{url}\"\nreplicas = [\"{url}\"]\n[places.ord]\nurl_env = \"{url}\"\n[places.\"{url}\"]\nlatitude = 1"
+        "primary = \"{url}\"\nreplicas = [\"{url}\"]\n[places.ord]\nurl_env = \"{url}\"\n\
+         [places.\"{url}\"]\nlatitude = 1"
     );
     let types = format!(
-        "primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\nmax_spill = \"{url}\"\nwrites = \"{url}\""
+        "primary = [\"{url}\"]\nreplicas = \"{url}\"\n[routing]\nmax_lag = \"{url}\"\n\
+         max_spill = \"{url}\"\nwrites = \"{url}\""
     );
-    for source in [source, types] {
+    let syntax = format!("primary = {url}\nreplicas = [{url}]\n{url}\n");
+    for source in [source, types, syntax] {
         for mistake in check("regions.toml", &source, Some(&format!("primary_region = \"{url}\"")))
             .unwrap_err()
         {
@@ -46,27 +51,57 @@ fn no_message_repeats_a_url() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_no_text_says_what_to_put_there() {
+fn unreadable_files_have_a_fix() {
     let folder = folder("unreadable");
     let file = folder.join("regions.toml");
-    let said = |file: &Path| {
+    let messages = |file: &Path| {
         load(file).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    assert!(said(&file).ends_with(
-        ":1: there is no such file; make it, with one line at least, such as `primary = \"nrt\"`"
+    assert!(messages(&file).ends_with(
+        ":1: the file does not exist; create it with at least one line, such as `primary = \"nrt\"`"
     ));
 
     fs::write(&file, b"primary = \"nrt\"\n# M\xfcnchen\n").unwrap();
-    assert!(said(&file).ends_with(
+    assert!(messages(&file).ends_with(
         ":2: the file is not UTF-8 from here on; save it as UTF-8, the encoding of every TOML file"
     ));
 
     fs::write(&file, "primary = \"nrt\"\n").unwrap();
     fs::write(folder.join("fly.toml"), b"\xff").unwrap();
-    assert!(said(&file).contains("fly.toml:1: the file is not UTF-8"));
+    assert!(messages(&file).contains("fly.toml:1: the file is not UTF-8"));
 
     fs::write(folder.join("fly.toml"), "primary_region = \"nrt\"\n").unwrap();
     assert_eq!(load(&file).unwrap().primary.place.code, "nrt");
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let text = "primary = \"nrt\"\n[places.ord]\nurl_env = \"DATABASE_URL_\\u001b[2J\"\n";
+    let mistakes = check("re\u{1b}gions.toml", text, None).unwrap_err();
+    let message = mistakes[0].to_string();
+    assert!(message.starts_with(r"re\u{1b}gions.toml:3: "), "{message}");
+    assert!(message.contains(r"DATABASE_URL_\u{1b}[2J"), "{message}");
+}
+
+/// While every unknown code was compared with every known one, this took minutes.
+#[test]
+fn twenty_thousand_mistakes_take_no_quadratic_time() {
+    let codes = |first: char| (0..20_000).map(move |number| format!("{first}{number:05}"));
+    let mut text = "primary = \"nrt\"\nreplicas = [".to_owned();
+    codes('x').for_each(|code| write!(text, "{code:?},").unwrap());
+    text += "]\n";
+    for code in codes('y') {
+        write!(text, "[places.{code}]\nlatitude = 1\nlongitude = 2\nurl_env = \"A\"\n").unwrap();
+    }
+    let mut distances = String::new();
+    codes('x').for_each(|code| writeln!(distances, "{code} = {{ nrt = 1 }}").unwrap());
+    let known: Vec<String> = codes('y').collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+
+    let start = Instant::now();
+    assert_eq!(check("regions.toml", &text, None).unwrap_err().len(), 59_999);
+    assert_eq!(check_distances("distances.toml", &distances, &known).unwrap_err().len(), 60_000);
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -76,7 +111,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Pieces that come close to a regions.toml, in any order.
+/// Pieces of a regions.toml in any order.
 fn almost_toml() -> impl Strategy<Value = String> {
     let pieces = [
         "primary",
@@ -123,16 +158,24 @@ fn almost_toml() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn whatever_the_files_hold_each_mistake_is_one_line_of_them(source in prop_oneof![almost_toml(), any::<String>()], fly in almost_toml()) {
+    fn any_text_gives_one_line_messages_with_a_line_of_the_file(
+        source in prop_oneof![almost_toml(), any::<String>()],
+        fly in almost_toml(),
+    ) {
         if let Err(mistakes) = check("regions.toml", &source, Some(&fly)) {
             prop_assert!(!mistakes.is_empty());
             for mistake in mistakes {
                 prop_assert!(!mistake.to_string().contains(char::is_control), "{mistake:?}");
                 let file = if mistake.file == "fly.toml" { &fly } else { &source };
-                prop_assert!((1..=1 + file.matches('\n').count()).contains(&mistake.line), "{mistake:?}");
+                let lines = 1 + file.matches('\n').count();
+                prop_assert!((1..=lines).contains(&mistake.line), "{mistake:?}");
             }
         }
     }

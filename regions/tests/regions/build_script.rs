@@ -1,4 +1,4 @@
-//! A real cargo on a tiny package whose build.rs is the one of the docs: what fails, what is left, what runs again.
+//! Build scripts under a real cargo: which builds fail, what is left, and when the script reruns.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,22 +8,22 @@ const GOOD: &str = "primary = \"nrt\"\nreplicas = [\"ord\"]\n";
 const WRONG: &str = "primary = \"nrt\"\nreplicas = [\"nrt\", \"hkg\"]\n[pool]\nsize = 0\n";
 
 #[test]
-fn a_wrong_file_stops_the_build_and_a_changed_one_repeats_it() {
+fn a_mistake_fails_the_build_and_a_change_reruns_the_script() {
     let package = Package::new("visitor");
 
     package.write("regions.toml", WRONG);
-    let (passed, said) = package.build();
-    assert!(!passed, "{said}");
+    let (passed, output) = package.build();
+    assert!(!passed, "{output}");
     for mistake in [
-        "regions.toml:2: \"nrt\" is the primary (line 1) and cannot be a replica too; take it out of `replicas`",
-        "regions.toml:2: \"hkg\" is no place that Archipelago knows; add [places.hkg]",
-        "regions.toml:4: a pool cannot have 0 connections; write a `size` from 1 to 1000",
+        "regions.toml:2: \"nrt\" is the primary (line 1) and cannot be a replica too; remove it from `replicas`",
+        "regions.toml:2: \"hkg\" is not a known place; add [places.hkg]",
+        "regions.toml:4: `size` is 0, which is out of range; write a `size` from 1 to 1000",
     ] {
-        assert!(said.contains(mistake), "{mistake}\nis not in\n{said}");
+        assert!(output.contains(mistake), "{mistake}\nis not in\n{output}");
     }
-    assert!(!said.contains("panicked"), "{said}");
+    assert!(!output.contains("panicked"), "{output}");
     assert_eq!(package.repos(), None);
-    assert!(!package.build().0, "a failed build is not done the second time");
+    assert!(!package.build().0, "a failed build must fail again");
 
     package.write("regions.toml", GOOD);
     assert_passes(&package);
@@ -31,7 +31,7 @@ fn a_wrong_file_stops_the_build_and_a_changed_one_repeats_it() {
 
     let runs = package.runs();
     assert_passes(&package);
-    assert_eq!(package.runs(), runs, "nothing changed");
+    assert_eq!(package.runs(), runs, "the script must not rerun if nothing changed");
 
     package.write("regions.toml", &GOOD.replace("ord", "syd"));
     assert_passes(&package);
@@ -40,23 +40,23 @@ fn a_wrong_file_stops_the_build_and_a_changed_one_repeats_it() {
 
     package.write("regions.toml", WRONG);
     assert!(!package.build().0);
-    assert_eq!(package.repos(), None, "the repos of the build before are gone");
+    assert_eq!(package.repos(), None, "the repos of the earlier build must be gone");
 
     package.write("regions.toml", GOOD);
     package.write("fly.toml", "primary_region = \"nrt\"\n");
     assert_passes(&package);
     package.write("fly.toml", "primary_region = \"ord\"\n");
-    let (passed, said) = package.build();
-    assert!(!passed && said.contains("\"ord\" in fly.toml:1"), "{said}");
+    let (passed, output) = package.build();
+    assert!(!passed && output.contains("\"ord\" in fly.toml:1"), "{output}");
 }
 
 #[track_caller]
 fn assert_passes(package: &Package) {
-    let (passed, said) = package.build();
-    assert!(passed, "{said}");
+    let (passed, output) = package.build();
+    assert!(passed, "{output}");
 }
 
-/// A package in a folder of its own, with a target folder of its own.
+/// A package whose build.rs is the documented one, with its own folder and target folder.
 struct Package {
     folder: PathBuf,
 }
@@ -64,7 +64,7 @@ struct Package {
 impl Package {
     fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // The target folder stays, so that toml is compiled once and not at every run of the test.
+        // The target folder stays, so that the dependencies are compiled only once.
         for stale in ["regions.toml", "fly.toml", "runs", "repos-at"] {
             let _ = fs::remove_file(folder.join(stale));
         }
@@ -89,13 +89,13 @@ impl Package {
                  archipelago_regions::build(\"regions.toml\");\n\
              }\n",
         );
-        // The versions that the workspace has, which are on this machine.
+        // The workspace's versions, which are already downloaded.
         let _ =
             fs::copy(Path::new(regions).join("../Cargo.lock"), package.folder.join("Cargo.lock"));
         package
     }
 
-    /// Whether the build passed, and all that cargo said.
+    /// Whether the build passed, and cargo's output.
     fn build(&self) -> (bool, String) {
         let Output { status, stdout, stderr } = Command::new(env!("CARGO"))
             .args(["build", "--offline", "--color=never"])
@@ -107,12 +107,12 @@ impl Package {
         (status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
 
-    /// How often the build script has run.
+    /// The number of times that the build script has run.
     fn runs(&self) -> u64 {
         fs::metadata(self.folder.join("runs")).unwrap().len()
     }
 
-    /// The generated file.
+    /// The generated file, unless it does not exist.
     fn repos(&self) -> Option<String> {
         fs::read_to_string(fs::read_to_string(self.folder.join("repos-at")).unwrap()).ok()
     }

@@ -1,11 +1,13 @@
-//! The great-circle distance of two places.
+//! The great-circle distance between two places.
 
-use crate::Place;
+use crate::places::Place;
 
-/// The great-circle distance in kilometres, by the haversine formula (R. W. Sinnott, "Virtues of the Haversine",
-/// Sky & Telescope 68, 1984). The Earth taken as a sphere puts it at most about 0.5 % off.
+/// The great-circle distance in kilometres, by the haversine formula (R. W. Sinnott, "Virtues of
+/// the Haversine", Sky & Telescope 68, 1984). Treating the Earth as a sphere makes it up to 0.5 %
+/// wrong.
 ///
-/// Not how near two places are to each other: that is [`round_trip`](crate::round_trip).
+/// Use [`round_trip`](crate::round_trip) to tell which place is nearer: cables do not follow great
+/// circles.
 #[must_use]
 pub fn distance_km(a: &Place, b: &Place) -> f64 {
     let (north_a, north_b) = (a.latitude.to_radians(), b.latitude.to_radians());
@@ -17,5 +19,6 @@ pub fn distance_km(a: &Place, b: &Place) -> f64 {
     2.0 * MEAN_EARTH_RADIUS_KM * haversine.sqrt().min(1.0).asin()
 }
 
-/// The mean radius (2a + b) / 3 of the GRS 80 ellipsoid (H. Moritz, "Geodetic Reference System 1980").
+/// The mean radius (2a + b) / 3 of the GRS 80 ellipsoid (H. Moritz, "Geodetic Reference System
+/// 1980").
 const MEAN_EARTH_RADIUS_KM: f64 = 6371.0088;

@@ -1,6 +1,6 @@
-//! Distances against published ones, and orders of replicas to be checked with an atlas of cables.
+//! Nearness: great-circle distances against published ones, and the order of replicas.
 
-use archipelago_regions::{Place, built_in_places, distance_km, order, round_trip};
+use archipelago_regions::{Place, built_in_places, distance_km, nearest_first, round_trip};
 
 fn place(code: &str) -> &'static Place {
     built_in_places()
@@ -9,9 +9,9 @@ fn place(code: &str) -> &'static Place {
         .unwrap_or_else(|| panic!("no place {code}"))
 }
 
-/// Published flight distances first (OAG's ten longest flights of 2023; `AeroXplorer`'s ten longest of 2024; Sydney from
-/// London and from Los Angeles as the Great Circle Mapper has them); then geodesics on the WGS 84 ellipsoid by
-/// Vincenty's formula, which gives the published ones to 0.2 %.
+/// First flight distances: OAG's ten longest flights of 2023, `AeroXplorer`'s ten longest of 2024,
+/// and Sydney from London and Los Angeles by the Great Circle Mapper. Then geodesics on the WGS 84
+/// ellipsoid by Vincenty's formula, which is within 0.2 % of those flight distances.
 #[test]
 fn distances_are_within_one_percent_of_published_ones() {
     let published = [
@@ -36,10 +36,10 @@ fn distances_are_within_one_percent_of_published_ones() {
     }
 }
 
-/// With the primary in `nrt`, which is in no order. Each line can be checked with an atlas of cables: the comment has the round
-/// trips in the order of the replicas, in milliseconds.
+/// The primary is in `nrt`, so that `nrt` is no replica. Each comment has the round trips in
+/// milliseconds, in the order of its line, to check with an atlas of cables.
 #[test]
-fn the_order_of_the_replicas_seen_from_twelve_places() {
+fn the_order_of_replicas_from_twelve_places() {
     let replicas = ["ord", "ams", "syd", "gru", "jnb", "lhr", "sin"];
     let orders = [
         ("nrt", "sin ord syd jnb lhr ams gru"), // 77 148 155 211 242 247 288
@@ -56,8 +56,10 @@ fn the_order_of_the_replicas_seen_from_twelve_places() {
         ("fra", "ams lhr ord gru jnb sin syd"), //   5    9  103  145  173  177  279
     ];
     for (from, expected) in orders {
-        let order: Vec<&str> =
-            order(place(from), replicas.map(place)).iter().map(|replica| &*replica.code).collect();
+        let order: Vec<&str> = nearest_first(place(from), replicas.map(place))
+            .iter()
+            .map(|replica| &*replica.code)
+            .collect();
         let times: Vec<String> = order
             .iter()
             .map(|to| format!("{to} {:.1?}", round_trip(place(from), place(to))))
@@ -67,23 +69,24 @@ fn the_order_of_the_replicas_seen_from_twelve_places() {
 }
 
 #[test]
-fn nearness_is_round_trip_time_and_not_distance() {
+fn nearness_is_round_trip_time_not_distance() {
     for (from, near, closer_on_the_globe) in [("nrt", "ord", "ams"), ("jnb", "sin", "gru")] {
         let [from, near, closer_on_the_globe] = [from, near, closer_on_the_globe].map(place);
-        assert_eq!(order(from, [closer_on_the_globe, near]), [near, closer_on_the_globe]);
+        assert_eq!(nearest_first(from, [closer_on_the_globe, near]), [near, closer_on_the_globe]);
         assert!(distance_km(from, closer_on_the_globe) < distance_km(from, near));
     }
 }
 
 #[test]
 fn the_neighbours_of_amsterdam_are_in_order() {
-    let around_amsterdam = order(place("ams"), ["ewr", "lhr", "arn", "cdg", "fra"].map(place));
+    let around_amsterdam =
+        nearest_first(place("ams"), ["ewr", "lhr", "arn", "cdg", "fra"].map(place));
     let codes: Vec<&str> = around_amsterdam.iter().map(|place| &*place.code).collect();
     assert_eq!(codes, ["fra", "lhr", "cdg", "arn", "ewr"]);
 }
 
 #[test]
-fn equal_times_go_by_code_and_a_place_is_nearest_to_itself() {
+fn equal_times_are_ordered_by_code_after_the_place_itself() {
     let twin = |code: &'static str| Place {
         code: code.into(),
         city: None,
@@ -91,8 +94,8 @@ fn equal_times_go_by_code_and_a_place_is_nearest_to_itself() {
         longitude: 5.0,
     };
     let (a, b, c) = (twin("a"), twin("b"), twin("c"));
-    assert_eq!(order(&b, [&c, &b, &a]), [&b, &a, &c]);
-    assert_eq!(order(place("ams"), [&c, &b, &a]), [&a, &b, &c]);
+    assert_eq!(nearest_first(&b, [&c, &b, &a]), [&b, &a, &c]);
+    assert_eq!(nearest_first(place("ams"), [&c, &b, &a]), [&a, &b, &c]);
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! `url_env`: the name of the environment variable that holds a region's URL.
+
+use super::super::source_file::SourceFile;
+use super::super::value::{self, Value, quoted};
+use super::PlaceTable;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The variable's name, and where it stands.
+pub(super) fn read(
+    source: &mut SourceFile<'_>,
+    code: &str,
+    value: &Value<'_>,
+) -> Option<(String, Range<usize>)> {
+    let example = normalized(&format!("{code}_DATABASE_URL"))
+        .unwrap_or_else(|| "DEPOT_DATABASE_URL".to_owned());
+    let form = format!("the name of a variable, such as `url_env = \"{example}\"`");
+    let name = value::string(source, "url_env", value, &form)?;
+    let (problem, fix) = if is_reserved(name) {
+        let problem = format!("{} is a variable that Archipelago itself reads", quoted(name));
+        (problem, format!("choose another name, such as \"{example}\""))
+    } else if is_variable_name(name) {
+        return Some((name.to_owned(), value.span()));
+    } else if name.contains("://") {
+        // Not shown: a URL may hold a password, and messages end in logs.
+        let fix = format!(
+            "write the name of an environment variable that holds the URL, such as \"{example}\""
+        );
+        ("`url_env` is a URL".to_owned(), fix)
+    } else {
+        let problem = format!("{} is not a valid name of an environment variable", quoted(name));
+        let intended = normalized(name).unwrap_or(example);
+        (problem, format!("write \"{intended}\" (A to Z, 0 to 9 and _)"))
+    };
+    source.report(value.span(), problem, fix);
+    None
+}
+
+/// Reports each variable that two places share, at the later one.
+pub(super) fn check_duplicates(source: &mut SourceFile<'_>, places: &[PlaceTable]) {
+    let mut in_file_order: Vec<(&str, &str, &Range<usize>)> = places
+        .iter()
+        .filter_map(|place| {
+            place.url_env.as_ref().map(|(name, span)| (&*place.code, &**name, span))
+        })
+        .collect();
+    in_file_order.sort_by_key(|(_, _, span)| span.start);
+    let mut firsts: HashMap<&str, (&str, usize)> = HashMap::new();
+    for (code, name, span) in in_file_order {
+        if let Some((first_code, line)) = firsts.get(name) {
+            source.report(
+                span.clone(),
+                format!("[places.{first_code}] uses {name} too (line {line})"),
+                "give each region its own variable, because each has its own database",
+            );
+        } else {
+            firsts.insert(name, (code, source.line(span.start)));
+        }
+    }
+}
+
+/// Whether `archipelago/src/settings.rs` reads the variable for another purpose.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("DATABASE_URL_")
+        || ["DATABASE_URL", "FLY_REGION", "PRIMARY_REGION", "POOL_SIZE"].contains(&name)
+}
+
+/// `[A-Z_][A-Z0-9_]*`.
+fn is_variable_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase() || first == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The valid name of a variable, if `name` differs from it only in case and punctuation:
+/// `$depot-url` is `DEPOT_URL`.
+fn normalized(name: &str) -> Option<String> {
+    let upper: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
+    Some(upper.trim_matches('_').to_owned()).filter(|name| is_variable_name(name))
+}
