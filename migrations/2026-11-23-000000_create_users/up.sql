@@ -1,4 +1,4 @@
--- A user has a name and an age. The bounds are those of app/users.rs.
+-- The bounds are also in app/users.rs, which checks them first.
 CREATE TABLE users (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
