@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -29,13 +30,26 @@ impl Running {
     /// # Errors
     /// When it does not start; what it says of that goes to standard error.
     pub async fn start(arguments: &[&str], vars: &[(String, String)]) -> Result<Self, Failed> {
-        let mut child = Command::new(std::env::current_exe()?)
+        Self::start_binary(&std::env::current_exe()?, arguments, vars).await
+    }
+
+    /// The same of another build of this program.
+    ///
+    /// # Errors
+    /// When it does not start; what it says of that goes to standard error.
+    pub async fn start_binary(
+        binary: &Path,
+        arguments: &[&str],
+        vars: &[(String, String)],
+    ) -> Result<Self, Failed> {
+        let mut child = Command::new(binary)
             .args(arguments)
             .envs(vars.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
-            .spawn()?;
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
         let unstarted = || format!("`{}` does not start", arguments.join(" "));
         let stdout = child.stdout.take().ok_or_else(unstarted)?;
         let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line())

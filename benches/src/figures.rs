@@ -4,7 +4,7 @@ mod table;
 
 use serde_json::{Map, Value};
 
-pub use self::table::comparison;
+pub use self::table::{comparison, with_ratios};
 use crate::cost::CpuTime;
 use crate::wrk::Answers;
 

@@ -1,5 +1,6 @@
 //! `load`: every contender in turn under the same load, round after round, and what each of them costs.
 
+mod against;
 mod options;
 mod report;
 mod same;
@@ -28,6 +29,9 @@ pub async fn run(options: &Options) -> Result<(), Failed> {
 async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
     println!("{}", databases.description().await?);
     println!("{}", report::heading(options));
+    if let Some(other) = &options.against {
+        return against::run(databases, options, other).await;
+    }
     same::check(databases, &options.contenders).await?;
     let mut report = Report::new(options);
     for round in 0..options.rounds {

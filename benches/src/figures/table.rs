@@ -10,6 +10,20 @@ pub fn comparison(
     rows: &[(String, Figures)],
     pairs: impl IntoIterator<Item = (usize, usize)>,
 ) -> String {
+    let ratios = pairs.into_iter().map(|(one, other)| {
+        let ((one, figures), (other, yardstick)) = (&rows[one], &rows[other]);
+        (format!("{one} / {other}"), figures.ratio(yardstick))
+    });
+    with_ratios(rows.iter().cloned(), ratios, 2)
+}
+
+/// A row for each of `rows`, and below them a row for each of `ratios`, with so many digits behind the point.
+#[must_use]
+pub fn with_ratios(
+    rows: impl IntoIterator<Item = (String, Figures)>,
+    ratios: impl IntoIterator<Item = (String, Figures)>,
+    digits: usize,
+) -> String {
     let mut header = [""; COLUMNS.len() + 1];
     header[1..].copy_from_slice(&COLUMNS.map(|column| column.heading));
     let mut table = plain_table(header, 1);
@@ -18,15 +32,13 @@ pub fn comparison(
             .iter()
             .zip(figures.0)
             .map(|(column, number)| format!("{number:.*}", column.digits));
-        table.add_row(std::iter::once(name.clone()).chain(numbers));
+        table.add_row(std::iter::once(name).chain(numbers));
     }
-    for (one, other) in pairs {
-        let ((one, figures), (other, yardstick)) = (&rows[one], &rows[other]);
-        let ratios = figures
-            .ratio(yardstick)
-            .0
-            .map(|ratio| if ratio.is_finite() { format!("{ratio:.2}") } else { "-".to_owned() });
-        table.add_row(std::iter::once(format!("{one} / {other}")).chain(ratios));
+    for (name, ratio) in ratios {
+        let numbers = ratio.0.map(|ratio| {
+            if ratio.is_finite() { format!("{ratio:.digits$}") } else { "-".to_owned() }
+        });
+        table.add_row(std::iter::once(name).chain(numbers));
     }
     trimmed(&table)
 }

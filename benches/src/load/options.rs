@@ -31,6 +31,10 @@ pub struct Options {
     /// Only these contenders.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contender::value_variants().to_vec(), hide_default_value = true)]
     pub contenders: Vec<Contender>,
+    /// Compare the app of this build with the app of another build of archipelago-benches, in as many pairs as there are
+    /// rounds.
+    #[arg(long, value_name = "BINARY", conflicts_with = "contenders")]
+    pub against: Option<PathBuf>,
     /// Also write every figure as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

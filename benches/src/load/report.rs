@@ -117,10 +117,8 @@ impl Report {
 #[must_use]
 pub fn heading(options: &Options) -> String {
     let Options { rounds, seconds, warm_up, connections, users, .. } = options;
-    let whole = options.contenders.len() as u64
-        * options.only.len() as u64
-        * *rounds as u64
-        * (seconds + warm_up);
+    let turns = if options.against.is_some() { 2 } else { options.contenders.len() };
+    let whole = turns as u64 * options.only.len() as u64 * *rounds as u64 * (seconds + warm_up);
     format!(
         "{rounds} rounds of {seconds} s after {warm_up} s of warm-up, about {} min; wrk with {connections} connections; {users} users. \
          Medians, and their ratios.\n",
