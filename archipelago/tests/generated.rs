@@ -13,7 +13,7 @@ mod primary_alone;
 #[path = "../../macros/tests/expanded/rusts_own_names.rs"]
 mod rusts_own_names;
 
-use archipelago::{Reason, RegionSet, RepoSet, Settings, Writes};
+use archipelago::{Reason, RegionSet, Settings, Writes};
 use from_a_file::{Region, Repos};
 
 const SOMEWHERE: &str = "postgres://app@127.0.0.1:1/app";
