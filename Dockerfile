@@ -1,4 +1,4 @@
-# The program alone: no lab, no libpq, certificate authorities for sslmode=verify-full.
+# The program without the lab. It needs no libpq, but the certificate authorities for sslmode=verify-full.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -13,5 +13,5 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/archipelago /usr/local/bin/archipelago
 USER nobody
 EXPOSE 8080 9091
-# Fly's release_command is an argument: `archipelago migrate`.
+# fly.toml's release_command is the argument: `archipelago migrate`.
 ENTRYPOINT ["archipelago"]

@@ -26,10 +26,10 @@ use self::databases::Databases;
 use self::progress::Progress;
 use self::queries::{Query, Work};
 use self::report::{Report, Row};
-use crate::cli::signals::Signals;
-use crate::cli::{Failed, say};
+use crate::console::{CommandError, print_status};
+use crate::environment::Vars;
 use crate::repos::Repos;
-use crate::settings::Vars;
+use crate::signals::ShutdownSignals;
 
 /// What is measured, and where it is written.
 #[derive(Clone, Debug, clap::Args)]
@@ -85,24 +85,24 @@ enum BenchError {
 ///
 /// # Errors
 /// When it cannot begin, was interrupted, or a region gave no figures.
-pub async fn run(options: &Options, vars: impl Vars + Copy) -> Result<(), Failed> {
+pub async fn run(options: &Options, vars: impl Vars + Copy) -> Result<(), CommandError> {
     for path in options.json.iter().chain(&options.svg) {
         files::check(path)?;
     }
     let databases = Databases::seen_from(options.from.as_deref(), vars).await?;
     let compared = compare(&databases.settings, options).await;
-    databases.leave().await?;
+    databases.shutdown().await?;
     compared
 }
 
-async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<(), Failed> {
+async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<(), CommandError> {
     let &Options { query, time, warm_up, parallel, rate, .. } = options;
     let plan = Plan { warm_up, time, parallel, rate };
     let settings = settings.clone().with_pool_size(settings.pool_size().max(parallel));
     let repos = Repos::connect(&settings).await?;
     let work = Work::prepare(query, &repos).await?;
     let mut report = Report::new(settings.region(), query, plan);
-    say(&heading::of(&report, work, settings.pool_size()))?;
+    print_status(&heading::of(&report, work, settings.pool_size()))?;
 
     let (rows, is_whole) = measure(plan, work, &repos).await?;
     let cleaned = work.clean_up(&repos).await;
@@ -110,7 +110,7 @@ async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<
 
     let (measured, regions) = (rows.len(), query.count());
     report.fill(rows);
-    say(&table::of(&report))?;
+    print_status(&table::of(&report))?;
     if let Some(path) = &options.json {
         files::write(path, &report.json()?)?;
     }
@@ -130,14 +130,14 @@ async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<
 }
 
 /// One region after the other; false when a signal has ended it.
-async fn measure(plan: Plan, work: Work, repos: &Repos) -> Result<(Vec<Row>, bool), Failed> {
-    let mut signals = Signals::heard()?;
+async fn measure(plan: Plan, work: Work, repos: &Repos) -> Result<(Vec<Row>, bool), CommandError> {
+    let mut signals = ShutdownSignals::listen()?;
     let progress = Progress::new(&plan, work.query().count());
     let (mut rows, is_whole) = (Vec::new(), Cell::new(true));
     for (done, info) in (0..).zip(work.query().regions()) {
         let _moving = progress.moving(done, info.code);
         let stop = async {
-            signals.next().await;
+            signals.recv().await;
             is_whole.set(false);
         };
         let outcome = plan.measure(stop, async || work.run(repos, info.code).await).await?;

@@ -1,21 +1,22 @@
-//! The program's commands, and what each of them does in which order.
+//! The program's commands and their `--help`. `serve` and `lab` have files of their own.
 
 #[cfg(feature = "lab")]
 mod lab;
+mod region_tables;
 mod serve;
-pub(crate) mod signals;
 
-use std::env::VarError;
-use std::io::{self, Write};
-
-use archipelago::{RegionSet, SettingError};
+use archipelago::RegionSet;
 use clap::{Parser, Subcommand};
 
+use crate::bench;
+use crate::console::{CommandError, print_status};
+use crate::environment::process_env;
+use crate::migrations;
 use crate::repos::Repos;
-use crate::settings::Vars;
-use crate::{bench, migrations, regions};
+use crate::settings::database_settings;
 
-/// Users pages that read from the Postgres replica nearest to this instance, and write to the primary.
+/// Users pages that read from the Postgres replica nearest to this instance, and write to the
+/// primary.
 #[derive(Debug, Parser)]
 #[command(name = "archipelago", version, after_help = ENVIRONMENT)]
 pub struct Cli {
@@ -26,84 +27,66 @@ pub struct Cli {
 const ENVIRONMENT: &str = "\
 Settings come from the environment:
   DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
-  DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
-  FLY_REGION             where this instance runs; without it, the primary serves the reads
-                         (under .lab/: it plays the first replica's region)
+  DATABASE_URL_<REGION>  one region's database, instead of the host derived from DATABASE_URL
+  FLY_REGION             the region of this instance; without it, the primary serves the reads
+                         (with PostgreSQL under .lab/: the first replica's region)
   PRIMARY_REGION         must be the primary of regions.toml
   POOL_SIZE              connections to each region, 1 to 1000
-  HOST, PORT             where the pages are: 127.0.0.1 (on Fly ::) and 8080
-  METRICS_PORT           where /metrics is: 9091
+  HOST, PORT             where to listen: 127.0.0.1 (on Fly ::) and 8080
+  METRICS_PORT           the port of /metrics: 9091
   SECRET_KEY             64 hex digits that sign the cookies; required on Fly
-  RUST_LOG               what is logged: info,actix_server=warn";
+  RUST_LOG               what to log: info,actix_server=warn";
 
 #[derive(Debug, Default, Subcommand)]
 enum Command {
     /// Serve the pages (the default).
     #[default]
     Serve,
-    /// Run the migrations on the primary.
+    /// Run the pending migrations on the primary.
     Migrate,
-    /// Print the compiled regions, their hosts as the environment has them, and the order of nearness.
+    /// Print the regions of this build, the database host of each, and which replicas are nearest
+    /// to each place.
     Regions,
-    /// Compare every region's database as seen from this instance: how fast it answers, and how evenly.
+    /// Compare every region's database as seen from this instance: how fast it answers, and how
+    /// evenly.
     #[command(after_help = bench::NOTES)]
     Bench(bench::Options),
-    /// Run the whole world on this machine, and cut its lines, stop its servers and more from another terminal.
+    /// Run all regions on this machine; from another terminal, cut their network, stop servers and
+    /// more.
     #[cfg(feature = "lab")]
     #[command(subcommand)]
     Lab(lab::Lab),
 }
 
-/// What a command ends with, to be printed.
-pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
-
-/// Several wrong settings, one a line.
-#[derive(Debug, thiserror::Error)]
-#[error("the settings are wrong:\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
-struct WrongSettings(Vec<SettingError>);
-
 impl Cli {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// What to print before the program ends with status 1.
-    pub async fn run(self) -> Result<(), Failed> {
+    /// Runs the command. An error is to be printed, and ends the program with status 1.
+    pub async fn run(self) -> Result<(), CommandError> {
         match self.command.unwrap_or_default() {
             Command::Serve => serve::serve().await,
-            Command::Migrate => {
-                let settings = database_settings(&env)?;
-                let ran = migrations::run(settings.url(Repos::PRIMARY.code)?).await?;
-                if ran.is_empty() { say("nothing to migrate\n") } else { report(&ran) }
-            }
-            Command::Bench(options) => bench::run(&options, env).await,
+            Command::Migrate => migrate().await,
+            Command::Regions => print_regions(),
+            Command::Bench(options) => bench::run(&options, process_env).await,
             #[cfg(feature = "lab")]
             Command::Lab(command) => command.run().await,
-            Command::Regions => {
-                let settings = database_settings(&env);
-                let (table, orders, rules) =
-                    (regions::table(settings.as_ref().ok()), regions::orders(), regions::rules());
-                say(&format!("{table}\n{orders}\n{rules}"))?;
-                settings.map(drop).or_else(|wrong| say(&format!("\nno hosts: {wrong}\n")))
-            }
         }
     }
 }
 
-pub(crate) fn database_settings(vars: &impl Vars) -> Result<archipelago::Settings, Failed> {
-    Ok(archipelago::Settings::from_vars::<Repos>(vars).map_err(WrongSettings)?)
+async fn migrate() -> Result<(), CommandError> {
+    let settings = database_settings(&process_env)?;
+    let ran = migrations::run(settings.url(Repos::PRIMARY.code)?).await?;
+    let report = migrations::report(&ran);
+    print_status(if report.is_empty() { "nothing to migrate\n" } else { &report })
 }
 
-fn env(name: &str) -> Result<String, VarError> {
-    std::env::var(name)
-}
-
-fn report(migrations: &[String]) -> Result<(), Failed> {
-    migrations.iter().try_for_each(|name| say(&format!("migrated {name}\n")))
-}
-
-/// To standard output. Unlike `print!`, ends without a panic when nobody reads it any more.
-pub(crate) fn say(text: &str) -> Result<(), Failed> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+/// Without a `DATABASE_URL` the regions are still known, but not their hosts.
+fn print_regions() -> Result<(), CommandError> {
+    let settings = database_settings(&process_env);
+    let regions = region_tables::regions(settings.as_ref().ok());
+    let (nearest, limits) = (region_tables::nearest_replicas(), region_tables::limits());
+    print_status(&format!("{regions}\n{nearest}\n{limits}"))?;
+    match settings {
+        Ok(_) => Ok(()),
+        Err(invalid) => print_status(&format!("\nThe hosts are not known: {invalid}\n")),
+    }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and the one place where a failure gets its HTTP status.
+//! Why a request can fail, and the HTTP status of each failure.
 
 use std::time::Duration;
 
@@ -6,30 +6,29 @@ use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use archipelago::Error;
 
-/// Why a request got no page of its own. `pages::failure` makes one of it.
+/// Why a request failed. `pages::error_pages` makes a page of it.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The id is nobody's.
+pub(crate) enum Failure {
+    /// No user has the id of the URL.
     #[error("there is no such user")]
     NoSuchUser,
-    /// The request makes no sense; what to do about it.
+    /// The request cannot be understood. The text tells the visitor what would be right.
     #[error("{0}")]
-    Nonsense(&'static str),
-    /// Another site made the visitor's browser send this.
+    BadRequest(&'static str),
+    /// A page of another site made the visitor's browser send this write.
     #[error("a write from another site was refused")]
     CrossSite,
-    /// A database did not answer, or refused.
+    /// A query failed.
     #[error(transparent)]
     Database(#[from] Error),
-    /// A page could not be rendered.
+    /// The page could not be rendered.
     #[error(transparent)]
-    Page(#[from] askama::Error),
+    Render(#[from] askama::Error),
 }
 
 impl Failure {
-    /// When the same request may be worth another attempt; none where it would fail again.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    /// When another attempt may succeed; none if it would fail again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Database(error) => error.retry_after(),
             _ => None,
@@ -41,10 +40,36 @@ impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NoSuchUser => StatusCode::NOT_FOUND,
-            Self::Nonsense(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Database(error) => error.status_code(),
-            Self::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_its_status_and_its_time_to_retry() {
+        let (region, waited) = ("ord", Duration::from_secs(1));
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (failure, status, retry_after) in [
+            (Failure::NoSuchUser, 404, None),
+            (Failure::BadRequest("say what"), 400, None),
+            (Failure::CrossSite, 403, None),
+            (Failure::Database(Error::Busy { region, waited }), 503, seconds(5)),
+            (Failure::Database(Error::Spilled { region }), 503, seconds(1)),
+            (Failure::Database(Error::Timeout { region, waited }), 503, seconds(5)),
+            (Failure::Database(Error::NotFresh { region }), 503, seconds(5)),
+            (Failure::Database(diesel::result::Error::NotFound.into()), 404, None),
+            (Failure::Database(diesel::result::Error::RollbackTransaction.into()), 500, None),
+            (Failure::Render(askama::Error::Fmt), 500, None),
+        ] {
+            assert_eq!(failure.status_code().as_u16(), status, "{failure}");
+            assert_eq!(failure.retry_after(), retry_after, "{failure}");
         }
     }
 }

@@ -1,78 +1,84 @@
-//! The form of a user: what a visitor typed, and what is wrong with it.
+//! The form of a user: its fields as they were typed, and what is wrong with them.
 
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::users::{Changes, MAX_AGE, MAX_NAME, NewUser};
 
-/// The fields as they were typed. A field that was not sent is none.
+/// The fields as they were typed; none for a field that was not sent.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct UserForm {
-    /// What an HTML form means by its POST: `put`, `patch` or `delete`.
+    /// What the POST of an HTML form means: `put`, `patch` or `delete`.
     #[serde(rename = "_method")]
     pub method: Option<String>,
-    /// A UUID that the form of a new user was made with, so that it creates one user however often it arrives.
+    /// The UUID of this form: it creates one user, even if it arrives more than once.
     #[serde(rename = "_key")]
     pub key: Option<String>,
-    /// Any text.
     #[serde(rename = "user[name]")]
     pub name: Option<String>,
-    /// Any text; a number is wanted.
     #[serde(rename = "user[age]")]
     pub age: Option<String>,
 }
 
-/// What is wrong with the fields, to stand beside them.
+/// What a POST to a user means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Update,
+    Delete,
+}
+
+/// What is wrong with each field, to be shown beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors {
-    /// Of the name.
     pub name: Option<&'static str>,
-    /// Of the age.
     pub age: Option<&'static str>,
 }
 
 impl UserForm {
-    /// The form's key, if it has one.
-    ///
-    /// # Errors
-    /// When it is no UUID.
+    /// What the field `_method` says, in any case of letters; none if it names no known method.
+    pub(crate) fn method(&self) -> Option<Method> {
+        match self.method.as_deref()?.to_ascii_lowercase().as_str() {
+            "put" | "patch" => Some(Method::Update),
+            "delete" => Some(Method::Delete),
+            _ => None,
+        }
+    }
+
+    /// The form's key, if it has one. Fails if that is no UUID.
     pub fn key(&self) -> Result<Option<Uuid>, uuid::Error> {
         self.key.as_deref().map(str::parse).transpose()
     }
 
-    /// A whole user.
-    ///
-    /// # Errors
-    /// What is wrong with each field.
+    /// The user to create. A missing field counts as an empty one.
     pub fn user(&self) -> Result<NewUser, FieldErrors> {
         match (
-            name(self.name.as_deref().unwrap_or_default()),
-            age(self.age.as_deref().unwrap_or_default()),
+            parse_name(self.name.as_deref().unwrap_or_default()),
+            parse_age(self.age.as_deref().unwrap_or_default()),
         ) {
             (Ok(name), Ok(age)) => Ok(NewUser { name, age }),
             (name, age) => Err(FieldErrors { name: name.err(), age: age.err() }),
         }
     }
 
-    /// The fields that were sent, at least one.
-    ///
-    /// # Errors
-    /// What is wrong with each field; without any field, what is wrong with an empty form.
-    pub fn changes(&self) -> Result<Changes, FieldErrors> {
+    /// The changes to make: those of the fields that were sent. A form without any field is wrong,
+    /// as [`user`](Self::user) says.
+    pub(crate) fn changes(&self) -> Result<Changes, FieldErrors> {
         if self.name.is_none() && self.age.is_none() {
             return self
                 .user()
                 .map(|NewUser { name, age }| Changes { name: Some(name), age: Some(age) });
         }
-        match (self.name.as_deref().map(name).transpose(), self.age.as_deref().map(age).transpose())
-        {
+        match (
+            self.name.as_deref().map(parse_name).transpose(),
+            self.age.as_deref().map(parse_age).transpose(),
+        ) {
             (Ok(name), Ok(age)) => Ok(Changes { name, age }),
             (name, age) => Err(FieldErrors { name: name.err(), age: age.err() }),
         }
     }
 }
 
-fn name(typed: &str) -> Result<String, &'static str> {
+fn parse_name(typed: &str) -> Result<String, &'static str> {
     let name = typed.trim();
     match name.chars().count() {
         _ if name.chars().all(is_invisible) => Err("Write a name."),
@@ -87,29 +93,29 @@ fn name(typed: &str) -> Result<String, &'static str> {
     }
 }
 
-/// White space, and what has no width: a name of these alone would be an empty row.
+/// Whether the character is white space or has no width: a name of only such would be an empty row.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// Also the controls of writing direction, which could turn the text around a name.
+/// Whether the character is a control. Those of the writing direction count: they could reverse the
+/// text around a name.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn age(typed: &str) -> Result<i32, &'static str> {
+fn parse_age(typed: &str) -> Result<i32, &'static str> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+
     match typed.trim() {
         "" => Err("Write an age."),
         typed => match typed.parse::<i32>() {
             Ok(age) if (0..=MAX_AGE).contains(&age) => Ok(age),
-            Ok(_) => Err("Write an age from 0 to 150."),
-            Err(error) => match error.kind() {
-                std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
-                    Err("Write an age from 0 to 150.")
-                }
-                _ => Err("Write the age as a whole number."),
-            },
+            Err(error) if !matches!(error.kind(), PosOverflow | NegOverflow) => {
+                Err("Write the age as a whole number.")
+            }
+            Ok(_) | Err(_) => Err("Write an age from 0 to 150."),
         },
     }
 }
@@ -123,46 +129,67 @@ mod tests {
     }
 
     #[test]
-    fn a_good_user_is_trimmed() {
-        assert_eq!(
-            form("  Ada Lovelace ", " 36 ").user(),
-            Ok(NewUser { name: "Ada Lovelace".to_owned(), age: 36 })
-        );
+    fn a_name_is_visible_text_of_at_most_100_characters() {
+        const EMPTY: Result<&str, &str> = Err("Write a name.");
+        const CONTROL: Result<&str, &str> =
+            Err("Leave out control characters such as line breaks.");
+        let (longest, too_long) = ("é".repeat(100), "é".repeat(101));
+        for (typed, expected) in [
+            ("Ada", Ok("Ada")),
+            ("  Ada Lovelace ", Ok("Ada Lovelace")),
+            (&longest, Ok(&*longest)),
+            (&too_long, Err("Write at most 100 characters.")),
+            ("", EMPTY),
+            (" ", EMPTY),
+            ("\u{200b}\u{feff}", EMPTY),
+            ("می\u{200c}خواهم", Ok("می\u{200c}خواهم")),
+            ("a\0b", CONTROL),
+            ("a\nb", CONTROL),
+            ("\u{202e}Ada", CONTROL),
+            ("\u{fffd}\u{fffd}", Err("Write the name as text in UTF-8.")),
+        ] {
+            assert_eq!(parse_name(typed), expected.map(str::to_owned), "{typed:?}");
+        }
     }
 
     #[test]
-    fn names_have_bounds() {
-        let error = |typed: &str| form(typed, "1").user().err().and_then(|errors| errors.name);
-        assert_eq!(error(" "), Some("Write a name."));
-        assert_eq!(error(&"é".repeat(100)), None, "characters, not bytes");
-        assert_eq!(error(&"é".repeat(101)), Some("Write at most 100 characters."));
-        assert_eq!(error("\u{200b}\u{feff}"), Some("Write a name."), "nothing to see");
-        assert_eq!(
-            error("\u{202e}Ada"),
-            Some("Leave out control characters such as line breaks."),
-            "written backwards"
-        );
-        assert_eq!(error("\u{fffd}\u{fffd}"), Some("Write the name as text in UTF-8."));
-        assert_eq!(error("می\u{200c}خواهم"), None, "a joiner inside a word");
-        assert_eq!(error("a\0b"), Some("Leave out control characters such as line breaks."));
+    fn an_age_is_a_whole_number_from_0_to_150() {
+        const OUT_OF_RANGE: Result<i32, &str> = Err("Write an age from 0 to 150.");
+        const NO_NUMBER: Result<i32, &str> = Err("Write the age as a whole number.");
+        for (typed, expected) in [
+            ("0", Ok(0)),
+            (" 36 ", Ok(36)),
+            ("150", Ok(150)),
+            ("151", OUT_OF_RANGE),
+            ("-1", OUT_OF_RANGE),
+            ("99999999999", OUT_OF_RANGE),
+            ("-99999999999", OUT_OF_RANGE),
+            ("3.5", NO_NUMBER),
+            ("old", NO_NUMBER),
+            ("", Err("Write an age.")),
+            (" ", Err("Write an age.")),
+        ] {
+            assert_eq!(parse_age(typed), expected, "{typed:?}");
+        }
     }
 
     #[test]
-    fn ages_have_bounds() {
-        let error = |typed: &str| form("Ada", typed).user().err().and_then(|errors| errors.age);
-        assert_eq!(error("0"), None);
-        assert_eq!(error("150"), None);
-        assert_eq!(error("151"), Some("Write an age from 0 to 150."));
-        assert_eq!(error("-1"), Some("Write an age from 0 to 150."));
-        assert_eq!(error("99999999999"), Some("Write an age from 0 to 150."));
-        assert_eq!(error("3.5"), Some("Write the age as a whole number."));
-        assert_eq!(error(""), Some("Write an age."));
+    fn a_new_user_needs_both_fields() {
+        let expected = NewUser { name: "Ada".to_owned(), age: 36 };
+        assert_eq!(form("Ada", "36").user(), Ok(expected));
+        let errors = FieldErrors { name: Some("Write a name."), age: Some("Write an age.") };
+        assert_eq!(UserForm::default().user(), Err(errors));
     }
 
     #[test]
-    fn both_fields_are_reported_at_once() {
-        let errors = UserForm::default().user().unwrap_err();
-        assert_eq!(errors, FieldErrors { name: Some("Write a name."), age: Some("Write an age.") });
+    fn changes_are_those_of_the_fields_that_were_sent() {
+        let patch = UserForm { age: Some("37".to_owned()), ..UserForm::default() };
+        assert_eq!(patch.changes(), Ok(Changes { name: None, age: Some(37) }));
+        let both = Changes { name: Some("Ada".to_owned()), age: Some(36) };
+        assert_eq!(form("Ada", "36").changes(), Ok(both));
+        let errors = FieldErrors { name: None, age: Some("Write an age from 0 to 150.") };
+        assert_eq!(form("Ada", "151").changes(), Err(errors));
+        assert!(UserForm::default().changes().is_err(), "nothing to change");
     }
 
     #[test]
@@ -170,13 +197,21 @@ mod tests {
         let key = |key: &str| UserForm { key: Some(key.to_owned()), ..UserForm::default() }.key();
         assert_eq!(UserForm::default().key(), Ok(None));
         assert!(key("67e55044-10b1-426f-9247-bb680e5fe0c8").is_ok_and(|key| key.is_some()));
-        assert!(key("").is_err(), "whoever sends a key wants it to count");
+        assert!(key("").is_err(), "an empty key is no missing key");
     }
 
     #[test]
-    fn a_patch_keeps_what_it_does_not_send() {
-        let patch = UserForm { age: Some("37".to_owned()), ..UserForm::default() };
-        assert_eq!(patch.changes(), Ok(Changes { name: None, age: Some(37) }));
-        assert!(UserForm::default().changes().is_err(), "nothing to change");
+    fn a_form_names_its_method() {
+        for (method, expected) in [
+            ("put", Some(Method::Update)),
+            ("PATCH", Some(Method::Update)),
+            ("delete", Some(Method::Delete)),
+            ("post", None),
+            ("", None),
+        ] {
+            let form = UserForm { method: Some(method.to_owned()), ..UserForm::default() };
+            assert_eq!(form.method(), expected, "{method:?}");
+        }
+        assert_eq!(UserForm::default().method(), None);
     }
 }

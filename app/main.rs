@@ -1,4 +1,4 @@
-//! The program: see `cli`.
+//! The program `archipelago`: runs the command of its arguments, and prints why it failed.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! What Prometheus reads on the second port, which is not public.
+//! The metrics of this instance: recorded for each request, and shown to Prometheus on the second
+//! port.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,40 +19,39 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 
 use crate::repos::Repos;
 
-/// The recorder of this process: there can be only one.
+/// The one recorder of this process.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// The buckets of every histogram: from a read at home to the longest statement.
+/// The buckets of every histogram: from a read in the own region to the longest statement.
 const SECONDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// How often what was recorded is put into the buckets.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often new samples are sorted into the buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// What this worker has counted before. To find a series by its labels costs ten times what adding to it does.
+    /// The series that this worker has used: the recorder takes ten times as long to find a series
+    /// by its labels as to add to it.
     static REQUESTS: RefCell<HashMap<RequestLabels, Histogram>> = RefCell::default();
     static DATABASES: RefCell<HashMap<DatabaseLabels, (Counter, Histogram)>> = RefCell::default();
 }
 
-/// Method, route and status; no status where the request was handed to the primary's region: that has not failed, and is counted
-/// there.
+/// Method, route and status. The status is none for a request that was replayed in the primary's
+/// region: it did not fail, and that region counts it.
 type RequestLabels = (&'static str, String, Option<StatusCode>);
 
 /// Region, role and reason.
 type DatabaseLabels = [&'static str; 3];
 
-/// Begins to record. Call it before a server starts: a worker that counted before goes on counting into nothing. Needs a Tokio
-/// runtime.
-///
-/// # Errors
-/// When something else in this process records already.
-pub fn record() -> Result<(), BuildError> {
+/// Starts recording. Call it before a server starts: a worker caches its series, and those that it
+/// made without a recorder record nothing. Needs a Tokio runtime. Fails if this process has a
+/// recorder already.
+pub fn install_recorder() -> Result<(), BuildError> {
     let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
     let upkeep = handle.clone();
     tokio::spawn(async move {
-        // Without it, what nobody scrapes would grow for ever.
-        let mut interval = tokio::time::interval(UPKEEP);
+        // Without this, the samples would pile up until the next scrape.
+        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
         loop {
             interval.tick().await;
             upkeep.run_upkeep();
@@ -61,29 +61,29 @@ pub fn record() -> Result<(), BuildError> {
     metrics::describe_histogram!(
         "http_request_seconds",
         metrics::Unit::Seconds,
-        "From the first byte to the answer's head"
+        "Time from a request to the head of its response"
     );
     metrics::describe_counter!(
         "archipelago_requests_total",
-        "Requests that asked a database, by the one that served and why"
+        "Requests that queried a database, by the region that served them and the reason"
     );
     metrics::describe_histogram!(
         "archipelago_database_seconds",
         metrics::Unit::Seconds,
-        "A request's time in queries, checkout included"
+        "Time that a request spent in queries, waiting for a connection included"
     );
     metrics::describe_gauge!(
         "archipelago_region_up",
-        "Whether a region's database serves; only of those that this instance watches"
+        "Whether a region's database is up; only for databases that this instance watches"
     );
     metrics::describe_gauge!(
         "archipelago_region_lag_seconds",
         metrics::Unit::Seconds,
-        "How far a region's database is behind the primary, at the most: 0 for a primary, NaN where nobody can tell"
+        "Upper bound of a region's replication lag: 0 for a primary, NaN if it is unknown"
     );
     metrics::describe_gauge!(
         "archipelago_region_is_primary",
-        "Whether this instance's writes go to a region"
+        "Whether this instance sends its writes to a region"
     );
     metrics::describe_gauge!(
         "archipelago_pool_connections",
@@ -91,11 +91,11 @@ pub fn record() -> Result<(), BuildError> {
     );
     metrics::describe_gauge!(
         "archipelago_pool_idle_connections",
-        "Open connections that nobody uses"
+        "Open connections of this instance that are idle"
     );
     metrics::describe_gauge!(
         "archipelago_pool_size",
-        "POOL_SIZE, which the workers divide among them"
+        "POOL_SIZE, the limit that all workers share"
     );
     Ok(())
 }
@@ -115,7 +115,7 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
         gauge!("archipelago_region_is_primary", "region" => region).set(u8::from(region == leader));
         if let Some(up) = health.up {
             gauge!("archipelago_region_up", "region" => region).set(u8::from(up));
-            // Said in any case: a gauge keeps what it was last told, also when the replica is one no more.
+            // Set even without a lag: a gauge would keep its last value after a promotion.
             let lag = health.lag.map_or(f64::NAN, |lag| lag.as_secs_f64());
             let lag = if health.role == Some(Role::Primary) { 0.0 } else { lag };
             gauge!("archipelago_region_lag_seconds", "region" => region).set(lag);
@@ -125,23 +125,24 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
 }
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn).
-///
-/// # Errors
-/// What the handler's are.
-pub async fn count_requests(
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn): records the time and outcome of each
+/// request.
+pub(crate) async fn record_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let start = Instant::now();
     let response = next.call(request).await?;
-    // The pattern and not the path: one series for all users.
+    // The pattern instead of the path: one series for the pages of all users.
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let is_replay = response.headers().contains_key(FLY_REPLAY);
-    let labels =
-        (known(response.request().method()), route, (!is_replay).then_some(response.status()));
+    let labels = (
+        method_label(response.request().method()),
+        route,
+        (!is_replay).then_some(response.status()),
+    );
     REQUESTS.with_borrow_mut(|series| {
-        series.entry(labels).or_insert_with_key(request_series).record(start.elapsed())
+        series.entry(labels).or_insert_with_key(request_series).record(start.elapsed());
     });
     if let Some((ServedBy { region, role, reason, .. }, elapsed)) =
         RequestSession::of(response.request()).served()
@@ -168,8 +169,23 @@ fn database_series(&[region, role, reason]: &DatabaseLabels) -> (Counter, Histog
     )
 }
 
-/// A client may send any word as a method; each would be a series for ever.
-fn known(method: &Method) -> &'static str {
+/// A client may send any word as its method, and each label would be a series that never goes away.
+fn method_label(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     known.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_method_makes_no_series_of_its_own() {
+        for (method, expected) in
+            [("GET", "GET"), ("DELETE", "DELETE"), ("get", "other"), ("BREW", "other")]
+        {
+            let method = Method::from_bytes(method.as_bytes()).expect("a valid method");
+            assert_eq!(method_label(&method), expected);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The migrations of `migrations/`, embedded in the program and run on the primary.
+//! The migrations of the folder `migrations/`, embedded in the program and run on the primary.
 
 use archipelago::{DatabaseUrl, DownReason};
 use diesel::migration::MigrationSource;
@@ -9,10 +9,11 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
-/// Held while migrations run, so that instances that start together take turns. Any number that nobody else locks.
+/// The advisory lock held while migrations run, so that instances that start together take turns.
+/// Any number that no other program locks: this one spells "archip".
 const LOCK: i64 = 0x_6172_6368_6970;
 
-/// Why the migrations were not all run.
+/// Why the migrations did not all run.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// No connection could be opened.
@@ -20,33 +21,30 @@ pub enum MigrationError {
         "cannot migrate: {url} cannot be reached: {reason}; is the database running, and is its URL right?"
     )]
     Unreachable {
-        /// Where, without the password.
+        /// The database's URL, without the password.
         url: String,
         /// What the connection said.
         reason: DownReason,
     },
-    /// The database refused one of them.
+    /// The database refused a migration.
     #[error("cannot migrate: {0}")]
     Refused(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The newest migration that this program was built with: what its queries need.
-#[must_use]
-pub fn newest() -> Option<String> {
+/// The version of the newest embedded migration. A database that has not run it is too old for this
+/// program.
+pub(crate) fn newest() -> Option<String> {
     let embedded = MigrationSource::<Pg>::migrations(&MIGRATIONS).ok()?;
     embedded.iter().map(|migration| migration.name().version().to_string()).max()
 }
 
-/// Runs the migrations that the database at `url` has not seen, and returns their names.
+/// Runs the pending migrations on the database at `url`, and returns their names.
 ///
 /// Needs a multi-threaded Tokio runtime: Diesel's migrations block.
-///
-/// # Errors
-/// When the database cannot be reached, or refuses a migration.
 pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     let unreachable = |reason| MigrationError::Unreachable { url: url.to_string(), reason };
     let mut connection = archipelago::connect(url).await.map_err(unreachable)?;
-    // The lock ends with the connection.
+    // The lock is released when the connection closes.
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK)
         .execute(&mut connection)
@@ -55,4 +53,9 @@ pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     let mut harness = AsyncMigrationHarness::new(connection);
     let ran = harness.run_pending_migrations(MIGRATIONS).map_err(MigrationError::Refused)?;
     Ok(ran.iter().map(ToString::to_string).collect())
+}
+
+/// A line for each migration that [`run`] has run; empty if there was none.
+pub(crate) fn report(ran: &[String]) -> String {
+    ran.iter().flat_map(|name| ["migrated ", name, "\n"]).collect()
 }

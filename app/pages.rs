@@ -1,11 +1,13 @@
-//! The handlers: one file for each subject. They read with `reads`, write with `writes`, and show with `views`.
+//! The handlers, one file for each subject. They read with `reads`, write with `writes`, and show
+//! the result with `views`.
 
-pub mod failure;
-pub mod health;
-pub mod home;
-pub mod regions;
-pub mod style;
-pub mod users;
+pub(crate) mod assets;
+pub(crate) mod error_pages;
+pub(crate) mod health;
+pub(crate) mod home;
+mod notice;
+pub(crate) mod regions;
+pub(crate) mod users;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -19,75 +21,70 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use archipelago::actix::RequestSession;
 use askama::Template;
 
+use self::notice::Notice;
 use crate::failure::Failure;
-use crate::notice::Notice;
 use crate::repos::Repos;
-use crate::views::{Frame, Served};
+use crate::views::{DatabaseTiming, Layout};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 thread_local! {
-    /// A worker writes its pages into the same memory, one after another: HTTP/1 has copied the last one by then. Where it has not
-    /// been sent yet, the next one gets memory of its own.
-    static PAGE: RefCell<BytesMut> = RefCell::default();
+    /// Each worker renders all its pages into one buffer: by the time of the next page, HTTP/1 has
+    /// copied the last one out. If not, `BytesMut` allocates a new buffer by itself.
+    static BUFFER: RefCell<BytesMut> = RefCell::default();
 }
 
-/// What the frame of a page tells its visitor, collected from the request.
-pub struct Visit {
+/// A handler's argument that renders its page: it takes from the request what the layout shows.
+pub(crate) struct PageContext {
     repos: Option<Data<Repos>>,
     notice: Option<Notice>,
     session: RequestSession,
 }
 
-impl Visit {
-    /// Of `request`.
-    #[must_use]
-    pub fn of(request: &HttpRequest) -> Self {
+impl PageContext {
+    fn new(request: &HttpRequest) -> Self {
         Self {
             repos: request.app_data::<Data<Repos>>().cloned(),
-            notice: Notice::of(request),
+            notice: Notice::from_request(request),
             session: RequestSession::of(request),
         }
     }
 
-    /// The frame, as of now: who served the queries that were made.
-    #[must_use]
-    pub fn frame(&self) -> Frame<'_> {
-        let served = self
-            .session
-            .served()
-            .map(|(by, elapsed)| Served { by, milliseconds: elapsed.as_secs_f64() * 1000.0 });
-        Frame {
+    /// What the layout shows. Call it after the queries: it names the database that served them.
+    fn layout(&self) -> Layout<'_> {
+        let database = self.session.served().map(|(served_by, elapsed)| DatabaseTiming {
+            served_by,
+            milliseconds: elapsed.as_secs_f64() * 1000.0,
+        });
+        Layout {
             flash: self.notice.map(Notice::text),
-            served,
+            database,
             instance: self.repos.as_ref().map_or("", |repos| repos.region()),
         }
     }
 
-    /// A page, not to be kept by a cache: it is of this moment and for this visitor. The notice is shown, and so is over.
-    ///
-    /// # Errors
-    /// When the page cannot be rendered.
-    pub fn page(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse, Failure> {
+    /// Renders a page. No cache may keep it: it holds for this moment and this visitor. Removes the
+    /// notice that it shows.
+    fn render(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse, Failure> {
         let mut response = HttpResponse::build(status);
         response.insert_header((CONTENT_TYPE, HTML)).insert_header((CACHE_CONTROL, NO_STORE));
         if self.notice.is_some() {
-            response.cookie(Notice::removal());
+            response.cookie(Notice::removal_cookie());
         }
-        let text = PAGE.with_borrow_mut(|text| {
-            text.clear();
-            page.render_into(text).map(|()| text.split().freeze())
+        let html = BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            page.render_into(buffer).map(|()| buffer.split().freeze())
         })?;
-        Ok(response.body(text))
+        Ok(response.body(html))
     }
 }
 
-impl FromRequest for Visit {
+impl FromRequest for PageContext {
     type Error = Infallible;
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self::of(request)))
+        ready(Ok(Self::new(request)))
     }
 }

@@ -1,4 +1,4 @@
-//! Every read of the app. A `Reader` has no method that writes.
+//! Every query that reads. A `Reader` has no method that writes.
 
 use archipelago::{Error, Replica};
 use diesel::dsl::{AsSelect, Find, Select};
@@ -12,14 +12,11 @@ use crate::schema::users;
 use crate::users::User;
 
 /// A page of the list. One query on the primary key, however long the table is.
-///
-/// # Errors
-/// When the database cannot answer.
-pub async fn page(reader: &Reader, cursor: Cursor) -> Result<Page<User>, Error> {
+pub(crate) async fn page(reader: &Reader, cursor: Cursor) -> Result<Page<User>, Error> {
     Ok(Page::new(cursor, reader.load(page_query(cursor)).await?, |user| user.id))
 }
 
-/// A page's rows and one more, nearest to the cursor first.
+/// Selects the rows of a page and one more, the nearest to the cursor first.
 #[must_use]
 pub fn page_query(cursor: Cursor) -> PageQuery {
     let query = users::table.select(User::as_select()).limit(i64::from(PAGE_SIZE) + 1).into_boxed();
@@ -30,18 +27,15 @@ pub fn page_query(cursor: Cursor) -> PageQuery {
     }
 }
 
-/// A SELECT of users that is put together at run time.
+/// A SELECT of users that is built at run time.
 pub type PageQuery = users::BoxedQuery<'static, Pg, AsSelect<User, Pg>>;
 
-/// One user, or none.
-///
-/// # Errors
-/// When the database cannot answer.
-pub async fn user(reader: &Reader, id: i64) -> Result<Option<User>, Error> {
+/// One user; none if there is none with this id.
+pub(crate) async fn user(reader: &Reader, id: i64) -> Result<Option<User>, Error> {
     reader.optional(user_query(id)).await
 }
 
-/// One user.
+/// Selects one user.
 #[must_use]
 pub fn user_query(id: i64) -> UserQuery {
     users::table.find(id).select(User::as_select())
@@ -50,10 +44,7 @@ pub fn user_query(id: i64) -> UserQuery {
 /// A SELECT of one user.
 pub type UserQuery = Select<Find<users::table, i64>, AsSelect<User, Pg>>;
 
-/// Whether anybody answers.
-///
-/// # Errors
-/// When no database can.
-pub async fn anything(replica: Replica<'_>) -> Result<(), Error> {
+/// Checks that a database answers.
+pub(crate) async fn ping(replica: Replica<'_>) -> Result<(), Error> {
     replica.get_result::<bool>(diesel::select(true.into_sql::<Bool>())).await.map(drop)
 }

@@ -1,9 +1,13 @@
-//! The typed repos. Generated: regions.toml → build.rs → regions/src/render.rs → `OUT_DIR/repos.rs` → macros/ → here.
+//! The typed repos: `Repos`, and one such as `RepoNrt` for each region.
+//!
+//! Generated: regions.toml → build.rs → regions/ → `OUT_DIR/repos.rs` (one macro call) → macros/ →
+//! here.
 
 include!(concat!(env!("OUT_DIR"), "/repos.rs"));
 
-/// Reads, as a handler's argument.
+/// A handler's argument that reads: from the nearest replica that is fresh enough for the visitor.
 pub type Reader = archipelago::actix::Reader<Repos>;
 
-/// Writes, as a handler's argument.
+/// A handler's argument that writes: behind Fly.io's proxy, the handler runs in the primary's
+/// region.
 pub type Writer = archipelago::actix::Writer<Repos>;

@@ -1,15 +1,16 @@
-//! The tables, as the migrations leave them; a test compares the two.
+//! The tables as the migrations leave them. tests/app/schema.rs compares this file with a migrated
+//! database.
 
 diesel::table! {
     /// The users.
     users (id) {
-        /// Given by the database.
+        /// Assigned by the database.
         id -> BigInt,
         /// 1 to 100 characters.
         name -> Text,
         /// In years, 0 to 150.
         age -> Integer,
-        /// Of the form that created the user, if it had one.
+        /// The key of the form that created the user, if it had one: unique.
         idempotency_key -> Nullable<Uuid>,
     }
 }

@@ -1,4 +1,7 @@
-//! One place wires the app together: the program starts it here, and the tests start the same.
+//! The HTTP servers of one instance: the pages with all their middleware, and the metrics on a port
+//! of their own. The program and the tests start the same ones.
+
+mod cross_site;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -13,33 +16,33 @@ use archipelago::{ServedBy, SettingError};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
-use crate::log::request_span;
-use crate::metrics::{self, count_requests};
+use self::cross_site::refuse_cross_site_writes;
+use crate::logging::request_span;
+use crate::metrics::{self, record_request};
 use crate::migrations;
-use crate::origin::same_site_writes;
-use crate::pages::failure::error_pages;
+use crate::pages::error_pages::error_pages;
 use crate::repos::Repos;
 use crate::routes::routes;
 use crate::settings::Settings;
 
-/// Everything a page may load comes from here, and there is no script.
+/// A page may load styles and images of this site only, and no script at all.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A user's form is far smaller.
+/// The largest form body, in bytes. A user's form is far smaller.
 const MAX_FORM: usize = 16 * 1024;
 
-/// Connections that may wait to be taken. The standard library's 128 are fewer than a crowd brings at once, and who finds no room
-/// tries again after a second.
+/// How many connections the kernel queues until the server accepts them. The standard library's 128
+/// are too few for a burst: a client whose connection is dropped retries only after a second.
 const BACKLOG: u32 = 4096;
 
-/// For requests in flight to end after a signal: longer than one statement may take.
+/// How long requests in flight may take to end after a signal: longer than one statement may take.
 const SHUTDOWN_SECONDS: u64 = 15;
 
-/// The app, listening.
+/// An instance that serves.
 pub struct Running {
-    /// Where the pages are.
+    /// The address of the pages.
     pub address: SocketAddr,
-    /// Where the metrics are.
+    /// The address of the metrics.
     pub metrics_address: SocketAddr,
     repos: Arc<Repos>,
     pages: ServerHandle,
@@ -47,54 +50,51 @@ pub struct Running {
     tasks: [JoinHandle<io::Result<()>>; 2],
 }
 
-/// Why the app does not start.
+/// Why the servers do not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Something else listens there.
+    /// The port is taken, or may not be used.
     #[error("cannot listen on {address} ({reason}); set {variable} to a port that is free")]
     Listen {
-        /// Where.
         address: SocketAddr,
         /// What the operating system said.
         reason: io::Error,
-        /// The variable that names the port.
+        /// The variable that sets the port.
         variable: &'static str,
     },
     /// The operating system gives no more sockets.
     #[error("cannot listen: {0}")]
     Socket(#[from] io::Error),
-    /// The settings were made for other regions.
+    /// The settings do not fit the regions of this build.
     #[error(transparent)]
     Setting(#[from] SettingError),
 }
 
-/// Makes the repos and listens. The workers open their connections while they serve already.
-///
-/// # Errors
-/// When a port is taken.
+/// Starts both servers. Does not wait for the databases: the workers connect to them while they
+/// serve.
 ///
 /// # Panics
 /// Outside a Tokio runtime, which runs the servers.
 pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
-    let databases = settings.databases.clone();
-    // A database with older tables would fail every query, or worse.
-    let databases = migrations::newest()
-        .iter()
-        .fold(databases, |databases, newest| databases.requiring_migration(newest));
+    // A replica with older tables would fail queries, or answer them wrongly: it serves no reads.
+    let databases =
+        migrations::newest().iter().fold(settings.databases.clone(), |databases, newest| {
+            databases.requiring_migration(newest)
+        });
     let repos = Arc::new(Repos::new(&databases)?);
-    let (key, set) = (settings.key.0.clone(), repos.clone());
-    // Signals stop the whole program in order, in `cli::serve`; Actix alone would cut requests off at Ctrl-C.
-    let pages = HttpServer::new(move || app(set.clone(), key.clone()))
+    let (key, shared_repos) = (settings.key.0.clone(), repos.clone());
+    // `cli::serve` handles the signals. Actix alone would cut requests off at Ctrl-C.
+    let pages = HttpServer::new(move || app(shared_repos.clone(), key.clone()))
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(pages)?
         .run();
-    let set = repos.clone();
+    let shared_repos = repos.clone();
     let metrics = HttpServer::new(move || {
         App::new()
-            .app_data(web::Data::from(set.clone()))
+            .app_data(web::Data::from(shared_repos.clone()))
             .route("/metrics", web::get().to(metrics::page))
     })
     .workers(1)
@@ -108,13 +108,12 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
 }
 
 impl Running {
-    /// Who serves this instance's reads.
-    #[must_use]
-    pub fn reads_from(&self) -> ServedBy {
+    /// The database that serves this instance's reads now.
+    pub(crate) fn reads_from(&self) -> ServedBy {
         self.repos.replica().served_by()
     }
 
-    /// Takes no more requests, finishes those in flight, and closes the repos.
+    /// Accepts no more requests, finishes those in flight, and closes the database connections.
     pub async fn stop(self) {
         self.pages.stop(true).await;
         self.metrics.stop(false).await;
@@ -129,6 +128,8 @@ impl Running {
     }
 }
 
+/// The pages with their middleware. A request passes the wrappers from the last one to the first
+/// one.
 fn app(
     repos: Arc<Repos>,
     key: Key,
@@ -141,12 +142,11 @@ fn app(
         InitError = (),
     >,
 > {
-    // The last wrapped is the first to see a request.
     App::new()
         .configure(archipelago::actix::configure(repos, key))
         .app_data(web::FormConfig::default().limit(MAX_FORM))
         .configure(routes)
-        .wrap(from_fn(same_site_writes))
+        .wrap(from_fn(refuse_cross_site_writes))
         .wrap(from_fn(error_pages))
         .wrap(from_fn(answer_for))
         .wrap(
@@ -156,16 +156,13 @@ fn app(
                 .add(("referrer-policy", "same-origin"))
                 .add(("cross-origin-opener-policy", "same-origin")),
         )
-        .wrap(from_fn(count_requests))
+        .wrap(from_fn(record_request))
         .wrap(from_fn(request_span))
 }
 
-/// Listens before anything else starts, so that a taken port is reported at once, by the variable that names it. Needs a Tokio
-/// runtime.
-///
-/// # Errors
-/// When the port is taken.
-pub fn listen(
+/// Binds a port before anything else starts, so that a taken one is reported at once, with the
+/// `variable` that sets it. Needs a Tokio runtime.
+pub(crate) fn listen(
     settings: &Settings,
     port: u16,
     variable: &'static str,
@@ -177,7 +174,8 @@ pub fn listen(
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // As the standard library does: a restart need not wait for the last connections to be forgotten.
+    // As the standard library does: a restart need not wait until closed connections have left
+    // TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()

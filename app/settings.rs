@@ -1,29 +1,27 @@
-//! What the environment says of this instance; `archipelago::Settings` reads what it says of the databases.
+//! The settings of this instance, from environment variables. `archipelago::Settings` reads those
+//! of the databases.
 //!
 //! | variable | meaning |
 //! | --- | --- |
 //! | `HOST` | the address to listen on: 127.0.0.1, or `::` on Fly |
 //! | `PORT` | the port of the pages: 8080 |
 //! | `METRICS_PORT` | the port of `/metrics`, and of nothing else: 9091 |
-//! | `SECRET_KEY` | 64 hex digits, which sign the cookies; made up for a laptop, required on Fly |
-//! | `RUST_LOG` | what is logged, as `tracing-subscriber` has it: `info,actix_server=warn` |
-//! | `FLY_APP_NAME` | set by Fly: this is no laptop |
+//! | `SECRET_KEY` | 64 hex digits that sign the cookies; made up for a laptop, required on Fly |
+//! | `RUST_LOG` | what to log, in `tracing-subscriber`'s syntax: `info,actix_server=warn` |
+//! | `FLY_APP_NAME` | set by Fly: without it, this is a developer's machine |
 
 use std::env::VarError;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use archipelago::SettingError;
 use archipelago::actix::Key;
 use tracing_subscriber::EnvFilter;
 
+use crate::environment::{Vars, is_on_fly};
 use crate::repos::Repos;
 
-/// Reads a variable, as [`std::env::var`] does.
-pub trait Vars: Fn(&str) -> Result<String, VarError> {}
-
-impl<V: Fn(&str) -> Result<String, VarError>> Vars for V {}
-
-/// Everything that the program was told.
+/// Everything that the environment sets.
 #[derive(Debug)]
 pub struct Settings {
     /// The address to listen on.
@@ -34,17 +32,17 @@ pub struct Settings {
     pub metrics_port: u16,
     /// Signs the cookies.
     pub key: SigningKey,
-    /// Whether the key is this process's own, and forgotten with it.
-    pub is_key_made_up: bool,
-    /// What is logged.
+    /// Whether the key was made up at this start, because none was set.
+    pub is_key_temporary: bool,
+    /// What to log, as `RUST_LOG` says.
     pub log: String,
-    /// Whether this is a developer's machine: `serve` migrates by itself there.
-    pub development: bool,
-    /// Where the databases are.
+    /// Whether this is a developer's machine: there, `serve` runs the migrations itself.
+    pub is_development: bool,
+    /// The databases, and the region of this instance.
     pub databases: archipelago::Settings,
 }
 
-/// A key that is not shown.
+/// A key that `{:?}` does not print.
 #[derive(Clone)]
 pub struct SigningKey(pub Key);
 
@@ -54,70 +52,71 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+/// Every wrong setting, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings are wrong:\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
+pub(crate) struct InvalidSettings(pub(crate) Vec<SettingError>);
+
+/// The settings of the databases alone, for a command that does not serve.
+pub(crate) fn database_settings(
+    vars: &impl Vars,
+) -> Result<archipelago::Settings, InvalidSettings> {
+    archipelago::Settings::from_vars::<Repos>(vars).map_err(InvalidSettings)
+}
+
 impl Settings {
-    /// What `vars` say.
-    ///
-    /// # Errors
-    /// Everything that is wrong, in one list.
+    /// Reads all settings. The error lists everything that is wrong.
     pub fn from_vars(vars: &impl Vars) -> Result<Self, Vec<SettingError>> {
         let mut errors = Vec::new();
         let databases =
             archipelago::Settings::from_vars::<Repos>(vars).map_err(|found| errors.extend(found));
-        let development = !is_on_fly(vars);
-        let default_host = if development {
+        let is_development = !is_on_fly(vars);
+        let default_host = if is_development {
             IpAddr::V4(Ipv4Addr::LOCALHOST)
         } else {
-            IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         };
-        let mut parsed = Parsed { vars, errors };
-        let host = parsed.value(
+        let mut parser = Parser { vars, errors };
+        let host = parser.value(
             "HOST",
             default_host,
             "write an IP address, such as 127.0.0.1, 0.0.0.0 or ::",
         );
-        let port = parsed.value("PORT", 8080, "write a port number from 0 to 65535");
+        let port = parser.value("PORT", 8080, "write a port number from 0 to 65535");
         let metrics_port =
-            parsed.value("METRICS_PORT", 9091, "write a port number from 0 to 65535");
-        let log: String =
-            parsed.value("RUST_LOG", "info,actix_server=warn".to_owned(), "write text");
-        if EnvFilter::try_new(&log).is_err() {
-            let advice = "write levels as tracing-subscriber has them, such as info or warn,archipelago=debug".to_owned();
-            parsed.errors.push(SettingError::Invalid {
-                name: "RUST_LOG".to_owned(),
-                value: log.clone(),
-                advice,
-            });
-        }
-        let given = parsed.key(development);
-        let (is_key_made_up, key) =
-            (given.is_none(), SigningKey(given.unwrap_or_else(Key::generate)));
+            parser.value("METRICS_PORT", 9091, "write a port number from 0 to 65535");
+        let log = parser.log_filter();
+        let configured_key = parser.key(is_development);
+        let is_key_temporary = configured_key.is_none();
+        let key = SigningKey(configured_key.unwrap_or_else(Key::generate));
         match databases {
-            Ok(databases) if parsed.errors.is_empty() => Ok(Self {
+            Ok(databases) if parser.errors.is_empty() => Ok(Self {
                 host,
                 port,
                 metrics_port,
                 key,
-                is_key_made_up,
+                is_key_temporary,
                 log,
-                development,
+                is_development,
                 databases,
             }),
-            _ => Err(parsed.errors),
+            _ => Err(parser.errors),
         }
+    }
+
+    /// The region of this instance; none if `FLY_REGION` is not set.
+    pub(crate) fn region(&self) -> Option<&str> {
+        Some(self.databases.region()).filter(|region| !region.is_empty())
     }
 }
 
-/// Whether this runs on a machine of Fly's.
-pub fn is_on_fly(vars: &impl Vars) -> bool {
-    vars("FLY_APP_NAME").is_ok_and(|name| !name.is_empty())
-}
-
-struct Parsed<'a, V> {
+/// Reads one variable after the other, and collects what is wrong.
+struct Parser<'a, V> {
     vars: &'a V,
     errors: Vec<SettingError>,
 }
 
-impl<V: Vars> Parsed<'_, V> {
+impl<V: Vars> Parser<'_, V> {
     fn text(&mut self, name: &str) -> Option<String> {
         match (self.vars)(name) {
             Ok(text) => Some(text).filter(|text| !text.is_empty()),
@@ -129,27 +128,32 @@ impl<V: Vars> Parsed<'_, V> {
         }
     }
 
-    fn value<T: std::str::FromStr>(&mut self, name: &str, default: T, advice: &str) -> T {
+    fn value<T: FromStr>(&mut self, name: &str, default: T, advice: &str) -> T {
         let Some(text) = self.text(name) else { return default };
         text.trim().parse().unwrap_or_else(|_| {
-            self.errors.push(SettingError::Invalid {
-                name: name.to_owned(),
-                value: text,
-                advice: advice.to_owned(),
-            });
+            self.invalid(name, text, advice);
             default
         })
     }
 
-    /// None where one has to be made up, and where what is there is wrong, which has been noted.
-    fn key(&mut self, development: bool) -> Option<Key> {
+    fn log_filter(&mut self) -> String {
+        let filter = self.value("RUST_LOG", "info,actix_server=warn".to_owned(), "write text");
+        if EnvFilter::try_new(&filter).is_err() {
+            let advice = "write levels as tracing-subscriber has them, such as info or warn,archipelago=debug";
+            self.invalid("RUST_LOG", filter.clone(), advice);
+        }
+        filter
+    }
+
+    /// The configured key. None if one must be made up, and also if the configured one is wrong.
+    fn key(&mut self, is_development: bool) -> Option<Key> {
         match self.text("SECRET_KEY").map(|text| hex::decode(text.trim())) {
             Some(Ok(bytes)) if bytes.len() == 32 => return Some(Key::derive_from(&bytes)),
             Some(_) => self.unusable(
                 "SECRET_KEY",
                 "write 64 hex digits, as `openssl rand -hex 32` prints them",
             ),
-            None if development => {}
+            None if is_development => {}
             None => {
                 let advice = "every instance must sign with the same key: fly secrets set SECRET_KEY=$(openssl rand -hex 32)";
                 self.errors.push(SettingError::Missing {
@@ -161,9 +165,15 @@ impl<V: Vars> Parsed<'_, V> {
         None
     }
 
+    fn invalid(&mut self, name: &str, value: String, advice: &str) {
+        let (name, advice) = (name.to_owned(), advice.to_owned());
+        self.errors.push(SettingError::Invalid { name, value, advice });
+    }
+
+    /// As [`invalid`](Self::invalid), for a value that cannot or must not be shown.
     fn unusable(&mut self, name: &str, advice: &str) {
-        self.errors
-            .push(SettingError::Unusable { name: name.to_owned(), advice: advice.to_owned() });
+        let (name, advice) = (name.to_owned(), advice.to_owned());
+        self.errors.push(SettingError::Unusable { name, advice });
     }
 }
 
@@ -189,7 +199,7 @@ mod tests {
             (settings.host.to_string().as_str(), settings.port, settings.metrics_port),
             ("127.0.0.1", 8080, 9091)
         );
-        assert!(settings.development);
+        assert!(settings.is_development);
     }
 
     #[test]
@@ -200,8 +210,49 @@ mod tests {
         let key = "0123456789abcdef".repeat(4);
         let settings = settings(&[on_fly[0], on_fly[1], ("SECRET_KEY", &key)]).unwrap();
         assert_eq!(settings.host.to_string(), "::");
-        assert!(!settings.development);
+        assert!(!settings.is_development);
         assert!(!format!("{settings:?}").contains(&key));
+    }
+
+    #[test]
+    fn each_variable_and_its_default() {
+        let url = ("DATABASE_URL", "postgres://localhost/app");
+        let read = |name, value| settings(&[url, (name, value)]).expect("a valid setting");
+        for (value, expected) in
+            [("", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("::", "::"), (" ::1 ", "::1")]
+        {
+            assert_eq!(read("HOST", value).host.to_string(), expected, "HOST={value:?}");
+        }
+        for (value, expected) in [("", 8080), ("0", 0), (" 80 ", 80), ("65535", 65535)] {
+            assert_eq!(read("PORT", value).port, expected, "PORT={value:?}");
+        }
+        for (value, expected) in [("", 9091), ("0", 0), ("65535", 65535)] {
+            assert_eq!(
+                read("METRICS_PORT", value).metrics_port,
+                expected,
+                "METRICS_PORT={value:?}"
+            );
+        }
+        for (value, expected) in [("", "info,actix_server=warn"), ("debug", "debug")] {
+            assert_eq!(read("RUST_LOG", value).log, expected, "RUST_LOG={value:?}");
+        }
+        for (value, expected) in [("", None), ("ord", Some("ord"))] {
+            assert_eq!(read("FLY_REGION", value).region(), expected, "FLY_REGION={value:?}");
+        }
+        for (value, expected) in [("", true), (&*"5a".repeat(32), false)] {
+            let is_temporary = read("SECRET_KEY", value).is_key_temporary;
+            assert_eq!(is_temporary, expected, "SECRET_KEY={value:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_64_hex_digits() {
+        for wrong in ["5a", &"5a".repeat(31), &"5a".repeat(33), &"zz".repeat(32)] {
+            let error =
+                settings(&[("DATABASE_URL", "postgres://localhost"), ("SECRET_KEY", wrong)])
+                    .expect_err(wrong);
+            assert!(error.starts_with("SECRET_KEY cannot be used"), "{error}");
+        }
     }
 
     #[test]

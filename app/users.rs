@@ -1,4 +1,4 @@
-//! A user, as the database has it and as it may be written.
+//! A user: as a row of the table, as it is created, and as it is changed.
 
 use diesel::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::schema::users;
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
 pub struct User {
-    /// Given by the database.
+    /// Assigned by the database.
     pub id: i64,
     /// 1 to [`MAX_NAME`] characters.
     pub name: String,
@@ -16,9 +16,9 @@ pub struct User {
     pub age: i32,
 }
 
-/// A user who is not in the database yet.
+/// A user to create.
 #[derive(Clone, Debug, PartialEq, Eq, Insertable)]
-// With a default for what is not there Diesel would prepare the INSERT anew each time.
+// With defaults for missing values, Diesel would not cache the prepared INSERT.
 #[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct NewUser {
     /// 1 to [`MAX_NAME`] characters.
@@ -28,14 +28,13 @@ pub struct NewUser {
 }
 
 impl NewUser {
-    /// Whether `user` is who this one was to become.
-    #[must_use]
-    pub fn is(&self, user: &User) -> bool {
+    /// Whether `user` has the name and age of this one.
+    pub(crate) fn matches(&self, user: &User) -> bool {
         (&self.name, self.age) == (&user.name, user.age)
     }
 }
 
-/// What an update changes; at least one of them.
+/// What an update changes: at least one of them.
 #[derive(Clone, Debug, PartialEq, Eq, AsChangeset)]
 #[diesel(table_name = users)]
 pub struct Changes {
@@ -46,7 +45,7 @@ pub struct Changes {
 }
 
 /// The longest name, in characters.
-pub const MAX_NAME: usize = 100;
+pub(crate) const MAX_NAME: usize = 100;
 
-/// The oldest age, in years.
-pub const MAX_AGE: i32 = 150;
+/// The highest age, in years.
+pub(crate) const MAX_AGE: i32 = 150;

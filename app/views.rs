@@ -1,4 +1,4 @@
-//! The pages: what each one shows, and the template that lays it out. Plain data; who fetched it is not their business.
+//! The pages as plain data, each with the template that renders it. Handlers fill them in.
 
 use std::time::Duration;
 
@@ -6,41 +6,38 @@ use archipelago::{Reason, ServedBy};
 use askama::Template;
 use uuid::Uuid;
 
-use crate::routes;
+use crate::urls;
 use crate::users::User;
 
 #[cfg(test)]
 mod tests;
 
-/// `/`: what this is, in one paragraph.
+/// `/`: what this site is, in one paragraph.
 #[derive(Clone, Copy, Debug, Template)]
 #[template(path = "home.html")]
-pub struct HomePage<'a> {
-    /// The frame around it.
-    pub frame: Frame<'a>,
+pub(crate) struct HomePage<'a> {
+    pub(crate) layout: Layout<'a>,
     /// The primary's region.
-    pub primary: &'a str,
+    pub(crate) primary: &'a str,
     /// The regions with a replica.
-    pub replicas: &'a [&'a str],
+    pub(crate) replicas: &'a [&'a str],
 }
 
 /// `/users`: one page of the list.
 #[derive(Clone, Debug, Template)]
 #[template(path = "index.html")]
 pub struct IndexPage<'a> {
-    /// The frame around it.
-    pub frame: Frame<'a>,
+    pub layout: Layout<'a>,
     /// The users of this page, in order.
     pub users: &'a [User],
-    /// Where the page before this one is, if there is one.
+    /// The URL of the page before this one.
     pub previous: Option<String>,
-    /// Where the page after this one is, if there is one.
+    /// The URL of the page after this one.
     pub next: Option<String>,
 }
 
 impl IndexPage<'_> {
-    /// Whether this is the whole list.
-    fn is_alone(&self) -> bool {
+    fn is_whole_list(&self) -> bool {
         self.previous.is_none() && self.next.is_none()
     }
 }
@@ -49,34 +46,30 @@ impl IndexPage<'_> {
 #[derive(Clone, Copy, Debug, Template)]
 #[template(path = "show.html")]
 pub struct ShowPage<'a> {
-    /// The frame around it.
-    pub frame: Frame<'a>,
-    /// The user.
+    pub layout: Layout<'a>,
     pub user: &'a User,
 }
 
-/// `/users/new`, `/users/{id}/edit`, and either again where what was sent could not be saved.
+/// `/users/new` and `/users/{id}/edit`, also when they come back because they could not be saved.
 #[derive(Clone, Copy, Debug, Template)]
 #[template(path = "form.html")]
 pub struct FormPage<'a> {
-    /// The frame around it.
-    pub frame: Frame<'a>,
-    /// Whom the form saves.
+    pub layout: Layout<'a>,
     pub target: FormTarget,
     /// The name as it was typed.
     pub name: &'a str,
-    /// The age as it was typed. A browser shows an empty field where this is no number.
+    /// The age as it was typed. A browser shows an empty field if this is no number.
     pub age: &'a str,
     /// What is wrong with the name, a whole sentence.
     pub name_error: Option<&'a str>,
     /// What is wrong with the age, a whole sentence.
     pub age_error: Option<&'a str>,
-    /// Why nothing was saved although the fields are right: the primary cannot be reached, for one.
+    /// Why valid fields were not saved, a whole sentence: for example, no primary can be reached.
     pub problem: Option<&'a str>,
 }
 
 impl FormPage<'_> {
-    fn failed(&self) -> bool {
+    fn has_failed(&self) -> bool {
         self.name_error.is_some() || self.age_error.is_some() || self.problem.is_some()
     }
 }
@@ -84,64 +77,61 @@ impl FormPage<'_> {
 /// `/regions`: every database, as this instance sees it.
 #[derive(Clone, Copy, Debug, Template)]
 #[template(path = "regions.html")]
-pub struct RegionsPage<'a> {
-    /// The frame around it.
-    pub frame: Frame<'a>,
-    /// The databases, in the order to show them.
-    pub rows: &'a [RegionRow],
+pub(crate) struct RegionsPage<'a> {
+    pub(crate) layout: Layout<'a>,
+    pub(crate) rows: &'a [RegionRow],
 }
 
-/// What went wrong, and what to do now.
+/// What went wrong, and what to do about it.
 #[derive(Clone, Copy, Debug, Template)]
 #[template(path = "error.html")]
-pub struct ErrorPage<'a> {
-    /// The frame around it.
-    pub frame: Frame<'a>,
+pub(crate) struct ErrorPage<'a> {
+    pub(crate) layout: Layout<'a>,
     /// The HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The heading and the page's title, such as "There is no such user".
-    pub title: &'a str,
+    pub(crate) title: &'a str,
     /// What happened, a whole sentence.
-    pub message: &'a str,
+    pub(crate) message: &'a str,
     /// What the visitor can do about it, a whole sentence.
-    pub advice: &'a str,
+    pub(crate) advice: &'a str,
 }
 
-/// What every page's frame shows.
+/// What `layout.html` shows around every page.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Frame<'a> {
-    /// What the visitor's last click did, such as "User created."
+pub struct Layout<'a> {
+    /// What the visitor's last write did, such as "User created successfully."
     pub flash: Option<&'a str>,
-    /// Who served the page; `None` where no database was asked.
-    pub served: Option<Served>,
-    /// The region that this instance runs in; empty where it runs in none.
+    /// The database that served the page; none if the page needed none.
+    pub database: Option<DatabaseTiming>,
+    /// The region of this instance; empty if it has none.
     pub instance: &'a str,
 }
 
-impl Frame<'_> {
-    /// What a page says above all else that may be older than its route allows as a rule.
-    fn age(&self) -> Option<String> {
-        let stale = self.served?.by.stale?;
+impl Layout<'_> {
+    /// A warning at the top of a page that may be older than `max_lag`.
+    fn stale_warning(&self) -> Option<String> {
+        let stale = self.database?.served_by.stale?;
         Some(format!(
             "This page may be {} old: no database that is up to date can be reached.",
-            time(stale)
+            human_time(stale)
         ))
     }
 }
 
-/// Which database served a page, and why that one.
+/// Which database served a page, why that one, and how long it took.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Served {
+pub struct DatabaseTiming {
     /// The database, as in the header `x-served-by`.
-    pub by: ServedBy,
+    pub served_by: ServedBy,
     /// How long the page waited for it.
     pub milliseconds: f64,
 }
 
-impl Served {
-    /// The reason as a sentence.
+impl DatabaseTiming {
+    /// Why this database served the page, as a sentence.
     fn explanation(&self) -> &'static str {
-        match self.by.reason {
+        match self.served_by.reason {
             Reason::Local => "This region's own database answered.",
             Reason::Nearest => "The nearest replica answered.",
             Reason::Fresher => {
@@ -153,19 +143,16 @@ impl Served {
     }
 }
 
-/// Whom the form saves.
+/// The user that a form saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormTarget {
-    /// A user who is not there yet.
+    /// A user to create.
     New {
-        /// The form's own, so that it creates one user however often it arrives.
+        /// Sent with the form, so that it creates one user even if it arrives more than once.
         key: Uuid,
     },
-    /// The user with this key.
-    Edit {
-        /// The key.
-        id: i64,
-    },
+    /// The user with this id.
+    Edit { id: i64 },
 }
 
 impl FormTarget {
@@ -183,51 +170,47 @@ impl FormTarget {
         }
     }
 
-    /// Where the form is posted to.
-    fn action(self) -> String {
+    /// The URL that the form is posted to. `GET` shows there what Cancel leads to: the list, or the
+    /// user.
+    fn url(self) -> String {
         match self {
-            Self::New { .. } => routes::USERS.to_owned(),
-            Self::Edit { id } => routes::user(id).to_string(),
+            Self::New { .. } => urls::USERS.to_owned(),
+            Self::Edit { id } => urls::user(id).to_string(),
         }
-    }
-
-    /// Where Cancel leads: the page that the form was opened from. By the shape of the URLs that is where it is posted to.
-    fn back(self) -> String {
-        self.action()
     }
 }
 
 /// A database, as `/regions` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegionRow {
+pub(crate) struct RegionRow {
     /// The region's code.
-    pub region: &'static str,
-    /// Where that is, such as "Tokyo, Japan".
-    pub place: &'static str,
+    pub(crate) region: &'static str,
+    /// Its city, such as "Tokyo, Japan".
+    pub(crate) place: &'static str,
     /// The generated type, such as `RepoNrt`.
-    pub repo: &'static str,
+    pub(crate) repo: &'static str,
     /// `primary` or `replica`.
-    pub role: &'static str,
-    /// 1, and more after each promotion; `None` where it was not asked.
-    pub timeline: Option<u32>,
-    /// How it is, such as "up, answers in 1.2 ms" or "down for 5 seconds: it cannot be reached".
-    pub state: String,
-    /// Whether that state is a good one; `None` where nobody looked.
-    pub ok: Option<bool>,
-    /// How far behind the primary, at the most; `None` where nobody can tell, and for the primary.
-    pub lag: Option<String>,
+    pub(crate) role: &'static str,
+    /// 1, and one more after each promotion; none until the database was asked.
+    pub(crate) timeline: Option<u32>,
+    /// Such as "up, answers in 1.2 ms" or "down for 5 seconds: it cannot be reached".
+    pub(crate) state: String,
+    /// Whether that state is good; none if it is unknown.
+    pub(crate) is_good: Option<bool>,
+    /// Upper bound of the replication lag; none if it is unknown, and for the primary.
+    pub(crate) lag: Option<String>,
     /// How many connections this instance holds open to it.
-    pub connections: u32,
-    /// `POOL_SIZE`; for the primary, for reading and for writing together.
-    pub size: u32,
-    /// Whether this instance's reads go to it first.
-    pub first_for_reads: bool,
-    /// Whether it takes the writes.
-    pub leads: bool,
+    pub(crate) connections: u32,
+    /// The limit of those: `POOL_SIZE`, twice for the primary, which has a pool for writes too.
+    pub(crate) pool_size: u32,
+    /// Whether this instance sends its reads there first.
+    pub(crate) first_for_reads: bool,
+    /// Whether this instance sends its writes there.
+    pub(crate) takes_writes: bool,
 }
 
 /// A time as people say it: "0.4 seconds", "12 seconds", "5 minutes", "3 hours".
-pub(crate) fn time(time: Duration) -> String {
+pub(crate) fn human_time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..2 => format!("{:.1} seconds", time.as_secs_f64()),

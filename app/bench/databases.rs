@@ -2,15 +2,16 @@
 
 use archipelago::Settings;
 
-use crate::cli::{Failed, database_settings};
-use crate::settings::Vars;
+use crate::console::CommandError;
+use crate::environment::Vars;
+use crate::settings::database_settings;
 
-/// Databases that are there until [`leave`](Self::leave) is called.
+/// Databases that are there until [`shutdown`](Self::shutdown) is called.
 pub(super) struct Databases {
     /// Where they are. Its region is the one that they are seen from, empty where nobody said.
     pub(super) settings: Settings,
     #[cfg(feature = "lab")]
-    local: Option<crate::local::Local>,
+    local: Option<crate::local_databases::LocalDatabases>,
 }
 
 /// Why a region cannot be the one that the databases are seen from.
@@ -36,9 +37,9 @@ impl Databases {
     pub(super) async fn seen_from(
         from: Option<&str>,
         vars: impl Vars + Copy,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, CommandError> {
         #[cfg(feature = "lab")]
-        if crate::local::Local::is_wanted(&vars) {
+        if crate::local_databases::LocalDatabases::are_wanted(&vars) {
             return Self::under_lab(from, vars).await;
         }
         Ok(Self {
@@ -49,24 +50,26 @@ impl Databases {
     }
 
     /// Stops what was started for them.
-    pub(super) async fn leave(self) -> Result<(), Failed> {
+    pub(super) async fn shutdown(self) -> Result<(), CommandError> {
         #[cfg(feature = "lab")]
         if let Some(local) = self.local {
-            local.stop().await?;
+            local.shutdown().await?;
         }
         Ok(())
     }
 
     #[cfg(feature = "lab")]
-    async fn under_lab(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, Failed> {
+    async fn under_lab(from: Option<&str>, vars: impl Vars + Copy) -> Result<Self, CommandError> {
         use archipelago::RegionSet;
 
-        use crate::local::{self, Local, rehearsal, with};
+        use crate::console::print_status;
+        use crate::environment::overlay;
+        use crate::local_databases::{LocalDatabases, distances, with_placeholder_url};
         use crate::repos::Repos;
 
-        // What is wrong is said before anything is started.
-        let rehearsal = database_settings(&rehearsal(vars))?;
-        let here = Some(rehearsal.region()).filter(|region| !region.is_empty());
+        // A wrong setting is reported before any server is started.
+        let checked = database_settings(&with_placeholder_url(vars))?;
+        let here = Some(checked.region()).filter(|region| !region.is_empty());
         let region = from.or(here).unwrap_or(Repos::PRIMARY.code);
         if !Repos::knows(region) {
             let mut known: Vec<_> = Repos::REGIONS
@@ -78,21 +81,24 @@ impl Databases {
             known.dedup();
             return Err(FromError::Unknown { given: region.to_owned(), known }.into());
         }
-        if let Some(own) = Local::of_another_process(region).await? {
-            crate::cli::say(
+        if let Some(overrides) = LocalDatabases::env_of_running_lab(region).await? {
+            print_status(
                 "DATABASE_URL is not set: measuring the servers that run under .lab/ already\n",
             )?;
-            return Ok(Self { settings: database_settings(&with(own, vars))?, local: None });
+            return Ok(Self {
+                settings: database_settings(&overlay(overrides, vars))?,
+                local: None,
+            });
         }
-        crate::cli::say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
-        let local = Local::start(local::distances()?).await?;
+        print_status("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
+        let local = LocalDatabases::start(distances()?).await?;
         local.prepare().await?;
-        let settings = database_settings(&with(local.seen_from(region)?, vars))?;
+        let settings = database_settings(&overlay(local.env_seen_from(region)?, vars))?;
         Ok(Self { settings, local: Some(local) })
     }
 }
 
-fn of_this_machine(from: Option<&str>, vars: &impl Vars) -> Result<Settings, Failed> {
+fn of_this_machine(from: Option<&str>, vars: &impl Vars) -> Result<Settings, CommandError> {
     let settings = database_settings(vars)?;
     match from.filter(|from| *from != settings.region()) {
         None => Ok(settings),

@@ -1,4 +1,5 @@
-//! `archipelago lab`: the world on this machine, and what is done to it from another terminal.
+//! `archipelago lab`: runs all regions on this machine (`up`), and controls that lab from another
+//! terminal.
 
 mod status;
 mod up;
@@ -6,42 +7,43 @@ mod up;
 use archipelago_lab::{Command, Remote, RemoteError};
 use clap::Subcommand;
 
-use super::{Failed, say};
-use crate::local::folder;
+use crate::console::{CommandError, print_status};
+use crate::local_databases::lab_dir;
 
-/// What is wanted of the world.
+/// A command to the lab.
 #[derive(Debug, Subcommand)]
-pub enum Lab {
-    /// Start all of it: in every region a database and an instance of the app, as far apart as in the world, and an edge in front
-    #[command(after_help = "HOST and PORT say where the edge is: 127.0.0.1 and 8080.")]
+pub(crate) enum Lab {
+    /// Start a database and an instance of the app in every region, with the real distances between
+    /// them, and an edge in front
+    #[command(after_help = "HOST and PORT are those of the edge: 127.0.0.1 and 8080.")]
     Up(up::Options),
-    /// Show every server and every line, again and again on a terminal
+    /// Show every server and every network line; a terminal is refreshed each second
     Status(status::Options),
     #[command(flatten)]
     Command(Command),
 }
 
 impl Lab {
-    /// Does it. All but `up` is done by the process that runs the world: this one's is found by the folder `.lab`.
-    ///
-    /// # Errors
-    /// What to print before the program ends with status 1.
-    pub async fn run(self) -> Result<(), Failed> {
+    /// Runs `up` in this process; all other commands go to the process that runs the lab.
+    pub(crate) async fn run(self) -> Result<(), CommandError> {
         match self {
             Self::Up(options) => up::up(&options).await,
             Self::Status(options) => status::show(&options).await,
-            Self::Command(command) => say(&format!("{}\n", running()?.send(&command).await?)),
+            Self::Command(command) => {
+                print_status(&format!("{}\n", running_lab()?.send(&command).await?))
+            }
         }
     }
 }
 
-/// The world that another process runs.
-fn running() -> Result<Remote, Failed> {
-    Remote::find(folder()).map_err(|error| match error {
-        RemoteError::NoLab { folder } => {
-            let folder = folder.display();
-            format!("no lab is running in {folder}: start one there with `archipelago lab up`, or with `archipelago`").into()
-        }
+/// The lab that another process runs in the folder `.lab`.
+fn running_lab() -> Result<Remote, CommandError> {
+    Remote::find(lab_dir()).map_err(|error| match error {
+        RemoteError::NoLab { folder } => format!(
+            "no lab is running in {}: start one there with `archipelago lab up`, or with `archipelago`",
+            folder.display()
+        )
+        .into(),
         other => other.into(),
     })
 }

@@ -1,103 +1,81 @@
-//! `archipelago serve`: the databases where nobody named any, the migrations, the pages, and their end in order.
-
-use std::io::{self, IsTerminal};
+//! `archipelago serve`: starts local databases if none are configured, migrates, serves the pages
+//! until a signal comes, and shuts all of it down.
 
 use archipelago::RegionSet;
-use tracing_subscriber::EnvFilter;
 
-use super::signals::Signals;
-use super::{Failed, WrongSettings, env, report, say};
+use super::region_tables;
+use crate::console::{CommandError, print_status};
+use crate::environment::process_env;
 use crate::repos::Repos;
-use crate::settings::{Settings, Vars};
-use crate::{metrics, migrations, regions, server};
+use crate::settings::{InvalidSettings, Settings};
+use crate::signals::ShutdownSignals;
+use crate::{logging, metrics, migrations, server};
 
-/// Serves until a signal comes.
-///
-/// # Errors
-/// What to print before the program ends with status 1.
+/// Serves until a signal comes: from databases under `.lab/` if the environment names none.
 #[cfg(feature = "lab")]
-pub async fn serve() -> Result<(), Failed> {
-    use crate::local::{Local, rehearsal, with};
+pub(super) async fn serve() -> Result<(), CommandError> {
+    use crate::environment::overlay;
+    use crate::local_databases::{LocalDatabases, validate_before_start};
 
-    if !Local::is_wanted(&env) {
-        return serve_what_is_there().await;
+    if !LocalDatabases::are_wanted(&process_env) {
+        return serve_configured_databases().await;
     }
-    // What is wrong is said before anything is started.
-    let rehearsal = settings(&rehearsal(env))?;
-    begin_log(&rehearsal)?;
-    say("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
-    let local = Local::start(archipelago_lab::Distances::default()).await?;
-    report(&local.prepare().await?)?;
-    let region = Some(rehearsal.databases.region()).filter(|region| !region.is_empty());
-    let settings = settings(&with(local.seen_from(region.unwrap_or(Local::usual_region()))?, env))?;
-    let served = serve_until_told(&settings).await;
-    local.stop().await?;
+    let checked = validate_before_start(process_env)?;
+    logging::start(&checked)?;
+    print_status("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
+    let local = LocalDatabases::start(archipelago_lab::Distances::default()).await?;
+    print_status(&migrations::report(&local.prepare().await?))?;
+    let region = checked.region().unwrap_or(LocalDatabases::default_region());
+    let settings = Settings::from_vars(&overlay(local.env_seen_from(region)?, process_env))
+        .map_err(InvalidSettings)?;
+    let served = serve_until_signal(&settings).await;
+    local.shutdown().await?;
     served
 }
 
 /// Serves until a signal comes.
-///
-/// # Errors
-/// What to print before the program ends with status 1.
 #[cfg(not(feature = "lab"))]
-pub async fn serve() -> Result<(), Failed> {
-    serve_what_is_there().await
+pub(super) async fn serve() -> Result<(), CommandError> {
+    serve_configured_databases().await
 }
 
 /// Serves from the databases that the environment names.
-async fn serve_what_is_there() -> Result<(), Failed> {
-    let settings = settings(&env)?;
-    begin_log(&settings)?;
-    if settings.is_key_made_up && !settings.host.is_loopback() {
+async fn serve_configured_databases() -> Result<(), CommandError> {
+    let settings = Settings::from_vars(&process_env).map_err(InvalidSettings)?;
+    logging::start(&settings)?;
+    if settings.is_key_temporary && !settings.host.is_loopback() {
         tracing::warn!(
-            "SECRET_KEY is not set: a visitor's cookies will mean nothing to another instance, nor after a restart"
+            "SECRET_KEY is not set: this process made up a key, so its cookies are invalid on other instances and after a restart"
         );
     }
-    if settings.development {
-        migrate(&settings).await?;
+    // On Fly, the release command migrates once, before any instance starts.
+    if settings.is_development {
+        let ran = migrations::run(settings.databases.url(Repos::PRIMARY.code)?).await?;
+        print_status(&migrations::report(&ran))?;
     }
-    serve_until_told(&settings).await
+    serve_until_signal(&settings).await
 }
 
-pub(super) fn begin_log(settings: &Settings) -> Result<(), Failed> {
-    let log = EnvFilter::try_new(&settings.log)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(log)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
-    Ok(())
-}
-
-async fn migrate(settings: &Settings) -> Result<(), Failed> {
-    report(&migrations::run(settings.databases.url(Repos::PRIMARY.code)?).await?)
-}
-
-/// Serves until a signal comes, and then finishes what is in flight.
-async fn serve_until_told(settings: &Settings) -> Result<(), Failed> {
-    metrics::record()?;
-    let mut signals = Signals::heard()?;
+/// Serves until a signal comes, then finishes the requests in flight.
+async fn serve_until_signal(settings: &Settings) -> Result<(), CommandError> {
+    metrics::install_recorder()?;
+    let mut signals = ShutdownSignals::listen()?;
     let running = server::start(settings)?;
-    let region = Some(settings.databases.region()).filter(|region| !region.is_empty());
-    if let Some(region) = region.filter(|region| !Repos::knows(region)) {
+    if let Some(region) = settings.region().filter(|region| !Repos::knows(region)) {
         tracing::warn!(
             region,
-            "FLY_REGION is no region and no place that regions.toml or Fly knows; the primary serves the reads"
+            "neither regions.toml nor Fly.io's list knows the region that FLY_REGION names; the primary serves the reads"
         );
     }
-    // From here on it serves, whether or not anybody reads what it prints.
-    let _ = say(&format!(
-        "{}\nThis instance plays {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",
-        regions::table(Some(&settings.databases)),
-        region.unwrap_or("no region"),
+    // The server is up: a closed standard output must not stop it.
+    let _ = print_status(&format!(
+        "{}\nThis instance runs in {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",
+        region_tables::regions(Some(&settings.databases)),
+        settings.region().unwrap_or("no region"),
         running.reads_from(),
         running.address,
         running.metrics_address,
     ));
-    signals.next().await;
-    signals.finish(running.stop()).await
-}
-
-pub(super) fn settings(vars: &impl Vars) -> Result<Settings, Failed> {
-    Ok(Settings::from_vars(vars).map_err(WrongSettings)?)
+    signals.recv().await;
+    signals.shut_down(running.stop()).await
 }

@@ -1,4 +1,4 @@
-//! For the load balancer: is the process alive, and can it serve reads?
+//! Health checks for the load balancer: is the process alive, and can it serve reads?
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -6,14 +6,14 @@ use actix_web::web::Data;
 use crate::reads;
 use crate::repos::Repos;
 
-/// GET `/healthz`: the process answers. Asks no database: a restart would not mend one.
+/// GET `/healthz`: the process is alive. It queries no database, as a restart would not repair one.
 pub(crate) async fn alive() -> HttpResponse {
     HttpResponse::Ok().body("alive\n")
 }
 
-/// GET `/readyz`: some database answers this instance's reads, near or far.
+/// GET `/readyz`: whether any database, near or far, serves this instance's reads.
 pub(crate) async fn ready(repos: Data<Repos>) -> HttpResponse {
-    match reads::anything(repos.replica().or_stale()).await {
+    match reads::ping(repos.replica().or_stale()).await {
         Ok(()) => HttpResponse::Ok().body("ready\n"),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -1,72 +1,84 @@
-//! The regions, as this instance sees them: for people at `/regions`, for programs at `/regions.json`. Asks no database: what its
-//! monitor has found is told.
+//! The regions as this instance sees them: for people at `/regions`, for programs at
+//! `/regions.json`.
+//!
+//! It queries no database: it shows what the monitor has found.
+
+mod down_reason;
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use archipelago::{DownReason, Health, Member, RegionSet, RepoSet, Role};
+use archipelago::{Health, Member, RegionSet, RepoSet, Role};
 use serde::Serialize;
 
-use super::Visit;
+use self::down_reason::{UNKNOWN, in_plain_words};
+use super::PageContext;
 use crate::failure::Failure;
 use crate::repos::Repos;
-use crate::views::{RegionRow, RegionsPage, time};
+use crate::views::{RegionRow, RegionsPage, human_time};
 
 /// GET `/regions`
-pub(crate) async fn page(visit: Visit, repos: Data<Repos>) -> Result<HttpResponse, Failure> {
-    let rows: Vec<_> = look(&repos).into_iter().map(RegionRow::from).collect();
-    visit.page(StatusCode::OK, &RegionsPage { frame: visit.frame(), rows: &rows })
+pub(crate) async fn page(
+    context: PageContext,
+    repos: Data<Repos>,
+) -> Result<HttpResponse, Failure> {
+    let rows: Vec<_> = region_statuses(&repos).into_iter().map(RegionRow::from).collect();
+    context.render(StatusCode::OK, &RegionsPage { layout: context.layout(), rows: &rows })
 }
 
 /// GET `/regions.json`
 pub(crate) async fn json(repos: Data<Repos>) -> HttpResponse {
-    HttpResponse::Ok().json(look(&repos))
+    HttpResponse::Ok().json(region_statuses(&repos))
 }
 
-/// One region. No host and no error of the database's: the page is public.
+fn region_statuses(repos: &Repos) -> Vec<RegionStatus> {
+    let leader = repos.leader().info().code;
+    let first_for_reads = repos.replica().served_by().region;
+    repos.members().map(|member| RegionStatus::new(member, leader, first_for_reads)).collect()
+}
+
+/// One region in `/regions.json`. The page is public, so it has no host and no error of the
+/// database.
 #[derive(Serialize)]
-struct Seen {
+struct RegionStatus {
     region: &'static str,
     place: Option<&'static str>,
     repo: &'static str,
-    /// What the database says that it is; before it was asked, what regions.toml says.
+    /// The role that the database reports; until its first answer, the role in regions.toml.
     role: &'static str,
     timeline: Option<u32>,
-    /// Whether it takes the writes.
+    /// Whether this instance sends its writes there.
     leads: bool,
-    /// Whether this instance's reads go to it first.
+    /// Whether this instance sends its reads there first.
     first_for_reads: bool,
-    /// Whether it serves; none where this instance does not watch it.
+    /// Whether it serves reads; none if this instance does not watch it.
     up: Option<bool>,
     why_down: Option<&'static str>,
     down_seconds: Option<f64>,
-    /// At the most; none for a primary, and where nobody can tell.
+    /// Upper bound of the replication lag; none for a primary, and if it is unknown.
     lag_seconds: Option<f64>,
-    /// Whether that is too far for a read that does not allow it, or might be.
+    /// Whether the lag is more than `max_lag`, or unknown.
     lags: bool,
     round_trip_ms: Option<f64>,
     connections: u32,
     pool_size: u32,
 }
 
-fn look(repos: &Repos) -> Vec<Seen> {
-    let (leader, first) = (repos.leader(), repos.replica().served_by().region);
-    repos.members().map(|member| Seen::of(member, leader, first)).collect()
-}
-
-impl Seen {
-    fn of(member: &Member, leader: &Member, first: &str) -> Self {
-        let (info, Health { up, down_reason, down_since, role, timeline, lag, round_trip, .. }) =
-            (member.info(), member.health());
-        let leads = info.code == leader.info().code;
+impl RegionStatus {
+    fn new(member: &Member, leader: &str, first_for_reads: &str) -> Self {
+        let (info, health) = (member.info(), member.health());
+        let Health { up, down_reason, down_since, role, timeline, lag, round_trip, .. } = health;
+        let leads = info.code == leader;
         let role = role.unwrap_or(info.role);
         let is_replica = role == Role::Replica;
-        // A primary shows everything that it has committed.
+        let is_down = up == Some(false);
+        // A primary has no lag.
         let lag = lag.filter(|_| is_replica);
-        let pools = [Some(member.reading()), leads.then(|| member.writing())]
-            .map(|pool| pool.map(archipelago::Pool::state));
+        let is_lag_too_large = lag.is_none_or(|lag| lag > <Repos as RegionSet>::MAX_LAG);
+        let pools = [Some(member.reading()), leads.then(|| member.writing())];
+        let pool_sizes = pools.into_iter().flatten().map(|pool| pool.state().size);
         Self {
             region: info.code,
             place: info.place,
@@ -74,43 +86,33 @@ impl Seen {
             role: role.as_str(),
             timeline,
             leads,
-            first_for_reads: info.code == first,
+            first_for_reads: info.code == first_for_reads,
             up,
-            why_down: down_reason
-                .filter(|_| up == Some(false))
-                .map(|reason| in_plain_words(&reason)),
-            down_seconds: down_since
-                .filter(|_| up == Some(false))
-                .map(|since| since.elapsed().as_secs_f64()),
+            why_down: down_reason.filter(|_| is_down).map(|reason| in_plain_words(&reason)),
+            down_seconds: down_since.filter(|_| is_down).map(|since| since.elapsed().as_secs_f64()),
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
-            lags: is_replica
-                && round_trip.is_some()
-                && lag.is_none_or(|lag| lag > <Repos as RegionSet>::MAX_LAG),
+            lags: is_replica && round_trip.is_some() && is_lag_too_large,
             round_trip_ms: round_trip.map(|time| time.as_secs_f64() * 1000.0),
             connections: member.state().connections,
-            pool_size: pools.iter().flatten().map(|pool| pool.size).sum(),
+            pool_size: pool_sizes.sum(),
         }
     }
 
-    /// How it is, and whether that is well.
+    /// The state in words, and whether it is good; none if it is unknown.
     fn state(&self) -> (String, Option<bool>) {
         match (self.up, self.round_trip_ms) {
             (None, _) => ("not watched by this instance".to_owned(), None),
             (Some(false), _) => {
-                let since = self.down_seconds.map(|seconds| time(Duration::from_secs_f64(seconds)));
-                let (since, why) =
-                    (since.unwrap_or_default(), self.why_down.unwrap_or("it cannot be reached"));
-                (format!("down for {since}: {why}"), Some(false))
+                let time =
+                    |seconds| format!(" for {}", human_time(Duration::from_secs_f64(seconds)));
+                let time = self.down_seconds.map(time).unwrap_or_default();
+                let reason = self.why_down.unwrap_or(UNKNOWN);
+                (format!("down{time}: {reason}"), Some(false))
             }
             (Some(true), None) => ("not asked yet".to_owned(), None),
-            (Some(true), _) if self.lags => {
-                let known = self.lag_seconds.map(|_| "up, and too far behind for most reads");
-                (
-                    known
-                        .unwrap_or("up, and nobody can tell how far behind: no use for most reads")
-                        .to_owned(),
-                    Some(false),
-                )
+            (Some(true), Some(_)) if self.lags => {
+                let lag = if self.lag_seconds.is_some() { "too far behind" } else { "lag unknown" };
+                (format!("up, {lag}: not used for most reads"), Some(false))
             }
             (Some(true), Some(milliseconds)) => {
                 (format!("up, answers in {milliseconds:.1} ms"), Some(true))
@@ -119,37 +121,73 @@ impl Seen {
     }
 }
 
-impl From<Seen> for RegionRow {
-    fn from(seen: Seen) -> Self {
-        let (state, ok) = seen.state();
+impl From<RegionStatus> for RegionRow {
+    fn from(status: RegionStatus) -> Self {
+        let (state, is_good) = status.state();
         Self {
-            region: seen.region,
-            place: seen.place.unwrap_or_default(),
-            repo: seen.repo,
-            role: seen.role,
-            timeline: seen.timeline,
+            region: status.region,
+            place: status.place.unwrap_or_default(),
+            repo: status.repo,
+            role: status.role,
+            timeline: status.timeline,
             state,
-            ok,
-            lag: seen.lag_seconds.map(|seconds| time(Duration::from_secs_f64(seconds))),
-            connections: seen.connections,
-            size: seen.pool_size,
-            first_for_reads: seen.first_for_reads,
-            leads: seen.leads,
+            is_good,
+            lag: status.lag_seconds.map(|seconds| human_time(Duration::from_secs_f64(seconds))),
+            connections: status.connections,
+            pool_size: status.pool_size,
+            first_for_reads: status.first_for_reads,
+            takes_writes: status.leads,
         }
     }
 }
 
-/// A reason in words for visitors: without hosts, and without what a server says to its operators.
-fn in_plain_words(reason: &DownReason) -> &'static str {
-    match reason {
-        DownReason::SchemaTooOld { .. } => "its tables are older than this program needs",
-        DownReason::Superseded => "another one was promoted in its place",
-        DownReason::Silent { .. } => "it does not answer",
-        DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
-            "57P03" => "it is starting, or shutting down",
-            "28000" | "28P01" => "it does not let this program in",
-            _ => "it cannot be reached",
-        },
-        _ => "it cannot be reached",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UP: RegionStatus = RegionStatus {
+        region: "ord",
+        place: None,
+        repo: "RepoOrd",
+        role: "replica",
+        timeline: Some(1),
+        leads: false,
+        first_for_reads: false,
+        up: Some(true),
+        why_down: None,
+        down_seconds: None,
+        lag_seconds: Some(0.1),
+        lags: false,
+        round_trip_ms: Some(1.23),
+        connections: 1,
+        pool_size: 10,
+    };
+
+    #[test]
+    fn the_state_in_words() {
+        let down = RegionStatus { up: Some(false), down_seconds: Some(12.0), ..UP };
+        for (status, words, is_good) in [
+            (UP, "up, answers in 1.2 ms", Some(true)),
+            (
+                RegionStatus { lags: true, ..UP },
+                "up, too far behind: not used for most reads",
+                Some(false),
+            ),
+            (
+                RegionStatus { lags: true, lag_seconds: None, ..UP },
+                "up, lag unknown: not used for most reads",
+                Some(false),
+            ),
+            (RegionStatus { round_trip_ms: None, ..UP }, "not asked yet", None),
+            (RegionStatus { up: None, ..UP }, "not watched by this instance", None),
+            (
+                RegionStatus { why_down: Some("it does not answer"), ..down },
+                "down for 12 seconds: it does not answer",
+                Some(false),
+            ),
+            (RegionStatus { up: Some(false), ..UP }, "down: it cannot be reached", Some(false)),
+        ] {
+            assert_eq!(status.state(), (words.to_owned(), is_good));
+        }
     }
 }

@@ -7,15 +7,15 @@ use super::*;
 
 const EVIL: &str = r#""><script>alert('hello')</script>"#;
 const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
-const ORD: Served = Served {
-    by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local, stale: None },
+const ORD: DatabaseTiming = DatabaseTiming {
+    served_by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local, stale: None },
     milliseconds: 1.234,
 };
 const NEW: FormTarget =
     FormTarget::New { key: Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8) };
 
-fn frame() -> Frame<'static> {
-    Frame { flash: None, served: Some(ORD), instance: "ord" }
+fn layout() -> Layout<'static> {
+    Layout { flash: None, database: Some(ORD), instance: "ord" }
 }
 
 fn nrt() -> RegionRow {
@@ -26,12 +26,12 @@ fn nrt() -> RegionRow {
         role: "replica",
         timeline: Some(2),
         state: "down for 12 seconds: it cannot be reached".to_owned(),
-        ok: Some(false),
+        is_good: Some(false),
         lag: Some("14 seconds".to_owned()),
         connections: 2,
-        size: 10,
+        pool_size: 10,
         first_for_reads: true,
-        leads: false,
+        takes_writes: false,
     }
 }
 
@@ -40,12 +40,12 @@ fn user(name: &str) -> User {
 }
 
 fn index(users: &[User]) -> IndexPage<'_> {
-    IndexPage { frame: frame(), users, previous: None, next: None }
+    IndexPage { layout: layout(), users, previous: None, next: None }
 }
 
 fn form(target: FormTarget) -> FormPage<'static> {
     FormPage {
-        frame: frame(),
+        layout: layout(),
         target,
         name: "Ada",
         age: "36",
@@ -82,14 +82,19 @@ fn a_name_is_text_wherever_it_stands() {
         problem: Some(EVIL),
         ..form(NEW)
     };
-    let flashed = Frame { flash: Some(EVIL), ..frame() };
+    let flashed = Layout { flash: Some(EVIL), ..layout() };
     let link = IndexPage { previous: Some(EVIL.to_owned()), ..index(&[]) };
     let list = html(&index(std::slice::from_ref(&evil)));
-    let shown = html(&ShowPage { frame: flashed, user: &evil });
+    let shown = html(&ShowPage { layout: flashed, user: &evil });
     let typed = html(&typed);
     let pager = html(&link);
-    let error =
-        html(&ErrorPage { frame: frame(), status: 404, title: EVIL, message: EVIL, advice: EVIL });
+    let error = html(&ErrorPage {
+        layout: layout(),
+        status: 404,
+        title: EVIL,
+        message: EVIL,
+        advice: EVIL,
+    });
     for page in [&list, &shown, &typed, &pager, &error] {
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains(ESCAPED), "{page}");
@@ -108,12 +113,12 @@ fn a_name_is_text_wherever_it_stands() {
 fn no_page_asks_for_what_the_content_security_policy_forbids() {
     let ada = user("Ada");
     for html in [
-        html(&HomePage { frame: frame(), primary: "nrt", replicas: &["ord", "ams", "syd"] }),
+        html(&HomePage { layout: layout(), primary: "nrt", replicas: &["ord", "ams", "syd"] }),
         html(&index(std::slice::from_ref(&ada))),
-        html(&ShowPage { frame: frame(), user: &ada }),
+        html(&ShowPage { layout: layout(), user: &ada }),
         html(&form(FormTarget::Edit { id: 7 })),
-        html(&RegionsPage { frame: frame(), rows: &[nrt()] }),
-        html(&ErrorPage { frame: frame(), status: 404, title: "t", message: "m", advice: "a" }),
+        html(&RegionsPage { layout: layout(), rows: &[nrt()] }),
+        html(&ErrorPage { layout: layout(), status: 404, title: "t", message: "m", advice: "a" }),
     ] {
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
         for forbidden in
@@ -133,7 +138,7 @@ fn no_page_asks_for_what_the_content_security_policy_forbids() {
 
 #[test]
 fn the_foot_says_who_served_the_page_and_why() {
-    let mut page = HomePage { frame: frame(), primary: "nrt", replicas: &["ord"] };
+    let mut page = HomePage { layout: layout(), primary: "nrt", replicas: &["ord"] };
     assert_reads(
         &html(&page),
         &[
@@ -144,7 +149,7 @@ fn the_foot_says_who_served_the_page_and_why() {
         ],
     );
 
-    page.frame = Frame::default();
+    page.layout = Layout::default();
     let html = html(&page);
     assert_reads(&html, &["<footer>", "This instance runs in no region."]);
     assert!(!html.contains("Served by"), "{html}");
@@ -152,10 +157,11 @@ fn the_foot_says_who_served_the_page_and_why() {
 
 #[test]
 fn an_old_page_says_how_old_it_may_be() {
-    let by =
-        ServedBy { stale: Some(Duration::from_millis(12_900)), reason: Reason::Failover, ..ORD.by };
-    let frame = Frame { served: Some(Served { by, ..ORD }), ..frame() };
-    let old = html(&IndexPage { frame, ..index(&[]) });
+    let stale = Some(Duration::from_millis(12_900));
+    let served_by = ServedBy { stale, reason: Reason::Failover, ..ORD.served_by };
+    let database = Some(DatabaseTiming { served_by, ..ORD });
+    let layout = Layout { database, ..layout() };
+    let old = html(&IndexPage { layout, ..index(&[]) });
     assert_reads(
         &old,
         &[
@@ -172,7 +178,7 @@ fn an_old_page_says_how_old_it_may_be() {
 #[test]
 fn times_are_said_as_people_say_them() {
     let said = [400, 1_999, 12_900, 119_999, 120_000, 7_199_000, 7_200_000]
-        .map(|ms| time(Duration::from_millis(ms)));
+        .map(|ms| human_time(Duration::from_millis(ms)));
     assert_eq!(
         said,
         [
@@ -222,7 +228,7 @@ fn an_empty_list_says_so_and_an_empty_page_leads_back() {
 fn deleting_asks_first_and_posts_a_delete() {
     let ada = user("Ada");
     assert_reads(
-        &html(&ShowPage { frame: frame(), user: &ada }),
+        &html(&ShowPage { layout: layout(), user: &ada }),
         &[
             r#"popovertarget="delete-7""#,
             r#"id="delete-7" popover role="alertdialog""#,
@@ -298,7 +304,7 @@ fn a_problem_keeps_what_was_typed() {
 #[test]
 fn the_regions_come_again_by_themselves_and_tell_their_state_in_words() {
     assert_reads(
-        &html(&RegionsPage { frame: frame(), rows: &[nrt()] }),
+        &html(&RegionsPage { layout: layout(), rows: &[nrt()] }),
         &[
             r#"<meta http-equiv="refresh" content="5">"#,
             r#"<a href="/regions" aria-current="page">"#,

@@ -14,7 +14,7 @@ use actix_web::HttpResponse;
 use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
 use archipelago_app::repos::Repos;
-use archipelago_app::views::{Frame, Served};
+use archipelago_app::views::{DatabaseTiming, Layout};
 use askama::Template;
 use clap::ValueEnum;
 
@@ -110,16 +110,17 @@ fn env_var(name: &str) -> Result<String, VarError> {
     env::var(name)
 }
 
-/// The frame of a page whose query began at `start`, as the app has it.
-pub fn frame(start: Instant) -> Frame<'static> {
-    let by = ServedBy {
+/// The layout of a page whose query began at `start`, as the app has it.
+pub fn layout(start: Instant) -> Layout<'static> {
+    let served_by = ServedBy {
         region: replica_region(),
         role: Role::Replica,
         reason: Reason::Local,
         stale: None,
     };
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-    Frame { flash: None, served: Some(Served { by, milliseconds }), instance: replica_region() }
+    let database = Some(DatabaseTiming { served_by, milliseconds });
+    Layout { flash: None, database, instance: replica_region() }
 }
 
 /// A page as an answer.

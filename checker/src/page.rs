@@ -40,7 +40,7 @@ fn leading_number(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use archipelago_app::users::User;
-    use archipelago_app::views::{FormPage, FormTarget, Frame, IndexPage, ShowPage};
+    use archipelago_app::views::{FormPage, FormTarget, IndexPage, Layout, ShowPage};
 
     use super::*;
 
@@ -52,14 +52,14 @@ mod tests {
 
     #[test]
     fn each_row_of_the_apps_pages_once() {
-        let frame = Frame::default();
+        let layout = Layout::default();
         let users = [user(14, "v1 r2 s3"), user(15, "Ada"), user(16, "v1 r3 s1")];
-        let list = IndexPage { frame, users: &users, previous: None, next: None };
+        let list = IndexPage { layout, users: &users, previous: None, next: None };
         assert_eq!(rows(&list.to_string()), [(ROW, 3, 14), (Row { number: 3, ..ROW }, 1, 16)]);
-        assert_eq!(rows(&ShowPage { frame, user: &users[0] }.to_string()), [(ROW, 3, 14)]);
+        assert_eq!(rows(&ShowPage { layout, user: &users[0] }.to_string()), [(ROW, 3, 14)]);
         let target = FormTarget::Edit { id: 14 };
         let form = FormPage {
-            frame,
+            layout,
             target,
             name: "v1 r2 s3",
             age: "1",

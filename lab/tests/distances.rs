@@ -59,10 +59,7 @@ fn a_file_may_name_any_place_where_none_is_known() {
     assert_eq!(distances.round_trip("far", "home"), SEVEN);
 
     let refused = Distances::of_the_world().with_file(file.path()).unwrap_err().to_string();
-    assert!(
-        refused.contains(":1: \"home\" is not a known place; add [places.home]"),
-        "{refused}"
-    );
+    assert!(refused.contains(":1: \"home\" is not a known place; add [places.home]"), "{refused}");
 }
 
 #[test]

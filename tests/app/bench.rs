@@ -323,7 +323,7 @@ async fn without_a_database_it_compares_its_own() {
     assert!(regions(&document).iter().all(|region| region["rows"] == 1), "{document}");
 
     // As far apart as in the world.
-    let distances = archipelago_app::local::distances().unwrap();
+    let distances = archipelago_app::local_databases::distances().unwrap();
     let median = |code: &str| {
         let row = regions(&document).iter().find(|region| region["region"] == code).unwrap();
         Duration::from_secs_f64(row["median_ms"].as_f64().unwrap() / 1000.0)

@@ -30,7 +30,7 @@ async fn health_and_security_headers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_a_port_of_their_own() {
-    archipelago_app::metrics::record().unwrap();
+    archipelago_app::metrics::install_recorder().unwrap();
     let site = Site::new("metrics").await;
     site.get("/users").await;
     Page::of(site.browser.delete(site.url("/users/1")).header("fly-region", "here")).await;

@@ -33,10 +33,10 @@ async fn help() {
 
         Commands:
           serve    Serve the pages (the default)
-          migrate  Run the migrations on the primary
-          regions  Print the compiled regions, their hosts as the environment has them, and the order of nearness
+          migrate  Run the pending migrations on the primary
+          regions  Print the regions of this build, the database host of each, and which replicas are nearest to each place
           bench    Compare every region's database as seen from this instance: how fast it answers, and how evenly
-          lab      Run the whole world on this machine, and cut its lines, stop its servers and more from another terminal
+          lab      Run all regions on this machine; from another terminal, cut their network, stop servers and more
           help     Print this message or the help of the given subcommand(s)
 
         Options:
@@ -45,15 +45,15 @@ async fn help() {
 
         Settings come from the environment:
           DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
-          DATABASE_URL_<REGION>  one region's database, instead of the host made from DATABASE_URL
-          FLY_REGION             where this instance runs; without it, the primary serves the reads
-                                 (under .lab/: it plays the first replica's region)
+          DATABASE_URL_<REGION>  one region's database, instead of the host derived from DATABASE_URL
+          FLY_REGION             the region of this instance; without it, the primary serves the reads
+                                 (with PostgreSQL under .lab/: the first replica's region)
           PRIMARY_REGION         must be the primary of regions.toml
           POOL_SIZE              connections to each region, 1 to 1000
-          HOST, PORT             where the pages are: 127.0.0.1 (on Fly ::) and 8080
-          METRICS_PORT           where /metrics is: 9091
+          HOST, PORT             where to listen: 127.0.0.1 (on Fly ::) and 8080
+          METRICS_PORT           the port of /metrics: 9091
           SECRET_KEY             64 hex digits that sign the cookies; required on Fly
-          RUST_LOG               what is logged: info,actix_server=warn
+          RUST_LOG               what to log: info,actix_server=warn
     "#]]
     .assert_eq(&help);
 }

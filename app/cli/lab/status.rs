@@ -1,4 +1,4 @@
-//! `archipelago lab status`: what the servers and lines are like, for people and for programs.
+//! `archipelago lab status`: the state of every server and network line, as a table or as JSON.
 
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
@@ -6,50 +6,52 @@ use std::time::Duration;
 use archipelago_lab::{Command, CommandOutput};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::running;
-use crate::cli::{Failed, say};
+use super::running_lab;
+use crate::console::{CommandError, print_status};
 
-/// How often a terminal sees it anew.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often a terminal is refreshed.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The escape sequences that put the cursor at the top, and erase what is right of and below it.
-const TO_THE_TOP: &str = "\x1b[H";
+/// Terminal escape sequences: moves the cursor to the top left.
+const CURSOR_HOME: &str = "\x1b[H";
+/// Erases the rest of a line, and ends it.
 const ERASE_LINE: &str = "\x1b[K\n";
+/// Erases everything below the cursor.
 const ERASE_BELOW: &str = "\x1b[J";
 
-/// How it is shown.
+/// The options of `lab status`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// Once, as JSON.
+pub(crate) struct Options {
+    /// Print it once, as JSON.
     #[arg(long)]
     json: bool,
-    /// Once, also on a terminal.
+    /// Print it once, even on a terminal.
     #[arg(long)]
     once: bool,
 }
 
-/// Shows it, on a terminal until Ctrl-C.
-///
-/// # Errors
-/// When no lab is running, or it has ended.
-pub async fn show(options: &Options) -> Result<(), Failed> {
-    let lab = running()?;
+/// Prints the status once; on a terminal again and again, until Ctrl-C or the end of the lab.
+pub(super) async fn show(options: &Options) -> Result<(), CommandError> {
+    let lab = running_lab()?;
     if options.json {
         return match lab.send(&Command::Status).await? {
             CommandOutput::Status(status) => {
-                say(&format!("{}\n", serde_json::to_string_pretty(&status)?))
+                print_status(&format!("{}\n", serde_json::to_string_pretty(&status)?))
             }
-            other => Err(format!("the lab answered something else: {other}").into()),
+            other => Err(format!("the lab did not answer with its status: {other}").into()),
         };
     }
     if options.once || !stdout().is_terminal() {
-        return say(&format!("{}\n", lab.send(&Command::Status).await?));
+        return print_status(&format!("{}\n", lab.send(&Command::Status).await?));
     }
-    let mut looks = interval(AGAIN);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refresh = interval(REFRESH_INTERVAL);
+    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        refresh.tick().await;
         let status = lab.send(&Command::Status).await?.to_string();
-        say(&format!("{TO_THE_TOP}{}{ERASE_LINE}{ERASE_BELOW}", status.replace('\n', ERASE_LINE)))?;
+        print_status(&format!(
+            "{CURSOR_HOME}{}{ERASE_LINE}{ERASE_BELOW}",
+            status.replace('\n', ERASE_LINE)
+        ))?;
     }
 }

@@ -1,5 +1,5 @@
-//! `archipelago lab up`: every region on this machine, as far apart as in the world: its database, an instance of the app, and the
-//! edge in front of them all.
+//! `archipelago lab up`: a database and an instance of the app in every region, an edge in front of
+//! them, and the distances of the real world between them, on this machine.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -10,55 +10,31 @@ use archipelago_edge::{Edge, Instance, STATUS_PATH};
 use archipelago_lab::Distances;
 use futures_util::future::join_all;
 
-use crate::cli::serve::{begin_log, settings};
-use crate::cli::signals::Signals;
-use crate::cli::{Failed, env, report, say};
-use crate::local::{self, Local, rehearsal, with};
-use crate::metrics;
+use crate::console::{CommandError, print_status};
+use crate::environment::{EnvOverrides, overlay, process_env};
+use crate::local_databases::{LocalDatabases, distances, validate_before_start};
 use crate::plain_table::{plain_table, trimmed};
 use crate::repos::Repos;
 use crate::server::{self, Running};
-use crate::settings::Settings;
+use crate::settings::{InvalidSettings, Settings};
+use crate::signals::ShutdownSignals;
+use crate::{logging, metrics, migrations};
 
 /// How far apart the regions are.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// A TOML file with round-trip times which differ from the model of the world, in lines such as
+pub(crate) struct Options {
+    /// A TOML file with round-trip times that replace those of the world's model, in lines such as
     /// `nrt = { ord = "128ms", syd = "137ms" }`.
     #[arg(long, value_name = "FILE")]
     distances: Option<PathBuf>,
     /// The round-trip time of one line, such as nrt:syd=137ms; wins over the file.
-    #[arg(long = "line", value_name = "PLACE:PLACE=TIME", value_parser = line)]
+    #[arg(long = "line", value_name = "PLACE:PLACE=TIME", value_parser = parse_line)]
     lines: Vec<(String, String, Duration)>,
 }
 
-/// Runs the world until a signal comes.
-///
-/// # Errors
-/// What to print before the program ends with status 1.
-pub async fn up(options: &Options) -> Result<(), Failed> {
-    // What is wrong is said before anything is started. Every request to every instance would be too much to read.
-    let quiet = env("RUST_LOG").is_err().then(|| ("RUST_LOG".to_owned(), "warn".to_owned()));
-    let settings = settings(&with(quiet.into_iter().collect(), rehearsal(env)))?;
-    let distances = options.distances()?;
-    let (_, listener) = server::listen(&settings, settings.port, "PORT")?;
-    begin_log(&settings)?;
-    metrics::record()?;
-    // Instances, doors and the connections through them take more files than some systems give at first.
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "cannot raise the number of open files");
-    }
-    say("Starting PostgreSQL under .lab/ …\n")?;
-    let local = Local::start(distances).await?;
-    report(&local.prepare().await?)?;
-    let served = until_told(&local, &settings, listener).await;
-    local.stop().await?;
-    served
-}
-
 impl Options {
-    fn distances(&self) -> Result<Distances, Failed> {
-        let mut distances = local::distances()?;
+    fn distances(&self) -> Result<Distances, CommandError> {
+        let mut distances = distances()?;
         if let Some(file) = &self.distances {
             distances = distances.with_file(file)?;
         }
@@ -69,52 +45,83 @@ impl Options {
     }
 }
 
-async fn until_told(
-    local: &Local,
+/// Runs the lab until a signal comes.
+pub(super) async fn up(options: &Options) -> Result<(), CommandError> {
+    let settings = validate_before_start(overlay(quiet_log(), process_env))?;
+    let distances = options.distances()?;
+    let (_, listener) = server::listen(&settings, settings.port, "PORT")?;
+    logging::start(&settings)?;
+    metrics::install_recorder()?;
+    // Every instance, proxy and proxied connection is an open file: more than some systems allow by
+    // default.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    print_status("Starting PostgreSQL under .lab/ …\n")?;
+    let local = LocalDatabases::start(distances).await?;
+    print_status(&migrations::report(&local.prepare().await?))?;
+    let served = serve_until_signal(&local, &settings, listener).await;
+    local.shutdown().await?;
+    served
+}
+
+/// Only warnings, unless `RUST_LOG` is set: the default level would log every request of every
+/// instance.
+fn quiet_log() -> EnvOverrides {
+    let is_default = process_env("RUST_LOG").is_err();
+    is_default.then(|| ("RUST_LOG".to_owned(), "warn".to_owned())).into_iter().collect()
+}
+
+async fn serve_until_signal(
+    local: &LocalDatabases,
     settings: &Settings,
     listener: TcpListener,
-) -> Result<(), Failed> {
-    let mut signals = Signals::heard()?;
-    let started = |info| -> Result<_, Failed> {
-        Ok((info, server::start(&instance(local, info, settings)?)?))
+) -> Result<(), CommandError> {
+    let mut signals = ShutdownSignals::listen()?;
+    let start = |info| -> Result<_, CommandError> {
+        Ok((info, server::start(&instance_settings(local, info, settings)?)?))
     };
-    let instances = Repos::REGIONS.iter().map(started).collect::<Result<Vec<_>, _>>()?;
-    let behind = instances
+    let instances = Repos::REGIONS.iter().map(start).collect::<Result<Vec<_>, _>>()?;
+    let behind_edge = instances
         .iter()
         .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
-    let edge = Edge::builder(local.world().links().clone(), behind)
+    let edge = Edge::builder(local.world().links().clone(), behind_edge)
         .places(<Repos as RegionSet>::PLACES.iter().copied())
         .default_place(Repos::PRIMARY.code)
         .listener(listener)
         .start()
         .await?;
-    // From here on it serves, whether or not anybody reads what it prints.
+    // The edge is up: a closed standard output must not stop it.
     let address = edge.address();
-    let _ = say(&format!(
-        "{}\nOpen http://{address} and choose where on Earth to stand; http://{address}{STATUS_PATH} tells what became of each request.\n\
-         In another terminal `archipelago lab --help` cuts lines, stops servers, and more. Stop with Ctrl-C.\n",
-        table(local, &instances),
+    let _ = print_status(&format!(
+        "{}\nOpen http://{address} and choose your place on Earth; http://{address}{STATUS_PATH} shows how each request was routed.\n\
+         In another terminal, `archipelago lab --help` shows how to cut lines, stop servers, and more. Stop with Ctrl-C.\n",
+        instance_table(local, &instances),
     ));
-    signals.next().await;
-    let end = async {
+    signals.recv().await;
+    let shutdown = async {
         edge.shutdown().await;
         join_all(instances.into_iter().map(|(_, running)| running.stop())).await;
     };
-    signals.finish(end).await
+    signals.shut_down(shutdown).await
 }
 
-/// The settings of the instance in a region: ports of its own, and the key that all share, as on Fly. Its metrics are those of all
-/// instances, as they are one process, so nobody is told where they are.
-fn instance(local: &Local, info: &RegionInfo, shared: &Settings) -> Result<Settings, Failed> {
-    let mut own = local.seen_from(info.code)?;
-    own.extend(["PORT", "METRICS_PORT"].map(|port| (port.to_owned(), "0".to_owned())));
-    let mut settings = settings(&with(own, env))?;
-    settings.key = shared.key.clone();
-    Ok(settings)
+/// The settings of the instance in one region. It listens on free ports. As on Fly, all instances
+/// share one key. They share one process too, and so every metrics port shows the metrics of all.
+fn instance_settings(
+    local: &LocalDatabases,
+    info: &RegionInfo,
+    shared: &Settings,
+) -> Result<Settings, CommandError> {
+    let mut overrides = local.env_seen_from(info.code)?;
+    overrides.extend(["PORT", "METRICS_PORT"].map(|port| (port.to_owned(), "0".to_owned())));
+    let settings =
+        Settings::from_vars(&overlay(overrides, process_env)).map_err(InvalidSettings)?;
+    Ok(Settings { key: shared.key.clone(), ..settings })
 }
 
-/// What runs where.
-fn table(local: &Local, instances: &[(&RegionInfo, Running)]) -> String {
+/// The address of every instance and database, and the round trip from there to the primary.
+fn instance_table(local: &LocalDatabases, instances: &[(&RegionInfo, Running)]) -> String {
     let mut table =
         plain_table(["REGION", "PLACE", "APP", "DATABASE", "ROLE", "TO THE PRIMARY"], 5);
     let lines = local.world().links();
@@ -124,32 +131,63 @@ fn table(local: &Local, instances: &[(&RegionInfo, Running)]) -> String {
             .world()
             .server(info.code)
             .map(|server| format!("{}:{}", server.host(), server.port()));
-        let away = lines.round_trip(info.code, Repos::PRIMARY.code).as_secs_f64() * 1000.0;
-        let away =
-            if info.code == Repos::PRIMARY.code { String::new() } else { format!("{away:.0} ms") };
+        let round_trip = if info.code == Repos::PRIMARY.code {
+            String::new()
+        } else {
+            let round_trip = lines.round_trip(info.code, Repos::PRIMARY.code);
+            format!("{:.0} ms", round_trip.as_secs_f64() * 1000.0)
+        };
         table.add_row([
             info.code,
             info.place.unwrap_or("-"),
             &app,
             &database.unwrap_or_default(),
             info.role.as_str(),
-            &away,
+            &round_trip,
         ]);
     }
     trimmed(&table)
 }
 
-fn line(text: &str) -> Result<(String, String, Duration), String> {
+/// The argument of `--line`: two places and the round-trip time between them.
+fn parse_line(text: &str) -> Result<(String, String, Duration), String> {
     let parts =
         text.split_once('=').and_then(|(places, time)| Some((places.split_once(':')?, time)));
     let ((a, b), time) = parts.ok_or("write two places and a time, such as nrt:syd=137ms")?;
-    let known = |place: &str| <Repos as RegionSet>::knows(place);
-    match [a, b].into_iter().find(|place| !known(place)) {
+    let is_known = |place: &str| <Repos as RegionSet>::knows(place);
+    match [a, b].into_iter().find(|place| !is_known(place)) {
         Some(place) => Err(format!("`{place}` is no place that regions.toml or Fly knows")),
         None => Ok((
             a.to_owned(),
             b.to_owned(),
             humantime::parse_duration(time).map_err(|error| error.to_string())?,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_two_known_places_and_a_time() {
+        let home = Repos::PRIMARY.code;
+        let line = format!("{home}:{home}=137ms");
+        let time = Duration::from_millis(137);
+        assert_eq!(parse_line(&line), Ok((home.to_owned(), home.to_owned(), time)));
+
+        let form = "write two places and a time, such as nrt:syd=137ms";
+        let unknown = "`atlantis` is no place that regions.toml or Fly knows";
+        for (line, complaint) in [
+            (String::new(), form),
+            (format!("{home}=137ms"), form),
+            (format!("{home}-{home}=137ms"), form),
+            (format!("{home}:{home}"), form),
+            (format!("atlantis:{home}=137ms"), unknown),
+            (format!("{home}:atlantis=137ms"), unknown),
+            (format!("{home}:{home}=soon"), "expected number at 0"),
+        ] {
+            assert_eq!(parse_line(&line), Err(complaint.to_owned()), "{line}");
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
         .with_env_filter(EnvFilter::try_new(&settings.log)?)
         .with_writer(io::stderr)
         .init();
-    metrics::record()?;
+    metrics::install_recorder()?;
     let running = server::start(&settings)?;
     announce(running.address)?;
     told_to_stop().await;

@@ -14,8 +14,8 @@ use actix_web::{App, HttpResponse, HttpServer, Result};
 use archipelago_app::form::UserForm;
 use archipelago_app::paging::{Cursor, Page};
 use archipelago_app::reads::{page_query, user_query};
-use archipelago_app::routes;
 use archipelago_app::schema::users;
+use archipelago_app::urls;
 use archipelago_app::users::User;
 use archipelago_app::views::{IndexPage, ShowPage};
 use diesel::{OptionalExtension, SelectableHelper};
@@ -25,7 +25,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{frame, page};
+use super::{layout, page};
 
 /// Of each worker to each server.
 pub const POOL_SIZE: u32 = 8;
@@ -72,7 +72,7 @@ async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse>
         .map_err(ErrorInternalServerError)?;
     drop(replica);
     let user: User = user.ok_or_else(|| ErrorNotFound("no such user"))?;
-    page(&ShowPage { frame: frame(start), user: &user })
+    page(&ShowPage { layout: layout(start), user: &user })
 }
 
 async fn index(databases: Data<Databases>, cursor: Query<Cursor>) -> Result<HttpResponse> {
@@ -81,9 +81,8 @@ async fn index(databases: Data<Databases>, cursor: Query<Cursor>) -> Result<Http
     let rows = page_query(*cursor).load(&mut replica).await.map_err(ErrorInternalServerError)?;
     drop(replica);
     let found = Page::new(*cursor, rows, |user: &User| user.id);
-    let [previous, next] =
-        [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
-    page(&IndexPage { frame: frame(start), users: &found.rows, previous, next })
+    let [previous, next] = [found.previous, found.next].map(|cursor| cursor.map(urls::users_page));
+    page(&IndexPage { layout: layout(start), users: &found.rows, previous, next })
 }
 
 async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<HttpResponse> {
@@ -92,6 +91,6 @@ async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<Http
     let created = diesel::insert_into(users::table).values(&user).returning(User::as_returning());
     let created: User = created.get_result(&mut primary).await.map_err(ErrorInternalServerError)?;
     Ok(HttpResponse::SeeOther()
-        .insert_header((LOCATION, routes::user(created.id).to_string()))
+        .insert_header((LOCATION, urls::user(created.id).to_string()))
         .finish())
 }

@@ -11,12 +11,12 @@ use actix_web::web::{Data, Form, Path, get, post};
 use actix_web::{App, HttpResponse, HttpServer, Result};
 use archipelago_app::form::UserForm;
 use archipelago_app::paging::{Cursor, PAGE_SIZE, Page};
-use archipelago_app::routes;
+use archipelago_app::urls;
 use archipelago_app::users::User;
 use archipelago_app::views::{IndexPage, ShowPage};
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
-use super::{frame, page};
+use super::{layout, page};
 
 /// A worker's connections, and the statements that are prepared on them. A client pipelines what is asked of it at the same time.
 struct Databases {
@@ -72,7 +72,7 @@ async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse>
         .await
         .map_err(ErrorInternalServerError)?;
     let user = row.as_ref().map(user).ok_or_else(|| ErrorNotFound("no such user"))?;
-    page(&ShowPage { frame: frame(start), user: &user })
+    page(&ShowPage { layout: layout(start), user: &user })
 }
 
 async fn index(databases: Data<Databases>) -> Result<HttpResponse> {
@@ -84,14 +84,13 @@ async fn index(databases: Data<Databases>) -> Result<HttpResponse> {
         .await
         .map_err(ErrorInternalServerError)?;
     let found = Page::new(Cursor::default(), rows.iter().map(user).collect(), |user| user.id);
-    let [previous, next] =
-        [found.previous, found.next].map(|cursor| cursor.map(routes::users_page));
-    page(&IndexPage { frame: frame(start), users: &found.rows, previous, next })
+    let [previous, next] = [found.previous, found.next].map(|cursor| cursor.map(urls::users_page));
+    page(&IndexPage { layout: layout(start), users: &found.rows, previous, next })
 }
 
 async fn create(databases: Data<Databases>, form: Form<UserForm>) -> Result<HttpResponse> {
     let user = form.user().map_err(|_| ErrorUnprocessableEntity("no such age, or no name"))?;
     let created = databases.primary.query_one(&databases.insert, &[&user.name, &user.age]).await;
     let id = created.map_err(ErrorInternalServerError)?.get(0);
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, routes::user(id).to_string())).finish())
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, urls::user(id).to_string())).finish())
 }

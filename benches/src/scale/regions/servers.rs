@@ -16,7 +16,7 @@ use archipelago_app::views::ShowPage;
 
 use super::Regions;
 use crate::Failed;
-use crate::contenders::{PRIMARY_URL, frame, page, pool_size, replica_url, until_told};
+use crate::contenders::{PRIMARY_URL, layout, page, pool_size, replica_url, until_told};
 
 mod two {
     archipelago::repos! { primary nrt; replica ord }
@@ -82,7 +82,7 @@ async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpRespon
     let start = Instant::now();
     let user: User =
         reader.optional(user_query(*id)).await?.ok_or_else(|| ErrorNotFound("no such user"))?;
-    page(&ShowPage { frame: frame(start), user: &user })
+    page(&ShowPage { layout: layout(start), user: &user })
 }
 
 /// The same user as every region has them: no pool is left unopened.

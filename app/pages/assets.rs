@@ -5,15 +5,15 @@ use actix_web::http::header::{CacheControl, CacheDirective};
 
 /// GET `/static/style.css`
 pub(crate) async fn stylesheet() -> HttpResponse {
-    embedded("text/css; charset=utf-8", include_str!("../static/style.css"))
+    asset("text/css; charset=utf-8", include_str!("../static/style.css"))
 }
 
 /// GET `/static/favicon.svg`
 pub(crate) async fn icon() -> HttpResponse {
-    embedded("image/svg+xml", include_str!("../static/favicon.svg"))
+    asset("image/svg+xml", include_str!("../static/favicon.svg"))
 }
 
-fn embedded(content_type: &'static str, body: &'static str) -> HttpResponse {
+fn asset(content_type: &'static str, body: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(content_type)
         .insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(300)]))

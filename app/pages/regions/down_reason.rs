@@ -1,0 +1,56 @@
+//! Why a database is down, in words for a visitor.
+
+use archipelago::DownReason;
+
+/// The reason without detail.
+pub(super) const UNKNOWN: &str = "it cannot be reached";
+
+/// A reason without its details: those may name a host, or quote what a server says to its
+/// operators.
+pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
+    match reason {
+        DownReason::SchemaTooOld { .. } => "its tables are older than this program needs",
+        DownReason::Superseded => "another one was promoted in its place",
+        DownReason::Silent { .. } => "it does not answer",
+        DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
+            "28000" | "28P01" => "it does not let this program in",
+            "57P03" => "it is starting, or shutting down",
+            _ => UNKNOWN,
+        },
+        _ => UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_visitor_reads_no_host_and_no_words_of_the_server() {
+        let refused = |code: &str| DownReason::Refused {
+            sqlstate: Some(code.to_owned()),
+            detail: "db error: FATAL: no entry for user \"app\" at ord.db.internal".to_owned(),
+        };
+        let table = [
+            (
+                DownReason::SchemaTooOld { newest: None, needed: "20261123010000".to_owned() },
+                "its tables are older than this program needs",
+            ),
+            (DownReason::Superseded, "another one was promoted in its place"),
+            (DownReason::Silent { waited: Duration::from_secs(5) }, "it does not answer"),
+            (refused("57P03"), "it is starting, or shutting down"),
+            (refused("28P01"), "it does not let this program in"),
+            (refused("28000"), "it does not let this program in"),
+            (refused("53300"), "it cannot be reached"),
+            (
+                DownReason::Unreachable { detail: "no address of ord.db.internal".to_owned() },
+                "it cannot be reached",
+            ),
+        ];
+        for (reason, expected) in table {
+            assert_eq!(in_plain_words(&reason), expected, "{reason}");
+        }
+    }
+}

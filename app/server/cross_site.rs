@@ -1,0 +1,68 @@
+//! Refuses writes that another site makes a visitor's browser send.
+//!
+//! It trusts the browser's own headers, as Go's `http.CrossOriginProtection` does
+//! (<https://pkg.go.dev/net/http#CrossOriginProtection>): `Sec-Fetch-Site`, which every current
+//! browser sends and no page can set, else `Origin`. A request with neither comes from no browser,
+//! so that no visitor's cookies were added to it.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, ORIGIN};
+use actix_web::middleware::Next;
+
+use crate::failure::Failure;
+
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn): such a write fails as
+/// [`Failure::CrossSite`].
+pub(super) async fn refuse_cross_site_writes(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let is_refused = !request.method().is_safe()
+        && is_cross_site(request.headers(), request.connection_info().host());
+    if is_refused {
+        return Ok(request.error_response(Failure::CrossSite));
+    }
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => origin.split_once("://").is_none_or(|(_, from)| from != host),
+        (None, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_write_is_cross_site_by_the_browsers_headers() {
+        const OWN: &str = "http://users.example:8080";
+        for (site, origin, expected, why) in [
+            (Some("same-origin"), None, false, "a form of these pages"),
+            (Some("none"), None, false, "typed by the visitor"),
+            (Some("cross-site"), None, true, "a form of another site"),
+            (Some("same-site"), None, true, "another host under the same domain"),
+            (Some("cross-site"), Some(OWN), true, "Sec-Fetch-Site wins over Origin"),
+            (None, Some(OWN), false, "an older browser, on these pages"),
+            (None, Some("http://users.example"), true, "another port"),
+            (None, Some("https://evil.example"), true, "another host"),
+            (None, Some("null"), true, "an origin that the browser hides"),
+            (None, None, false, "no browser"),
+        ] {
+            let headers = [("sec-fetch-site", site), ("origin", origin)]
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    Some((HeaderName::from_static(name), HeaderValue::from_static(value?)))
+                })
+                .collect();
+            assert_eq!(is_cross_site(&headers, "users.example:8080"), expected, "{why}");
+        }
+    }
+}
