@@ -1,12 +1,12 @@
 //! From what happened to what should not have. Pure: a history goes in, violations come out.
 
-mod available;
-mod circumstances;
-mod newest;
-mod rows;
+mod availability;
+mod durability;
 #[cfg(test)]
-pub(crate) mod stories;
-mod writes;
+pub(crate) mod fixtures;
+mod old_primary;
+mod recency;
+mod window;
 
 use std::fmt;
 use std::time::Duration;
@@ -73,10 +73,10 @@ pub struct Verdict {
 #[must_use]
 pub fn check(history: &History) -> Verdict {
     let (mut verdict, shared) = (Verdict::default(), history.of_shared_ids());
-    writes::check(history, &mut verdict);
-    rows::check(history, &shared, &mut verdict);
-    newest::check(history, &shared, &mut verdict);
-    available::check(history, &mut verdict);
+    old_primary::check(history, &mut verdict);
+    durability::check(history, &shared, &mut verdict);
+    recency::check(history, &shared, &mut verdict);
+    availability::check(history, &mut verdict);
     verdict
 }
 

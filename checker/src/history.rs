@@ -1,5 +1,9 @@
 //! Everything that happened in a round: what a check goes by.
 
+pub mod operation;
+pub mod position;
+pub mod timelines;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
@@ -7,11 +11,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::check::Violation;
-use crate::fault::Happened;
+use crate::history::operation::{Action, Operation, Outcome};
+use crate::history::timelines::Timelines;
+use crate::nemesis::fault::Happened;
 use crate::observer::{Sample, Stall};
-use crate::operation::{Action, Operation, Outcome};
-use crate::row::{Row, Version};
-use crate::timelines::Timelines;
+use crate::workload::register::{Row, Version};
 
 /// Everything that happened in a round.
 #[derive(Clone, Debug, Serialize)]

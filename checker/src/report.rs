@@ -8,9 +8,9 @@ use archipelago_app::plain_table::{plain_table, trimmed};
 use serde::{Serialize, Serializer};
 
 use crate::check::Promise;
-use crate::fault::Kind;
-use crate::operation::{Action, Outcome};
-use crate::round::Round;
+use crate::history::operation::{Action, Outcome};
+use crate::nemesis::fault::Kind;
+use crate::run::Round;
 use figures::{Availability, Recovery, span};
 
 /// The sum of all rounds.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use archipelago_checker::check::MARGIN;
-use archipelago_checker::fault::Kind;
-use archipelago_checker::round::{MAX_LAG, Plan};
-use archipelago_checker::schedule::Schedule;
-use archipelago_checker::stage::{Rules, regions};
-use archipelago_checker::visitor::Manner;
+use archipelago_checker::client::Manner;
+use archipelago_checker::deployment::{Rules, regions};
+use archipelago_checker::nemesis::fault::Kind;
+use archipelago_checker::nemesis::schedule::Schedule;
+use archipelago_checker::run::{MAX_LAG, Plan};
 
 /// How many rounds.
 const SEEDS: u64 = 3;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::check::MARGIN;
-use crate::fault::Happened;
 use crate::history::History;
-use crate::operation::{Action, Operation, Outcome};
+use crate::history::operation::{Action, Operation, Outcome};
+use crate::nemesis::fault::Happened;
 
 /// How many of some operations succeeded.
 #[derive(Clone, Copy, Debug, Default, Serialize)]

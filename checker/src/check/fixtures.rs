@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{Promise, check};
 use crate::Position;
-use crate::fault::{Fault, Happened};
 use crate::history::History;
+use crate::history::operation::{Action, Operation, Outcome};
+use crate::history::timelines::{Promotion, Timelines};
+use crate::nemesis::fault::{Fault, Happened};
 use crate::observer::{Sample, Stall};
-use crate::operation::{Action, Operation, Outcome};
-use crate::row::{Row, Version};
-use crate::timelines::{Promotion, Timelines};
+use crate::workload::register::{Row, Version};
 
 /// A row of visitor 1.
 pub(crate) const MINE: Row = Row { owner: 1, number: 1 };

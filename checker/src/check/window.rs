@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::fault::{Fault, Kind};
 use crate::history::History;
+use crate::nemesis::fault::{Fault, Kind};
 
 /// A stretch of time, and what was wrong in it.
 pub(super) struct Circumstances<'a> {

@@ -3,8 +3,8 @@
 use reqwest::RequestBuilder;
 
 use super::POSITION;
-use crate::operation::{Action, Outcome};
-use crate::page;
+use super::html as page;
+use crate::history::operation::{Action, Outcome};
 
 /// The parts of an answer.
 #[derive(Debug)]

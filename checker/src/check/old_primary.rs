@@ -1,11 +1,11 @@
 //! A server that is known to be an old primary gets no write: not from an instance that has shown that it knows, and not from any
 //! when everybody had time to.
 
-use super::circumstances::Circumstances;
+use super::window::Circumstances;
 use super::{MARGIN, Promise, Verdict};
 use crate::history::History;
-use crate::operation::{Operation, Outcome};
-use crate::timelines::Promotion;
+use crate::history::operation::{Operation, Outcome};
+use crate::history::timelines::Promotion;
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
     let is_acknowledged =
@@ -67,10 +67,10 @@ mod tests {
     use std::time::Duration;
 
     use crate::check::Promise;
-    use crate::check::stories::{self, MINE, Story, at, promotion};
-    use crate::fault::Fault;
-    use crate::operation::{Action, Operation, Outcome};
-    use crate::timelines::Promotion;
+    use crate::check::fixtures::{self, MINE, Story, at, promotion};
+    use crate::history::operation::{Action, Operation, Outcome};
+    use crate::history::timelines::Promotion;
+    use crate::nemesis::fault::Fault;
 
     /// ord is promoted after 3 s, and nrt runs on for 9 more.
     fn split() -> Story {
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn its_name_gives_it_away_where_no_position_does() {
         let mut story = split();
-        let write = stories::operation(1, 9.5, Action::Create(MINE), Outcome::Done);
+        let write = fixtures::operation(1, 9.5, Action::Create(MINE), Outcome::Done);
         story.add(Operation {
             served_by: Some("ord; role=primary; reason=primary".to_owned()),
             ..write.clone()
@@ -122,11 +122,11 @@ mod tests {
             position: Some(at(timeline, 100)),
             ..operation
         };
-        let write = stories::operation(1, 4.5, Action::Create(MINE), Outcome::Done);
+        let write = fixtures::operation(1, 4.5, Action::Create(MINE), Outcome::Done);
         story.add(by_ams(write, 1));
-        story.add(by_ams(stories::operation(2, 4.6, Action::List, Outcome::Done), 2));
+        story.add(by_ams(fixtures::operation(2, 4.6, Action::List, Outcome::Done), 2));
         story.assert_good();
-        story.add(by_ams(stories::operation(1, 5.0, Action::Update(MINE, 2), Outcome::Done), 1));
+        story.add(by_ams(fixtures::operation(1, 5.0, Action::Update(MINE, 2), Outcome::Done), 1));
         story.assert_breaks(
             Promise::NoOldPrimary,
             "the instance in ams had shown timeline 2, and wrote to nrt",

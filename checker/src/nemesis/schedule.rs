@@ -1,14 +1,14 @@
 //! Which faults, in which order: from a seed, and always the same ones from the same seed.
 
-mod dice;
+mod random;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::fault::Fault;
-use dice::Dice;
+use crate::nemesis::fault::Fault;
+use random::Dice;
 
 /// Steps, one after the other: each begins when everything before it is undone, and its calm is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::fault::Kind;
+    use crate::nemesis::fault::Kind;
 
     const REGIONS: [&str; 4] = ["nrt", "ord", "syd", "ams"];
 

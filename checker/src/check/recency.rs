@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::circumstances::Circumstances;
+use super::window::Circumstances;
 use super::{Promise, SLACK, Verdict};
 use crate::history::History;
-use crate::operation::{Operation, Outcome};
-use crate::row::{Row, Version};
+use crate::history::operation::{Operation, Outcome};
+use crate::workload::register::{Row, Version};
 
 /// Versions of a row, each with the operation that wrote or saw it, in order.
 type Versions = HashMap<Row, Vec<(Version, usize)>>;
@@ -86,8 +86,8 @@ fn acknowledged(history: &History) -> Versions {
 #[cfg(test)]
 mod tests {
     use crate::check::Promise;
-    use crate::check::stories::{MINE, Story, at, promotion};
-    use crate::fault::Fault;
+    use crate::check::fixtures::{MINE, Story, at, promotion};
+    use crate::nemesis::fault::Fault;
 
     #[test]
     fn own_writes_are_seen() {

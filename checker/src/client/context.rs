@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::row::Row;
+use crate::workload::register::Row;
 
 /// How visitors visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The app's pages, as far as the visitors read them.
 
-use crate::row::{Row, Version};
+use crate::workload::register::{Row, Version};
 
 /// The rows of the list, of a page of one user, or of a user's form, with their ids.
 #[must_use]

@@ -1,7 +1,8 @@
 //! Somebody who reads and writes: one request after the other, each written down.
 
-mod answer;
-mod site;
+mod context;
+pub mod html;
+mod response;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use fastrand::Rng;
 use reqwest::{Client, RequestBuilder, redirect};
 use tokio::time::sleep;
 
-pub use self::site::{Manner, Site};
+pub use self::context::{Manner, Site};
 
-use self::answer::Answer;
+use self::html as page;
+use self::response::Answer;
 use crate::Position;
-use crate::operation::{Action, Operation, Outcome};
-use crate::page;
-use crate::row::{Row, Version};
+use crate::history::operation::{Action, Operation, Outcome};
+use crate::workload::register::{Row, Version};
 
 /// For an answer: the app's own patience with a silent server is shorter.
 const PATIENCE: Duration = Duration::from_secs(15);

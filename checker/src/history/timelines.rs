@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Position;
-use crate::position::lsn_of;
+use crate::history::position::lsn_of;
 
 /// A replica became the primary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,7 +77,7 @@ impl Timelines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::stories::promotion;
+    use crate::check::fixtures::promotion;
 
     #[test]
     fn what_lies_behind_the_fork_is_lost() {

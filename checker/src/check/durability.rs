@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Promise, Verdict};
 use crate::history::History;
-use crate::operation::Outcome;
-use crate::row::{Row, Version};
+use crate::history::operation::Outcome;
+use crate::workload::register::{Row, Version};
 
 pub(super) fn check(history: &History, shared: &HashSet<Row>, verdict: &mut Verdict) {
     let mut left: HashMap<Row, Version> = HashMap::new();
@@ -83,10 +83,10 @@ fn written(history: &History) -> impl Iterator<Item = (usize, Row, Version, Outc
 
 #[cfg(test)]
 mod tests {
-    use crate::check::stories::{self, MINE, Story, at, promotion};
+    use crate::check::fixtures::{self, MINE, Story, at, promotion};
     use crate::check::{Promise, check};
-    use crate::operation::{Action, Operation, Outcome};
-    use crate::row::Row;
+    use crate::history::operation::{Action, Operation, Outcome};
+    use crate::workload::register::Row;
 
     #[test]
     fn an_acknowledged_write_that_is_gone() {
@@ -130,7 +130,7 @@ mod tests {
         let mut story = Story::new();
         story.write(1, 1.0, 1, Some(at(1, 200)));
         story.promoted(promotion("ord", 2, 3), 150);
-        let create = stories::operation(2, 4.0, Action::Create(other), Outcome::Done);
+        let create = fixtures::operation(2, 4.0, Action::Create(other), Outcome::Done);
         story.add(Operation { position: Some(at(2, 160)), ..create });
         story.write(1, 5.0, 2, Some(at(2, 170)));
         story.left(MINE, 2);
@@ -145,7 +145,7 @@ mod tests {
     fn an_uncertain_write_may_be_there_or_not() {
         for left in [0, 1] {
             let mut story = Story::new();
-            story.add(stories::operation(1, 1.0, Action::Create(MINE), Outcome::Uncertain));
+            story.add(fixtures::operation(1, 1.0, Action::Create(MINE), Outcome::Uncertain));
             story.left(MINE, left);
             story.assert_good();
         }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_create_that_was_repeated_makes_one() {
         let mut story = Story::new();
-        story.add(stories::operation(1, 1.0, Action::Create(MINE), Outcome::Uncertain));
+        story.add(fixtures::operation(1, 1.0, Action::Create(MINE), Outcome::Uncertain));
         story.write(1, 2.0, 1, None);
         story.left(MINE, 1);
         story.assert_good();
@@ -166,7 +166,7 @@ mod tests {
     fn what_was_refused_is_never_seen() {
         let mut story = Story::new();
         story.write(1, 1.0, 1, None);
-        story.add(stories::operation(1, 2.0, Action::Update(MINE, 2), Outcome::Refused));
+        story.add(fixtures::operation(1, 2.0, Action::Update(MINE, 2), Outcome::Refused));
         story.left(MINE, 1);
         story.assert_good();
         story.read(2, 3.0, 2, None);

@@ -11,14 +11,14 @@ use tokio_postgres::NoTls;
 
 use crate::Failed;
 use crate::check::{Verdict, check};
+use crate::client::{Manner, Site, Visitor};
+use crate::deployment::{Rules, Stage, regions};
 use crate::history::History;
+use crate::history::timelines::Timelines;
+use crate::nemesis::schedule::Schedule;
+use crate::nemesis::{Log, perform, settle};
 use crate::observer::{observe, stalls};
-use crate::perform::{Log, perform, settle};
-use crate::row::Row;
-use crate::schedule::Schedule;
-use crate::stage::{Rules, Stage, regions};
-use crate::timelines::Timelines;
-use crate::visitor::{Manner, Site, Visitor};
+use crate::workload::register::Row;
 
 /// What a round is to be.
 #[derive(Clone, Debug)]

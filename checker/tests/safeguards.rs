@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use archipelago::Protection;
 use archipelago_checker::check::Promise;
-use archipelago_checker::fault::{Fault, Old};
-use archipelago_checker::round::{MAX_LAG, Plan, Round};
-use archipelago_checker::schedule::{Planned, Schedule, Step};
-use archipelago_checker::stage::{Rules, regions};
-use archipelago_checker::visitor::Manner;
+use archipelago_checker::client::Manner;
+use archipelago_checker::deployment::{Rules, regions};
+use archipelago_checker::nemesis::fault::{Fault, Old};
+use archipelago_checker::nemesis::schedule::{Planned, Schedule, Step};
+use archipelago_checker::run::{MAX_LAG, Plan, Round};
 use tokio::sync::Mutex;
 
 /// One round at a time, so that each has the machine for itself.

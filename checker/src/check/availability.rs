@@ -2,11 +2,11 @@
 //! end. The primary is always fresh enough; a replica where it had replayed all that this visitor had seen, and for a read that wants
 //! no old answer where it was fed all the time. And no read is marked as stale while the primary can be reached.
 
-use super::circumstances::Circumstances;
+use super::window::Circumstances;
 use super::{MARGIN, Promise, Verdict};
 use crate::Position;
 use crate::history::History;
-use crate::operation::{Operation, Outcome};
+use crate::history::operation::{Operation, Outcome};
 
 pub(super) fn check(history: &History, verdict: &mut Verdict) {
     for (index, read) in
@@ -78,12 +78,12 @@ mod tests {
     use std::time::Duration;
 
     use crate::check::Promise;
-    use crate::check::stories::{self, MINE, Story, at};
-    use crate::fault::Fault;
-    use crate::operation::{Action, Outcome};
+    use crate::check::fixtures::{self, MINE, Story, at};
+    use crate::history::operation::{Action, Outcome};
+    use crate::nemesis::fault::Fault;
 
     fn failed(story: &mut Story, seconds: f64) {
-        story.add(stories::operation(1, seconds, Action::Read(MINE), Outcome::Refused));
+        story.add(fixtures::operation(1, seconds, Action::Read(MINE), Outcome::Refused));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         story.write(1, 1.0, 1, Some(at(1, 100)));
         story.left(MINE, 1);
         story.sample(8.5, "ord", at(1, 100));
-        story.add(stories::operation(1, 20.0, Action::Edit(MINE), Outcome::Refused));
+        story.add(fixtures::operation(1, 20.0, Action::Edit(MINE), Outcome::Refused));
         story.fault(Fault::Cut("nrt".to_owned(), "ams".to_owned()), 8.0, 20.0);
         story.assert_breaks(
             Promise::Available,

@@ -1,5 +1,8 @@
 //! Carries a schedule out, and writes down what happened when.
 
+pub mod fault;
+pub mod schedule;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,10 +10,10 @@ use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
 use crate::Failed;
-use crate::fault::{Fault, Happened, Old};
-use crate::schedule::{Planned, Schedule};
-use crate::stage::{PATIENCE, Stage};
-use crate::timelines::Promotion;
+use crate::deployment::{PATIENCE, Stage};
+use crate::history::timelines::Promotion;
+use crate::nemesis::fault::{Fault, Happened, Old};
+use crate::nemesis::schedule::{Planned, Schedule};
 
 /// What was done.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::{Planned, Step};
-use crate::fault::{Fault, Kind, Old};
+use crate::nemesis::fault::{Fault, Kind, Old};
 
 /// The chance that a step has a second fault.
 const SECOND: f64 = 0.4;
