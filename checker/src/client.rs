@@ -1,252 +1,262 @@
-//! Somebody who reads and writes: one request after the other, each written down.
+//! Sends a client's requests through the edge, one after the other, and records each of them.
 
 mod context;
-pub mod html;
+mod html;
 mod response;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastrand::Rng;
-use reqwest::{Client, RequestBuilder, redirect};
+use reqwest::{RequestBuilder, redirect};
 use tokio::time::sleep;
 
-pub use self::context::{Manner, Site};
+pub use context::ClientContext;
 
-use self::html as page;
-use self::response::Answer;
-use crate::Position;
-use crate::history::operation::{Action, Operation, Outcome};
-use crate::workload::register::{Row, Version};
+use self::response::Response;
+use crate::history::{Operation, Outcome, Position};
+use crate::workload::{Generator, Register, Request, Step, Version, Workload};
 
-/// For an answer: the app's own patience with a silent server is shorter.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a client waits for an answer. The app gives up on a silent server earlier.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Rows that a visitor writes at a time. One whose write is uncertain is written no more: it could still happen, later than the next.
-const ROWS: usize = 3;
+/// How often a client sends a create, with one idempotency key, until its outcome is known.
+const CREATE_ATTEMPTS: u32 = 6;
 
-/// A create is sent so often at most, with the same key, until an answer is certain.
-const TRIES: u32 = 6;
+/// The pause between two attempts of a create.
+const RETRY_PAUSE: Duration = Duration::from_millis(400);
 
-/// In milliseconds, between two requests.
-const THINKING: std::ops::Range<u64> = 5..60;
-
-/// Between two tries of a create.
-const AGAIN: Duration = Duration::from_millis(400);
-
-/// The header of a position, both ways, for programs.
+/// The header in which API clients carry a position, in requests and in answers.
 const POSITION: &str = "archipelago-position";
 
-/// How a visitor carries positions.
+/// How a client carries positions.
 #[derive(Debug)]
-enum Carries {
-    /// A browser: in a cookie.
+enum PositionCarrier {
+    /// As a browser does, in a cookie.
     Cookie,
-    /// A program: in a header, as the last answer had it.
+    /// As an API client does, by sending the last answer's header back.
     Header(Option<String>),
 }
 
-/// A visitor.
-#[derive(Debug)]
-pub struct Visitor {
-    id: u32,
-    site: Arc<Site>,
-    place: String,
-    client: Client,
-    carries: Carries,
-    rng: Rng,
-    /// Those that may be written, with their ids and versions.
-    rows: Vec<(Row, i64, Version)>,
-    created: u32,
-    history: Vec<Operation>,
+/// A register that the client may write.
+#[derive(Clone, Copy, Debug)]
+struct OwnRegister {
+    register: Register,
+    user_id: i64,
+    version: Version,
 }
 
-impl Visitor {
-    /// The visitor with this number, from 1. Every third is a program, the others are browsers. Every fifth only reads; these stand in
-    /// one region after the other, beginning with the first replica's, and so do all others.
+/// A client: Jepsen's process.
+#[derive(Debug)]
+pub struct Client {
+    id: u32,
+    context: Arc<ClientContext>,
+    region: String,
+    http: reqwest::Client,
+    carrier: PositionCarrier,
+    generator: Generator,
+    /// A register leaves this list once the outcome of a write to it is unknown: that write could
+    /// still happen, after the next one.
+    registers: Vec<OwnRegister>,
+    created: u32,
+    operations: Vec<Operation>,
+}
+
+impl Client {
+    /// The client with this number; numbers start at 1. Every third client is an API client, the
+    /// others are browsers. Every fifth only reads. Readers are spread over the regions, beginning
+    /// with the first replica's, and so are writers.
     ///
     /// # Errors
-    /// When the system gives no client.
-    pub fn new(id: u32, seed: u64, site: &Arc<Site>) -> Result<Self, reqwest::Error> {
-        let carries = if id.is_multiple_of(3) { Carries::Header(None) } else { Carries::Cookie };
-        let client = Client::builder()
-            .cookie_store(matches!(carries, Carries::Cookie))
-            .redirect(redirect::Policy::none());
-        let place = if only_reads(id) { id / 5 } else { id - id / 5 };
-        let place = site.regions[place as usize % site.regions.len()].clone();
-        let (client, rng) =
-            (client.timeout(PATIENCE).build()?, Rng::with_seed(seed ^ u64::from(id) << 32));
+    /// The HTTP client cannot be built.
+    pub fn new(id: u32, seed: u64, context: &Arc<ClientContext>) -> Result<Self, reqwest::Error> {
+        let carrier = if id.is_multiple_of(3) {
+            PositionCarrier::Header(None)
+        } else {
+            PositionCarrier::Cookie
+        };
+        let http = reqwest::Client::builder()
+            .cookie_store(matches!(carrier, PositionCarrier::Cookie))
+            .redirect(redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .build()?;
+        // A client that never writes carries no position of a write.
+        let is_reader = id.is_multiple_of(5);
+        let turn = if is_reader { id / 5 } else { id - id / 5 };
         Ok(Self {
             id,
-            site: site.clone(),
-            place,
-            client,
-            carries,
-            rng,
-            rows: vec![],
+            context: context.clone(),
+            region: context.regions[turn as usize % context.regions.len()].clone(),
+            http,
+            carrier,
+            generator: Generator::new(seed, id, context.workload, is_reader),
+            registers: vec![],
             created: 0,
-            history: vec![],
+            operations: vec![],
         })
     }
 
-    /// Visits until the end, and tells everything.
-    pub async fn visit(mut self) -> Vec<Operation> {
-        while !*self.site.end.borrow() {
-            match self.site.manner {
-                Manner::Watchful => self.write_and_look().await,
-                Manner::Roaming | Manner::Staying => self.follow_a_whim().await,
+    /// Sends requests until the run stops; returns the record of them.
+    pub async fn run(mut self) -> Vec<Operation> {
+        while !self.is_stopped() {
+            match self.context.workload {
+                Workload::ReadAfterWrite => self.read_write_read().await,
+                Workload::Roaming | Workload::Stationary => self.next_step().await,
             }
-            sleep(Duration::from_millis(self.rng.u64(THINKING))).await;
+            sleep(self.generator.think_time()).await;
         }
-        self.history
+        self.operations
     }
 
-    async fn follow_a_whim(&mut self) {
-        let whim = self.rng.u16(if only_reads(self.id) { 600..1000 } else { 0..1000 });
-        match whim {
-            0..600 if self.rows.len() < ROWS => self.create().await,
-            0..300 => self.update().await,
-            300..600 => {
-                let at = self.rng.usize(..self.rows.len());
-                let (row, id, _) = self.rows[at];
-                self.read(row, id).await;
-            }
-            600..850 => {
-                let chosen = self.rng.choice(&*self.site.known()).copied();
-                if let Some((id, row)) = chosen {
-                    self.read(row, id).await;
+    async fn next_step(&mut self) {
+        match self.generator.step(self.registers.len()) {
+            Step::Create => self.create().await,
+            Step::Update => self.update().await,
+            Step::ReadOwn => {
+                if let Some(&own) = self.generator.choose(&self.registers) {
+                    self.read(own.register, own.user_id).await;
                 }
             }
-            850..995 => self.list().await,
-            _ if self.site.manner == Manner::Roaming => {
-                self.place = self.rng.choice(&self.site.regions).cloned().unwrap_or_default();
+            Step::ReadAny => {
+                let chosen = self.generator.choose(&*self.context.created()).copied();
+                if let Some((user_id, register)) = chosen {
+                    self.read(register, user_id).await;
+                }
             }
-            _ => {}
+            Step::List => self.list().await,
+            Step::Move => {
+                let region = self.generator.choose(&self.context.regions);
+                self.region = region.cloned().unwrap_or_default();
+            }
+            Step::Skip => {}
         }
     }
 
-    async fn write_and_look(&mut self) {
-        let Some(&(row, id, _)) = self.rows.first() else { return self.create().await };
-        self.read(row, id).await;
-        if self.history.last().and_then(Operation::database) == Some(&self.place) {
+    async fn read_write_read(&mut self) {
+        let Some(&OwnRegister { register, user_id, .. }) = self.registers.first() else {
+            return self.create().await;
+        };
+        self.read(register, user_id).await;
+        if self.operations.last().and_then(Operation::database) == Some(&self.region) {
             self.update().await;
-            self.read(row, id).await;
+            self.read(register, user_id).await;
         }
     }
 
     async fn create(&mut self) {
         self.created += 1;
-        let row = Row { owner: self.id, number: self.created };
-        let key = uuid::Builder::from_random_bytes(self.rng.u128(..).to_ne_bytes())
-            .into_uuid()
-            .to_string();
-        for _ in 0..TRIES {
-            let form =
-                [("user[name]", row.name(1)), ("user[age]", "1".to_owned()), ("_key", key.clone())];
-            let request = self.client.post(format!("{}/users", self.site.url)).form(&form);
-            let answer = self.send(Action::Create(row), request).await;
-            if let Some(id) = answer.location.as_deref().and_then(page::id) {
-                self.rows.push((row, id, 1));
-                self.site.known().push((id, row));
+        let register = Register { owner: self.id, number: self.created };
+        let form = [
+            ("user[name]", register.user_name(1)),
+            ("user[age]", "1".to_owned()),
+            ("_key", self.generator.idempotency_key().to_string()),
+        ];
+        for _ in 0..CREATE_ATTEMPTS {
+            let request = self.http.post(format!("{}/users", self.context.url)).form(&form);
+            let response = self.send(Request::Create(register), request).await;
+            if let Some(user_id) = response.user_id() {
+                self.registers.push(OwnRegister { register, user_id, version: 1 });
+                self.context.created().push((user_id, register));
                 return;
             }
-            if *self.site.end.borrow() {
+            if self.is_stopped() {
                 return;
             }
-            sleep(AGAIN).await;
+            sleep(RETRY_PAUSE).await;
         }
     }
 
     async fn update(&mut self) {
-        let at = self.rng.usize(..self.rows.len());
-        let (row, id, version) = &mut self.rows[at];
-        *version += 1;
-        let (row, id, version) = (*row, *id, *version);
-        let form = [("user[name]", row.name(version)), ("_method", "put".to_owned())];
-        let request = self.client.post(format!("{}/users/{id}", self.site.url)).form(&form);
-        let answer = self.send(Action::Update(row, version), request).await;
-        let is_gone = answer.status == Some(404);
-        if is_gone || answer.outcome == Outcome::Uncertain {
-            self.rows.swap_remove(at);
+        let Some(own) = self.generator.choose(&mut self.registers) else { return };
+        own.version += 1;
+        let OwnRegister { register, user_id, version } = *own;
+        let form = [("user[name]", register.user_name(version)), ("_method", "put".to_owned())];
+        let request = self.http.post(format!("{}/users/{user_id}", self.context.url)).form(&form);
+        let response = self.send(Request::Update(register, version), request).await;
+        let is_gone = response.status == Some(404);
+        if is_gone || response.outcome == Outcome::Unknown {
+            self.registers.retain(|own| own.register != register);
         }
     }
 
-    async fn read(&mut self, row: Row, id: i64) {
-        let (action, rest) = if self.rng.u8(..4) == 0 {
-            (Action::Edit(row), "/edit")
+    async fn read(&mut self, register: Register, user_id: i64) {
+        let (kind, path) = if self.generator.opens_edit_form() {
+            (Request::EditForm(register), "/edit")
         } else {
-            (Action::Read(row), "")
+            (Request::Read(register), "")
         };
-        let request = self.client.get(format!("{}/users/{id}{rest}", self.site.url));
-        let answer = self.send(action, request).await;
-        let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done)
-        else {
-            return;
-        };
-        // A row of this id that is another one was made after this one was lost.
-        let version = page::rows(&answer.body)
+        let request = self.http.get(format!("{}/users/{user_id}{path}", self.context.url));
+        let response = self.send(kind, request).await;
+        // The id may show another register: it was given again after a promotion lost this one.
+        let version = html::users(&response.body)
             .iter()
-            .find(|(it, ..)| *it == row)
+            .find(|(shown, ..)| *shown == register)
             .map_or(0, |(_, version, _)| *version);
-        operation.seen = vec![(row, version)];
+        self.record_observed(vec![(register, version)]);
     }
 
     async fn list(&mut self) {
-        let known = self.site.known().clone();
-        let after = self.rng.choice(&known).map_or(0, |(id, _)| id - 1);
-        let request = self.client.get(format!("{}/users?after={after}", self.site.url));
-        let body = self.send(Action::List, request).await.body;
-        let Some(operation) = self.history.last_mut().filter(|it| it.outcome == Outcome::Done)
-        else {
-            return;
-        };
-        let shown = page::rows(&body);
-        let is_whole = shown.len() < usize::from(archipelago_app::paging::PAGE_SIZE);
-        let last = if is_whole { i64::MAX } else { shown.last().map_or(after, |(.., id)| *id) };
-        let missing = known.iter().filter(|(id, row)| {
-            after < *id && *id <= last && shown.iter().all(|(it, ..)| it != row)
+        let created = self.context.created().clone();
+        let after = self.generator.choose(&created).map_or(0, |(user_id, _)| user_id - 1);
+        let request = self.http.get(format!("{}/users?after={after}", self.context.url));
+        let body = self.send(Request::List, request).await.body;
+        let shown = html::users(&body);
+        let is_last_page = shown.len() < usize::from(archipelago_app::paging::PAGE_SIZE);
+        let last = if is_last_page { i64::MAX } else { shown.last().map_or(after, |(.., id)| *id) };
+        let missing = created.iter().filter(|(user_id, register)| {
+            after < *user_id
+                && *user_id <= last
+                && shown.iter().all(|(shown, ..)| shown != register)
         });
-        let missing = missing.map(|(_, row)| (*row, 0));
-        // One that is there twice is found at the end; the newer of the two is what a visitor would take for it.
-        let mut seen: HashMap<Row, Version> = missing.collect();
-        for (row, version, _) in shown {
-            let newest = seen.entry(row).or_default();
+        let mut observed: HashMap<Register, Version> =
+            missing.map(|(_, register)| (*register, 0)).collect();
+        // A register with two users is found in the final state; here its newer version counts.
+        for (register, version, _) in shown {
+            let newest = observed.entry(register).or_default();
             *newest = version.max(*newest);
         }
-        operation.seen = seen.into_iter().collect();
+        self.record_observed(observed.into_iter().collect());
     }
 
-    /// Sends a request, and writes down what came of it.
-    async fn send(&mut self, action: Action, request: RequestBuilder) -> Answer {
-        let request = match &self.carries {
-            Carries::Header(Some(position)) => request.header(POSITION, position),
-            Carries::Header(None) | Carries::Cookie => request,
+    /// Adds what was shown to the last operation, if that was answered.
+    fn record_observed(&mut self, observed: Vec<(Register, Version)>) {
+        if let Some(read) = self.operations.last_mut().filter(|read| read.outcome == Outcome::Ok) {
+            read.observed = observed;
+        }
+    }
+
+    /// Sends a request and records the operation.
+    async fn send(&mut self, request: Request, http_request: RequestBuilder) -> Response {
+        let http_request = match &self.carrier {
+            PositionCarrier::Header(Some(position)) => http_request.header(POSITION, position),
+            PositionCarrier::Header(None) | PositionCarrier::Cookie => http_request,
         };
-        let start = self.site.began.elapsed();
-        let answer = Answer::of(request.header("fly-prefer-region", &self.place), action).await;
-        if let (Carries::Header(carried), Some(position)) = (&mut self.carries, &answer.position) {
+        let http_request = http_request.header("fly-prefer-region", &self.region);
+        let start = self.context.start.elapsed();
+        let response = Response::receive(http_request, request).await;
+        if let (PositionCarrier::Header(carried), Some(position)) =
+            (&mut self.carrier, &response.position)
+        {
             *carried = Some(position.clone());
         }
-        self.history.push(Operation {
-            visitor: self.id,
-            place: self.place.clone(),
+        self.operations.push(Operation {
+            client: self.id,
+            region: self.region.clone(),
             start,
-            end: self.site.began.elapsed(),
-            action,
-            outcome: answer.outcome,
-            status: answer.status,
-            served_by: answer.served_by.clone(),
-            instance: answer.instance.clone(),
-            position: answer.position.as_deref().and_then(Position::of_header),
-            id: answer.location.as_deref().and_then(page::id),
-            seen: vec![],
+            end: self.context.start.elapsed(),
+            request,
+            outcome: response.outcome,
+            status: response.status,
+            served_by: response.served_by.clone(),
+            instance: response.instance.clone(),
+            position: response.position.as_deref().and_then(Position::from_header),
+            user_id: response.user_id(),
+            observed: vec![],
         });
-        answer
+        response
     }
-}
 
-/// Who writes nothing carries no position of a write.
-fn only_reads(id: u32) -> bool {
-    id.is_multiple_of(5)
+    fn is_stopped(&self) -> bool {
+        *self.context.stop.borrow()
+    }
 }

@@ -1,8 +1,9 @@
-//! What visitors visit: servers, an instance of the app in front of each, lines between them, and an edge.
+//! The system under test: real servers with distances between them, an instance of the app in each
+//! region, and the edge proxy in front of the instances.
 
 use std::collections::HashMap;
 use std::env::VarError;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archipelago::{Protection, Role, override_variable};
@@ -11,120 +12,175 @@ use archipelago_app::server::{self, Running};
 use archipelago_app::{migrations, settings::Settings};
 use archipelago_edge::{Edge, Instance};
 use archipelago_lab::{Distances, World};
+use futures_util::future::{join_all, try_join_all};
+use tokio::time::sleep;
+use tokio_postgres::NoTls;
 
-use crate::Failed;
+use crate::BoxError;
+use crate::workload::{Register, Version};
 
-/// For a replica to show what the primary has, when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The `max_lag` of runs. It is shorter than many of their faults, so that reads have to leave a
+/// replica, and longer than the second between two probes of a server.
+pub const MAX_LAG: Duration = Duration::from_secs(2);
 
-/// Anything that all instances share.
+/// How long a replica may take to catch up once all faults are undone.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(30);
+
+/// The secret key of all instances; any value will do.
 const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Connections to each region.
+/// The connections of an instance to each server.
 const POOL_SIZE: &str = "4";
 
-/// The nearest neighbours, and how much longer each step in the order of regions.toml makes the way: a minute then holds thousands
-/// of requests.
-const ROUND_TRIP: [Duration; 2] = [Duration::from_millis(6), Duration::from_millis(6)];
+/// The round trip between neighbours in the order of regions.toml, and what each further region
+/// adds. Short ones let a run send thousands of requests a minute.
+const NEIGHBOURS: Duration = Duration::from_millis(6);
+const FURTHER_REGION: Duration = Duration::from_millis(6);
 
-/// How the instances are set.
+/// The settings that all instances of the app share.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Instead of that of regions.toml, which is too long for a minute of faults.
+pub struct InstanceConfig {
+    /// Replaces that of regions.toml, which is too long for a run.
     pub max_lag: Duration,
-    /// What is switched off, to see that it is missed.
-    pub without: Option<Protection>,
+    /// The safeguard that is switched off, to see that the checker finds the violation.
+    pub disabled: Option<Protection>,
 }
 
 /// Everything that runs.
-pub struct Stage {
-    /// The servers.
+pub struct Deployment {
+    /// The servers and the lines between them.
     pub world: World,
     edge: Edge,
-    rules: Rules,
+    config: InstanceConfig,
     instances: Mutex<HashMap<String, Running>>,
 }
 
-/// The regions, the primary's first.
+/// The regions of regions.toml, the primary's first.
 #[must_use]
 pub fn regions() -> Vec<&'static str> {
-    let of = |role: Role| {
+    let with_role = |role: Role| {
         Repos::REGIONS.iter().filter(move |info| info.role == role).map(|info| info.code)
     };
-    of(Role::Primary).chain(of(Role::Replica)).collect()
+    with_role(Role::Primary).chain(with_role(Role::Replica)).collect()
 }
 
-impl Stage {
-    /// Starts it all. The data is new.
+impl Deployment {
+    /// Starts servers with an empty table of users, the instances and the edge.
     ///
     /// # Errors
-    /// When there is no `PostgreSQL`, or something does not start.
-    pub async fn start(rules: Rules) -> Result<Self, Failed> {
+    /// PostgreSQL is missing, or a part does not start.
+    pub async fn start(config: InstanceConfig) -> Result<Self, BoxError> {
         let [primary, replicas @ ..] = &*regions() else {
             return Err("regions.toml names no primary".into());
         };
         let builder = World::builder().primary(*primary).replicas(replicas.iter().copied());
         let world = builder.distances(distances()).start().await?;
         migrations::run(&world.primary().url().parse()?).await?;
-        let position = world.primary().position().await?;
-        for replica in world.replicas() {
-            replica.wait_until_replayed(position, PATIENCE).await?;
-        }
+        catch_up(&world).await?;
         let mut instances = HashMap::new();
         for region in regions() {
-            instances
-                .insert(region.to_owned(), server::start(&settings(&world, rules, region, 0)?)?);
+            let settings = settings(&world, config, region, 0)?;
+            instances.insert(region.to_owned(), server::start(&settings)?);
         }
-        let behind = instances
+        let upstreams = instances
             .iter()
             .map(|(region, running)| Instance { region: region.clone(), address: running.address });
         let edge =
-            Edge::builder(world.lines().clone(), behind).default_place(*primary).start().await?;
-        Ok(Self { world, edge, rules, instances: Mutex::new(instances) })
+            Edge::builder(world.lines().clone(), upstreams).default_place(*primary).start().await?;
+        Ok(Self { world, edge, config, instances: Mutex::new(instances) })
     }
 
-    /// Where the edge is.
+    /// The edge's URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.edge.address())
     }
 
-    /// Stops the instance in a region, in order, and starts it after a while where it was.
+    /// Shuts a region's instance down, and starts it on the same port after `pause`.
     ///
     /// # Errors
-    /// When something else listens there now.
-    pub async fn restart(&self, region: &str, after: Duration) -> Result<(), Failed> {
+    /// The region has no instance, or another program has taken its port.
+    pub async fn restart_app(&self, region: &str, pause: Duration) -> Result<(), BoxError> {
         let Some(running) = self.instances().remove(region) else {
-            return Err(format!("no instance in {region}").into());
+            return Err(format!("no instance of the app in {region}").into());
         };
         let port = running.address.port();
-        tokio::join!(running.stop(), tokio::time::sleep(after));
-        let running = server::start(&settings(&self.world, self.rules, region, port)?)?;
+        tokio::join!(running.stop(), sleep(pause));
+        let running = server::start(&settings(&self.world, self.config, region, port)?)?;
         self.instances().insert(region.to_owned(), running);
         Ok(())
     }
 
-    /// Stops it all.
+    /// Waits until every replica has replayed what the primary has.
     ///
     /// # Errors
-    /// When a server does not stop.
-    pub async fn stop(self) -> Result<(), Failed> {
+    /// A replica does not catch up within half a minute.
+    pub async fn catch_up(&self) -> Result<(), BoxError> {
+        catch_up(&self.world).await
+    }
+
+    /// Every register on the primary. A register is listed twice if it has two users.
+    ///
+    /// # Errors
+    /// The primary does not answer.
+    pub async fn registers(&self) -> Result<Vec<(Register, Version)>, BoxError> {
+        let client = self.world.primary().client().await?;
+        let rows = client.query("SELECT name FROM users ORDER BY id", &[]).await?;
+        Ok(rows.iter().filter_map(|row| Register::parse(row.get(0))).collect())
+    }
+
+    /// The primary's timeline, and PostgreSQL's own record of the timelines before it, which is
+    /// empty on timeline 1.
+    ///
+    /// # Errors
+    /// The primary does not answer.
+    pub async fn timeline_history(&self) -> Result<(u32, String), BoxError> {
+        let primary = self.world.primary();
+        let timeline = primary.timeline().await?;
+        if timeline == 1 {
+            return Ok((timeline, String::new()));
+        }
+        let (client, connection) = tokio_postgres::connect(&primary.admin_url(), NoTls).await?;
+        tokio::spawn(connection);
+        let file = format!("pg_wal/{timeline:08X}.history");
+        Ok((timeline, client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0)))
+    }
+
+    /// Stops everything and deletes the data.
+    ///
+    /// # Errors
+    /// A server does not stop.
+    pub async fn stop(self) -> Result<(), BoxError> {
         self.edge.shutdown().await;
         let instances = self.instances.into_inner().unwrap_or_else(PoisonError::into_inner);
-        futures_util::future::join_all(instances.into_values().map(Running::stop)).await;
+        join_all(instances.into_values().map(Running::stop)).await;
         Ok(self.world.shutdown().await?)
     }
 
-    fn instances(&self) -> std::sync::MutexGuard<'_, HashMap<String, Running>> {
+    fn instances(&self) -> MutexGuard<'_, HashMap<String, Running>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn settings(world: &World, rules: Rules, region: &str, port: u16) -> Result<Settings, Failed> {
+async fn catch_up(world: &World) -> Result<(), BoxError> {
+    let position = world.primary().position().await?;
+    let replicas = world.replicas();
+    try_join_all(replicas.map(|replica| replica.wait_until_replayed(position, CATCH_UP_WITHIN)))
+        .await?;
+    Ok(())
+}
+
+/// The settings of the instance in a region, on a free port if `port` is 0.
+fn settings(
+    world: &World,
+    config: InstanceConfig,
+    region: &str,
+    port: u16,
+) -> Result<Settings, BoxError> {
     let urls = world
         .servers()
         .map(|server| Ok((override_variable(server.region()), server.url_from(region)?)));
-    let mut vars = urls.collect::<Result<HashMap<_, _>, Failed>>()?;
+    let mut variables = urls.collect::<Result<HashMap<_, _>, BoxError>>()?;
     let port = port.to_string();
     let own = [
         ("FLY_REGION", region),
@@ -133,23 +189,22 @@ fn settings(world: &World, rules: Rules, region: &str, port: u16) -> Result<Sett
         ("POOL_SIZE", POOL_SIZE),
         ("SECRET_KEY", SECRET_KEY),
     ];
-    vars.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let settings =
-        Settings::from_vars(&|name: &str| vars.get(name).cloned().ok_or(VarError::NotPresent));
-    let mut settings = settings
+    variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let lookup = |name: &str| variables.get(name).cloned().ok_or(VarError::NotPresent);
+    let mut settings = Settings::from_vars(&lookup)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let databases = settings.databases.with_max_lag(rules.max_lag);
-    settings.databases = rules.without.into_iter().fold(databases, archipelago::Settings::without);
+    let databases = settings.databases.with_max_lag(config.max_lag);
+    settings.databases =
+        config.disabled.into_iter().fold(databases, archipelago::Settings::without);
     Ok(settings)
 }
 
-/// As if the regions lay on a road, in their order.
+/// Places the regions on a line, in their order.
 fn distances() -> Distances {
-    let [shortest, step] = ROUND_TRIP;
     let mut distances = Distances::default();
     for (at, a) in regions().iter().enumerate() {
-        for (further, b) in (0..).zip(&regions()[at + 1..]) {
-            distances = distances.with_round_trip(a, b, shortest + step * further);
+        for (between, b) in (0..).zip(&regions()[at + 1..]) {
+            distances = distances.with_round_trip(a, b, NEIGHBOURS + FURTHER_REGION * between);
         }
     }
     distances

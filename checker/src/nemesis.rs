@@ -1,149 +1,147 @@
-//! Carries a schedule out, and writes down what happened when.
+//! Carries a schedule of faults out on a deployment, and records what it did when.
 
-pub mod fault;
-pub mod schedule;
+mod fault;
+mod record;
+mod schedule;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use archipelago_lab::Server;
 use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
-use crate::Failed;
-use crate::deployment::{PATIENCE, Stage};
-use crate::history::timelines::Promotion;
-use crate::nemesis::fault::{Fault, Happened, Old};
-use crate::nemesis::schedule::{Planned, Schedule};
+pub use fault::{Fault, FaultKind, OldPrimary};
+pub use record::{AppliedFault, NemesisRecord, Promotion};
+pub use schedule::{Schedule, ScheduleStep, ScheduledFault};
 
-/// What was done.
-#[derive(Debug, Default)]
-pub struct Log {
-    /// In the order of their ends.
-    pub faults: Vec<Happened>,
-    /// In order.
-    pub promotions: Vec<Promotion>,
-}
+use crate::BoxError;
+use crate::deployment::Deployment;
 
-/// Carries it out; returns when everything is undone. Times count from `began`.
-///
-/// # Errors
-/// When the lab cannot do what is planned: then the round says nothing.
-pub async fn perform(stage: &Stage, schedule: &Schedule, began: Instant) -> Result<Log, Failed> {
-    let log = Mutex::default();
-    for step in &schedule.steps {
-        sleep(step.calm).await;
-        try_join_all(step.faults.iter().map(|planned| one(stage, planned, began, &log))).await?;
-    }
-    Ok(log.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-async fn one(
-    stage: &Stage,
-    planned: &Planned,
-    began: Instant,
-    log: &Mutex<Log>,
-) -> Result<(), Failed> {
-    let Planned { after, lasts, fault } = planned;
-    sleep(*after).await;
-    let from = began.elapsed();
-    let failed = |error: Failed| -> Failed { format!("the lab cannot {fault}: {error}").into() };
-    let promotion = felt(stage, fault, *lasts, began).await.map_err(failed)?;
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    log.faults.push(Happened { fault: fault.clone(), from, until: began.elapsed() });
-    log.promotions.extend(promotion);
-    Ok(())
-}
-
-async fn felt(
-    stage: &Stage,
-    fault: &Fault,
-    lasts: Duration,
-    began: Instant,
-) -> Result<Option<Promotion>, Failed> {
-    let world = &stage.world;
-    let server = |region: &str| world.server(region).ok_or_else(|| format!("there is no {region}"));
-    match fault {
-        Fault::Cut(a, b) => {
-            world.lines().cut(a, b)?;
-            sleep(lasts).await;
-            world.lines().heal(a, b);
-        }
-        Fault::Slow(a, b, round_trip) => {
-            world.lines().slow(a, b, *round_trip)?;
-            sleep(lasts).await;
-            world.lines().heal(a, b);
-        }
-        Fault::Kill(region) => {
-            server(region)?.kill().await?;
-            sleep(lasts).await;
-            server(region)?.start().await?;
-        }
-        Fault::Freeze(region) => {
-            server(region)?.freeze().await?;
-            sleep(lasts).await;
-            server(region)?.thaw().await?;
-        }
-        Fault::Pause(region) => {
-            server(region)?.pause_replay().await?;
-            sleep(lasts).await;
-            server(region)?.resume_replay().await?;
-        }
-        Fault::Lag(region, delay) => {
-            server(region)?.lag(*delay).await?;
-            sleep(lasts).await;
-            server(region)?.lag(Duration::ZERO).await?;
-        }
-        Fault::Restart(region) => stage.restart(region, lasts).await?,
-        Fault::Promote { region, old } => {
-            return promoted(stage, region, *old, lasts, began).await.map(Some);
-        }
-    }
-    Ok(None)
-}
-
-async fn promoted(
-    stage: &Stage,
-    region: &str,
-    old: Old,
-    lasts: Duration,
+/// Applies faults to a deployment and undoes them.
+pub struct Nemesis<'a> {
+    deployment: &'a Deployment,
+    /// The start of the run, from which recorded times count.
     start: Instant,
-) -> Result<Promotion, Failed> {
-    let world = &stage.world;
-    let before = world.primary().region().to_owned();
-    let began = start.elapsed();
-    if old == Old::Crashed {
-        world.primary().kill().await?;
-    }
-    let promotion = if old == Old::Stopped {
-        world.switch_over(region).await?
-    } else {
-        world.promote(region).await?
-    };
-    let done = start.elapsed();
-    sleep(lasts).await;
-    let rejoined: Vec<String> = std::iter::once(before.clone()).chain(promotion.stranded).collect();
-    for region in &rejoined {
-        world.rejoin(region).await?;
-    }
-    Ok(Promotion {
-        region: promotion.primary,
-        before,
-        timeline: promotion.timeline,
-        began,
-        done,
-        settled: start.elapsed(),
-        rejoined,
-    })
+    record: Mutex<NemesisRecord>,
 }
 
-/// Waits until every replica shows what the primary has.
-///
-/// # Errors
-/// When one does not within half a minute.
-pub async fn settle(stage: &Stage) -> Result<(), Failed> {
-    let position = stage.world.primary().position().await?;
-    for replica in stage.world.replicas() {
-        replica.wait_until_replayed(position, PATIENCE).await?;
+impl<'a> Nemesis<'a> {
+    /// A nemesis that has done nothing yet.
+    #[must_use]
+    pub fn new(deployment: &'a Deployment, start: Instant) -> Self {
+        Self { deployment, start, record: Mutex::default() }
     }
-    Ok(())
+
+    /// Carries the schedule out. Returns once every fault is undone.
+    ///
+    /// # Errors
+    /// A fault that the lab cannot apply or undo.
+    pub async fn execute(self, schedule: &Schedule) -> Result<NemesisRecord, BoxError> {
+        for step in &schedule.steps {
+            sleep(step.calm).await;
+            try_join_all(step.faults.iter().map(|scheduled| self.apply(scheduled))).await?;
+        }
+        Ok(self.record.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn apply(&self, scheduled: &ScheduledFault) -> Result<(), BoxError> {
+        let ScheduledFault { after, lasts, fault } = scheduled;
+        sleep(*after).await;
+        let from = self.start.elapsed();
+        let promotion = self
+            .apply_and_undo(fault, *lasts)
+            .await
+            .map_err(|error| format!("the lab cannot {fault}: {error}"))?;
+        let until = self.start.elapsed();
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.faults.push(AppliedFault { fault: fault.clone(), from, until });
+        record.promotions.extend(promotion);
+        Ok(())
+    }
+
+    async fn apply_and_undo(
+        &self,
+        fault: &Fault,
+        lasts: Duration,
+    ) -> Result<Option<Promotion>, BoxError> {
+        let lines = self.deployment.world.lines();
+        match fault {
+            Fault::Cut(a, b) => {
+                lines.cut(a, b)?;
+                sleep(lasts).await;
+                lines.heal(a, b);
+            }
+            Fault::Slow(a, b, round_trip) => {
+                lines.slow(a, b, *round_trip)?;
+                sleep(lasts).await;
+                lines.heal(a, b);
+            }
+            Fault::Kill(region) => {
+                self.server(region)?.kill().await?;
+                sleep(lasts).await;
+                self.server(region)?.start().await?;
+            }
+            Fault::Freeze(region) => {
+                self.server(region)?.freeze().await?;
+                sleep(lasts).await;
+                self.server(region)?.thaw().await?;
+            }
+            Fault::PauseReplay(region) => {
+                self.server(region)?.pause_replay().await?;
+                sleep(lasts).await;
+                self.server(region)?.resume_replay().await?;
+            }
+            Fault::Lag(region, delay) => {
+                self.server(region)?.lag(*delay).await?;
+                sleep(lasts).await;
+                self.server(region)?.lag(Duration::ZERO).await?;
+            }
+            Fault::RestartApp(region) => self.deployment.restart_app(region, lasts).await?,
+            Fault::Promote { region, old } => {
+                return self.promote(region, *old, lasts).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn promote(
+        &self,
+        region: &str,
+        old: OldPrimary,
+        lasts: Duration,
+    ) -> Result<Promotion, BoxError> {
+        let world = &self.deployment.world;
+        let before = world.primary().region().to_owned();
+        let began = self.start.elapsed();
+        let promotion = match old {
+            OldPrimary::Stopped => world.switch_over(region).await?,
+            OldPrimary::Crashed => {
+                world.primary().kill().await?;
+                world.promote(region).await?
+            }
+            OldPrimary::Running => world.promote(region).await?,
+        };
+        let done = self.start.elapsed();
+        sleep(lasts).await;
+        let mut rejoined = vec![before.clone()];
+        rejoined.extend(promotion.stranded);
+        for region in &rejoined {
+            world.rejoin(region).await?;
+        }
+        Ok(Promotion {
+            region: promotion.primary,
+            before,
+            timeline: promotion.timeline,
+            began,
+            done,
+            settled: self.start.elapsed(),
+            rejoined,
+        })
+    }
+
+    fn server(&self, region: &str) -> Result<&Server, BoxError> {
+        let server = self.deployment.world.server(region);
+        server.ok_or_else(|| format!("no server in {region}").into())
+    }
 }

@@ -1,145 +1,143 @@
-//! One round: visitors and faults for a while, then everything is healed, and what is left is looked at.
+//! One run: clients and faults for a while, then every fault is undone and the end is recorded.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_postgres::NoTls;
 
-use crate::Failed;
-use crate::check::{Verdict, check};
-use crate::client::{Manner, Site, Visitor};
-use crate::deployment::{Rules, Stage, regions};
-use crate::history::History;
-use crate::history::timelines::Timelines;
-use crate::nemesis::schedule::Schedule;
-use crate::nemesis::{Log, perform, settle};
-use crate::observer::{observe, stalls};
-use crate::workload::register::Row;
+use crate::BoxError;
+use crate::check::{Analysis, MARGIN, check};
+use crate::client::{Client, ClientContext};
+use crate::deployment::{Deployment, InstanceConfig, MAX_LAG, regions};
+use crate::history::{History, Timelines};
+use crate::nemesis::{Nemesis, Schedule};
+use crate::observer::{detect_stalls, sample_replay};
+use crate::workload::Workload;
 
-/// What a round is to be.
+/// What a run does.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// Of the visitors' whims.
+pub struct RunPlan {
+    /// The seed of the clients' choices.
     pub seed: u64,
-    /// What happens to the world.
+    /// The faults.
     pub schedule: Schedule,
-    /// For how long all is well at the end: the recovery from the last fault is part of the round.
-    pub quiet: Duration,
-    /// How many visit at once.
-    pub visitors: u32,
-    /// How they do.
-    pub manner: Manner,
-    /// How the instances are set.
-    pub rules: Rules,
+    /// How long clients go on after the last fault is undone: its recovery belongs to the run.
+    pub recovery: Duration,
+    /// The number of concurrent clients.
+    pub clients: u32,
+    /// How they behave.
+    pub workload: Workload,
+    /// The settings of the app.
+    pub config: InstanceConfig,
 }
 
-/// What a round was.
-#[derive(Clone, Debug, Serialize)]
-pub struct Round {
-    /// Everything that happened.
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Everything that it recorded.
     pub history: History,
-    /// What of that should not have.
-    pub verdict: Verdict,
+    /// What the check found in it.
+    pub analysis: Analysis,
 }
 
-impl Round {
-    /// Every violation with the lines of its operations.
+impl RunPlan {
+    /// The plan that a seed stands for: `steps` steps of random faults and roaming clients, with
+    /// every safeguard on.
     #[must_use]
-    pub fn violations(&self) -> String {
-        self.verdict
-            .violations
-            .iter()
-            .map(|violation| self.history.explain(violation) + "\n")
-            .collect()
+    pub fn random(seed: u64, steps: usize, clients: u32) -> Self {
+        Self {
+            seed,
+            schedule: Schedule::random(seed, steps, &regions()),
+            recovery: MARGIN,
+            clients,
+            workload: Workload::Roaming,
+            config: InstanceConfig { max_lag: MAX_LAG, disabled: None },
+        }
     }
-}
 
-impl Plan {
-    /// Plays a round, on servers of its own.
+    /// The command that repeats a [`random`](Self::random) plan.
+    #[must_use]
+    pub fn replay_command(&self) -> String {
+        let Self { seed, schedule, clients, .. } = self;
+        let steps = schedule.steps.len();
+        format!(
+            "cargo run --release -p archipelago-checker -- \
+             --seed {seed} --steps {steps} --clients {clients}"
+        )
+    }
+
+    /// Executes the plan on a deployment of its own.
     ///
     /// # Errors
-    /// When the lab cannot do what is planned: then the round says nothing.
-    pub async fn play(&self) -> Result<Round, Failed> {
-        // The choice of a TLS provider is the program's, even where nobody encrypts; an earlier one stays.
+    /// The deployment does not start, or the lab cannot apply a fault. Such a run shows nothing.
+    pub async fn execute(&self) -> Result<Run, BoxError> {
+        // The app needs a TLS provider even where no connection is encrypted. If the program has
+        // chosen one already, that stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let stage = Stage::start(self.rules).await?;
-        let played = self.on(&stage).await;
-        let stopped = stage.stop().await;
-        let history = played?;
+        let deployment = Deployment::start(self.config).await?;
+        let history = self.record(&deployment).await;
+        let stopped = deployment.stop().await;
+        let history = history?;
         stopped?;
-        Ok(Round { verdict: check(&history), history })
+        Ok(Run { analysis: check(&history), history })
     }
 
-    async fn on(&self, stage: &Stage) -> Result<History, Failed> {
-        let (end, told) = watch::channel(false);
-        let all: Vec<String> = regions().into_iter().map(str::to_owned).collect();
-        let site = Arc::new(Site {
-            url: stage.url(),
-            regions: all.clone(),
-            manner: self.manner,
-            began: Instant::now(),
-            known: Mutex::default(),
-            end: told,
+    async fn record(&self, deployment: &Deployment) -> Result<History, BoxError> {
+        let (stop_sender, stop) = watch::channel(false);
+        let start = Instant::now();
+        let regions: Vec<String> = regions().into_iter().map(str::to_owned).collect();
+        let context = Arc::new(ClientContext {
+            url: deployment.url(),
+            regions: regions.clone(),
+            workload: self.workload,
+            start,
+            created: Mutex::default(),
+            stop: stop.clone(),
         });
-        let visits = (1..=self.visitors)
-            .map(|id| Ok(tokio::spawn(Visitor::new(id, self.seed, &site)?.visit())));
-        let visits = visits.collect::<Result<Vec<_>, Failed>>()?;
-        let performed = async {
-            let performed = perform(stage, &self.schedule, site.began).await;
-            if performed.is_ok() {
-                sleep(self.quiet).await;
+        let clients = (1..=self.clients)
+            .map(|id| Ok(tokio::spawn(Client::new(id, self.seed, &context)?.run())))
+            .collect::<Result<Vec<_>, BoxError>>()?;
+        let stalls = tokio::spawn(detect_stalls(start, stop.clone()));
+        let nemesis = async {
+            let record = Nemesis::new(deployment, start).execute(&self.schedule).await;
+            if record.is_ok() {
+                sleep(self.recovery).await;
             }
-            end.send_replace(true);
-            performed
+            stop_sender.send_replace(true);
+            record
         };
-        let clock = tokio::spawn(stalls(site.began, site.end.clone()));
-        let (performed, samples) =
-            tokio::join!(performed, observe(&stage.world, site.began, site.end.clone()));
-        let stalls = clock.await?;
+        let (record, samples) =
+            tokio::join!(nemesis, sample_replay(&deployment.world, start, stop.clone()));
+        let stalls = stalls.await?;
         let mut operations = Vec::new();
-        for visit in join_all(visits).await {
-            operations.extend(visit?);
+        for client in join_all(clients).await {
+            operations.extend(client?);
         }
         operations.sort_by_key(|operation| operation.start);
-        let Log { faults, promotions } = performed?;
-        settle(stage).await?;
-        let primary = stage.world.primary();
-        let rows = primary.client().await?.query("SELECT name FROM users ORDER BY id", &[]).await?;
-        let left = rows.iter().filter_map(|row| Row::parse(row.get(0))).collect();
-        let newest = primary.timeline().await?;
-        let timelines =
-            Timelines::of_file(newest, &forks(&primary.admin_url(), newest).await?, promotions);
-        let first_primary = all.first().cloned().unwrap_or_default();
-        let max_lag = self.rules.max_lag;
+        let record = record?;
+        deployment.catch_up().await?;
+        let (timeline, timeline_history) = deployment.timeline_history().await?;
         Ok(History {
             operations,
-            faults,
+            faults: record.faults,
             samples,
             stalls,
-            timelines,
-            first_primary,
-            regions: all,
-            left,
-            max_lag,
+            timelines: Timelines::parse(timeline, &timeline_history, record.promotions),
+            initial_primary: regions.first().cloned().unwrap_or_default(),
+            regions,
+            final_state: deployment.registers().await?,
+            max_lag: self.config.max_lag,
         })
     }
 }
 
-/// Where the timelines before this one ended, in `PostgreSQL`'s own words. The first one has none before it.
-async fn forks(url: &str, timeline: u32) -> Result<String, Failed> {
-    if timeline == 1 {
-        return Ok(String::new());
+impl Run {
+    /// Every violation with the lines of its operations; empty if there is none.
+    #[must_use]
+    pub fn violations(&self) -> String {
+        let violations = self.analysis.violations.iter();
+        violations.map(|violation| violation.explain(&self.history) + "\n").collect()
     }
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
-    let file = format!("pg_wal/{timeline:08X}.history");
-    Ok(client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0))
 }
-
-/// Of the rounds: shorter than many of their pauses and lags, so that reads have to leave a replica, and longer than the second between
-/// two looks at a server.
-pub const MAX_LAG: Duration = Duration::from_secs(2);

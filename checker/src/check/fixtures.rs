@@ -1,151 +1,160 @@
-//! Small histories, written by hand.
+//! Small histories for the tests of the check.
 
 use std::time::Duration;
 
-use super::{Promise, check};
-use crate::Position;
-use crate::history::History;
-use crate::history::operation::{Action, Operation, Outcome};
-use crate::history::timelines::{Promotion, Timelines};
-use crate::nemesis::fault::{Fault, Happened};
-use crate::observer::{Sample, Stall};
-use crate::workload::register::{Row, Version};
+use super::{Anomaly, check};
+use crate::history::{History, Operation, Outcome, Position, ReplaySample, Stall, Timelines};
+use crate::nemesis::{AppliedFault, Fault, Promotion};
+use crate::workload::{Register, Request, Version};
 
-/// A row of visitor 1.
-pub(crate) const MINE: Row = Row { owner: 1, number: 1 };
+/// The register of client 1 that most tests use.
+pub(super) const REGISTER: Register = Register { owner: 1, number: 1 };
 
-/// Two servers, nrt being the primary, and a visitor in ams.
-pub(crate) struct Story {
-    pub(crate) history: History,
+/// A history on two servers, the primary in nrt and a replica in ord. Its clients are in ams.
+#[derive(Clone)]
+pub(super) struct HistoryBuilder {
+    pub(super) history: History,
 }
 
-impl Story {
-    pub(crate) fn new() -> Self {
+impl HistoryBuilder {
+    pub(super) fn new() -> Self {
         let history = History {
             operations: vec![],
             faults: vec![],
             samples: vec![],
             stalls: vec![],
-            timelines: Timelines { newest: 1, left_at: vec![], promotions: vec![] },
-            first_primary: "nrt".to_owned(),
+            timelines: Timelines { newest: 1, forks: vec![], promotions: vec![] },
+            initial_primary: "nrt".to_owned(),
             regions: vec!["nrt".to_owned(), "ord".to_owned()],
-            left: vec![],
+            final_state: vec![],
             max_lag: Duration::from_secs(2),
         };
         Self { history }
     }
 
-    pub(crate) fn add(&mut self, operation: Operation) {
+    pub(super) fn add(&mut self, operation: Operation) {
         self.history.operations.push(operation);
     }
 
-    /// An acknowledged version of [`MINE`].
-    pub(crate) fn write(
+    /// An acknowledged write of [`REGISTER`].
+    pub(super) fn write(
         &mut self,
-        visitor: u32,
+        client: u32,
         seconds: f64,
         version: Version,
         position: Option<Position>,
     ) {
-        let action =
-            if version == 1 { Action::Create(MINE) } else { Action::Update(MINE, version) };
-        self.add(Operation { position, ..operation(visitor, seconds, action, Outcome::Done) });
+        let request = if version == 1 {
+            Request::Create(REGISTER)
+        } else {
+            Request::Update(REGISTER, version)
+        };
+        self.add(Operation { position, ..operation(client, seconds, request, Outcome::Ok) });
     }
 
-    /// A read of [`MINE`] by the replica.
-    pub(crate) fn read(
+    /// A read of [`REGISTER`] from the replica.
+    pub(super) fn read(
         &mut self,
-        visitor: u32,
+        client: u32,
         seconds: f64,
         version: Version,
         position: Option<Position>,
     ) {
-        self.read_by(visitor, seconds, version, "ord; role=replica; reason=local");
+        self.read_from(client, seconds, version, "ord; role=replica; reason=local");
         if let Some(read) = self.history.operations.last_mut() {
             read.position = position;
         }
     }
 
-    pub(crate) fn read_by(
+    /// A read of [`REGISTER`] with this header `x-served-by`.
+    pub(super) fn read_from(
         &mut self,
-        visitor: u32,
+        client: u32,
         seconds: f64,
         version: Version,
         served_by: &str,
     ) {
-        let read = operation(visitor, seconds, Action::Read(MINE), Outcome::Done);
+        let read = operation(client, seconds, Request::Read(REGISTER), Outcome::Ok);
         self.add(Operation {
             served_by: Some(served_by.to_owned()),
-            seen: vec![(MINE, version)],
+            observed: vec![(REGISTER, version)],
             ..read
         });
     }
 
-    pub(crate) fn fault(&mut self, fault: Fault, from: f64, until: f64) {
+    pub(super) fn fault(&mut self, fault: Fault, from: f64, until: f64) {
         let [from, until] = [from, until].map(Duration::from_secs_f64);
-        self.history.faults.push(Happened { fault, from, until });
+        self.history.faults.push(AppliedFault { fault, from, until });
     }
 
-    pub(crate) fn sample(&mut self, seconds: f64, region: &str, position: Position) {
+    pub(super) fn sample(&mut self, seconds: f64, region: &str, position: Position) {
         let at = Duration::from_secs_f64(seconds);
-        self.history.samples.push(Sample { at, region: region.to_owned(), position });
+        self.history.samples.push(ReplaySample { at, region: region.to_owned(), position });
     }
 
-    pub(crate) fn stall(&mut self, from: f64, until: f64) {
+    pub(super) fn stall(&mut self, from: f64, until: f64) {
         let [from, until] = [from, until].map(Duration::from_secs_f64);
         self.history.stalls.push(Stall { from, until });
     }
 
-    pub(crate) fn promoted(&mut self, promotion: Promotion, fork: u64) {
-        self.history.timelines.left_at.push((promotion.timeline - 1, fork));
+    /// A promotion whose timeline forks off at this LSN.
+    pub(super) fn promoted(&mut self, promotion: Promotion, fork: u64) {
+        self.history.timelines.forks.push((promotion.timeline - 1, fork));
         self.history.timelines.newest = promotion.timeline;
         self.history.timelines.promotions.push(promotion);
     }
 
-    pub(crate) fn left(&mut self, row: Row, version: Version) {
-        self.history.left.extend((version > 0).then_some((row, version)));
+    /// The version of the register's row at the end; version 0 adds no row.
+    pub(super) fn ends_with(&mut self, register: Register, version: Version) {
+        self.history.final_state.extend((version > 0).then_some((register, version)));
+    }
+
+    /// Whether the check finds a violation of this kind.
+    pub(super) fn has(&self, anomaly: Anomaly) -> bool {
+        check(&self.history).violations.iter().any(|violation| violation.anomaly == anomaly)
     }
 
     #[track_caller]
-    pub(crate) fn assert_good(&self) {
+    pub(super) fn assert_valid(&self) {
         let violations = check(&self.history).violations;
         assert!(violations.is_empty(), "{violations:?}");
     }
 
-    /// And nothing else.
+    /// Asserts that the check finds this violation and no other.
     #[track_caller]
-    pub(crate) fn assert_breaks(&self, promise: Promise, what: &str) {
-        let found: Vec<_> =
-            check(&self.history).violations.into_iter().map(|it| (it.promise, it.what)).collect();
-        assert_eq!(found, [(promise, what.to_owned())]);
+    pub(super) fn assert_violates(&self, anomaly: Anomaly, detail: &str) {
+        let found: Vec<_> = check(&self.history)
+            .violations
+            .into_iter()
+            .map(|violation| (violation.anomaly, violation.detail))
+            .collect();
+        assert_eq!(found, [(anomaly, detail.to_owned())]);
     }
 }
 
-/// One that takes a tenth of a second, by a visitor in ams.
-pub(crate) fn operation(visitor: u32, seconds: f64, action: Action, outcome: Outcome) -> Operation {
+/// An operation that takes a tenth of a second and ends at this one, by a client in ams.
+pub(super) fn operation(
+    client: u32,
+    seconds: f64,
+    request: Request,
+    outcome: Outcome,
+) -> Operation {
     Operation {
-        visitor,
-        place: "ams".to_owned(),
+        client,
+        region: "ams".to_owned(),
         start: Duration::from_secs_f64(seconds - 0.1),
         end: Duration::from_secs_f64(seconds),
-        action,
+        request,
         outcome,
-        status: Some(if outcome == Outcome::Done { 200 } else { 503 }),
+        status: Some(if outcome == Outcome::Ok { 200 } else { 503 }),
         served_by: None,
         instance: None,
         position: None,
-        id: None,
-        seen: vec![],
+        user_id: None,
+        observed: vec![],
     }
 }
 
-/// At a second, done in no time, with nrt as the old primary.
-pub(crate) fn promotion(region: &str, timeline: u32, second: u64) -> Promotion {
-    let at = Duration::from_secs(second);
-    let (region, before) = (region.to_owned(), "nrt".to_owned());
-    Promotion { region, before, timeline, began: at, done: at, settled: at, rejoined: vec![] }
-}
-
-pub(crate) fn at(timeline: u32, lsn: u64) -> Position {
+pub(super) fn at(timeline: u32, lsn: u64) -> Position {
     Position { timeline, lsn }
 }

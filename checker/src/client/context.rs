@@ -1,42 +1,31 @@
-//! What all visitors of a round share.
+//! What all clients of a run share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::workload::register::Row;
+use crate::workload::{Register, Workload};
 
-/// How visitors visit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// As they please, and every now and then from another region.
-    Roaming,
-    /// As they please, from where they are.
-    Staying,
-    /// From where they are: they write only when the server there shows all that they know of, and then look at once.
-    Watchful,
-}
-
-/// What all visitors of a round share.
+/// What all clients of a run share.
 #[derive(Debug)]
-pub struct Site {
-    /// The edge's.
+pub struct ClientContext {
+    /// The edge's URL.
     pub url: String,
-    /// Where they may stand.
+    /// The regions that clients send from.
     pub regions: Vec<String>,
-    /// How they visit.
-    pub manner: Manner,
-    /// When the round began.
-    pub began: Instant,
-    /// The users who are known to everybody, by their ids.
-    pub known: Mutex<Vec<(i64, Row)>>,
-    /// True when it is time to go.
-    pub end: watch::Receiver<bool>,
+    /// How clients behave.
+    pub workload: Workload,
+    /// The start of the run, from which recorded times count.
+    pub start: Instant,
+    /// The users that clients have created, with their ids.
+    pub created: Mutex<Vec<(i64, Register)>>,
+    /// Becomes true when the run stops.
+    pub stop: watch::Receiver<bool>,
 }
 
-impl Site {
-    pub(super) fn known(&self) -> MutexGuard<'_, Vec<(i64, Row)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl ClientContext {
+    pub(super) fn created(&self) -> MutexGuard<'_, Vec<(i64, Register)>> {
+        self.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,35 +1,32 @@
-//! The app's pages, as far as the visitors read them.
+//! Parses the app's pages, as far as clients need them.
 
-use crate::workload::register::{Row, Version};
+use crate::workload::{Register, Version};
 
-/// The rows of the list, of a page of one user, or of a user's form, with their ids.
-#[must_use]
-pub fn rows(body: &str) -> Vec<(Row, Version, i64)> {
-    let row = |name: &str, path: &str| {
-        let (row, version) = Row::parse(name)?;
-        Some((row, version, leading_number(path)?))
+/// The registers on a page of the list, on a user's page or on a user's form, with their user ids.
+pub(super) fn users(body: &str) -> Vec<(Register, Version, i64)> {
+    let user = |name: &str, path: &str| {
+        let (register, version) = Register::parse(name)?;
+        Some((register, version, leading_number(path)?))
     };
-    // The question before a user is deleted has the name once more, and no link.
-    let shown = |part: &str| {
+    // The dialog that confirms a deletion repeats the name without a link.
+    let linked = |part: &str| {
         let (name, rest) = part.split_once("</bdi>")?;
-        row(name, rest.split_once("href=\"/users/")?.1)
+        user(name, rest.split_once("href=\"/users/")?.1)
     };
-    let typed = || {
+    let in_form = || {
         let (name, _) = body.split_once("type=\"text\" value=\"")?.1.split_once('"')?;
-        row(name, body.split_once("action=\"/users/")?.1)
+        user(name, body.split_once("action=\"/users/")?.1)
     };
-    body.split("<bdi>").skip(1).filter_map(shown).chain(typed()).collect()
+    body.split("<bdi>").skip(1).filter_map(linked).chain(in_form()).collect()
 }
 
 /// The id in a path such as `/users/7`.
-#[must_use]
-pub fn id(path: &str) -> Option<i64> {
+pub(super) fn user_id(path: &str) -> Option<i64> {
     path.strip_prefix("/users/").and_then(leading_number)
 }
 
-/// Whether a page says that a write did not happen, and that it may be sent again.
-#[must_use]
-pub fn says_nothing_was_saved(body: &str) -> bool {
+/// Whether the page says that a write did not happen and may be sent again.
+pub(super) fn says_nothing_was_saved(body: &str) -> bool {
     body.contains("Nothing was saved")
 }
 
@@ -44,35 +41,39 @@ mod tests {
 
     use super::*;
 
-    const ROW: Row = Row { owner: 1, number: 2 };
+    const REGISTER: Register = Register { owner: 1, number: 2 };
 
     fn user(id: i64, name: &str) -> User {
         User { id, name: name.to_owned(), age: 1 }
     }
 
     #[test]
-    fn each_row_of_the_apps_pages_once() {
+    fn each_register_on_the_apps_pages_is_found_once() {
         let frame = Frame::default();
-        let users = [user(14, "v1 r2 s3"), user(15, "Ada"), user(16, "v1 r3 s1")];
-        let list = IndexPage { frame, users: &users, previous: None, next: None };
-        assert_eq!(rows(&list.to_string()), [(ROW, 3, 14), (Row { number: 3, ..ROW }, 1, 16)]);
-        assert_eq!(rows(&ShowPage { frame, user: &users[0] }.to_string()), [(ROW, 3, 14)]);
+        let list = [user(14, "c1 r2 v3"), user(15, "Ada"), user(16, "c1 r3 v1")];
+        let page = IndexPage { frame, users: &list, previous: None, next: None };
+        assert_eq!(
+            users(&page.to_string()),
+            [(REGISTER, 3, 14), (Register { number: 3, ..REGISTER }, 1, 16)]
+        );
+        let page = ShowPage { frame, user: &list[0] };
+        assert_eq!(users(&page.to_string()), [(REGISTER, 3, 14)]);
         let target = FormTarget::Edit { id: 14 };
-        let form = FormPage {
+        let page = FormPage {
             frame,
             target,
-            name: "v1 r2 s3",
+            name: "c1 r2 v3",
             age: "1",
             name_error: None,
             age_error: None,
             problem: None,
         };
-        assert_eq!(rows(&form.to_string()), [(ROW, 3, 14)]);
+        assert_eq!(users(&page.to_string()), [(REGISTER, 3, 14)]);
     }
 
     #[test]
-    fn where_a_user_is() {
-        assert_eq!(id("/users/14"), Some(14));
-        assert_eq!(id("/users"), None);
+    fn a_path_holds_the_user_id() {
+        assert_eq!(user_id("/users/14"), Some(14));
+        assert_eq!(user_id("/users"), None);
     }
 }

@@ -1,37 +1,35 @@
-//! Positions in the log as answers tell them. Read by this crate's own code, as what it checks is archipelago's.
+//! Log positions as answers report them. This crate parses them by its own code, so that a defect
+//! in archipelago's parser cannot hide itself.
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
-/// The characters of the signature in front of a position in the header `archipelago-position`.
+/// Length of the signature before the position in the header `archipelago-position`.
 const SIGNATURE: usize = 44;
 
-/// How far the log was that an answer came from: an upper bound of what it showed, or of what it wrote.
+/// A position in PostgreSQL's log: nothing that an answer showed or wrote lies beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Each promotion begins a new one, with a higher number.
+    /// The timeline; each promotion begins one with a higher number.
     pub timeline: u32,
     /// Bytes since the beginning of the log.
     pub lsn: u64,
 }
 
 impl Position {
-    /// What the header says behind its signature: `<system>-<timeline>-<lsn>`. A world has one system. None on timeline 0, which
-    /// stands for any where timelines are not told apart: it says nothing of what survived.
+    /// Parses the header's value, a signature and `<system>-<timeline>-<lsn>`. All servers of a run
+    /// have one system. `None` for timeline 0, which answers carry while the timeline safeguard is
+    /// off: such a position does not tell what survived a promotion.
     #[must_use]
-    pub fn of_header(value: &str) -> Option<Self> {
-        let (_, rest) = value.get(SIGNATURE..)?.split_once('-')?;
-        let (timeline, lsn) = rest.split_once('-')?;
-        Some(Self {
-            timeline: timeline.parse().ok().filter(|timeline| *timeline > 0)?,
-            lsn: lsn_of(lsn)?,
-        })
+    pub fn from_header(value: &str) -> Option<Self> {
+        let (_system, position) = value.get(SIGNATURE..)?.split_once('-')?;
+        let (timeline, lsn) = position.split_once('-')?;
+        let timeline = timeline.parse().ok().filter(|timeline| *timeline > 0)?;
+        Some(Self { timeline, lsn: parse_lsn(lsn)? })
     }
 }
 
-/// PostgreSQL's way to write one: two hexadecimal halves.
-pub(crate) fn lsn_of(text: &str) -> Option<u64> {
+/// Parses an LSN as PostgreSQL writes it: two hexadecimal halves with a slash between them.
+pub(super) fn parse_lsn(text: &str) -> Option<u64> {
     let (high, low) = text.split_once('/')?;
     let half = |text| u32::from_str_radix(text, 16).ok().map(u64::from);
     Some(half(high)? << 32 | half(low)?)
@@ -43,12 +41,6 @@ impl fmt::Display for Position {
     }
 }
 
-impl Serialize for Position {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,11 +48,11 @@ mod tests {
     #[test]
     fn the_header_is_a_signature_and_a_position() {
         let header = format!("{}7123456789-2-1/3000148", "x".repeat(SIGNATURE));
-        let position = Position::of_header(&header).unwrap();
+        let position = Position::from_header(&header).unwrap();
         assert_eq!(position, Position { timeline: 2, lsn: 0x1_0300_0148 });
         assert_eq!(position.to_string(), "2-1/3000148");
-        assert!(Position::of_header("short").is_none());
-        assert!(Position::of_header(&header.replace("-2-", "-0-")).is_none());
-        assert!(Position::of_header(&header.replace('/', "-")).is_none());
+        assert!(Position::from_header("short").is_none());
+        assert!(Position::from_header(&header.replace("-2-", "-0-")).is_none());
+        assert!(Position::from_header(&header.replace('/', "-")).is_none());
     }
 }

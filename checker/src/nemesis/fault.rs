@@ -1,66 +1,98 @@
-//! What can be done to the world, as one value that is planned, printed, done and undone.
-
-mod kind;
+//! The faults that a run can inject, each as one value that is planned, applied, undone and printed.
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
-
-pub use kind::Kind;
-
 /// What becomes of the old primary at a promotion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Old {
-    /// It is stopped first, so that nothing is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldPrimary {
+    /// It stops first, so that no write is lost.
     Stopped,
-    /// It has crashed: what had not reached the new one is lost.
+    /// It crashes; writes that the new primary has not received are lost.
     Crashed,
-    /// It runs on and takes writes: a split brain, for as long as it lasts.
+    /// It keeps running and takes writes: a split brain until it rejoins.
     Running,
 }
 
-/// A fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A fault, named by the regions that it hits.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing passes between two regions.
+    /// Drops all traffic between two regions.
     Cut(String, String),
-    /// The line between two regions has a longer round trip.
+    /// Raises the round trip between two regions to this time.
     Slow(String, String, Duration),
-    /// A server crashes, and is started at the end.
+    /// Crashes a server; undone by starting it.
     Kill(String),
-    /// A server hangs, and goes on at the end.
+    /// Suspends a server's processes; undone by resuming them.
     Freeze(String),
-    /// A replica receives, and shows nothing newer.
-    Pause(String),
-    /// A replica shows each commit so much later.
+    /// Pauses replay: the replica receives the log and shows nothing newer.
+    PauseReplay(String),
+    /// Delays replay: the replica shows each commit this much later.
     Lag(String, Duration),
-    /// A replica becomes the primary; at the end the old one becomes its replica.
+    /// Promotes a replica; undone when the old primary rejoins as its replica.
     Promote {
-        /// The new primary.
+        /// The region of the new primary.
         region: String,
-        /// What becomes of the one before it.
-        old: Old,
+        /// What becomes of the primary before it.
+        old: OldPrimary,
     },
-    /// The instance of the app in a region is stopped in order, and started at the end.
-    Restart(String),
+    /// Shuts the region's instance of the app down; undone by starting it.
+    RestartApp(String),
+}
+
+/// The kinds of faults, in the order of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultKind {
+    /// [`Fault::Cut`]
+    Cut,
+    /// [`Fault::Slow`]
+    Slow,
+    /// [`Fault::Kill`]
+    Kill,
+    /// [`Fault::Freeze`]
+    Freeze,
+    /// [`Fault::PauseReplay`]
+    PauseReplay,
+    /// [`Fault::Lag`]
+    Lag,
+    /// [`Fault::Promote`] with [`OldPrimary::Stopped`]
+    SwitchOver,
+    /// [`Fault::Promote`] with [`OldPrimary::Crashed`]
+    FailOver,
+    /// [`Fault::Promote`] with [`OldPrimary::Running`]
+    SplitBrain,
+    /// [`Fault::RestartApp`]
+    RestartApp,
 }
 
 impl Fault {
-    /// Which kind it is.
+    /// Its kind.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> FaultKind {
         match self {
-            Self::Cut(..) => Kind::Cut,
-            Self::Slow(..) => Kind::Slow,
-            Self::Kill(_) => Kind::Kill,
-            Self::Freeze(_) => Kind::Freeze,
-            Self::Pause(_) => Kind::Pause,
-            Self::Lag(..) => Kind::Lag,
-            Self::Promote { old: Old::Stopped, .. } => Kind::SwitchOver,
-            Self::Promote { old: Old::Crashed, .. } => Kind::FailOver,
-            Self::Promote { old: Old::Running, .. } => Kind::SplitBrain,
-            Self::Restart(_) => Kind::Restart,
+            Self::Cut(..) => FaultKind::Cut,
+            Self::Slow(..) => FaultKind::Slow,
+            Self::Kill(_) => FaultKind::Kill,
+            Self::Freeze(_) => FaultKind::Freeze,
+            Self::PauseReplay(_) => FaultKind::PauseReplay,
+            Self::Lag(..) => FaultKind::Lag,
+            Self::Promote { old: OldPrimary::Stopped, .. } => FaultKind::SwitchOver,
+            Self::Promote { old: OldPrimary::Crashed, .. } => FaultKind::FailOver,
+            Self::Promote { old: OldPrimary::Running, .. } => FaultKind::SplitBrain,
+            Self::RestartApp(_) => FaultKind::RestartApp,
+        }
+    }
+
+    /// The regions that it hits while `primary` is the primary's region.
+    pub(super) fn regions(&self, primary: &str) -> Vec<String> {
+        match self {
+            Self::Cut(a, b) | Self::Slow(a, b, _) => vec![a.clone(), b.clone()],
+            Self::Kill(region)
+            | Self::Freeze(region)
+            | Self::PauseReplay(region)
+            | Self::Lag(region, _)
+            | Self::RestartApp(region) => vec![region.clone()],
+            Self::Promote { region, .. } => vec![region.clone(), primary.to_owned()],
         }
     }
 }
@@ -72,38 +104,51 @@ impl fmt::Display for Fault {
             Self::Slow(a, b, round_trip) => write!(f, "slow {a}–{b} to {round_trip:?}"),
             Self::Kill(region) => write!(f, "kill {region}"),
             Self::Freeze(region) => write!(f, "freeze {region}"),
-            Self::Pause(region) => write!(f, "pause {region}"),
+            Self::PauseReplay(region) => write!(f, "pause replay in {region}"),
             Self::Lag(region, delay) => write!(f, "lag {region} by {delay:?}"),
-            Self::Promote { region, old: Old::Stopped } => {
-                write!(f, "promote {region}, the old primary stopped first")
+            Self::Promote { region, old: OldPrimary::Stopped } => {
+                write!(f, "stop the primary and promote {region}")
             }
-            Self::Promote { region, old: Old::Crashed } => {
+            Self::Promote { region, old: OldPrimary::Crashed } => {
                 write!(f, "kill the primary and promote {region}")
             }
-            Self::Promote { region, old: Old::Running } => {
-                write!(f, "promote {region}, the old primary left running")
+            Self::Promote { region, old: OldPrimary::Running } => {
+                write!(f, "promote {region} and leave the old primary running")
             }
-            Self::Restart(region) => write!(f, "restart the instance in {region}"),
+            Self::RestartApp(region) => write!(f, "restart the app in {region}"),
         }
     }
 }
 
-/// A fault that was, and when it was felt. Times count from the beginning of the round.
-#[derive(Clone, Debug, Serialize)]
-pub struct Happened {
-    /// Which.
-    pub fault: Fault,
-    /// Before it was done.
-    pub from: Duration,
-    /// After it was undone. A server that was started or made anew follows the primary again; after a cut, a slow line, a pause or a
-    /// lag, replicas may still be behind.
-    pub until: Duration,
-}
+impl FaultKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Cut,
+        Self::Slow,
+        Self::Kill,
+        Self::Freeze,
+        Self::PauseReplay,
+        Self::Lag,
+        Self::SwitchOver,
+        Self::FailOver,
+        Self::SplitBrain,
+        Self::RestartApp,
+    ];
 
-impl Happened {
-    /// Whether it was felt in a stretch of time.
+    /// Its name in a report.
     #[must_use]
-    pub fn overlaps(&self, from: Duration, until: Duration) -> bool {
-        self.from <= until && from <= self.until
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Slow => "slow",
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::PauseReplay => "pause replay",
+            Self::Lag => "lag",
+            Self::SwitchOver => "switchover",
+            Self::FailOver => "failover",
+            Self::SplitBrain => "split brain",
+            Self::RestartApp => "app restart",
+        }
     }
 }

@@ -1,40 +1,39 @@
-//! What visitors write: a user whose name tells who wrote it, and when.
+//! The data that clients write: one user of the app is one register.
 
 use std::fmt;
 
-use serde::Serialize;
-
-/// A user that a visitor made. Only that visitor writes it, one version after the other, so that versions tell what is newer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct Row {
-    /// The visitor.
+/// A register with one writer, stored as a user. Its owner writes ascending versions, so the
+/// higher of two versions is the newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Register {
+    /// The client that creates it, and the only one that writes it.
     pub owner: u32,
-    /// Which of the visitor's.
+    /// Counts the owner's registers, from 1.
     pub number: u32,
 }
 
-/// 1 is what the create wrote, and 0 is no row at all.
+/// What a register holds. A create writes version 1; version 0 means that no row exists.
 pub type Version = u32;
 
-impl Row {
-    /// The user's name, which tells everything: `v7 r3 s132`.
+impl Register {
+    /// The name of the user that holds this version, such as `c7 r3 v132`.
     #[must_use]
-    pub fn name(self, version: Version) -> String {
-        format!("{self} s{version}")
+    pub fn user_name(self, version: Version) -> String {
+        format!("{self} v{version}")
     }
 
-    /// Reads a name back; none of somebody else's user.
+    /// Parses [`user_name`](Self::user_name); `None` for a user that no client wrote.
     #[must_use]
-    pub fn parse(name: &str) -> Option<(Self, Version)> {
-        let mut words = name.split(' ');
+    pub fn parse(user_name: &str) -> Option<(Self, Version)> {
+        let mut words = user_name.split(' ');
         let mut number = |letter: char| words.next()?.strip_prefix(letter)?.parse().ok();
-        Some((Self { owner: number('v')?, number: number('r')? }, number('s')?))
+        Some((Self { owner: number('c')?, number: number('r')? }, number('v')?))
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v{} r{}", self.owner, self.number)
+        write!(f, "c{} r{}", self.owner, self.number)
     }
 }
 
@@ -43,10 +42,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_everything() {
-        let row = Row { owner: 7, number: 3 };
-        assert_eq!(row.name(132), "v7 r3 s132");
-        assert_eq!(Row::parse("v7 r3 s132"), Some((row, 132)));
-        assert_eq!(Row::parse("Ada Lovelace"), None);
+    fn a_user_name_holds_register_and_version() {
+        let register = Register { owner: 7, number: 3 };
+        assert_eq!(register.user_name(132), "c7 r3 v132");
+        assert_eq!(Register::parse("c7 r3 v132"), Some((register, 132)));
+        assert_eq!(Register::parse("Ada Lovelace"), None);
     }
 }

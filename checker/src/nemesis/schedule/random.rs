@@ -1,144 +1,131 @@
-//! Draws one step after the other.
+//! Draws the steps of a random schedule.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Planned, Step};
-use crate::nemesis::fault::{Fault, Kind, Old};
+use super::{ScheduleStep, ScheduledFault};
+use crate::nemesis::fault::{Fault, FaultKind, OldPrimary};
 
 /// The chance that a step has a second fault.
-const SECOND: f64 = 0.4;
+const SECOND_FAULT: f64 = 0.4;
 
-/// What the next step is drawn from.
-pub(super) struct Dice<'a> {
+/// Kinds of a second fault. A promotion is never second.
+const SECOND: &[FaultKind] = &[
+    FaultKind::Cut,
+    FaultKind::Slow,
+    FaultKind::Kill,
+    FaultKind::Freeze,
+    FaultKind::PauseReplay,
+    FaultKind::Lag,
+    FaultKind::RestartApp,
+];
+
+/// Kinds of a second fault beside a promotion, which waits for servers, so that none of them may
+/// be held up meanwhile.
+const SECOND_BESIDE_PROMOTION: &[FaultKind] = &[FaultKind::RestartApp, FaultKind::Slow];
+
+/// The state that the next step is drawn from.
+pub(super) struct RandomSteps<'a> {
     rng: Rng,
-    /// The kinds that have not come yet.
-    bag: Vec<Kind>,
+    /// Kinds that have not been drawn since every kind was.
+    remaining: Vec<FaultKind>,
     regions: &'a [&'a str],
-    /// As the promotions so far have made it.
+    /// The primary's region after the promotions so far.
     primary: &'a str,
 }
 
-impl<'a> Dice<'a> {
+impl<'a> RandomSteps<'a> {
     pub(super) fn new(seed: u64, regions: &'a [&'a str]) -> Self {
         let primary = regions.first().copied().unwrap_or_default();
-        Self { rng: Rng::with_seed(seed), bag: Vec::new(), regions, primary }
+        Self { rng: Rng::with_seed(seed), remaining: Vec::new(), regions, primary }
     }
 
-    pub(super) fn step(&mut self) -> Step {
-        if self.bag.is_empty() {
-            self.bag.extend(Kind::ALL);
-            self.rng.shuffle(&mut self.bag);
+    pub(super) fn step(&mut self) -> ScheduleStep {
+        if self.remaining.is_empty() {
+            self.remaining.extend(FaultKind::ALL);
+            self.rng.shuffle(&mut self.remaining);
         }
-        let kind = self.bag.pop().unwrap_or(Kind::Restart);
-        let before = self.primary;
-        // With two primaries for longer than everybody may take to notice, so that it shows whether they have.
-        let lasts = self.millis(if kind == Kind::SplitBrain { 8000..12_000 } else { 2000..6000 });
-        let mut faults =
-            vec![Planned { after: Duration::ZERO, lasts, fault: self.fault(kind, &[]) }];
-        if let Fault::Promote { region, old: Old::Crashed | Old::Running } = &faults[0].fault
+        let kind = self.remaining.pop().unwrap_or(FaultKind::RestartApp);
+        let old_primary = self.primary;
+        // A split brain outlasts the time that instances have to notice it, so that a run shows
+        // whether they have.
+        let millis = if kind == FaultKind::SplitBrain { 8000..12_000 } else { 2000..6000 };
+        let lasts = self.millis(millis);
+        let mut first =
+            ScheduledFault { after: Duration::ZERO, lasts, fault: self.fault(kind, &[]) };
+        if let Fault::Promote { region, old: OldPrimary::Crashed | OldPrimary::Running } =
+            &first.fault
             && self.rng.bool()
         {
-            // What the new primary has not received yet is lost, and others may have received it.
-            let fault = Fault::Slow(before.to_owned(), region.clone(), self.millis(100..400));
-            faults[0].after = self.millis(700..1500);
-            faults.insert(
-                0,
-                Planned { after: Duration::ZERO, lasts: self.millis(2000..3000), fault },
-            );
-            return Step { calm: self.millis(1000..2500), faults };
+            // Writes that have not reached the new primary are lost, though other replicas may
+            // have received them.
+            let fault = Fault::Slow(old_primary.to_owned(), region.clone(), self.millis(100..400));
+            first.after = self.millis(700..1500);
+            let lasts = self.millis(2000..3000);
+            let slow = ScheduledFault { after: Duration::ZERO, lasts, fault };
+            return ScheduleStep { calm: self.calm(), faults: vec![slow, first] };
         }
-        if self.rng.f64() < SECOND {
-            // A promotion waits for servers, so nothing else may happen to one meanwhile.
-            let is_promotion = matches!(faults[0].fault, Fault::Promote { .. });
-            let kinds: &[Kind] = if is_promotion {
-                &[Kind::Restart, Kind::Slow]
-            } else {
-                &[
-                    Kind::Cut,
-                    Kind::Slow,
-                    Kind::Kill,
-                    Kind::Freeze,
-                    Kind::Pause,
-                    Kind::Lag,
-                    Kind::Restart,
-                ]
-            };
-            let kind = *self.rng.choice(kinds).unwrap_or(&Kind::Restart);
-            let busy = places(&faults[0].fault, before);
-            faults.push(Planned {
+        let mut faults = vec![first];
+        if self.rng.f64() < SECOND_FAULT {
+            let first = &faults[0].fault;
+            let is_promotion = matches!(first, Fault::Promote { .. });
+            let kinds = if is_promotion { SECOND_BESIDE_PROMOTION } else { SECOND };
+            let kind = *self.rng.choice(kinds).unwrap_or(&FaultKind::RestartApp);
+            let busy = first.regions(old_primary);
+            faults.push(ScheduledFault {
                 after: self.millis(300..2000),
                 lasts: self.millis(1000..4000),
                 fault: self.fault(kind, &busy),
             });
         }
-        Step { calm: self.millis(1000..2500), faults }
+        ScheduleStep { calm: self.calm(), faults }
     }
 
-    /// A fault of this kind in other regions than these.
-    fn fault(&mut self, kind: Kind, busy: &[String]) -> Fault {
+    /// A fault of this kind outside the busy regions.
+    fn fault(&mut self, kind: FaultKind, busy: &[String]) -> Fault {
         let mut free: Vec<_> = self
             .regions
             .iter()
             .copied()
-            .filter(|region| busy.iter().all(|it| it != region))
+            .filter(|region| busy.iter().all(|busy| busy != region))
             .collect();
         self.rng.shuffle(&mut free);
-        let replica = free
-            .iter()
-            .copied()
-            .find(|region| *region != self.primary)
-            .unwrap_or(self.primary)
-            .to_owned();
-        // Every third that may hit any server hits the primary.
-        if let Some(at) =
-            free.iter().position(|region| *region == self.primary).filter(|_| self.rng.u8(..3) == 0)
-        {
+        let replica =
+            free.iter().copied().find(|region| *region != self.primary).unwrap_or(self.primary);
+        // A third of the faults that may hit any server hit the primary.
+        let primary = free.iter().position(|region| *region == self.primary);
+        if let Some(at) = primary.filter(|_| self.rng.u8(..3) == 0) {
             free.swap(0, at);
         }
-        let mut any = free.into_iter().map(str::to_owned);
-        let one = any.next().unwrap_or_default();
-        let mut promote = |old| {
-            self.primary = self
-                .regions
-                .iter()
-                .copied()
-                .find(|region| *region == replica)
-                .unwrap_or(self.primary);
-            Fault::Promote { region: replica.clone(), old }
-        };
+        let mut free = free.into_iter().map(str::to_owned);
+        let region = free.next().unwrap_or_default();
+        let mut other = || free.next().unwrap_or_default();
         match kind {
-            Kind::SwitchOver => promote(Old::Stopped),
-            Kind::FailOver => promote(Old::Crashed),
-            Kind::SplitBrain => promote(Old::Running),
-            Kind::Kill => Fault::Kill(one),
-            Kind::Freeze => Fault::Freeze(one),
-            Kind::Restart => Fault::Restart(one),
-            Kind::Pause => Fault::Pause(replica),
-            Kind::Lag => Fault::Lag(replica, self.millis(300..4000)),
-            Kind::Cut => Fault::Cut(one, any.next().unwrap_or_default()),
-            Kind::Slow => Fault::Slow(one, any.next().unwrap_or_default(), self.millis(100..300)),
+            FaultKind::SwitchOver => self.promote(replica, OldPrimary::Stopped),
+            FaultKind::FailOver => self.promote(replica, OldPrimary::Crashed),
+            FaultKind::SplitBrain => self.promote(replica, OldPrimary::Running),
+            FaultKind::Kill => Fault::Kill(region),
+            FaultKind::Freeze => Fault::Freeze(region),
+            FaultKind::RestartApp => Fault::RestartApp(region),
+            FaultKind::PauseReplay => Fault::PauseReplay(replica.to_owned()),
+            FaultKind::Lag => Fault::Lag(replica.to_owned(), self.millis(300..4000)),
+            FaultKind::Cut => Fault::Cut(region, other()),
+            FaultKind::Slow => Fault::Slow(region, other(), self.millis(100..300)),
         }
     }
 
-    /// In tenths of a second, for people to read.
+    fn promote(&mut self, region: &'a str, old: OldPrimary) -> Fault {
+        self.primary = region;
+        Fault::Promote { region: region.to_owned(), old }
+    }
+
+    fn calm(&mut self) -> Duration {
+        self.millis(1000..2500)
+    }
+
+    /// Rounded down to tenths of a second, which read better.
     fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
         Duration::from_millis(self.rng.u64(range) / 100 * 100)
-    }
-}
-
-/// The regions that a fault touches, the primary being this one.
-fn places(fault: &Fault, primary: &str) -> Vec<String> {
-    match fault {
-        Fault::Cut(a, b) | Fault::Slow(a, b, _) => vec![a.clone(), b.clone()],
-        Fault::Kill(region)
-        | Fault::Freeze(region)
-        | Fault::Pause(region)
-        | Fault::Lag(region, _)
-        | Fault::Restart(region) => {
-            vec![region.clone()]
-        }
-        Fault::Promote { region, .. } => vec![region.clone(), primary.to_owned()],
     }
 }
