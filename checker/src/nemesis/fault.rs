@@ -1,4 +1,4 @@
-//! The faults that a run can inject, each as one value that is planned, applied, undone and printed.
+//! The faults that a run can inject; each is one value that is planned, applied, undone, printed.
 
 use std::fmt;
 use std::time::Duration;

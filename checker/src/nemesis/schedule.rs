@@ -36,8 +36,8 @@ pub struct ScheduledFault {
 }
 
 impl Schedule {
-    /// Draws `steps` steps for servers in these regions; the first region has the primary. Every ten
-    /// steps include each kind of fault.
+    /// Draws `steps` steps for servers in these regions, the primary's first. Every ten steps include
+    /// each kind of fault.
     #[must_use]
     pub fn random(seed: u64, steps: usize, regions: &[&str]) -> Self {
         let mut random = RandomSteps::new(seed, regions);
