@@ -1,107 +1,86 @@
-//! From what happened to what should not have. Pure: a history goes in, violations come out.
+//! Checks a history against every promise: a pure function from a history to violations.
 
-mod available;
-mod circumstances;
-mod newest;
-mod rows;
+mod anomaly;
+mod availability;
+mod durability;
 #[cfg(test)]
-pub(crate) mod stories;
-mod writes;
+mod examples;
+#[cfg(test)]
+mod fixtures;
+mod old_primary;
+mod recency;
+mod window;
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+pub use anomaly::Anomaly;
 
 use crate::history::History;
 
-/// For a change to be noticed: servers are looked at once a second, connected to with a patience of three, and looked at again
-/// after a pause. A failed read counts, and a write that an old primary took from an instance that has not shown that it knows the
-/// new one, where everything had been well for so long.
+/// How long instances have to notice a change. They probe servers once a second, wait three seconds
+/// for a connection, and pause before they probe again. A failed read, and a write that an old
+/// primary took, count only where the state before them lasted this long. A write by an instance
+/// that has already shown the new timeline counts at once.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
-/// By how much a read may be older than it should be. Each read's own server says how old it is, so this is only what a commit takes
-/// from its stamp to its acknowledgement, and what a busy machine adds.
+/// How much older than allowed a read may be. A server states its own age, so this covers only the
+/// time from a commit's timestamp to its acknowledgement, and delays of a busy machine.
 pub const SLACK: Duration = Duration::from_millis(300);
 
-/// What a violation breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Promise {
-    /// A write that was acknowledged is there, but for what a promotion could not know.
-    NothingLost,
-    /// A server that is known to be an old primary gets no write.
-    NoOldPrimary,
-    /// What is sent twice happens once.
-    NothingTwice,
-    /// What was refused did not happen.
-    NothingUntold,
-    /// A visitor sees what they wrote.
-    OwnWrites,
-    /// A visitor never sees an older version than before.
-    NeverBackwards,
-    /// No read is older than `max_lag`, or than it says.
-    FreshEnough,
-    /// No read is marked as stale while the primary can be reached.
-    FreshIfPossible,
-    /// A read does not fail while a server that is fresh enough can be reached.
-    Available,
-}
-
-/// A promise that was not kept.
-#[derive(Clone, Debug, Serialize)]
+/// A broken promise.
+#[derive(Clone, Debug)]
 pub struct Violation {
-    /// Which.
-    pub promise: Promise,
-    /// How.
-    pub what: String,
-    /// The operations that show it, by their place in the history.
+    /// Its kind.
+    pub anomaly: Anomaly,
+    /// What happened, in one line.
+    pub detail: String,
+    /// The operations that show it, as indices into [`History::operations`].
     pub operations: Vec<usize>,
 }
 
-/// What a check found.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Verdict {
-    /// Promises that were not kept.
+/// What the check found in a history.
+#[derive(Clone, Debug, Default)]
+pub struct Analysis {
+    /// Every broken promise.
     pub violations: Vec<Violation>,
-    /// Acknowledged writes that are gone, and had not reached the new primary at a promotion, or whose position nobody could tell.
-    /// Replication is asynchronous: nobody promises these.
+    /// Acknowledged writes that a promotion discarded, as indices into [`History::operations`]: the
+    /// new primary had not received them, or their position is unknown. They break no promise, as
+    /// replication is asynchronous.
     pub lost_at_promotions: Vec<usize>,
 }
 
 /// Checks every promise.
 #[must_use]
-pub fn check(history: &History) -> Verdict {
-    let (mut verdict, shared) = (Verdict::default(), history.of_shared_ids());
-    writes::check(history, &mut verdict);
-    rows::check(history, &shared, &mut verdict);
-    newest::check(history, &shared, &mut verdict);
-    available::check(history, &mut verdict);
-    verdict
+pub fn check(history: &History) -> Analysis {
+    let mut analysis = Analysis::default();
+    let ambiguous = history.registers_with_reused_ids();
+    old_primary::check(history, &mut analysis);
+    durability::check(history, &ambiguous, &mut analysis);
+    recency::check(history, &ambiguous, &mut analysis);
+    availability::check(history, &mut analysis);
+    analysis
 }
 
-impl Verdict {
-    fn add(&mut self, promise: Promise, what: String, operations: impl IntoIterator<Item = usize>) {
-        self.violations.push(Violation {
-            promise,
-            what,
-            operations: operations.into_iter().collect(),
-        });
+impl Analysis {
+    fn add(
+        &mut self,
+        anomaly: Anomaly,
+        detail: String,
+        operations: impl IntoIterator<Item = usize>,
+    ) {
+        let operations = operations.into_iter().collect();
+        self.violations.push(Violation { anomaly, detail, operations });
     }
 }
 
-impl fmt::Display for Promise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NothingLost => "lost write",
-            Self::NoOldPrimary => "write to an old primary",
-            Self::NothingTwice => "created twice",
-            Self::NothingUntold => "refused and yet written",
-            Self::OwnWrites => "own write not seen",
-            Self::NeverBackwards => "read went backwards",
-            Self::FreshEnough => "stale read",
-            Self::FreshIfPossible => "stale without need",
-            Self::Available => "failed read",
-        })
+impl Violation {
+    /// The violation, and a line for each of its operations.
+    #[must_use]
+    pub fn explain(&self, history: &History) -> String {
+        let mut text = format!("{}: {}", self.anomaly, self.detail);
+        for operation in self.operations.iter().filter_map(|at| history.operations.get(*at)) {
+            text += &format!("\n    {operation}");
+        }
+        text
     }
 }

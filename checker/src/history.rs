@@ -1,94 +1,87 @@
-//! Everything that happened in a round: what a check goes by.
+//! Everything that a run recorded; the check reads nothing else.
+
+mod observation;
+mod operation;
+mod position;
+mod timelines;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+pub use observation::{ReplaySample, Stall};
+pub use operation::{Operation, Outcome};
+pub use position::Position;
+pub use timelines::Timelines;
 
-use crate::check::Violation;
-use crate::fault::Happened;
-use crate::observer::{Sample, Stall};
-use crate::operation::{Action, Operation, Outcome};
-use crate::row::{Row, Version};
-use crate::timelines::Timelines;
+use crate::nemesis::AppliedFault;
+use crate::workload::{Register, Request, Version};
 
-/// Everything that happened in a round.
-#[derive(Clone, Debug, Serialize)]
+/// Everything that a run recorded. Times count from the start of the run.
+#[derive(Clone, Debug)]
 pub struct History {
-    /// Of each visitor in order.
+    /// Every request, ordered by its start.
     pub operations: Vec<Operation>,
-    /// In any order.
-    pub faults: Vec<Happened>,
-    /// What each server could have shown, in order.
-    pub samples: Vec<Sample>,
-    /// When the machine stood still, in order.
+    /// Every fault, in any order.
+    pub faults: Vec<AppliedFault>,
+    /// How far each server had replayed, in order.
+    pub samples: Vec<ReplaySample>,
+    /// When this process got no processor time, in order.
     pub stalls: Vec<Stall>,
-    /// What survived.
+    /// Which positions survived the promotions.
     pub timelines: Timelines,
-    /// The region of the primary at the beginning.
-    pub first_primary: String,
-    /// The regions that have a server.
+    /// The primary's region at the start.
+    pub initial_primary: String,
+    /// The regions with a server.
     pub regions: Vec<String>,
-    /// Every row as the last primary has it, after everything was healed.
-    pub left: Vec<(Row, Version)>,
-    /// How old a read may be that is not marked.
+    /// Every row on the primary at the end, after all faults were undone.
+    pub final_state: Vec<(Register, Version)>,
+    /// The greatest age of a read that is not marked as stale.
     pub max_lag: Duration,
 }
 
 impl History {
-    /// A violation with the lines of its operations.
-    #[must_use]
-    pub fn explain(&self, violation: &Violation) -> String {
-        let shown = violation.operations.iter().filter_map(|index| self.operations.get(*index));
-        let what = format!("{}: {}", violation.promise, violation.what);
-        std::iter::once(what).chain(shown.map(|operation| format!("\n    {operation}"))).collect()
-    }
-
-    /// A write that was acknowledged, and that a promotion may have thrown away before this time: so its position says, or it has
-    /// none, as the server broke before it could tell.
+    /// Whether a promotion that began by this time may have discarded an acknowledged write. The
+    /// write's position decides. A write without one may be lost at the next promotion: its server
+    /// failed before it could report the position.
     pub(crate) fn may_be_lost(&self, write: &Operation, by: Duration) -> bool {
-        let at = match write.position {
-            Some(position) => self.timelines.lost(position),
+        let lost_at = match write.position {
+            Some(position) => self.timelines.lost_at(position),
             None => self
                 .timelines
                 .promotions
                 .iter()
-                .find(|it| write.start <= it.settled)
-                .map(|it| it.began),
+                .find(|promotion| write.start <= promotion.settled)
+                .map(|promotion| promotion.began),
         };
-        at.is_some_and(|at| at <= by)
+        lost_at.is_some_and(|at| at <= by)
     }
 
-    /// The rows of ids that were given twice, as the record of it was lost at a promotion: who writes the lost one now writes the
-    /// other, and nothing can be said of either.
-    pub(crate) fn of_shared_ids(&self) -> HashSet<Row> {
-        let created = self.operations.iter().filter(|it| it.outcome == Outcome::Done);
-        let mut of_ids: HashMap<i64, HashSet<Row>> = HashMap::new();
-        for operation in created {
-            if let (Action::Create(row), Some(id)) = (operation.action, operation.id) {
-                of_ids.entry(id).or_default().insert(row);
+    /// Registers whose user id another register also got, because a promotion discarded the first
+    /// user. Updates of one then write the other, so the check can judge neither.
+    pub(crate) fn registers_with_reused_ids(&self) -> HashSet<Register> {
+        let mut by_id: HashMap<i64, HashSet<Register>> = HashMap::new();
+        for operation in self.operations.iter().filter(|it| it.outcome == Outcome::Ok) {
+            if let (Request::Create(register), Some(id)) = (operation.request, operation.user_id) {
+                by_id.entry(id).or_default().insert(register);
             }
         }
-        of_ids.into_values().filter(|rows| rows.len() > 1).flatten().collect()
+        by_id.into_values().filter(|registers| registers.len() > 1).flatten().collect()
     }
 }
 
-/// A line for each operation, and for each fault where it begins.
+/// One line per operation, and one per fault before the operations that started after it.
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut faults: Vec<_> = self.faults.iter().collect();
         faults.sort_by_key(|fault| fault.from);
         let mut faults = faults.into_iter().peekable();
         for operation in &self.operations {
-            while let Some(fault) = faults.next_if(|fault| fault.from <= operation.start) {
-                writeln!(
-                    f,
-                    "{:8.3}–{:.3} s  {}",
-                    fault.from.as_secs_f64(),
-                    fault.until.as_secs_f64(),
-                    fault.fault
-                )?;
+            while let Some(AppliedFault { fault, from, until }) =
+                faults.next_if(|fault| fault.from <= operation.start)
+            {
+                let [from, until] = [from, until].map(Duration::as_secs_f64);
+                writeln!(f, "{from:8.3}–{until:.3} s  {fault}")?;
             }
             writeln!(f, "{operation}")?;
         }

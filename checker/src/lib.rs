@@ -1,29 +1,29 @@
-//! Whether every promise of Archipelago's reads and writes is kept while the world breaks.
+//! A Jepsen-style consistency checker for Archipelago's reads and writes.
 //!
-//! Many visitors in every region read and write through the edge, and a schedule of faults runs meanwhile: a [`Plan`](round::Plan).
-//! Every request is [written down](operation::Operation). Afterwards a [pure function](check::check) says which
-//! [promises](check::Promise) were not kept.
+//! ```text
+//! seed ──> schedule ──> nemesis ──┐
+//!   └────> generators ─> clients ─┴─> history ──> check ──> report
+//! ```
 //!
-//! What makes that easy to judge: a row has one writer, who writes one version after the other, and none behind a write that may
-//! still happen. So of two versions it is known which is newer, and nothing has to be searched.
+//! [Clients](client::Client) in every region send requests through the edge proxy, while the
+//! [nemesis](nemesis::Nemesis) injects faults into a [deployment](deployment::Deployment). A
+//! [run](run::RunPlan) records every request in a [history](history::History). Afterwards
+//! [`check`](check::check), a pure function, reports each broken promise as a
+//! [violation](check::Violation).
+//!
+//! The data model keeps the check cheap. Each [register](workload::Register) has one writer, which
+//! writes ascending versions and stops after a write whose outcome it does not know. So the order
+//! of two versions is always known, and the check never searches for one.
 
 pub mod check;
-pub mod fault;
+pub mod client;
+pub mod deployment;
 pub mod history;
+pub mod nemesis;
 pub mod observer;
-pub mod operation;
-pub mod page;
-pub mod perform;
-pub mod position;
 pub mod report;
-pub mod round;
-pub mod row;
-pub mod schedule;
-pub mod stage;
-pub mod timelines;
-pub mod visitor;
+pub mod run;
+pub mod workload;
 
-pub use position::Position;
-
-/// What a round or a command ends with where it cannot go on, to be printed.
-pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// An error that ends a run or the command; it is printed and never matched on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,84 +1,80 @@
-//! The checker as a command: rounds of visitors and faults, for as long as one likes.
+//! The command `archipelago-checker`: one run, or as many as fit in the given time.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use archipelago::Safeguard;
-use archipelago_checker::Failed;
-use archipelago_checker::check::MARGIN;
+use archipelago_checker::BoxError;
 use archipelago_checker::report::Report;
-use archipelago_checker::round::{MAX_LAG, Plan};
-use archipelago_checker::schedule::Schedule;
-use archipelago_checker::stage::{Rules, regions};
-use archipelago_checker::visitor::Manner;
+use archipelago_checker::run::RunPlan;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Lets visitors read and write while the world breaks, and checks that every promise was kept.
+/// Sends requests to the app while faults hit its servers, and checks that every promise is kept.
 #[derive(Debug, Parser)]
 #[command(name = "archipelago-checker")]
 struct Cli {
-    /// Rounds are played until so many minutes are over; without this, one is played.
+    /// Start further runs until this many minutes have passed; without it there is one run.
     #[arg(long)]
     minutes: Option<u64>,
-    /// Of the first round; each further one has the next number. Without this, any.
+    /// Seed of the first run; each further run has the next number. Without it the seed is random.
     #[arg(long)]
     seed: Option<u64>,
-    /// Faults in a round. In ten, each kind turns up.
+    /// Steps of faults in a run; ten include every kind of fault.
     #[arg(long, default_value_t = 10)]
     steps: usize,
-    /// How many visit at once.
-    #[arg(long, default_value_t = 20)]
-    visitors: u32,
-    /// Switch a protection off, to see that it is missed.
-    #[arg(long, value_name = "PROTECTION")]
-    without: Option<Without>,
-    /// Write every round's faults and operations, in the order in which they began, into this folder.
-    #[arg(long, value_name = "FOLDER")]
+    /// Concurrent clients.
+    #[arg(long, alias = "visitors", default_value_t = 20)]
+    clients: u32,
+    /// Switch a safeguard off, to see that the checker finds what it prevents.
+    #[arg(long, value_name = "SAFEGUARD")]
+    without: Option<SafeguardArg>,
+    /// Write each run's faults and operations, in the order of their start, to this directory.
+    #[arg(long, value_name = "DIRECTORY")]
     histories: Option<PathBuf>,
-    /// Write the figures as JSON into this file.
+    /// Write the report as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// Archipelago's protections, as they are named here.
+/// The names of Archipelago's safeguards on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Without {
-    /// Visitors carry no position.
+enum SafeguardArg {
+    /// Clients carry a position.
     Cookie,
-    /// Positions are compared across timelines.
+    /// Positions are compared only within a timeline.
     Timeline,
-    /// A write's position is taken ahead of it.
+    /// A write's position is taken after its commit.
     AfterCommit,
-    /// A replica may be behind as far as it likes.
+    /// A replica that lags more than `max_lag` serves no reads.
     MaxLag,
-    /// Nobody is asked what it is.
+    /// Replicas and old primaries are not used as a primary.
     Role,
 }
 
-impl From<Without> for Safeguard {
-    fn from(without: Without) -> Self {
-        match without {
-            Without::Cookie => Self::Cookie,
-            Without::Timeline => Self::Timeline,
-            Without::AfterCommit => Self::AfterCommit,
-            Without::MaxLag => Self::MaxLag,
-            Without::Role => Self::Role,
+impl From<SafeguardArg> for Safeguard {
+    fn from(arg: SafeguardArg) -> Self {
+        match arg {
+            SafeguardArg::Cookie => Self::Cookie,
+            SafeguardArg::Timeline => Self::Timeline,
+            SafeguardArg::AfterCommit => Self::AfterCommit,
+            SafeguardArg::MaxLag => Self::MaxLag,
+            SafeguardArg::Role => Self::Role,
         }
     }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // RUST_LOG shows what the instances have to say; without it, nothing.
+    // Without RUST_LOG the app's instances log nothing.
     let filter =
         EnvFilter::builder().with_default_directive(LevelFilter::OFF.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Cli::parse().run().await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(report) if report.violations.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -87,23 +83,20 @@ async fn main() -> ExitCode {
 }
 
 impl Cli {
-    /// Whether every promise was kept.
-    async fn run(&self) -> Result<bool, Failed> {
+    async fn run(&self) -> Result<Report, BoxError> {
         let (began, mut report) = (Instant::now(), Report::default());
+        let limit = Duration::from_secs(60 * self.minutes.unwrap_or(0));
         let first = self.seed.unwrap_or_else(|| fastrand::u32(..).into());
         for seed in first.. {
-            if let Err(error) = self.round(seed, &mut report).await {
-                // Where not even one round goes well, none will.
-                if report.rounds == 0 {
-                    return Err(format!("{error}; again: {}", self.again(seed)).into());
+            if let Err(error) = self.run_once(seed, &mut report).await {
+                // If the first run fails, so would all others.
+                if report.runs == 0 {
+                    return Err(error);
                 }
-                println!("     void: {error}; again: {}\n", self.again(seed));
+                println!("     void run: {error}\n");
                 report.void += 1;
             }
-            if self
-                .minutes
-                .is_none_or(|minutes| began.elapsed() >= Duration::from_secs(minutes * 60))
-            {
+            if began.elapsed() >= limit {
                 break;
             }
         }
@@ -111,47 +104,31 @@ impl Cli {
         if let Some(file) = &self.json {
             std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")?;
         }
-        Ok(report.violations.is_empty())
+        Ok(report)
     }
 
-    async fn round(&self, seed: u64, report: &mut Report) -> Result<(), Failed> {
-        let schedule = Schedule::random(seed, self.steps, &regions());
-        println!("seed {seed}\n{schedule}");
-        let rules = Rules { max_lag: MAX_LAG, without: self.without.map(Safeguard::from) };
-        let plan = Plan {
-            seed,
-            schedule,
-            quiet: MARGIN,
-            visitors: self.visitors,
-            manner: Manner::Roaming,
-            rules,
-        };
-        let round = plan.play().await?;
-        report.add(seed, &round);
-        if let Some(folder) = &self.histories {
-            std::fs::create_dir_all(folder)?;
-            std::fs::write(folder.join(format!("{seed}.txt")), round.history.to_string())?;
+    async fn run_once(&self, seed: u64, report: &mut Report) -> Result<(), BoxError> {
+        let mut plan = RunPlan::random(seed, self.steps, self.clients);
+        plan.config.disabled = self.without.map(Safeguard::from);
+        println!("seed {seed}; replay: {}{}", plan.replay_command(), self.without_argument());
+        print!("{}", plan.schedule);
+        let run = plan.execute().await?;
+        report.add(seed, &run);
+        if let Some(directory) = &self.histories {
+            std::fs::create_dir_all(directory)?;
+            std::fs::write(directory.join(format!("{seed}.txt")), run.history.to_string())?;
         }
-        let violations = &round.verdict.violations;
         println!(
             "     {} operations, {} violations",
-            round.history.operations.len(),
-            violations.len()
+            run.history.operations.len(),
+            run.analysis.violations.len()
         );
-        print!("{}", round.violations());
-        if !violations.is_empty() {
-            println!("     this round alone: {}\n", self.again(seed));
-        }
+        print!("{}", run.violations());
         Ok(())
     }
 
-    fn again(&self, seed: u64) -> String {
-        let Self { steps, visitors, .. } = self;
-        let without = self.without.and_then(|without| without.to_possible_value());
-        let without =
-            without.map_or(String::new(), |without| format!(" --without {}", without.get_name()));
-        format!(
-            "cargo run --release -p archipelago-checker -- --seed {seed} --steps {steps} --visitors {visitors}{without}"
-        )
+    fn without_argument(&self) -> String {
+        let value = self.without.and_then(|safeguard| safeguard.to_possible_value());
+        value.map_or(String::new(), |value| format!(" --without {}", value.get_name()))
     }
 }

@@ -1,49 +1,47 @@
-//! Somebody who looks at the servers themselves, past all lines and the app: what each of them could have shown, and when. And at
-//! the machine: when it stood still.
+//! Watches the servers and this machine during a run. It asks the servers directly, without the app
+//! and without the simulated network, which shows what each of them could have served.
 
 use std::time::{Duration, Instant};
 
 use archipelago_lab::{Role, World};
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::Position;
+use crate::history::{Position, ReplaySample, Stall};
 
-/// Between two looks.
-const INTERVAL: Duration = Duration::from_millis(400);
+/// The time between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(400);
 
-/// Between two ticks of the clock that notices when this process does not run.
+/// The time between two ticks of the stall detector.
 const TICK: Duration = Duration::from_millis(20);
 
-/// A tick that is so late was held up by the machine: what took long meanwhile says nothing of anybody's promises.
+/// A tick that is this late counts as a stall.
 const LATE: Duration = Duration::from_millis(200);
 
-/// How far a server was.
-#[derive(Clone, Debug, Serialize)]
-pub struct Sample {
-    /// By when, counted from the beginning of the round.
-    pub at: Duration,
-    /// Where the server stands.
-    pub region: String,
-    /// Everything up to here could be read there.
-    pub position: Position,
+/// Samples how far each server has replayed, until the run stops.
+pub async fn sample_replay(
+    world: &World,
+    start: Instant,
+    mut stop: watch::Receiver<bool>,
+) -> Vec<ReplaySample> {
+    let mut samples = Vec::new();
+    while timeout(SAMPLE_INTERVAL, stop.wait_for(|stop| *stop)).await.is_err() {
+        let status = world.status().await;
+        let at = start.elapsed();
+        samples.extend(status.servers.into_iter().filter_map(|server| {
+            let lsn = if server.role == Role::Primary { server.written } else { server.replayed };
+            let position = Position { timeline: server.timeline?, lsn: lsn?.into() };
+            Some(ReplaySample { at, region: server.region, position })
+        }));
+    }
+    samples
 }
 
-/// A stretch in which this process did not run: other programs had the machine. Times count from the beginning of the round.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Stall {
-    /// When it ran last.
-    pub from: Duration,
-    /// When it ran again.
-    pub until: Duration,
-}
-
-/// Notices stalls until the end.
-pub async fn stalls(began: Instant, mut end: watch::Receiver<bool>) -> Vec<Stall> {
-    let (mut stalls, mut from) = (Vec::new(), began.elapsed());
-    while timeout(TICK, end.wait_for(|end| *end)).await.is_err() {
-        let until = began.elapsed();
+/// Records when this process got no processor time, until the run stops.
+pub async fn detect_stalls(start: Instant, mut stop: watch::Receiver<bool>) -> Vec<Stall> {
+    let (mut stalls, mut from) = (Vec::new(), start.elapsed());
+    while timeout(TICK, stop.wait_for(|stop| *stop)).await.is_err() {
+        let until = start.elapsed();
         if until > from + TICK + LATE {
             stalls.push(Stall { from, until });
         }
@@ -52,39 +50,21 @@ pub async fn stalls(began: Instant, mut end: watch::Receiver<bool>) -> Vec<Stall
     stalls
 }
 
-/// Looks until the end.
-pub async fn observe(world: &World, began: Instant, mut end: watch::Receiver<bool>) -> Vec<Sample> {
-    let mut samples = Vec::new();
-    while timeout(INTERVAL, end.wait_for(|end| *end)).await.is_err() {
-        let status = world.status().await;
-        let at = began.elapsed();
-        samples.extend(status.servers.into_iter().filter_map(|server| {
-            let lsn = if server.role == Role::Primary { server.written } else { server.replayed };
-            Some(Sample {
-                at,
-                region: server.region,
-                position: Position { timeline: server.timeline?, lsn: lsn?.into() },
-            })
-        }));
-    }
-    samples
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_that_does_not_run_has_stalled() {
-        let (end, told) = watch::channel(false);
-        let began = Instant::now();
-        let clock = tokio::spawn(stalls(began, told));
-        // It ticks, then nothing runs, then it notices.
+    async fn a_blocked_process_has_stalled() {
+        let (stop_sender, stop) = watch::channel(false);
+        let start = Instant::now();
+        let detector = tokio::spawn(detect_stalls(start, stop));
+        // Let it tick, block its thread, and let it notice.
         tokio::time::sleep(TICK).await;
         std::thread::sleep(LATE + 2 * TICK);
         tokio::time::sleep(TICK).await;
-        end.send_replace(true);
-        let stalls = clock.await.unwrap();
+        stop_sender.send_replace(true);
+        let stalls = detector.await.unwrap();
         assert_eq!(stalls.len(), 1, "{stalls:?}");
         assert!(stalls[0].until > stalls[0].from + LATE);
     }

@@ -1,4 +1,4 @@
-//! What many rounds showed, in figures.
+//! Sums up what many runs showed.
 
 mod figures;
 
@@ -7,119 +7,127 @@ use std::collections::{BTreeMap, BTreeSet};
 use archipelago_app::plain_table::{plain_table, trimmed};
 use serde::{Serialize, Serializer};
 
-use crate::check::Promise;
-use crate::fault::Kind;
-use crate::operation::{Action, Outcome};
-use crate::round::Round;
-use figures::{Availability, Recovery, span};
+use crate::check::Anomaly;
+use crate::history::{History, Outcome};
+use crate::nemesis::FaultKind;
+use crate::run::Run;
+use crate::workload::Request;
+use figures::{Availability, Recovery, seconds_text};
 
-/// The sum of all rounds.
+/// The sum of all runs.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// How many.
-    pub rounds: u32,
-    /// Those that say nothing, as the lab could not do what was planned.
+    /// Finished runs.
+    pub runs: u32,
+    /// Runs that the lab could not carry out; they show nothing.
     pub void: u32,
-    /// In seconds, all visits together from the first request to the last.
+    /// Seconds from the first request of a run to its last, added up.
     pub seconds: f64,
-    /// Requests by what they asked for.
+    /// The number of requests of each kind.
     pub operations: BTreeMap<&'static str, u32>,
-    /// Faults by their kind, with what visitors felt of them; `None` is the time without any.
+    /// What each kind of fault did to requests; `None` is the time without a fault.
     #[serde(serialize_with = "by_name")]
-    pub faults: BTreeMap<Option<Kind>, Felt>,
-    /// How often the machine stood still: of what happened meanwhile no promise in seconds is checked.
+    pub faults: BTreeMap<Option<FaultKind>, FaultImpact>,
+    /// How often this process got no processor time. Promises about time are not checked then.
     pub stalls: usize,
-    /// Answers that said that they may be older than `max_lag`.
+    /// Answers that were marked as stale.
     pub marked_stale: u32,
-    /// Acknowledged writes which had not reached the new primary at a promotion.
+    /// Acknowledged writes that a promotion discarded; these break no promise.
     pub lost_at_promotions: usize,
-    /// Promises that were not kept.
-    pub violations: BTreeMap<Promise, u32>,
-    /// The seeds of rounds with violations.
+    /// The number of violations of each kind.
+    pub violations: BTreeMap<Anomaly, u32>,
+    /// The seeds of runs with violations.
     pub failing_seeds: Vec<u64>,
 }
 
-/// What visitors felt of one kind of fault.
+/// What one kind of fault did to requests.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Felt {
-    /// How often it was.
+pub struct FaultImpact {
+    /// How often the fault was injected.
     pub times: u32,
-    /// Reads while it lasted, but for forms.
+    /// Reads during the fault that may be marked as stale: all but forms.
     pub reads: Availability,
-    /// Forms while it lasted: reads that want no old answer, and get none once the primary has been away for `max_lag`.
+    /// Forms during the fault. They are never stale, so they fail once the primary has been away
+    /// for `max_lag`.
     pub forms: Availability,
-    /// Writes while it lasted; a good one was acknowledged.
+    /// Writes during the fault.
     pub writes: Availability,
-    /// Until all regions read again, but for forms.
-    pub reads_again: Recovery,
-    /// Until all regions wrote again.
-    pub writes_again: Recovery,
+    /// The time until reads, but for forms, succeeded again in every region.
+    pub read_recovery: Recovery,
+    /// The time until writes succeeded again in every region.
+    pub write_recovery: Recovery,
 }
 
 impl Report {
-    /// Adds a round.
-    pub fn add(&mut self, seed: u64, round: &Round) {
-        let history = &round.history;
-        self.rounds += 1;
+    /// Adds a run.
+    pub fn add(&mut self, seed: u64, Run { history, analysis }: &Run) {
+        self.runs += 1;
         self.seconds +=
             history.operations.iter().map(|it| it.end).max().unwrap_or_default().as_secs_f64();
         self.stalls += history.stalls.len();
-        self.lost_at_promotions += round.verdict.lost_at_promotions.len();
-        for violation in &round.verdict.violations {
-            *self.violations.entry(violation.promise).or_default() += 1;
+        self.lost_at_promotions += analysis.lost_at_promotions.len();
+        for violation in &analysis.violations {
+            *self.violations.entry(violation.anomaly).or_default() += 1;
         }
-        self.failing_seeds.extend((!round.verdict.violations.is_empty()).then_some(seed));
+        self.failing_seeds.extend((!analysis.violations.is_empty()).then_some(seed));
+        self.add_operations(history);
+        self.add_faults(history);
+    }
+
+    fn add_operations(&mut self, history: &History) {
         for operation in &history.operations {
-            *self.operations.entry(name(operation.action)).or_default() += 1;
+            *self.operations.entry(name(operation.request)).or_default() += 1;
             self.marked_stale += u32::from(operation.stale().is_some());
-            let felt = history
-                .faults
-                .iter()
-                .filter(|fault| fault.overlaps(operation.start, operation.end));
-            let mut kinds: BTreeSet<_> = felt.map(|fault| Some(fault.fault.kind())).collect();
+            let during =
+                history.faults.iter().filter(|it| it.overlaps(operation.start, operation.end));
+            let mut kinds: BTreeSet<_> = during.map(|it| Some(it.fault.kind())).collect();
             if kinds.is_empty() {
                 kinds.insert(None);
             }
             for kind in kinds {
-                let felt = self.faults.entry(kind).or_default();
-                let availability = match operation.action {
-                    Action::Create(_) | Action::Update(..) => &mut felt.writes,
-                    Action::Read(_) | Action::List => &mut felt.reads,
-                    Action::Edit(_) => &mut felt.forms,
+                let impact = self.faults.entry(kind).or_default();
+                let availability = match operation.request {
+                    Request::Create(_) | Request::Update(..) => &mut impact.writes,
+                    Request::Read(_) | Request::List => &mut impact.reads,
+                    Request::EditForm(_) => &mut impact.forms,
                 };
                 availability.add(
-                    operation.outcome == Outcome::Done,
+                    operation.outcome == Outcome::Ok,
                     operation.end.saturating_sub(operation.start),
                 );
             }
         }
+    }
+
+    fn add_faults(&mut self, history: &History) {
         for fault in &history.faults {
-            let felt = self.faults.entry(Some(fault.fault.kind())).or_default();
-            felt.times += 1;
-            felt.reads_again.add(history, fault, Action::may_be_old);
-            felt.writes_again.add(history, fault, Action::is_write);
+            let impact = self.faults.entry(Some(fault.fault.kind())).or_default();
+            impact.times += 1;
+            impact.read_recovery.add(history, fault, Request::allows_stale);
+            impact.write_recovery.add(history, fault, Request::is_write);
         }
     }
 
-    /// For people.
+    /// The report for the terminal.
     #[must_use]
     pub fn text(&self) -> String {
-        let operations = self.operations.values().sum::<u32>();
-        let by_kind: Vec<_> =
-            self.operations.iter().map(|(name, number)| format!("{number} {name}")).collect();
-        let violations: Vec<_> = self
-            .violations
-            .iter()
-            .map(|(promise, number)| format!("{number} × {promise}"))
-            .collect();
+        let total = self.operations.values().sum::<u32>();
+        let operations: Vec<_> =
+            self.operations.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let violations: Vec<_> =
+            self.violations.iter().map(|(anomaly, count)| format!("{count} × {anomaly}")).collect();
         let violations = if violations.is_empty() { "0".to_owned() } else { violations.join(", ") };
         format!(
-            "{}\noperations          {operations}: {} ({} rounds, {:.0} s)\nvoid rounds         {}\nstalls              {}\n\
+            "{}\n\
+             operations          {total}: {} ({} runs, {:.0} s)\n\
+             void runs           {}\n\
+             stalls              {}\n\
              marked as stale     {}\n\
-             lost at promotions  {}: acknowledged, and not yet received by the new primary\nviolations          {violations}\n",
+             lost at promotions  {}: acknowledged writes that the new primary had not received\n\
+             violations          {violations}\n",
             self.table(),
-            by_kind.join(", "),
-            self.rounds,
+            operations.join(", "),
+            self.runs,
             self.seconds,
             self.void,
             self.stalls,
@@ -130,53 +138,50 @@ impl Report {
 
     fn table(&self) -> String {
         let header = [
-            "FAULT",
-            "TIMES",
-            "READS",
-            "GOOD",
-            "LONGEST",
-            "AGAIN AFTER",
-            "AT MOST",
-            "FORMS",
-            "GOOD",
-            "WRITES",
-            "GOOD",
-            "AGAIN AFTER",
-            "AT MOST",
+            "FAULT", "TIMES", "READS", "OK", "LONGEST", "RECOVERY", "AT MOST", "FORMS", "OK",
+            "WRITES", "OK", "RECOVERY", "AT MOST",
         ];
         let mut table = plain_table(header, 1);
-        for (kind, felt) in &self.faults {
-            let times = kind.map_or(String::new(), |_| felt.times.to_string());
-            let reads = [felt.reads.of.to_string(), felt.reads.share(), span(felt.reads.longest)];
-            let forms = [felt.forms.of.to_string(), felt.forms.share()];
-            let writes = [felt.writes.of.to_string(), felt.writes.share()];
-            let row = [kind.map_or("none", Kind::name).to_owned(), times].into_iter().chain(reads);
-            table.add_row(
-                row.chain(felt.reads_again.cells())
-                    .chain(forms)
-                    .chain(writes)
-                    .chain(felt.writes_again.cells()),
-            );
+        for (kind, impact) in &self.faults {
+            let FaultImpact { times, reads, forms, writes, .. } = impact;
+            let [read_median, read_longest] = impact.read_recovery.cells();
+            let [write_median, write_longest] = impact.write_recovery.cells();
+            table.add_row([
+                kind.map_or("none", FaultKind::name).to_owned(),
+                kind.map_or(String::new(), |_| times.to_string()),
+                reads.total.to_string(),
+                reads.share(),
+                seconds_text(reads.longest),
+                read_median,
+                read_longest,
+                forms.total.to_string(),
+                forms.share(),
+                writes.total.to_string(),
+                writes.share(),
+                write_median,
+                write_longest,
+            ]);
         }
         trimmed(&table)
     }
 }
 
 fn by_name<S: Serializer>(
-    faults: &BTreeMap<Option<Kind>, Felt>,
+    faults: &BTreeMap<Option<FaultKind>, FaultImpact>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer
-        .collect_map(faults.iter().map(|(kind, felt)| (kind.map_or("none", Kind::name), felt)))
+    serializer.collect_map(
+        faults.iter().map(|(kind, impact)| (kind.map_or("none", FaultKind::name), impact)),
+    )
 }
 
-fn name(action: Action) -> &'static str {
-    match action {
-        Action::Create(_) => "creates",
-        Action::Update(..) => "updates",
-        Action::Read(_) => "reads of one user",
-        Action::Edit(_) => "forms of one user",
-        Action::List => "lists",
+fn name(request: Request) -> &'static str {
+    match request {
+        Request::Create(_) => "creates",
+        Request::Update(..) => "updates",
+        Request::Read(_) => "reads of one user",
+        Request::EditForm(_) => "forms of one user",
+        Request::List => "lists",
     }
 }
 
@@ -186,12 +191,14 @@ mod tests {
 
     #[test]
     fn a_report_can_be_json() {
-        let faults =
-            BTreeMap::from([(None, Felt::default()), (Some(Kind::SplitBrain), Felt::default())]);
-        let violations = BTreeMap::from([(Promise::OwnWrites, 1)]);
-        let json =
-            serde_json::to_value(Report { faults, violations, ..Report::default() }).unwrap();
-        assert_eq!(json["faults"]["promote, old one running"]["reads"]["of"], 0);
-        assert_eq!(json["violations"]["own_writes"], 1);
+        let faults = BTreeMap::from([
+            (None, FaultImpact::default()),
+            (Some(FaultKind::SplitBrain), FaultImpact::default()),
+        ]);
+        let violations = BTreeMap::from([(Anomaly::OwnWriteMissing, 1)]);
+        let report = Report { faults, violations, ..Report::default() };
+        let json = serde_json::to_value(report).unwrap();
+        assert_eq!(json["faults"]["split brain"]["reads"]["total"], 0);
+        assert_eq!(json["violations"]["own_write_missing"], 1);
     }
 }

@@ -1,0 +1,155 @@
+//! Checks the checker: with each safeguard off it finds the violation that the safeguard prevents,
+//! and with all of them on it finds none.
+
+use std::time::Duration;
+
+use archipelago::Safeguard;
+use archipelago_checker::check::Anomaly;
+use archipelago_checker::deployment::{InstanceConfig, MAX_LAG, regions};
+use archipelago_checker::nemesis::{Fault, OldPrimary, Schedule, ScheduleStep, ScheduledFault};
+use archipelago_checker::run::{Run, RunPlan};
+use archipelago_checker::workload::Workload;
+use tokio::sync::Semaphore;
+
+/// Runs with a safeguard off, at the same time. More would slow each other down.
+const AT_ONCE: u32 = 2;
+
+/// How often a run is repeated in which this process stalled.
+const ATTEMPTS: u32 = 3;
+
+/// The run with every safeguard on takes all permits: a busy machine could break its promises.
+static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE as usize);
+
+/// Hits every replica at the same time.
+fn all_replicas(lasts: Duration, fault: impl Fn(String) -> Fault) -> Schedule {
+    let faults = regions()
+        .into_iter()
+        .skip(1)
+        .map(|region| ScheduledFault {
+            after: Duration::ZERO,
+            lasts,
+            fault: fault(region.to_owned()),
+        })
+        .collect();
+    Schedule { steps: vec![ScheduleStep { calm: Duration::from_secs(1), faults }] }
+}
+
+/// Shorter than `max_lag`, so that no replica is skipped for its lag.
+fn short_pause() -> Schedule {
+    all_replicas(Duration::from_millis(1500), Fault::PauseReplay)
+}
+
+/// Longer than `max_lag`.
+fn long_pause() -> Schedule {
+    all_replicas(Duration::from_secs(8), Fault::PauseReplay)
+}
+
+/// The delay is far longer than a client takes to read what it wrote, and shorter than the second
+/// between two heartbeats of the primary.
+fn lag() -> Schedule {
+    all_replicas(Duration::from_secs(8), |region| Fault::Lag(region, Duration::from_millis(400)))
+}
+
+fn split_brain() -> Schedule {
+    promotions([(regions()[1], OldPrimary::Running, 9)])
+}
+
+/// The old primary is the region that regions.toml lists as the first replica. The instance in that
+/// region would read from it.
+fn split_brain_of_former_replicas() -> Schedule {
+    promotions([(regions()[1], OldPrimary::Stopped, 1), (regions()[2], OldPrimary::Running, 9)])
+}
+
+fn promotions(each: impl IntoIterator<Item = (&'static str, OldPrimary, u64)>) -> Schedule {
+    let fault = |(region, old, seconds): (&str, OldPrimary, u64)| {
+        (Duration::from_secs(seconds), Fault::Promote { region: region.to_owned(), old })
+    };
+    Schedule::sequence(Duration::from_secs(1), each.into_iter().map(fault))
+}
+
+/// Clients stay in their region, as one that moves may carry a position that protects it.
+async fn run(schedule: Schedule, workload: Workload, disabled: Option<Safeguard>) -> Run {
+    // Other clients' commits would also keep a replica from serving the read after a write.
+    let clients = if workload == Workload::ReadAfterWrite { 1 } else { 15 };
+    let config = InstanceConfig { max_lag: MAX_LAG, disabled };
+    let recovery = Duration::from_secs(1);
+    RunPlan { seed: 1, schedule, recovery, clients, workload, config }.execute().await.unwrap()
+}
+
+/// Asserts that the checker finds this anomaly while the safeguard is off. A run in which this
+/// process stalled may find nothing, as promises about time are not checked then; it is repeated.
+async fn assert_found(
+    anomaly: Anomaly,
+    disabled: Safeguard,
+    schedule: Schedule,
+    workload: Workload,
+) {
+    let _permit = PERMITS.acquire().await.unwrap();
+    for _ in 0..ATTEMPTS {
+        let run = run(schedule.clone(), workload, Some(disabled)).await;
+        let mut violations = run.analysis.violations.iter();
+        if let Some(found) = violations.find(|violation| violation.anomaly == anomaly) {
+            println!("{disabled:?} is off: {}", found.explain(&run.history));
+            return;
+        }
+        let stalls = run.history.stalls.len();
+        println!("{disabled:?} is off, no {anomaly}, {stalls} stalls:\n{}", run.violations());
+        assert!(stalls > 0, "the checker overlooks that {disabled:?} is off");
+    }
+    panic!("this machine is too busy to show that {disabled:?} is off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_cookie_clients_miss_their_writes() {
+    assert_found(Anomaly::OwnWriteMissing, Safeguard::Cookie, short_pause(), Workload::Stationary)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_positions_before_the_commit_clients_miss_writes() {
+    assert_found(Anomaly::OwnWriteMissing, Safeguard::AfterCommit, lag(), Workload::ReadAfterWrite)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_max_lag_reads_are_stale() {
+    assert_found(Anomaly::StaleRead, Safeguard::MaxLag, long_pause(), Workload::Stationary).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_timelines_an_old_primary_gets_writes() {
+    assert_found(
+        Anomaly::WriteToOldPrimary,
+        Safeguard::Timeline,
+        split_brain(),
+        Workload::Stationary,
+    )
+    .await;
+}
+
+/// The first reader is in the old primary's region and carries nothing newer than that server shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_role_check_reads_are_stale() {
+    assert_found(
+        Anomaly::StaleRead,
+        Safeguard::Role,
+        split_brain_of_former_replicas(),
+        Workload::Stationary,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_safeguard_no_promise_is_broken() {
+    let _permits = PERMITS.acquire_many(AT_ONCE).await.unwrap();
+    let steps = [short_pause(), long_pause(), split_brain_of_former_replicas()]
+        .into_iter()
+        .flat_map(|schedule| schedule.steps);
+    let (many_clients, one_client) = tokio::join!(
+        run(Schedule { steps: steps.collect() }, Workload::Stationary, None),
+        run(lag(), Workload::ReadAfterWrite, None),
+    );
+    for run in [many_clients, one_client] {
+        assert!(run.analysis.violations.is_empty(), "{}", run.violations());
+    }
+}
