@@ -49,7 +49,7 @@ struct Inner {
 }
 
 impl Cluster {
-    /// The members, in the order of [`RegionSet::REGIONS`].
+    /// A cluster of the regions of `R`. Opens no connection.
     ///
     /// # Errors
     /// When the settings were made for other regions.

@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Whether a server in this state satisfies the requirement of a read.
-    pub(crate) fn check(
+    pub(crate) fn meets(
         &self,
         requirement: Requirement,
         state: &ServerState,

@@ -16,7 +16,7 @@ pub enum Error {
     Unreachable {
         /// The region.
         region: &'static str,
-        /// Why not.
+        /// Why the database cannot be reached.
         reason: DownReason,
     },
     /// Every connection of the pool was in use, or being opened, for as long as a caller may wait.
@@ -121,8 +121,8 @@ impl Error {
         self.is_passing().then_some(Duration::from_secs(seconds))
     }
 
-    /// Whether a read that failed so is sent to the next database. Overload and slow statements are
-    /// not retried elsewhere: they would take the next database as long.
+    /// Whether a read that failed so is sent to the next database. A slow statement would take as
+    /// long there, and an overload would spread.
     pub(crate) fn is_retried_elsewhere(&self) -> bool {
         let is_slow = matches!(
             self,

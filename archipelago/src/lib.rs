@@ -31,7 +31,7 @@
 //!
 //! # The rooms of this crate
 //!
-//! Each room uses only those above it; `tests/app/rooms.rs` holds that.
+//! Each room uses only those above it; `tests/app/rooms.rs` enforces this.
 //!
 //! | room | what it holds |
 //! | --- | --- |

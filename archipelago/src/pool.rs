@@ -43,8 +43,8 @@ use crate::settings::{Access, DatabaseUrl, SettingError, Settings, Timeouts};
 /// Nothing is opened before the first query. Every thread that asks opens connections of its own,
 /// which live on that thread's runtime: an Actix worker neither waits for a lock of another one nor
 /// wakes another thread. `POOL_SIZE` is divided among the cores of the machine. A thread may open
-/// its share, but at least two, for its reads to share, and as many to check out. With all of them
-/// in use that is `2 × POOL_SIZE`, and a little more where the cores do not divide it.
+/// its share, at least two, for its reads, and as many again to check out. With all of them in use
+/// that is `2 × POOL_SIZE`, and a little more where the cores do not divide it.
 ///
 /// A single read shares a connection with the other reads of its thread, pipelined. Usually one
 /// connection carries them all. While a slow query stalls it, others are opened, and a read that
@@ -162,7 +162,7 @@ impl Pool {
 
     /// Sends one request: on a shared connection where this pool reads, else on a connection of its
     /// own.
-    pub(crate) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Answer, Error> {
+    pub(crate) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
         let is_shared =
             self.shares_connections && self.access() == Access::Read && request.is_prepared_once();
         if is_shared {
@@ -182,7 +182,7 @@ impl Pool {
         &self,
         request: &mut R,
         requirement: Requirement,
-    ) -> Result<ReadOutcome<R::Answer>, Error> {
+    ) -> Result<ReadOutcome<R::Output>, Error> {
         self.ask(&mut FreshnessChecked { request, requirement }).await
     }
 

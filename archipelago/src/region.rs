@@ -49,15 +49,15 @@ impl fmt::Display for Role {
 /// Why this database, and no other, served a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// It is the database of the instance's own region.
+    /// The region asked for has this database.
     Local,
-    /// The instance's region has no database, and this replica is the nearest.
+    /// The region asked for has no database, and this one is the nearest.
     Nearest,
     /// A nearer database had not yet replayed what the visitor wrote or saw.
     Fresher,
     /// A nearer database is down, or is further behind than the read allows.
     Failover,
-    /// The query was a write, or the instance runs in no known region (a laptop, a test).
+    /// A write, a read that requires the primary, or no known region (a laptop, a test).
     Primary,
 }
 
@@ -91,8 +91,8 @@ pub struct ServedBy {
     pub role: Role,
     /// Why this database served the query.
     pub reason: Reason,
-    /// The lag of an answer that is older than the read allows without
-    /// [`or_stale`](crate::Replica::or_stale): at least so much, where it is not known.
+    /// How far behind the primary a stale answer is, or a lower bound of that. None for an answer
+    /// that is as fresh as the read requires without [`or_stale`](crate::Replica::or_stale).
     pub stale: Option<Duration>,
 }
 

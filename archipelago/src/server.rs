@@ -1,7 +1,7 @@
 //! What is known of the servers: their reports, what follows from them, and whether a read may use
 //! it.
 //!
-//! Facts and pure decisions. Nothing here opens a connection or waits for a server.
+//! The pools and the monitor share it. The decisions are pure; nothing here opens a connection.
 
 mod freshness;
 mod health;

@@ -5,5 +5,5 @@ mod replay;
 mod session;
 
 pub use self::replay::FLY_REPLAY;
-pub(crate) use self::replay::{FLY_REGION, REPLAYED, Write, is_replayed};
+pub(crate) use self::replay::{FLY_REGION, REPLAYED, WriteRequest, should_replay};
 pub(crate) use self::session::Session;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
 use futures_util::future::join;
 
 use crate::cluster::Cluster;
@@ -166,14 +167,14 @@ impl<'a> Primary<'a> {
 
     /// Runs a statement, which commits by itself, and asks for the position behind it: one round
     /// trip.
-    async fn write<R: Request>(self, write: R) -> Result<Committed<R::Answer>, Error> {
+    async fn write<R: Request>(self, write: R) -> Result<Committed<R::Output>, Error> {
         let asks_after = self.cluster.timelines().safeguards.has(Safeguard::AfterCommit);
         let mut checkout = self.checkout().await?;
         let mut outcome = None;
         let lsn = checkout.statement(async |connection| {
             let lsn = commit_lsn(&connection.inner);
             let (answer, is_sent_at_once) = (write.send(connection), write.is_sent_at_once());
-            let run = async { outcome = Some(answer.await) };
+            let run = answer.map(|answer| outcome = Some(answer));
             if !asks_after {
                 Ok(join(lsn, run).await.0?)
             } else if is_sent_at_once {

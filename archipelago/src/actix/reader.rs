@@ -117,7 +117,7 @@ impl<R: RepoSet> Reader<R> {
             };
             checkout.statement(load).await
         };
-        self.record(begun, self.replica().session(load).await)
+        self.record(begun, self.replica().on_checkout(load).await)
     }
 
     /// As [`Replica::snapshot`].
@@ -134,7 +134,7 @@ impl<R: RepoSet> Reader<R> {
             connection.probe().await.map(|_| value)
         };
         let work = async |checkout: &mut Checkout| checkout.transaction(work).await;
-        self.record(begun, self.replica().session(work).await)
+        self.record(begun, self.replica().on_checkout(work).await)
     }
 
     async fn rows<U: Send>(&self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error> {

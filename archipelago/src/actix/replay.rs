@@ -5,7 +5,7 @@ use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::repo_set::RepoSet;
-use crate::visitor::{FLY_REGION, FLY_REPLAY, REPLAYED, Write, is_replayed};
+use crate::visitor::{FLY_REGION, FLY_REPLAY, REPLAYED, WriteRequest, should_replay};
 
 /// The request comes back if the proxy gets no connection to any instance in the primary's region;
 /// then nothing has run there. The timeout lets a stopped instance start. Without it the visitor
@@ -15,7 +15,8 @@ const FALLBACK: &str = "timeout=5s;fallback=prefer_self";
 /// A request that belongs to the primary's region.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "writes run in {region}: the proxy in front of this instance has to run the request again there, as fly-replay says"
+    "writes run in {region}: the proxy in front of this instance has to run the request again \
+     there, as fly-replay says"
 )]
 pub(super) struct Replay {
     region: &'static str,
@@ -33,7 +34,7 @@ impl ResponseError for Replay {
     }
 }
 
-/// Lets a request through that may write from here.
+/// Passes a request that may write from here.
 ///
 /// # Errors
 /// If the proxy has to replay it.
@@ -41,14 +42,14 @@ pub(super) fn check<R: RepoSet>(repos: &R, request: &HttpRequest) -> Result<(), 
     let headers = request.headers();
     // The region of the leader: after a promotion it is another than at build time.
     let region = repos.leader().info().code;
-    let write = Write {
+    let write = WriteRequest {
         here: repos.region(),
         primary: region,
         is_proxied: headers.contains_key(FLY_REGION),
         was_replayed: REPLAYED.iter().any(|name| headers.contains_key(*name)),
         body_length: body_length(request),
     };
-    if is_replayed(R::WRITES, write) { Err(Replay { region }) } else { Ok(()) }
+    if should_replay(R::WRITES, write) { Err(Replay { region }) } else { Ok(()) }
 }
 
 /// In bytes. None if the head of the request does not tell.

@@ -13,7 +13,7 @@ use crate::region::{Role, ServedBy};
 use crate::repo_set::RepoSet;
 use crate::visitor::Session;
 
-/// The databases that have served a request so far.
+/// What one request has read and written so far, and which database served it.
 #[derive(Clone, Debug, Default)]
 pub struct RequestSession(Rc<RefCell<Session>>);
 

@@ -16,8 +16,8 @@ impl Backoff {
         Self { next: FIRST, longest }
     }
 
-    /// The pause before the next attempt.
-    pub(super) fn pause(&mut self) -> Duration {
+    /// How long to wait before the next attempt.
+    pub(super) fn next_pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
         pause

@@ -2,8 +2,8 @@
 
 use crate::server::{ServerIdentity, ServerReport};
 
-/// What a member has answered to an interview.
-pub(super) type Answer = (ServerIdentity, ServerReport);
+/// What a member has replied to an interview.
+pub(super) type Reply = (ServerIdentity, ServerReport);
 
 /// What is known before an election.
 #[derive(Clone, Copy, Debug)]
@@ -24,38 +24,37 @@ pub(super) struct Elected {
     pub(super) timeline: u32,
 }
 
-/// Elects the writable member on the newest timeline, by what each member last answered. None where
+/// Elects the writable member on the newest timeline, by what each member last replied. None where
 /// no member of the database is writable. Where one database plays several regions, the present
 /// leader stays.
-pub(super) fn elect(answers: &[Option<Answer>], known: Known) -> Option<Elected> {
+pub(super) fn elect(replies: &[Option<Reply>], known: Known) -> Option<Elected> {
     let system = match known.system {
-        0 => system_of_most(answers, known.leader)?,
+        0 => system_of_most(replies, known.leader)?,
         system => system,
     };
     let timeline_of =
         |report: &ServerReport| if known.compares_timelines { report.timeline } else { 1 };
-    answered(answers)
+    replied(replies)
         .filter(|(_, identity, report)| identity.system == system && !report.is_replica)
         .map(|(index, _, report)| Elected { system, index, timeline: timeline_of(&report) })
         .max_by_key(|elected| (elected.timeline, elected.index == known.leader))
 }
 
 /// The database that most members belong to; in a tie, the one of the present leader.
-fn system_of_most(answers: &[Option<Answer>], leader: usize) -> Option<u64> {
-    let members_of = |system: u64| {
-        answered(answers).filter(|(_, identity, _)| identity.system == system).count()
-    };
-    answered(answers)
+fn system_of_most(replies: &[Option<Reply>], leader: usize) -> Option<u64> {
+    let members_of =
+        |system: u64| replied(replies).filter(|(_, identity, _)| identity.system == system).count();
+    replied(replies)
         .map(|(index, identity, _)| (members_of(identity.system), index == leader, identity.system))
         .max()
         .map(|(_, _, system)| system)
 }
 
-fn answered(
-    answers: &[Option<Answer>],
+fn replied(
+    replies: &[Option<Reply>],
 ) -> impl Iterator<Item = (usize, ServerIdentity, ServerReport)> {
-    let answers = answers.iter().enumerate();
-    answers.filter_map(|(index, answer)| answer.map(|(identity, report)| (index, identity, report)))
+    let replies = replies.iter().enumerate();
+    replies.filter_map(|(index, reply)| reply.map(|(identity, report)| (index, identity, report)))
 }
 
 #[cfg(test)]
@@ -64,47 +63,52 @@ mod tests {
 
     use super::*;
 
-    fn answer(system: u64, is_replica: bool, timeline: u32) -> Answer {
-        let identity = ServerIdentity { system, started: 0, sees_timelines: true };
-        let asked = Instant::now();
-        let report = ServerReport { is_replica, timeline, lsn: 1, commit_age: None, asked };
-        (identity, report)
-    }
+    /// What a member replies: its system identifier, whether it is a replica, and its timeline.
+    type Short = Option<(u64, bool, u32)>;
 
-    fn primary(timeline: u32) -> Option<Answer> {
-        Some(answer(7, false, timeline))
-    }
+    /// The index and the timeline of the winner.
+    type Winner = Option<(usize, u32)>;
 
-    fn replica(timeline: u32) -> Option<Answer> {
-        Some(answer(7, true, timeline))
+    const SILENT: Short = None;
+    const PRIMARY: Short = Some((7, false, 1));
+    const REPLICA: Short = Some((7, true, 1));
+    const PROMOTED: Short = Some((7, false, 2));
+    const FOREIGN: Short = Some((8, false, 9));
+
+    fn elected(replies: &[Short], known: Known) -> Winner {
+        let reply = |&(system, is_replica, timeline): &(u64, bool, u32)| {
+            let identity = ServerIdentity { system, started: 0, sees_timelines: true };
+            let asked = Instant::now();
+            let report = ServerReport { is_replica, timeline, lsn: 1, commit_age: None, asked };
+            (identity, report)
+        };
+        let replies: Vec<_> = replies.iter().map(|short| short.as_ref().map(reply)).collect();
+        elect(&replies, known).map(|elected| (elected.index, elected.timeline))
     }
 
     #[test]
     fn who_is_elected() {
-        let foreign = Some(answer(8, false, 9));
         // Member 0 leads; the system is known or not; who is elected, and on which timeline.
-        let table = [
-            ("nothing has answered", vec![None, None], 7, None),
-            ("only replicas", vec![None, replica(1)], 7, None),
-            ("the primary", vec![primary(1), replica(1)], 7, Some((0, 1))),
-            ("a promoted replica", vec![None, primary(2)], 7, Some((1, 2))),
-            ("the newer of two", vec![primary(1), primary(2)], 7, Some((1, 2))),
-            ("one database for all regions", vec![primary(1), primary(1)], 7, Some((0, 1))),
-            ("a foreign database", vec![replica(1), foreign], 7, None),
-            ("the database of most", vec![foreign, primary(1), replica(1)], 0, Some((1, 1))),
-            ("in a tie the leader's database", vec![primary(1), foreign], 0, Some((0, 1))),
+        let table: [(&str, &[Short], u64, Winner); 9] = [
+            ("nothing has replied", &[SILENT, SILENT], 7, None),
+            ("only replicas", &[SILENT, REPLICA], 7, None),
+            ("the primary", &[PRIMARY, REPLICA], 7, Some((0, 1))),
+            ("a promoted replica", &[SILENT, PROMOTED], 7, Some((1, 2))),
+            ("the newer of two", &[PRIMARY, PROMOTED], 7, Some((1, 2))),
+            ("one database for all regions", &[PRIMARY, PRIMARY], 7, Some((0, 1))),
+            ("a foreign database", &[REPLICA, FOREIGN], 7, None),
+            ("the database of most", &[FOREIGN, PRIMARY, REPLICA], 0, Some((1, 1))),
+            ("in a tie the leader's database", &[PRIMARY, FOREIGN], 0, Some((0, 1))),
         ];
-        for (story, answers, system, expected) in table {
+        for (story, replies, system, expected) in table {
             let known = Known { system, leader: 0, compares_timelines: true };
-            let elected = elect(&answers, known).map(|elected| (elected.index, elected.timeline));
-            assert_eq!(elected, expected, "{story}");
+            assert_eq!(elected(replies, known), expected, "{story}");
         }
     }
 
     #[test]
     fn without_timelines_the_leader_stays() {
         let known = Known { system: 7, leader: 0, compares_timelines: false };
-        let elected = elect(&[primary(1), primary(2)], known);
-        assert_eq!(elected, Some(Elected { system: 7, index: 0, timeline: 1 }));
+        assert_eq!(elected(&[PRIMARY, PROMOTED], known), Some((0, 1)));
     }
 }

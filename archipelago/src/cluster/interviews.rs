@@ -8,13 +8,14 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
-use super::election::{Answer, Elected, Known, elect};
+use super::election::{Elected, Known, Reply, elect};
 use super::{Inner, Member};
 use crate::connection::Interview;
 use crate::error::DownReason;
 use crate::settings::Safeguard;
 
-/// Between two questions to a member that answers, during an election: so long writes have to wait.
+/// The pause between two questions to a member that answers. After a promotion writes wait about
+/// this long.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// The longest pause between two attempts to reach a member that does not answer.
@@ -43,54 +44,53 @@ async fn interview_all(inner: &Inner) {
         members.iter().enumerate().map(|(index, member)| interviews_of(index, member).boxed()),
     );
     let all: Vec<_> = (0..members.len()).collect();
-    let mut answers = vec![None; members.len()];
-    let mut unasked = all.clone();
+    let mut replies = vec![None; members.len()];
+    let mut outstanding = all.clone();
     let mut claim = timelines.claimed();
     while let Some((index, answer)) = interviews.next().await {
-        unasked.retain(|other| *other != index);
-        answers[index] = answer;
-        if answer.is_some() && index == leader.index() && inner.leader().health.silence().is_some()
-        {
+        outstanding.retain(|other| *other != index);
+        replies[index] = answer;
+        if answer.is_some() && index == leader.index() && inner.leader().health.is_silent() {
             inner.leader().health.mark_recovered();
         }
         // The first leader is elected once all were asked: a superseded primary is unaware of it.
-        if unasked.is_empty() || leader.is_elected() {
-            apply_election(inner, &answers);
+        if outstanding.is_empty() || leader.is_elected() {
+            apply_election(inner, &replies);
         }
-        if unasked.is_empty() {
-            if answers.iter().all(Option::is_some) {
+        if outstanding.is_empty() {
+            if replies.iter().all(Option::is_some) {
                 timelines.disprove(claim);
             }
             leader.end_round();
             let is_newest = leader.timeline() > 0 && leader.timeline() >= timelines.newest();
-            if is_newest && inner.leader().health.silence().is_none() {
+            if is_newest && !inner.leader().health.is_silent() {
                 return;
             }
-            unasked.clone_from(&all);
+            outstanding.clone_from(&all);
             claim = timelines.claimed();
         }
     }
 }
 
 /// Elects a leader, and lets the cluster follow it if its timeline is newer than before.
-fn apply_election(inner: &Inner, answers: &[Option<Answer>]) {
+fn apply_election(inner: &Inner, replies: &[Option<Reply>]) {
     let Inner { leader, timelines, .. } = inner;
     let compares_timelines = timelines.safeguards.has(Safeguard::Timeline);
     let known = Known { system: timelines.system(), leader: leader.index(), compares_timelines };
-    let elected = elect(answers, known);
+    let elected = elect(replies, known);
     if let Some(Elected { system, .. }) = elected {
         timelines.set_system(system);
     }
     if compares_timelines {
         // The timelines of replicas count as well: the primary that they follow may not answer.
-        for (identity, report) in answers.iter().flatten() {
+        for (identity, report) in replies.iter().flatten() {
             timelines.observe(identity.system, report.timeline);
         }
     }
     let is_newer = |elected: &Elected| elected.timeline > leader.timeline();
     let Some(Elected { index, timeline, .. }) = elected.filter(is_newer) else { return };
+    inner.watch(&inner.members[index]);
     leader.set(index, timeline);
-    inner.watch(inner.leader());
     if index != known.leader {
         let region = inner.leader().info().code;
         tracing::warn!(
@@ -103,11 +103,11 @@ fn apply_election(inner: &Inner, answers: &[Option<Answer>]) {
 
 /// The answers of one member, every now and then: None where it does not answer. The connection is
 /// kept, as that of a replica survives its promotion.
-fn interviews_of(index: usize, member: &Member) -> impl Stream<Item = (usize, Option<Answer>)> {
+fn interviews_of(index: usize, member: &Member) -> impl Stream<Item = (usize, Option<Reply>)> {
     let begin = (None::<Interview>, Backoff::up_to(LONGEST_PAUSE), true);
     unfold(begin, move |(open, mut backoff, is_first)| async move {
         if !is_first {
-            sleep(if open.is_some() { INTERVAL } else { backoff.pause() }).await;
+            sleep(if open.is_some() { INTERVAL } else { backoff.next_pause() }).await;
         }
         let interview = timeout(member.reading.timeouts().checkout, async {
             let open = match open {

@@ -8,7 +8,7 @@ use crate::region::{Reason, RegionInfo, ServedBy};
 use crate::server::{Health, HealthRecord, Timelines};
 use crate::settings::{Access, SettingError, Settings};
 
-/// A region's database, as this instance uses it. A generated repo stands on one.
+/// A region's database, as this instance uses it. A generated repo wraps one.
 pub struct Member {
     info: &'static RegionInfo,
     pub(crate) health: Arc<HealthRecord>,

@@ -72,12 +72,12 @@ async fn watch(inner: Arc<Inner>, member: Arc<Member>) {
         if inner.is_leader(&member) {
             inner.leader.request_election();
         }
-        let _ = timeout(backoff.pause(), health.recovered()).await;
+        let _ = timeout(backoff.next_pause(), health.recovered()).await;
     }
 }
 
 /// Checks a member on one connection. Returns `Ok` when the connection has reached its lifetime or
-/// is of no more use: a new one will tell.
+/// is of no more use: the caller opens a new one.
 async fn check_while_up(
     inner: &Inner,
     member: &Member,
@@ -156,7 +156,7 @@ async fn check(
         }
     }
     let asked = Instant::now();
-    let broken = |error| CheckError::Broken(DownReason::refused(&error));
+    let broken = |error| CheckError::Broken(DownReason::broken(&error));
     let state = connection.probe().await.map_err(broken)?;
     if connection.is_foreign() {
         return Err(CheckError::Unfit(DownReason::ForeignDatabase));

@@ -36,14 +36,14 @@ pub(crate) const COMMIT: &str = "SELECT set_config(
     ); COMMIT";
 
 #[derive(Clone, Copy, QueryId)]
-struct CommitLsn;
+struct CommitLsnQuery;
 
-impl Query for CommitLsn {
+impl Query for CommitLsnQuery {
     type SqlType = sql_types::PgLsn;
 }
 
 // Not `sql_query`, which Diesel prepares anew each time, at a round trip of its own.
-impl QueryFragment<Pg> for CommitLsn {
+impl QueryFragment<Pg> for CommitLsnQuery {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(COMMIT_LSN);
         Ok(())
@@ -52,7 +52,7 @@ impl QueryFragment<Pg> for CommitLsn {
 
 /// Asks for the LSN behind the last commit of this connection.
 pub(crate) async fn commit_lsn(mut connection: &AsyncPgConnection) -> QueryResult<u64> {
-    let lsn: PgLsn = CommitLsn.get_result(&mut connection).await?;
+    let lsn: PgLsn = CommitLsnQuery.get_result(&mut connection).await?;
     Ok(lsn.0)
 }
 

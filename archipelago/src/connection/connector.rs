@@ -71,7 +71,7 @@ impl Connector {
         });
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
         let asked = Instant::now();
-        let session = self.session();
+        let session = self.session_setup();
         let (identified, migrated) =
             join(identify(&client, &session), self.check_migration(&client)).await;
         let round_trip = asked.elapsed();
@@ -88,7 +88,7 @@ impl Connector {
     }
 
     /// The commands that prepare a session. SET, as `PgBouncer` refuses startup parameters.
-    fn session(&self) -> String {
+    fn session_setup(&self) -> String {
         let options = self.url.config().get_options();
         let has_limit = options.is_some_and(|options| options.contains("statement_timeout"));
         let limit = self.timeouts.statement.as_millis();
@@ -158,12 +158,9 @@ async fn dial(
     if !url.has_parameter("keepalives_idle") {
         config.keepalives_idle(Duration::from_secs(15));
     }
+    let limit = config.get_connect_timeout().copied().unwrap_or(timeouts.connect);
     config.connect(url.tls().connector()).await.map_err(|error| {
-        if has_timed_out(&error) {
-            DownReason::Silent { waited: timeouts.connect }
-        } else {
-            error.into()
-        }
+        if has_timed_out(&error) { DownReason::Silent { waited: limit } } else { error.into() }
     })
 }
 

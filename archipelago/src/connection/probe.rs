@@ -25,8 +25,9 @@ use crate::server::{ServerIdentity, ServerReport};
 /// write is missed.
 ///
 /// The position of a primary is that of [its last commit](COMMIT_LSN): a commit is flushed before
-/// others see it, unless its session does without. The subquery reads the role first: a primary
-/// does not become a replica while it runs, so the rest of the row cannot belong to another role.
+/// others see it, unless its session does without. The subquery reads the role first. A primary
+/// does not become a replica while it runs, so a primary's row is a primary's throughout. A
+/// promotion in between leaves a replica's row whose position is too low at worst.
 const REPORT: [&str; 3] = [
     "SELECT is_replica,
         CASE WHEN is_replica
@@ -56,9 +57,9 @@ const IDENTITY: &str = "SELECT system_identifier,
 const REPLAYED: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END";
 
 #[derive(Clone, Copy, QueryId)]
-struct Report;
+struct ReportQuery;
 
-impl Query for Report {
+impl Query for ReportQuery {
     type SqlType = (
         sql_types::Bool,
         sql_types::Integer,
@@ -67,7 +68,7 @@ impl Query for Report {
     );
 }
 
-impl QueryFragment<Pg> for Report {
+impl QueryFragment<Pg> for ReportQuery {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         for part in REPORT {
             out.push_sql(part);
@@ -77,13 +78,13 @@ impl QueryFragment<Pg> for Report {
 }
 
 #[derive(Clone, Copy, QueryId)]
-struct Replayed;
+struct ReplayedQuery;
 
-impl Query for Replayed {
+impl Query for ReplayedQuery {
     type SqlType = sql_types::Nullable<sql_types::PgLsn>;
 }
 
-impl QueryFragment<Pg> for Replayed {
+impl QueryFragment<Pg> for ReplayedQuery {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(REPLAYED);
         Ok(())
@@ -98,7 +99,7 @@ pub(super) fn report(
     type Row = (bool, i32, PgLsn, Option<f64>);
 
     let asked = Instant::now();
-    let rows = <Report as LoadsAs<Row>>::load(&Report, connection);
+    let rows = <ReportQuery as LoadsAs<Row>>::load(&ReportQuery, connection);
     async move {
         let row = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
         let (is_replica, timeline, PgLsn(lsn), age) = row;
@@ -109,7 +110,7 @@ pub(super) fn report(
 
 /// Asks a replica how far it has replayed. None where it is a primary now.
 pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Option<u64>> {
-    let rows = <Replayed as LoadsAs<Option<PgLsn>>>::load(&Replayed, connection).await?;
+    let rows = <ReplayedQuery as LoadsAs<Option<PgLsn>>>::load(&ReplayedQuery, connection).await?;
     Ok(rows.into_iter().next().flatten().map(|PgLsn(lsn)| lsn))
 }
 

@@ -19,7 +19,7 @@ use crate::server::{NotFresh, Requirement, ServerState};
 /// What one round trip asks of a server. It can be sent several times: a future of
 /// [`send`](Self::send) does not borrow the request.
 pub(crate) trait Request: Send {
-    type Answer: Send;
+    type Output: Send;
 
     /// Whether the statement is prepared once on each connection. Otherwise Diesel prepares it each
     /// time, and blocks the connection for that round trip.
@@ -30,7 +30,7 @@ pub(crate) trait Request: Send {
     fn send<'c>(
         &self,
         connection: &'c Connection,
-    ) -> impl Future<Output = Result<Self::Answer, Error>> + Send + use<'c, Self>;
+    ) -> impl Future<Output = Result<Self::Output, Error>> + Send + use<'c, Self>;
 
     /// Whether the request itself is the first thing sent. Otherwise Diesel first asks for the
     /// types of its parameters, and a request meant to follow it would overtake it.
@@ -50,7 +50,7 @@ impl<Q: LoadsAs<U>, U> Load<Q, U> {
 }
 
 impl<Q: LoadsAs<U>, U: Send> Request for Load<Q, U> {
-    type Answer = Vec<U>;
+    type Output = Vec<U>;
 
     fn is_prepared_once(&self) -> bool {
         self.query.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
@@ -73,7 +73,7 @@ impl<Q: LoadsAs<U>, U: Send> Request for Load<Q, U> {
 pub(crate) struct Execute<S>(pub(crate) S);
 
 impl<S: QueryFragment<Pg> + QueryId + Send> Request for Execute<S> {
-    type Answer = usize;
+    type Output = usize;
 
     fn is_prepared_once(&self) -> bool {
         self.0.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
@@ -115,6 +115,7 @@ fn has_builtin_types(statement: &impl QueryFragment<Pg>) -> bool {
 /// request goes one for the server's position, which the answer cannot be newer than; reads of one
 /// moment share it.
 pub(crate) struct FreshnessChecked<'a, Q> {
+    /// Not `&Q`, which is `Send` for a `Sync` request only.
     pub(crate) request: &'a mut Q,
     pub(crate) requirement: Requirement,
 }
@@ -134,7 +135,7 @@ pub(crate) struct Answer<A> {
 }
 
 impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
-    type Answer = ReadOutcome<Q::Answer>;
+    type Output = ReadOutcome<Q::Output>;
 
     fn is_prepared_once(&self) -> bool {
         self.request.is_prepared_once()
@@ -143,9 +144,9 @@ impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
     fn send<'c>(
         &self,
         connection: &'c Connection,
-    ) -> impl Future<Output = Result<ReadOutcome<Q::Answer>, Error>> + Send + use<'a, 'c, Q> {
+    ) -> impl Future<Output = Result<ReadOutcome<Q::Output>, Error>> + Send + use<'a, 'c, Q> {
         let requirement = self.requirement;
-        let is_known_fresh = connection.check(requirement, &connection.state()).is_ok();
+        let is_known_fresh = connection.meets(requirement, &connection.state()).is_ok();
         // Boxed: it is rare, and large.
         let ahead = OptionFuture::from((!is_known_fresh).then(|| connection.probe().boxed()));
         let is_sent_at_once = self.request.is_sent_at_once();
@@ -158,7 +159,7 @@ impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
                 (ahead, value, connection.probe().boxed().await)
             };
             if let Some(ahead) = ahead
-                && let Err(not_fresh) = connection.check(requirement, &ahead?)
+                && let Err(not_fresh) = connection.meets(requirement, &ahead?)
             {
                 return Ok(ReadOutcome::NotFresh(not_fresh));
             }
@@ -177,7 +178,7 @@ impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
 pub(crate) struct Ping;
 
 impl Request for Ping {
-    type Answer = ();
+    type Output = ();
 
     fn is_prepared_once(&self) -> bool {
         true

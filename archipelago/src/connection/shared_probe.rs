@@ -12,8 +12,8 @@ use super::Connection;
 use crate::error::{DownReason, Error};
 use crate::server::ServerState;
 
-/// On a line this short, in microseconds, many reads may keep the server busier than the line is
-/// long.
+/// In microseconds. On a shorter line, a probe for each read costs more than waiting for a shared
+/// one.
 const SHORT_LINE: u64 = 5000;
 
 /// How long the role and the timeline of a replica count as known. A new timeline is noticed so
@@ -56,7 +56,7 @@ impl SharedProbe {
                 probe
             })
         };
-        let broken = || DownReason::Unreachable { detail: "the connection broke".to_owned() };
+        let broken = || DownReason::broken(&"the connection broke");
         probe.await.ok_or_else(|| Error::Unreachable { region, reason: broken() })
     }
 }

@@ -11,8 +11,8 @@ use super::Error;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownReason {
-    /// There is no way to the server: its name does not resolve, the connection was refused or
-    /// broke, or TLS could not be agreed on.
+    /// No session could be opened: the name does not resolve, the connection was refused, or TLS or
+    /// the login failed without an error from the server.
     #[error("{detail}")]
     Unreachable {
         /// What the operating system or the TLS library said.
@@ -21,7 +21,7 @@ pub enum DownReason {
     /// The server did not answer in time.
     #[error("no answer within {waited:?}")]
     Silent {
-        /// How long was waited for it.
+        /// How long the caller waited.
         waited: Duration,
     },
     /// The server answered, with an error or with something that makes no sense.
@@ -30,6 +30,12 @@ pub enum DownReason {
         /// The error's SQLSTATE, where the server gave one.
         sqlstate: Option<String>,
         /// What the server said.
+        detail: String,
+    },
+    /// The connection broke before the server had answered.
+    #[error("{detail}")]
+    Broken {
+        /// What the driver said.
         detail: String,
     },
     /// The newest migration of the database is older than the program needs
@@ -65,6 +71,11 @@ impl DownReason {
         Self::Refused { sqlstate: None, detail: detail.to_string() }
     }
 
+    /// A connection that broke.
+    pub(crate) fn broken(detail: &impl ToString) -> Self {
+        Self::Broken { detail: detail.to_string() }
+    }
+
     /// Whether the server gave no answer at all, so that other callers wait for it in vain.
     #[must_use]
     pub fn is_silence(&self) -> bool {
@@ -72,10 +83,10 @@ impl DownReason {
     }
 
     /// The failure of a query to `region` for this reason.
-    pub(crate) fn in_region(&self, region: &'static str) -> Error {
+    pub(crate) fn in_region(self, region: &'static str) -> Error {
         match self {
             Self::NotPrimary => Error::NotPrimary { region },
-            reason => Error::Unreachable { region, reason: reason.clone() },
+            reason => Error::Unreachable { region, reason },
         }
     }
 }

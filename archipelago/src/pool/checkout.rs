@@ -50,16 +50,16 @@ impl Checkout {
 
     /// Why the server does not satisfy the requirement of a read. Asks it, unless it has shown on
     /// this connection before that it does.
-    pub(crate) async fn check(
+    pub(crate) async fn verify(
         &mut self,
         requirement: Requirement,
     ) -> Result<Option<NotFresh>, Error> {
         let connection = &self.pooled.connection;
-        if connection.check(requirement, &connection.state()).is_ok() {
+        if connection.meets(requirement, &connection.state()).is_ok() {
             return Ok(None);
         }
         let state = self.statement(async |connection| connection.probe().await).await?;
-        Ok(self.pooled.connection.check(requirement, &state).err())
+        Ok(self.pooled.connection.meets(requirement, &state).err())
     }
 
     /// Holds the spill permit until the connection goes back to the pool.

@@ -20,7 +20,7 @@ pub(super) struct ExclusivePool {
     failure: watch::Sender<Option<DownReason>>,
 }
 
-/// The life of a pool, from the first to the last.
+/// The stages of a pool's life, in order.
 enum Stage {
     Unopened,
     Open(bb8::Pool<Manager>),

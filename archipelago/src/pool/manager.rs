@@ -55,7 +55,7 @@ impl ManageConnection for Manager {
     /// rest.
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), DownReason> {
         if self.has_broken(pooled) {
-            Err(DownReason::refused(&"the server closed the connection"))
+            Err(DownReason::broken(&"the server closed the connection"))
         } else {
             Ok(())
         }

@@ -18,8 +18,9 @@ use crate::connection::{Connection, Ping, Request};
 /// as the round trip itself varies.
 pub(super) const SLACK: Duration = Duration::from_millis(2);
 
-/// For how long, once or twice, the fastest answer counts: a line may become longer.
-const MEMORY: Duration = Duration::from_secs(30);
+/// The length of a period. The fastest answer of this and the previous one counts: a line may
+/// become longer.
+const PERIOD: Duration = Duration::from_secs(30);
 
 /// A shared connection, and the requests that the server has not answered.
 pub(super) struct Pipeline {
@@ -40,7 +41,7 @@ struct Queue {
     fastest: Fastest,
 }
 
-/// The fastest answer of the last [`MEMORY`]: nearly the round trip.
+/// The fastest answer of this [`PERIOD`] and the previous one: nearly the round trip.
 struct Fastest {
     since: Instant,
     current: Duration,
@@ -64,7 +65,7 @@ impl Fastest {
     }
 
     fn record(&mut self, now: Instant, answer: Duration) {
-        if now - self.since > MEMORY {
+        if now - self.since > PERIOD {
             *self = Self { since: now, current: answer, previous: self.current };
         }
         self.current = self.current.min(answer);
@@ -254,10 +255,10 @@ mod tests {
         assert_eq!(fastest.patience(), ms(150));
         fastest.record(start + ms(10), ms(1));
         assert_eq!(fastest.patience(), ms(3));
-        let later = start + MEMORY + ms(1);
+        let later = start + PERIOD + ms(1);
         fastest.record(later, ms(100));
         assert_eq!(fastest.patience(), ms(3), "the previous period still counts");
-        fastest.record(later + MEMORY + ms(1), ms(100));
+        fastest.record(later + PERIOD + ms(1), ms(100));
         assert_eq!(fastest.patience(), ms(150), "the line has become longer");
     }
 

@@ -83,7 +83,8 @@ impl PipelinedPool {
     /// Sends a request on a shared connection. If it is stuck behind a slow query, it is also sent
     /// on another connection and the first answer counts. Fails once the monitor declares the
     /// server silent.
-    pub(super) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Answer, Error> {
+    pub(super) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
+        // True until the request is sent: opening a connection counts as late.
         let is_late = AtomicBool::new(true);
         let answer = async {
             let ticket = self.enter().await?;
@@ -119,14 +120,12 @@ impl PipelinedPool {
         deadline: Instant,
         copies: u8,
         is_late: &AtomicBool,
-    ) -> Result<R::Answer, Error> {
+    ) -> Result<R::Output, Error> {
         let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
-        let sent = request.send(pipeline.connection());
-        let mut answer = pin!(async move {
-            let answer = sent.await;
+        let mut answer = pin!(request.send(pipeline.connection()).map(move |answer| {
             ticket.answered(answer.is_ok());
             answer
-        });
+        }));
         let mut pause = pipeline.patience();
         let mut until = Instant::now() + pause;
         while until < deadline {
@@ -165,7 +164,7 @@ impl PipelinedPool {
         deadline: Instant,
         copies: u8,
         is_late: &'a AtomicBool,
-    ) -> BoxFuture<'a, Result<R::Answer, Error>> {
+    ) -> BoxFuture<'a, Result<R::Output, Error>> {
         Box::pin(self.ask_with(ticket, request, deadline, copies, is_late))
     }
 
@@ -258,7 +257,7 @@ fn spawn_opening(
     attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
 ) -> Opening {
     let task = tokio::spawn(attempt);
-    async { task.await.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped))) }
+    async { task.await.unwrap_or_else(|stopped| Err(DownReason::broken(&stopped))) }
         .boxed()
         .shared()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::next::Progress;
+use super::next::{Progress, Wanted};
 use super::operation::{Operation, RunQuery};
 use super::plan::ReadPlan;
 use super::result::ReadResult;
@@ -49,7 +49,7 @@ impl<'a> Failover<'a> {
         };
         let reason = if needs_primary { Reason::Primary } else { plan.reason };
         let members = cluster.members().enumerate();
-        let has_failed = members.filter(|(_, member)| failed.contains(&member.info().code));
+        let failed_members = members.filter(|(_, member)| failed.contains(&member.info().code));
         Self {
             plan,
             cluster,
@@ -57,7 +57,7 @@ impl<'a> Failover<'a> {
             begun: begun.into(),
             current,
             reason,
-            tried: has_failed.map(|(index, _)| index).collect(),
+            tried: failed_members.map(|(index, _)| index).collect(),
             lagging: Vec::new(),
             failure: None,
         }
@@ -75,15 +75,15 @@ impl<'a> Failover<'a> {
         loop {
             let member = self.cluster.at(self.current);
             self.cluster.watch(self.current);
-            let mut wants_primary = false;
+            let mut was_behind = false;
             let max_lag = self.plan.requirement.at_most;
             let lag = max_lag.and_then(|limit| member.health.lag_over(limit));
             let was_asked = outcome.is_some();
-            if self.tried.contains(&self.current) || !member.health.is_up() && !was_asked {
-                // The monitor checks a database that is down; reads do not.
-            } else if lag.is_some() && !was_asked {
+            // The monitor checks a database that is down; reads do not.
+            let may_ask = was_asked || member.health.is_up();
+            if lag.is_some() && !was_asked && may_ask && !self.tried.contains(&self.current) {
                 self.lagging.push(self.current);
-            } else {
+            } else if may_ask && !self.tried.contains(&self.current) {
                 let region = member.info().code;
                 let late = |_| Err(Error::Timeout { region, waited: limit });
                 let asked = timeout_at(deadline, self.ask(operation, outcome.take())).await;
@@ -92,7 +92,7 @@ impl<'a> Failover<'a> {
                         return Ok(ReadResult::new(member, self.reason, answer, None));
                     }
                     Ok(ReadOutcome::NotFresh(not_fresh)) => {
-                        wants_primary = not_fresh == NotFresh::Behind;
+                        was_behind = not_fresh == NotFresh::Behind;
                         if not_fresh == NotFresh::Lags {
                             self.lagging.push(self.current);
                         }
@@ -108,9 +108,9 @@ impl<'a> Failover<'a> {
                 }
             }
             self.tried.push(self.current);
-            let Some(next) = self.next(wants_primary) else { return self.stale(operation).await };
+            let Some(next) = self.next(was_behind) else { return self.stale(operation).await };
             self.current = next;
-            self.reason = if wants_primary { Reason::Fresher } else { Reason::Failover };
+            self.reason = if was_behind { Reason::Fresher } else { Reason::Failover };
         }
     }
 
@@ -182,16 +182,14 @@ impl<'a> Failover<'a> {
         ways.map_or(Duration::ZERO, |(primary, here)| primary.saturating_sub(here))
     }
 
-    /// The member that is asked next. A read that is ahead of a replica goes straight to the
-    /// primary, which has everything.
-    fn next(&self, wants_primary: bool) -> Option<usize> {
+    fn next(&self, was_behind: bool) -> Option<usize> {
+        let wanted = match self.plan.requirement.primary {
+            true => Wanted::PrimaryOnly,
+            false if was_behind => Wanted::PrimaryFirst,
+            false => Wanted::Any,
+        };
         let (order, leader) = (self.order, self.cluster.leader_index());
-        let progress = Progress { order, leader, tried: &self.tried };
-        if self.plan.requirement.primary {
-            return progress.leader_if_untried();
-        }
-        let primary = progress.leader_if_untried().filter(|_| wants_primary);
-        primary.or_else(|| progress.nearest())
+        Progress { order, leader, tried: &self.tried }.next(wanted)
     }
 
     /// No database is fresh enough: asks the nearest that only lags, if the read allows it.

@@ -10,47 +10,62 @@ pub(super) struct Progress<'a> {
     pub(super) tried: &'a [usize],
 }
 
-impl Progress<'_> {
-    /// The nearest candidate that was not tried, and the leader last.
-    pub(super) fn nearest(self) -> Option<usize> {
-        let is_replica = |index: &usize| *index != self.leader;
-        let untried = |index: &usize| !self.tried.contains(index);
-        let mut replicas = self.order.iter().copied().filter(is_replica);
-        replicas.find(untried).or_else(|| self.leader_if_untried())
-    }
+/// What the read needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Any database.
+    Any,
+    /// The primary if it was not tried: a replica was behind, and the primary shows every commit.
+    PrimaryFirst,
+    /// The primary, and no other.
+    PrimaryOnly,
+}
 
-    /// The leader, unless it was tried: it shows every commit.
-    pub(super) fn leader_if_untried(self) -> Option<usize> {
-        Some(self.leader).filter(|leader| !self.tried.contains(leader))
+impl Progress<'_> {
+    /// The member that is asked next: the nearest replica that was not tried, and the leader last.
+    pub(super) fn next(self, wanted: Wanted) -> Option<usize> {
+        let is_untried = |index: &usize| !self.tried.contains(index);
+        let leader = Some(self.leader).filter(is_untried);
+        let mut replicas = self.order.iter().copied().filter(|index| *index != self.leader);
+        match wanted {
+            Wanted::PrimaryOnly => leader,
+            Wanted::PrimaryFirst if leader.is_some() => leader,
+            Wanted::PrimaryFirst | Wanted::Any => replicas.find(is_untried).or(leader),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Wanted::{Any, PrimaryFirst, PrimaryOnly};
     use super::*;
 
     #[test]
-    fn the_nearest_untried_is_next_and_the_leader_last() {
+    fn which_member_is_next() {
         let order = [2, 0, 1, 3];
-        // What was tried, and what is next where member 0 leads.
-        let table: [(&[usize], Option<usize>); 5] = [
-            (&[], Some(2)),
-            (&[2], Some(1)),
-            (&[2, 1, 3], Some(0)),
-            (&[2, 0], Some(1)),
-            (&[3, 2, 0, 1], None),
+        // What was tried, what is wanted, and what is next where member 0 leads.
+        let table: [(&[usize], Wanted, Option<usize>); 10] = [
+            (&[], Any, Some(2)),
+            (&[2], Any, Some(1)),
+            (&[2, 1, 3], Any, Some(0)),
+            (&[2, 0], Any, Some(1)),
+            (&[3, 2, 0, 1], Any, None),
+            (&[2], PrimaryFirst, Some(0)),
+            (&[2, 0], PrimaryFirst, Some(1)),
+            (&[3, 2, 0, 1], PrimaryFirst, None),
+            (&[2], PrimaryOnly, Some(0)),
+            (&[0], PrimaryOnly, None),
         ];
-        for (tried, next) in table {
+        for (tried, wanted, next) in table {
             let progress = Progress { order: &order, leader: 0, tried };
-            assert_eq!(progress.nearest(), next, "after {tried:?}");
+            assert_eq!(progress.next(wanted), next, "{wanted:?} after {tried:?}");
         }
     }
 
     #[test]
     fn a_leader_outside_the_order_is_last_as_well() {
         let progress = Progress { order: &[], leader: 0, tried: &[] };
-        assert_eq!((progress.nearest(), progress.leader_if_untried()), (Some(0), Some(0)));
-        let tried = Progress { tried: &[0], ..progress };
-        assert_eq!((tried.nearest(), tried.leader_if_untried()), (None, None));
+        assert_eq!(progress.next(Any), Some(0));
+        assert_eq!(Progress { tried: &[0], ..progress }.next(Any), None);
     }
 }

@@ -27,13 +27,13 @@ pub(crate) trait Operation: Send {
 pub(crate) struct RunQuery<R>(pub(crate) R);
 
 impl<R: Request> Operation for RunQuery<R> {
-    type Value = R::Answer;
+    type Value = R::Output;
 
     async fn run_on(
         &mut self,
         member: &Member,
         requirement: Requirement,
-    ) -> Result<ReadOutcome<R::Answer>, Error> {
+    ) -> Result<ReadOutcome<R::Output>, Error> {
         member.reading.read(&mut self.0, requirement).await
     }
 }
@@ -50,7 +50,7 @@ impl Operation for CheckOut {
         requirement: Requirement,
     ) -> Result<ReadOutcome<Checkout>, Error> {
         let mut checkout = member.reading.checkout().await?;
-        if let Some(not_fresh) = checkout.check(requirement).await? {
+        if let Some(not_fresh) = checkout.verify(requirement).await? {
             return Ok(ReadOutcome::NotFresh(not_fresh));
         }
         let state = checkout.state();

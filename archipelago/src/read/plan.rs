@@ -20,7 +20,7 @@ pub(crate) struct ReadPlan<'a> {
 pub(crate) enum Candidates<'a> {
     /// This one only.
     Pinned(&'a Member),
-    /// Those of `order`, by their indices, the nearest first; at last the leader.
+    /// The members of `order`, by their indices, the nearest first, then the leader.
     Ordered { cluster: &'a Cluster, order: &'static [usize] },
 }
 

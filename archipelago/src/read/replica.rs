@@ -172,7 +172,7 @@ impl<'a> Replica<'a> {
                 .statement(async |connection| Ok(query.load(&mut connection.inner).await?))
                 .await
         };
-        Ok(self.session(load).await?.value)
+        Ok(self.on_checkout(load).await?.value)
     }
 
     /// Several reads of one state of the database: a read-only transaction, `REPEATABLE READ`.
@@ -192,7 +192,7 @@ impl<'a> Replica<'a> {
                 .transaction(async |connection| snapshot(&mut connection.inner, &reads).await)
                 .await
         };
-        Ok(self.session(work).await?.value)
+        Ok(self.on_checkout(work).await?.value)
     }
 
     /// Whether the database that is asked first shows everything up to `position`. One round trip,
@@ -226,13 +226,13 @@ impl<'a> Replica<'a> {
     }
 
     /// Sends one request to the first database that can serve it.
-    pub(crate) async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Answer>, Error> {
+    pub(crate) async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Output>, Error> {
         route(self.plan, &mut RunQuery(request), &[]).await
     }
 
     /// Runs `work` on a connection of its own to the first database that can serve it. If that
     /// breaks off, `work` begins again at the next one. The position is that of the last probe.
-    pub(crate) async fn session<T>(
+    pub(crate) async fn on_checkout<T>(
         self,
         work: impl AsyncFn(&mut Checkout) -> Result<T, Error>,
     ) -> Result<ReadResult<T>, Error> {

@@ -14,8 +14,8 @@ pub struct ReadResult<T> {
     pub value: T,
     /// Which database served the read, and why that one.
     pub served_by: ServedBy,
-    /// A position that nothing of the value is newer than. If a visitor's next read is
-    /// [`AtLeast`](crate::Freshness::AtLeast) here, it does not go back in time, whichever database
+    /// No part of the value is newer than this position. A next read that is
+    /// [`AtLeast`](crate::Freshness::AtLeast) here does not go back in time, whichever database
     /// serves it.
     pub position: Position,
 }
@@ -33,7 +33,7 @@ impl<T> ReadResult<T> {
         let is_replica = state.role == Role::Replica;
         let stale = stale_after.filter(|_| is_replica).and_then(|limit| match state.as_of {
             Some(as_of) => Some(as_of.elapsed()).filter(|lag| *lag > limit),
-            // An unknown lag is at least so much, or else the replica would have served the read.
+            // An unknown lag is reported as the limit.
             None => Some(limit),
         });
         let served_by = ServedBy { region: member.info().code, role: state.role, reason, stale };

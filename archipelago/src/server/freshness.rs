@@ -13,7 +13,7 @@ use crate::region::Role;
 pub enum Freshness {
     /// What the nearest server shows, even if it is older than the visitor's own writes.
     Any,
-    /// Everything that the primary had committed so long ago, instead of `max_lag`. The age is
+    /// Everything that the primary had committed this long ago, instead of `max_lag`. The age is
     /// measured by the clocks of primary and replica, which must agree to some milliseconds (NTP),
     /// or by their positions in the log where this process knows both.
     AtMost(Duration),

@@ -16,6 +16,9 @@ use crate::region::Role;
 /// How long an answer may take before the monitor is asked to check the server.
 const SUSPICIOUS: Duration = Duration::from_millis(250);
 
+/// A change that no task waits for.
+const IS_AWAITED_BY_NONE: bool = false;
+
 /// The health of a region's database, as this instance has found it.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -41,6 +44,8 @@ pub(crate) struct HealthRecord {
     region: &'static str,
     pub(crate) timelines: Arc<Timelines>,
     is_watched: AtomicBool,
+    /// Whether `status` has no [`Down`].
+    is_up: AtomicBool,
     status: watch::Sender<Status>,
     /// When the server last answered any request, in milliseconds since `created`.
     heard: AtomicU64,
@@ -51,23 +56,22 @@ pub(crate) struct HealthRecord {
     timeline: AtomicU32,
 }
 
+/// What the monitor has found, and what it is asked for.
 #[derive(Default)]
 struct Status {
-    condition: Condition,
+    /// Why, and since when, the database serves no reads. None while it is up.
+    down: Option<Down>,
     /// How many checks the server has not answered. Wraps around.
     silent_checks: u32,
+    /// The server is suspect: an answer is late, or a connection broke.
+    is_suspect: bool,
+    /// The server was found silent, and has answered an election since.
+    has_recovered: bool,
 }
 
-/// Whether reads may be sent to a database.
-#[derive(Default)]
-enum Condition {
-    /// They may: no check has failed since the last success.
-    #[default]
-    Up,
-    /// They may, and the monitor is asked to check the server at once.
-    Suspect,
-    /// They may not, until a check succeeds.
-    Down { since: Instant, reason: DownReason },
+struct Down {
+    since: Instant,
+    reason: DownReason,
 }
 
 /// A check that the server answered.
@@ -84,6 +88,8 @@ impl HealthRecord {
             region,
             timelines,
             is_watched: AtomicBool::new(false),
+            // Up until a check fails.
+            is_up: AtomicBool::new(true),
             status: watch::Sender::default(),
             heard: AtomicU64::new(0),
             created: Instant::now(),
@@ -93,9 +99,9 @@ impl HealthRecord {
         }
     }
 
-    /// Whether a read may be sent there.
+    /// Whether a read may be sent there. Takes no lock.
     pub(crate) fn is_up(&self) -> bool {
-        !matches!(self.status.borrow().condition, Condition::Down { .. })
+        self.is_up.load(Ordering::Relaxed)
     }
 
     /// Whether the monitor checks it.
@@ -116,14 +122,12 @@ impl HealthRecord {
     pub(crate) fn snapshot(&self) -> Health {
         let check = self.last_check.load_full();
         let state = check.as_ref().map(|check| check.state);
-        let (down_since, down_reason) = match &self.status.borrow().condition {
-            Condition::Up | Condition::Suspect => (None, None),
-            Condition::Down { since, reason } => (Some(*since), Some(reason.clone())),
-        };
+        let status = self.status.borrow();
+        let down = status.down.as_ref();
         Health {
-            up: self.is_watched().then_some(down_reason.is_none()),
-            down_reason,
-            down_since,
+            up: self.is_watched().then_some(down.is_none()),
+            down_reason: down.map(|down| down.reason.clone()),
+            down_since: down.map(|down| down.since),
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
@@ -148,84 +152,82 @@ impl HealthRecord {
     }
 
     fn mark_up(&self) {
-        self.change_if(|condition| {
-            matches!(condition, Condition::Down { .. }).then_some(Condition::Up)
+        self.change(|status| {
+            status.down = None;
+            IS_AWAITED_BY_NONE
         });
+        self.is_up.store(true, Ordering::Relaxed);
     }
 
     /// Records a failed check: reads go elsewhere until the monitor finds the database well again.
     pub(crate) fn mark_down(&self, reason: DownReason) {
-        self.status.send_modify(|Status { condition, silent_checks }| {
-            let (since, is_known) = match condition {
-                Condition::Down { since, reason: known } => (*since, *known == reason),
-                Condition::Up | Condition::Suspect => (Instant::now(), false),
-            };
-            if !is_known {
-                tracing::warn!(
-                    region = self.region,
-                    error = %reason,
-                    "reads go elsewhere until this database can serve again"
-                );
-            }
-            *silent_checks = silent_checks.wrapping_add(u32::from(reason.is_silence()));
-            *condition = Condition::Down { since, reason };
+        let known = |status: &Status| status.down.as_ref().is_some_and(|it| it.reason == reason);
+        let is_known = known(&self.status.borrow());
+        if !is_known {
+            let region = self.region;
+            tracing::warn!(
+                region,
+                error = %reason,
+                "reads go elsewhere until this database can serve again"
+            );
+        }
+        self.is_up.store(false, Ordering::Relaxed);
+        self.status.send_modify(|status| {
+            status.silent_checks = status.silent_checks.wrapping_add(reason.is_silence().into());
+            status.has_recovered = false;
+            let since = status.down.as_ref().map_or_else(Instant::now, |down| down.since);
+            status.down = Some(Down { since, reason });
         });
+    }
+
+    /// Whether the last check found the server silent.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.status.borrow().down.as_ref().is_some_and(|down| down.reason.is_silence())
     }
 
     /// Why the server gives no answer, if the last check found it silent.
     pub(crate) fn silence(&self) -> Option<DownReason> {
-        match &self.status.borrow().condition {
-            Condition::Down { reason, .. } if reason.is_silence() => Some(reason.clone()),
-            _ => None,
-        }
+        let status = self.status.borrow();
+        status.down.as_ref().map(|down| &down.reason).filter(|reason| reason.is_silence()).cloned()
     }
 
-    /// Records that a server found silent has answered an election: the monitor checks it at once.
+    /// Records that a server found silent has answered an election: the monitor checks it soon.
     pub(crate) fn mark_recovered(&self) {
-        self.change_if(|condition| {
-            matches!(condition, Condition::Down { .. }).then_some(Condition::Suspect)
-        });
+        self.change(|status| !std::mem::replace(&mut status.has_recovered, true));
     }
 
-    /// Resolves once the server is no longer down.
+    /// Resolves once a server that is down has answered an election.
     pub(crate) async fn recovered(&self) {
-        self.until(|condition| !matches!(condition, Condition::Down { .. })).await;
+        self.until(|status| status.has_recovered).await;
     }
 
-    /// Asks the monitor to check the server now: an answer is late, or a connection broke. Does not
-    /// shorten the pauses between the checks of a server that is down.
+    /// Asks the monitor to check the server soon: an answer is late, or a connection broke. Does
+    /// not shorten the pauses between the checks of a server that is down.
     pub(crate) fn request_check(&self) {
-        self.change_if(|condition| {
-            matches!(condition, Condition::Up).then_some(Condition::Suspect)
-        });
+        self.change(|status| !std::mem::replace(&mut status.is_suspect, true));
     }
 
     /// Resolves once a check is requested.
     pub(crate) async fn check_requested(&self) {
-        self.until(|condition| matches!(condition, Condition::Suspect)).await;
+        self.until(|status| status.is_suspect).await;
     }
 
-    /// Marks the start of a check. It answers the requests so far; a later request asks for
-    /// another.
+    /// Marks the start of a check. It settles all earlier requests.
     pub(crate) fn begin_check(&self) {
-        self.change_if(|condition| {
-            matches!(condition, Condition::Suspect).then_some(Condition::Up)
+        self.change(|status| {
+            (status.is_suspect, status.has_recovered) = (false, false);
+            IS_AWAITED_BY_NONE
         });
     }
 
-    fn change_if(&self, next: impl FnOnce(&Condition) -> Option<Condition>) {
-        self.status.send_if_modified(|status| match next(&status.condition) {
-            Some(condition) => {
-                status.condition = condition;
-                true
-            }
-            None => false,
-        });
+    /// Changes the status. `change` tells whether a task may wait for that.
+    fn change(&self, change: impl FnOnce(&mut Status) -> bool) {
+        self.status.send_if_modified(change);
     }
 
-    /// Resolves once the condition is as wanted. The sender lives as long as `self`.
-    async fn until(&self, is_wanted: impl Fn(&Condition) -> bool) {
-        let _ = self.status.subscribe().wait_for(|status| is_wanted(&status.condition)).await;
+    /// Resolves once the status is as wanted. The sender lives as long as `self`.
+    async fn until(&self, is_wanted: impl Fn(&Status) -> bool) {
+        let _ = self.status.subscribe().wait_for(is_wanted).await;
     }
 
     /// Resolves with the elapsed time once the monitor declares the server silent. The monitor
@@ -240,8 +242,7 @@ impl HealthRecord {
         // On a long line an answer takes longer.
         tokio::time::sleep(self.round_trip().unwrap_or_default() * 2).await;
         self.request_check();
-        let is_silent_again = |status: &Status| status.silent_checks != known;
-        let _ = self.status.subscribe().wait_for(is_silent_again).await;
+        self.until(|status| status.silent_checks != known).await;
         Duration::from_secs_f64((start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0)
     }
 
@@ -254,7 +255,7 @@ impl HealthRecord {
         before: Option<ServerState>,
     ) -> ServerState {
         self.heard.fetch_max(self.milliseconds(report.asked), Ordering::Relaxed);
-        let timeline = self.timeline_of(identity, report);
+        let timeline = self.observe_timeline(identity, report);
         self.timelines.interpret(identity.system, report, timeline, before)
     }
 
@@ -274,11 +275,76 @@ impl HealthRecord {
 
     /// The timeline of a server. While it runs a server never returns to an older timeline, even if
     /// a report of a replica names one.
-    fn timeline_of(&self, identity: ServerIdentity, report: ServerReport) -> u32 {
+    fn observe_timeline(&self, identity: ServerIdentity, report: ServerReport) -> u32 {
         if self.started.swap(identity.started, Ordering::Relaxed) != identity.started {
             self.timeline.store(report.timeline, Ordering::Relaxed);
         }
         let known = self.timeline.fetch_max(report.timeline, Ordering::Relaxed);
         if report.is_replica { known.max(report.timeline) } else { report.timeline }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::settings::Safeguards;
+
+    fn record() -> HealthRecord {
+        HealthRecord::new("ord", Arc::new(Timelines::new(Safeguards::default())))
+    }
+
+    fn silent() -> DownReason {
+        DownReason::Silent { waited: Duration::from_secs(1) }
+    }
+
+    fn is_ready(future: impl Future) -> bool {
+        std::pin::pin!(future).now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_request_stays_until_the_next_check_begins() {
+        let health = record();
+        assert!(!is_ready(health.check_requested()));
+        health.request_check();
+        health.request_check();
+        assert!(is_ready(health.check_requested()));
+        health.begin_check();
+        assert!(!is_ready(health.check_requested()));
+    }
+
+    #[test]
+    fn only_an_election_shortens_the_pause_of_a_server_that_is_down() {
+        let health = record();
+        health.mark_down(silent());
+        health.request_check();
+        assert!(!is_ready(health.recovered()));
+        health.mark_recovered();
+        assert!(is_ready(health.recovered()));
+        assert!(!health.is_up(), "it is down until a check succeeds");
+        health.begin_check();
+        health.mark_down(silent());
+        assert!(!is_ready(health.recovered()));
+    }
+
+    #[test]
+    fn a_write_marks_the_server_up_and_wakes_no_monitor() {
+        let health = record();
+        health.mark_down(DownReason::Superseded);
+        assert!(!health.is_up() && !health.is_silent());
+        health.record_write();
+        assert!(health.is_up() && health.snapshot().down_reason.is_none());
+        assert!(!is_ready(health.recovered()));
+    }
+
+    #[test]
+    fn a_server_stays_down_since_its_first_failed_check() {
+        let health = record();
+        health.mark_down(silent());
+        let since = health.snapshot().down_since;
+        health.mark_down(DownReason::ForeignDatabase);
+        assert_eq!(health.snapshot().down_since, since);
+        assert_eq!(health.snapshot().down_reason, Some(DownReason::ForeignDatabase));
     }
 }

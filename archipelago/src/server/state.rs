@@ -33,10 +33,10 @@ impl ServerState {
     /// `timeline` is the one that the server is on, `newest` the newest that any server has shown,
     /// `before` the last state seen on the same connection.
     ///
-    /// A replica is as fresh as the last commit that it has replayed is young. On an idle primary
-    /// that commit ages although nothing is missing. So a replica that has replayed what the
-    /// primary had at a sampled moment is as fresh as that moment. On an older timeline than the
-    /// newest, what a replica replays says nothing of the present.
+    /// A replica is as fresh as the moment of the last commit that it has replayed. On an idle
+    /// primary that commit ages although nothing is missing. So a replica that has replayed what
+    /// the primary had at a sampled moment is as fresh as that moment. On an older timeline than
+    /// the newest, what a replica replays says nothing of the present.
     pub(super) fn interpret(
         report: ServerReport,
         timeline: u32,
@@ -73,7 +73,7 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    /// A minute after which the reports were asked for.
+    /// The moment of each report, a minute after `start`.
     fn minute(start: Instant) -> Instant {
         start + seconds(60)
     }

@@ -42,7 +42,7 @@ impl Timelines {
         self.newest.load(Ordering::Relaxed)
     }
 
-    /// The newest timeline that a primary must be on to serve; 0 if every primary may.
+    /// The timeline that a primary must be on to serve; 0 if any will do.
     pub(crate) fn newest_enforced(&self) -> u32 {
         if self.safeguards.has(Safeguard::Role) { self.newest() } else { 0 }
     }
@@ -77,7 +77,7 @@ impl Timelines {
     }
 
     /// Vets a position that a visitor brings and that this app has signed: None where it means
-    /// nothing here. A timeline that no member has shown makes all members be asked. There was a
+    /// nothing here. A timeline that no member has shown starts an election: there was a
     /// promotion, or the database was restored from a backup from before one.
     #[cfg(feature = "actix")]
     pub(crate) fn vet(
@@ -119,7 +119,7 @@ impl Timelines {
         }
     }
 
-    /// Resolves once a newer timeline is shown or claimed than ever before.
+    /// Resolves once a timeline newer than all before is shown or claimed.
     pub(crate) async fn promoted(&self) {
         self.promoted.notified().await;
     }
@@ -147,9 +147,10 @@ impl Timelines {
     }
 }
 
-#[cfg(all(test, feature = "actix"))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "actix")]
     use crate::position::Position;
 
     /// A cluster of the database 7 that has shown timeline 2.
@@ -160,6 +161,7 @@ mod tests {
         timelines
     }
 
+    #[cfg(feature = "actix")]
     fn at(system: u64, timeline: u32) -> Position {
         Position { system, timeline, lsn: 1 }
     }
@@ -174,6 +176,7 @@ mod tests {
         assert!(timelines.is_foreign(8) && !timelines.is_foreign(7));
     }
 
+    #[cfg(feature = "actix")]
     #[test]
     fn a_claimed_timeline_is_open_until_shown_or_disproved() {
         let timelines = cluster();

@@ -64,10 +64,13 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
 
     /// Reports a missing variable once, also when several regions need it.
     fn missing(&mut self, name: &str, advice: impl Into<String>) {
-        let noted = |error: &SettingError| matches!(error, SettingError::Missing { name: noted, .. } if noted == name);
-        if !self.errors.iter().any(noted) {
-            self.errors
-                .push(SettingError::Missing { name: name.to_owned(), advice: advice.into() });
+        let mut missing = self.errors.iter().filter_map(|error| match error {
+            SettingError::Missing { name, .. } => Some(name),
+            _ => None,
+        });
+        if !missing.any(|missing| missing == name) {
+            let (name, advice) = (name.to_owned(), advice.into());
+            self.errors.push(SettingError::Missing { name, advice });
         }
     }
 
@@ -101,8 +104,8 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
         let built = R::PRIMARY.code;
         if let Some(given) = self.text("PRIMARY_REGION").filter(|given| given != built) {
             let advice = format!(
-                "this program was built with the primary in `{built}`: make `primary` in regions.toml and `primary_region` in \
-                 fly.toml the same, and build again"
+                "this program was built with the primary in `{built}`: make `primary` in \
+                 regions.toml and `primary_region` in fly.toml the same, and build again"
             );
             self.invalid("PRIMARY_REGION", given, advice);
         }

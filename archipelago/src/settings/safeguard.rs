@@ -2,7 +2,7 @@
 //! needed.
 
 /// A mechanism that keeps a promise to visitors. A test switches one off with
-/// [`Settings::without`](crate::Settings::without), and must then see the promise broken.
+/// `Settings::without`, and must then see the promise broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Safeguard {
     /// Visitors carry the position of what they wrote and saw.
@@ -17,7 +17,7 @@ pub enum Safeguard {
     Role,
 }
 
-/// The safeguards that are on: one bit for each that is off.
+/// The safeguards that are switched off, one bit each.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Safeguards(u8);
 

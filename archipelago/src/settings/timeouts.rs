@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The bounds on every wait for a database. They are shorter than those of the crates underneath:
-/// with these a dead replica could hold each caller for 30 s (bb8's `connection_timeout`) or
+/// those would let a dead replica hold each caller for 30 s (bb8's `connection_timeout`) or
 /// without end (tokio-postgres has no connect timeout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {

@@ -20,11 +20,11 @@ pub(crate) const FLY_REGION: &str = "fly-region";
 pub(crate) const REPLAYED: [&str; 2] = ["fly-replay-src", "fly-replay-failed"];
 
 /// In bytes: the proxy keeps at most 1 MB of a request to send it again.
-pub(crate) const LONGEST_BODY: u64 = 1_000_000;
+const LONGEST_BODY: u64 = 1_000_000;
 
 /// A request that writes, as far as the decision needs it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Write<'a> {
+pub(crate) struct WriteRequest<'a> {
     /// The region that this instance runs in; empty where none is set.
     pub(crate) here: &'a str,
     /// The region of the primary, as far as this process knows.
@@ -36,10 +36,10 @@ pub(crate) struct Write<'a> {
     pub(crate) body_length: Option<u64>,
 }
 
-/// Whether the proxy is to run this request in the primary's region. Otherwise this instance writes
-/// to the primary over the long line.
-pub(crate) fn is_replayed(writes: Writes, write: Write<'_>) -> bool {
-    let Write { here, primary, is_proxied, was_replayed, body_length } = write;
+/// Whether the proxy should run this request in the primary's region. Otherwise this instance
+/// writes to the primary over the long line.
+pub(crate) fn should_replay(writes: Writes, write: WriteRequest<'_>) -> bool {
+    let WriteRequest { here, primary, is_proxied, was_replayed, body_length } = write;
     writes == Writes::Replay
         && !here.is_empty()
         && here != primary
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn which_writes_are_replayed() {
-        let afar = Write {
+        let afar = WriteRequest {
             here: "syd",
             primary: "nrt",
             is_proxied: true,
@@ -64,26 +64,31 @@ mod tests {
         let table = [
             ("a write from afar", Writes::Replay, afar, true),
             ("a region file that says direct", Writes::Direct, afar, false),
-            ("at the primary", Writes::Replay, Write { here: "nrt", ..afar }, false),
-            ("on a laptop", Writes::Replay, Write { here: "", ..afar }, false),
-            ("without a proxy", Writes::Replay, Write { is_proxied: false, ..afar }, false),
-            ("replayed before", Writes::Replay, Write { was_replayed: true, ..afar }, false),
-            ("of unknown length", Writes::Replay, Write { body_length: None, ..afar }, false),
+            ("at the primary", Writes::Replay, WriteRequest { here: "nrt", ..afar }, false),
+            ("on a laptop", Writes::Replay, WriteRequest { here: "", ..afar }, false),
+            ("without a proxy", Writes::Replay, WriteRequest { is_proxied: false, ..afar }, false),
+            ("replayed before", Writes::Replay, WriteRequest { was_replayed: true, ..afar }, false),
+            (
+                "of unknown length",
+                Writes::Replay,
+                WriteRequest { body_length: None, ..afar },
+                false,
+            ),
             (
                 "as long as the proxy keeps",
                 Writes::Replay,
-                Write { body_length: Some(LONGEST_BODY), ..afar },
+                WriteRequest { body_length: Some(LONGEST_BODY), ..afar },
                 true,
             ),
             (
                 "one byte longer",
                 Writes::Replay,
-                Write { body_length: Some(LONGEST_BODY + 1), ..afar },
+                WriteRequest { body_length: Some(LONGEST_BODY + 1), ..afar },
                 false,
             ),
         ];
         for (story, writes, write, expected) in table {
-            assert_eq!(is_replayed(writes, write), expected, "{story}");
+            assert_eq!(should_replay(writes, write), expected, "{story}");
         }
     }
 }

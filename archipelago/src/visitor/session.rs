@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::position::Position;
 use crate::region::{Role, ServedBy};
 
-/// What the databases were asked for one request.
+/// What one request has read and written so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Session {
     /// The database that served the last query. None before the first, and after a failed query.
