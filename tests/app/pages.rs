@@ -64,7 +64,7 @@ struct Page {
 impl Page {
     fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap();
-        let (mut page, mut heading) = (Self::default(), None::<String>);
+        let (mut page, mut heading) = (Self::default(), String::new());
         for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
             match event {
                 Event::Start(Tag::Link { dest_url: to, .. } | Tag::Image { dest_url: to, .. })
@@ -72,11 +72,11 @@ impl Page {
                 {
                     page.links.push(to.to_string());
                 }
-                Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-                Event::End(TagEnd::Heading(_)) => page.anchors.extend(heading.take().map(anchor)),
-                Event::Text(text) => heading.iter_mut().for_each(|heading| heading.push_str(&text)),
+                Event::Start(Tag::Heading { .. }) => heading.clear(),
+                Event::End(TagEnd::Heading(_)) => page.anchors.push(anchor(&heading)),
+                Event::Text(text) => heading += &text,
                 Event::Code(code) => {
-                    heading.iter_mut().for_each(|heading| heading.push_str(&code));
+                    heading += &code;
                     page.codes.push(code.to_string());
                 }
                 _ => {}
@@ -87,7 +87,7 @@ impl Page {
 }
 
 /// The anchor that GitHub and mdBook give a heading.
-fn anchor(heading: String) -> String {
+fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
