@@ -77,10 +77,8 @@ impl Violation {
     /// The violation, and a line for each of its operations.
     #[must_use]
     pub fn explain(&self, history: &History) -> String {
-        let mut text = format!("{}: {}", self.anomaly, self.detail);
-        for operation in self.operations.iter().filter_map(|at| history.operations.get(*at)) {
-            text += &format!("\n    {operation}");
-        }
-        text
+        let operations = self.operations.iter().filter_map(|at| history.operations.get(*at));
+        let lines = operations.map(|operation| format!("\n    {operation}"));
+        std::iter::once(format!("{}: {}", self.anomaly, self.detail)).chain(lines).collect()
     }
 }
