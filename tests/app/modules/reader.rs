@@ -177,7 +177,7 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_vis_restricted(&mut self, _: &'ast VisRestricted) {}
 }
 
-/// Whether it stands under `#[cfg(test)]`.
+/// Whether it stands under `#[cfg(test)]` or `#[cfg(doctest)]`.
 fn is_for_tests(item: &impl ToTokens) -> bool {
     let attributes = |input: ParseStream| {
         let attributes = Attribute::parse_outer(input)?;
@@ -187,7 +187,7 @@ fn is_for_tests(item: &impl ToTokens) -> bool {
     attributes.parse2(item.to_token_stream()).into_iter().flatten().any(|attribute| {
         let Meta::List(list) = &attribute.meta else { return false };
         let condition = list.tokens.to_string().replace(' ', "");
-        list.path.is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
+        list.path.is_ident("cfg") && (matches!(condition.as_str(), "test" | "doctest") || condition.starts_with("all(test,"))
     })
 }
 
