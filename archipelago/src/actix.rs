@@ -48,9 +48,9 @@
 
 mod cookie;
 mod failure;
+mod fly_replay;
 mod middleware;
 mod reader;
-mod replay;
 mod session;
 mod writer;
 

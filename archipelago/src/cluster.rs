@@ -25,10 +25,16 @@ use crate::settings::{RegionSet, Safeguard, SettingError, Settings};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
-/// Nothing is opened before the first query. From then on a thread checks this instance's own
-/// database, the primary, and every other database that is asked: once a second, on one connection
-/// each. When the primary is lost, it asks every member which one is writable on the newest
-/// timeline, on connections that it closes again.
+/// Five things are called primary. [`RegionSet::PRIMARY`] and
+/// [`RegionInfo::role`](crate::RegionInfo) are what regions.toml declares.
+/// [`Health::role`](crate::Health) is what a server last reported. The leader is the member that
+/// this process has elected from those reports, and [`Primary`](crate::Primary) writes to it.
+/// Before the first election the declared primary leads.
+///
+/// Nothing is opened before the first query, or before `Repos::connect`. From then on a thread
+/// checks this instance's own database, the primary, and every other database that is asked: once a
+/// second, on one connection each. When the primary is lost, it asks every member which one is
+/// writable on the newest timeline, on connections that it closes again.
 pub struct Cluster {
     inner: Arc<Inner>,
     stop: CancellationToken,
@@ -123,13 +129,13 @@ impl Cluster {
     }
 
     /// Whether there was an election.
-    pub(crate) fn has_elected_leader(&self) -> bool {
-        self.inner.leader.is_elected()
+    pub(crate) fn has_held_election(&self) -> bool {
+        self.inner.leader.has_held_election()
     }
 
     /// Waits for the first election: before it, a superseded primary may look like the leader.
     pub(crate) async fn wait_for_leader(&self, limit: Duration) {
-        if !self.has_elected_leader() {
+        if !self.has_held_election() {
             self.watch(self.leader_index());
             let election = self.inner.leader.wait_for_election(Elections::default());
             let _ = timeout(limit, election).await;
@@ -151,12 +157,13 @@ impl Cluster {
         member.health.silence().map_or(Ok(member), |reason| Err(reason.in_region(region)))
     }
 
-    /// How many elections there were.
+    /// The elections so far.
     pub(crate) fn elections(&self) -> Elections {
         self.inner.leader.elections()
     }
 
-    /// Requests an election, and waits until there were more than `seen`.
+    /// Requests an election, and waits for the next completed round or change of leader after
+    /// `seen`.
     pub(crate) async fn wait_for_election(&self, seen: Elections, limit: Duration) {
         self.watch(self.leader_index());
         self.inner.leader.request_election();
@@ -197,7 +204,7 @@ impl Inner {
     /// Whether this instance sends the primary's heartbeat: the instances near it do.
     fn sends_heartbeat(&self) -> bool {
         let is_near = self.region.is_empty() || self.region == self.leader().info().code;
-        self.members.len() > 1 && self.leader.is_elected() && is_near
+        self.members.len() > 1 && self.leader.has_held_election() && is_near
     }
 }
 

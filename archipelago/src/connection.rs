@@ -2,7 +2,7 @@
 
 mod commit;
 mod connector;
-pub(crate) mod probe;
+mod probe;
 mod request;
 mod shared_probe;
 mod transaction;
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     /// The state of the server when it was last asked on this connection.
     state: Mutex<ServerState>,
     health: Arc<HealthRecord>,
-    /// Itself, if reads share it.
+    /// This connection, if reads share it: a shared probe may outlive the read that began it.
     shared: Weak<Self>,
     shared_probe: SharedProbe,
     driver: AbortOnDropHandle<()>,
@@ -77,7 +77,7 @@ impl Connection {
         Arc::new_cyclic(|shared| Self { shared: shared.clone(), ..self })
     }
 
-    /// Whether the role may see on which timeline a replica is.
+    /// Whether the login role may see on which timeline a replica is.
     pub(crate) fn sees_timelines(&self) -> bool {
         self.identity.sees_timelines
     }
@@ -140,7 +140,7 @@ impl Connection {
         state: &ServerState,
     ) -> Result<(), NotFresh> {
         if self.is_foreign() {
-            return Err(NotFresh::NotPrimary);
+            return Err(NotFresh::Unfit);
         }
         let newest = self.health.timelines.newest_enforced();
         requirement.met_by(state, self.identity.system, newest)

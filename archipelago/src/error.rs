@@ -27,7 +27,8 @@ pub enum Error {
         /// [`Timeouts::checkout`](crate::Timeouts::checkout).
         waited: Duration,
     },
-    /// The statement was sent, and no answer came in time. A write may or may not have happened.
+    /// No answer came in time to a statement that was sent, or to a read that waited for a
+    /// connection. A write may or may not have happened.
     #[error("the database of region `{region}` did not answer within {waited:?}")]
     Timeout {
         /// The region.
@@ -35,8 +36,8 @@ pub enum Error {
         /// How long the caller waited.
         waited: Duration,
     },
-    /// The database was meant to take a write, and is a replica or a superseded primary. Nothing
-    /// has happened.
+    /// The connection led to a replica where a write was wanted, to a superseded primary, or to
+    /// another database. Nothing was sent.
     #[error("the database of region `{region}` is not the primary")]
     NotPrimary {
         /// The region.

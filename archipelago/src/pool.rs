@@ -95,7 +95,7 @@ impl Pool {
             timeouts: settings.timeouts(),
             health,
             migration: settings.migration(),
-            open: TaskTracker::new(),
+            connections: TaskTracker::new(),
         };
         Ok(Self {
             info,
@@ -148,12 +148,12 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.is_shut_down.store(true, Ordering::SeqCst);
         self.workers.iter().for_each(|worker| worker.lock().close());
-        self.connector.open.close();
+        self.connector.connections.close();
     }
 
     /// Resolves once every connection of a [closed](Self::close) pool is gone.
     pub(crate) async fn closed(&self) {
-        self.connector.open.wait().await;
+        self.connector.connections.wait().await;
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
@@ -174,7 +174,7 @@ impl Pool {
             answer.await
         };
         // Boxed: it is rarer, and larger.
-        Box::pin(async { self.checkout().await?.statement(send).await }).await
+        Box::pin(async { self.checkout().await?.within_statement_limit(send).await }).await
     }
 
     /// Sends one request to a server that must satisfy the requirement of the read.

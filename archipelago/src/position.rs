@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use tokio_postgres::types::PgLsn as Lsn;
 
-/// A position in the write-ahead log of one database: the system identifier of its cluster, the
-/// timeline, and the LSN. Prints as `7437092810298376213-1-0/16B3748`.
+/// A position in the write-ahead log: the system identifier, which a primary and its replicas
+/// share, the timeline, and the LSN. Prints as `7437092810298376213-1-0/16B3748`.
 ///
 /// Positions are ordered within one history only, that is on one timeline. A promotion begins a new
 /// timeline: a later LSN on the new timeline does not imply that every earlier LSN of the old one

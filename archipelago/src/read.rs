@@ -1,16 +1,16 @@
 //! Reading: the handle, the choice of a database, and the next one where that cannot serve.
 //!
-//! A [`Replica`] is a [`ReadPlan`] with reading methods. [`route`](routing::route) runs an
+//! A [`Replica`] is a [`ReadPlan`] with reading methods. [`run`](run::run) runs an
 //! [`Operation`](operation::Operation) at the first database of the plan, which serves nearly every
 //! read; a [`Failover`](failover::Failover) goes on from there.
 
 mod failover;
-mod next;
+mod next_candidate;
 mod operation;
 mod plan;
 mod replica;
 mod result;
-mod routing;
+mod run;
 mod snapshot;
 
 pub use self::replica::Replica;

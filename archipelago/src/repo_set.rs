@@ -12,8 +12,8 @@ use crate::read::Replica;
 use crate::settings::RegionSet;
 use crate::write::Primary;
 
-/// A set of repos made by [`repos!`](crate::repos). The generated methods of the same names say
-/// more.
+/// A set of repos made by [`repos!`](crate::repos). Where there is a generated method of the same
+/// name, its doc says more.
 pub trait RepoSet: RegionSet + Send + Sync + Sized {
     /// The region that this instance runs in; empty where none is set.
     fn region(&self) -> &str;

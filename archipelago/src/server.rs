@@ -1,5 +1,12 @@
-//! What is known of the servers: their reports, what follows from them, and whether a read may use
-//! it.
+//! What is known of the Postgres servers: their reports, what follows from them, and whether a read
+//! may use it.
+//!
+//! ```text
+//! ServerIdentity, ServerReport   what a server says of itself
+//! ServerState                    what follows from a report and from the Timelines
+//! Requirement                    whether a read may be answered in that state, or is NotFresh
+//! HealthRecord                   whether reads are sent to the server at all; Health is its public copy
+//! ```
 //!
 //! The pools and the monitor share it. The decisions are pure; nothing here opens a connection.
 

@@ -1,9 +1,9 @@
 //! A visitor of an app: the positions that they carry from request to request, and where their
 //! writes run. Plain data and pure decisions; knows no web framework.
 
-mod replay;
+mod fly_replay;
 mod session;
 
-pub use self::replay::FLY_REPLAY;
-pub(crate) use self::replay::{FLY_REGION, REPLAYED, WriteRequest, should_replay};
+pub use self::fly_replay::FLY_REPLAY;
+pub(crate) use self::fly_replay::{FLY_REGION, REPLAY_MARKS, WriteRequest, should_replay};
 pub(crate) use self::session::Session;

@@ -1,6 +1,6 @@
 //! The handle for writing.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
@@ -29,11 +29,14 @@ use crate::settings::Safeguard;
 /// commit. The request for the position goes down the connection right behind the statement, so
 /// that both take one round trip.
 ///
-/// The primary is that of regions.toml until an election finds another: then all members are asked
-/// which one is writable on the newest timeline, and writes go there. A write is sent once; only
-/// the search for the primary is repeated. A process that knows of a promotion sends no write to
-/// the old primary. A process that is cut off from every member on the new timeline does not know
-/// of it, and still writes to the old one. Whoever promotes must stop the old primary (fencing).
+/// At the start, and whenever the leader is lost, all members are asked which is writable on the
+/// newest timeline; writes go to that one. Until the first answer writes wait, at most
+/// [`Timeouts::checkout`](crate::Timeouts::checkout); then they go to the primary of regions.toml.
+///
+/// A write is sent once; only the search for the primary is repeated. A process that knows of a
+/// promotion sends no write to the old primary. A process that is cut off from every member on the
+/// new timeline does not know of it, and still writes to the old one. The operator who promotes
+/// must stop the old primary (fencing).
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     cluster: &'a Cluster,
@@ -160,7 +163,9 @@ impl<'a> Primary<'a> {
             }
         };
         let (value, lsn) = checkout
-            .transaction(async |connection| transaction(&mut connection.inner, work).await)
+            .within_transaction_limit(async |connection| {
+                transaction(&mut connection.inner, work).await
+            })
             .await?;
         Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
     }
@@ -170,12 +175,15 @@ impl<'a> Primary<'a> {
     async fn write<R: Request>(self, write: R) -> Result<Committed<R::Output>, Error> {
         let asks_after = self.cluster.timelines().safeguards.has(Safeguard::AfterCommit);
         let mut checkout = self.checkout().await?;
-        let mut outcome = None;
-        let lsn = checkout.statement(async |connection| {
+        // Outside of the time limit: the write is certain once it is answered, even if the answer to
+        // the request for its position never comes.
+        let mut output = None;
+        let position = checkout.within_statement_limit(async |connection| {
             let lsn = commit_lsn(&connection.inner);
             let (answer, is_sent_at_once) = (write.send(connection), write.is_sent_at_once());
-            let run = answer.map(|answer| outcome = Some(answer));
+            let run = answer.map(|answer| output = Some(answer));
             if !asks_after {
+                // Wrong on purpose: a test switches the safeguard off.
                 Ok(join(lsn, run).await.0?)
             } else if is_sent_at_once {
                 Ok(join(run, lsn).await.1?)
@@ -184,17 +192,15 @@ impl<'a> Primary<'a> {
                 Ok(lsn.await?)
             }
         });
-        match (lsn.await, outcome) {
-            (lsn, Some(value)) => {
-                let value = value?;
-                let lsn = lsn.inspect_err(warn_of_unknown_position).ok();
-                Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
-            }
-            (Err(error), None) => Err(error),
-            (Ok(_), None) => {
-                Err(Error::Timeout { region: checkout.region(), waited: Duration::ZERO })
-            }
-        }
+        let position = position.await;
+        let Some(output) = output else {
+            let waited = checkout.timeouts().answer();
+            let unanswered = Error::Timeout { region: checkout.region(), waited };
+            return Err(position.err().unwrap_or(unanswered));
+        };
+        let value = output?;
+        let lsn = position.inspect_err(warn_of_unknown_position).ok();
+        Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
     }
 
     /// Checks out a connection to the leader. Nothing was written yet, so the search may be

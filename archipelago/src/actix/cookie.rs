@@ -24,7 +24,8 @@ const SEEN: &str = "archipelago_seen";
 /// On a request: the position that its answer must show. On an answer: the position that it showed.
 const HEADER: HeaderName = HeaderName::from_static("archipelago-position");
 
-/// The cookies' lifetime. A replica that is ten minutes behind serves no reads.
+/// The cookies' lifetime. With the default `max_lag`, a replica that is ten minutes behind serves
+/// only reads that allow a stale answer.
 const LIFETIME: Duration = Duration::minutes(10);
 
 /// Signs positions. Each worker has one.

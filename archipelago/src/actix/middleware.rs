@@ -21,7 +21,7 @@ pub async fn answer_for(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let session = RequestSession::of(request.request());
     let mut response = next.call(request).await?;
-    let session = session.snapshot();
+    let session = session.get();
     if let Some(served_by) = session.served_by {
         let timing = format!("db;dur={:.1}", session.elapsed.as_secs_f64() * 1000.0);
         for (name, value) in [("x-served-by", served_by.to_string()), ("server-timing", timing)] {

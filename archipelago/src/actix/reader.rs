@@ -115,7 +115,7 @@ impl<R: RepoSet> Reader<R> {
                 let rows = query.load(&mut connection.inner).await?;
                 connection.probe().await.map(|_| rows)
             };
-            checkout.statement(load).await
+            checkout.within_statement_limit(load).await
         };
         self.record(begun, self.replica().on_checkout(load).await)
     }
@@ -133,7 +133,7 @@ impl<R: RepoSet> Reader<R> {
             let value = snapshot(&mut connection.inner, &reads).await?;
             connection.probe().await.map(|_| value)
         };
-        let work = async |checkout: &mut Checkout| checkout.transaction(work).await;
+        let work = async |checkout: &mut Checkout| checkout.within_transaction_limit(work).await;
         self.record(begun, self.replica().on_checkout(work).await)
     }
 

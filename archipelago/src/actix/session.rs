@@ -50,7 +50,7 @@ impl RequestSession {
         session
     }
 
-    pub(super) fn snapshot(&self) -> Session {
+    pub(super) fn get(&self) -> Session {
         *self.0.borrow()
     }
 

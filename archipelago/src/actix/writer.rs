@@ -10,7 +10,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
 
-use super::replay;
+use super::fly_replay::pass_or_replay;
 use super::session::{RequestSession, registered};
 use crate::error::Error;
 use crate::position::Committed;
@@ -99,7 +99,7 @@ impl<R: RepoSet> FromRequest for Writer<R> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(registered::<R>(request).and_then(|repos| {
-            replay::check(repos.get_ref(), request)?;
+            pass_or_replay(repos.get_ref(), request)?;
             let session = RequestSession::with_visitor(repos.get_ref(), request);
             Ok(Self { repos, session })
         }))

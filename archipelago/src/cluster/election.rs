@@ -1,4 +1,5 @@
-//! Which member is the primary: a pure decision from what the members have reported.
+//! Which member is the primary: a pure decision from what the members have reported. Each process
+//! decides by itself; members do not vote.
 
 use crate::server::{ServerIdentity, ServerReport};
 

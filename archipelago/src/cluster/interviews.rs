@@ -31,13 +31,13 @@ pub(super) async fn hold_elections(inner: Arc<Inner>) {
         sleep(INTERVAL).await;
         tokio::select! {
             () = inner.leader.election_requested() => {}
-            () = inner.timelines.promoted() => {}
+            () = inner.timelines.newer_timeline() => {}
         }
     }
 }
 
-/// Asks every member, each at its own pace, until all have been asked in one round, and the leader
-/// is on the newest timeline and answers.
+/// Asks every member at its own pace. Returns at the end of a round (each has replied or timed out
+/// once) after which the leader is on the newest timeline and not silent.
 async fn interview_all(inner: &Inner) {
     let Inner { leader, members, timelines, .. } = inner;
     let mut interviews = select_all(
@@ -54,7 +54,7 @@ async fn interview_all(inner: &Inner) {
             inner.leader().health.mark_recovered();
         }
         // The first leader is elected once all were asked: a superseded primary is unaware of it.
-        if outstanding.is_empty() || leader.is_elected() {
+        if outstanding.is_empty() || leader.has_held_election() {
             apply_election(inner, &replies);
         }
         if outstanding.is_empty() {

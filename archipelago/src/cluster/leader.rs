@@ -13,7 +13,7 @@ pub(super) struct Leader {
     requested: Notify,
 }
 
-/// How many elections there were.
+/// Counts what a caller may wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Elections {
     /// Rounds in which every member was asked.
@@ -45,9 +45,9 @@ impl Leader {
         *self.elections.borrow()
     }
 
-    /// Whether there was an election. Before the first one a superseded primary may still look like
-    /// the leader.
-    pub(super) fn is_elected(&self) -> bool {
+    /// Whether every member was asked once, or one was elected. Before that, a superseded primary
+    /// may look like the leader.
+    pub(super) fn has_held_election(&self) -> bool {
         self.timeline() > 0 || self.elections().rounds > 0
     }
 
@@ -75,7 +75,7 @@ impl Leader {
         self.requested.notified().await;
     }
 
-    /// Resolves once there were more elections than these.
+    /// Resolves at the next completed round or change of leader after `seen`.
     pub(super) async fn wait_for_election(&self, seen: Elections) {
         let _ = self.elections.subscribe().wait_for(|elections| *elections != seen).await;
     }

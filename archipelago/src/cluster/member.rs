@@ -41,7 +41,7 @@ impl Member {
     /// The health of the database. Asks no server.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.snapshot()
+        self.health.health()
     }
 
     /// The connections for reading.

@@ -6,9 +6,9 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-/// The LSN behind a commit, asked on its connection after the commit: inside the transaction the
-/// answer would be too early. The system identifier and the timeline are known from the opening of
-/// the connection: neither changes under a primary's session.
+/// An LSN at or after the end of the commit record, asked on its connection after the commit:
+/// inside the transaction the answer would be too early. The system identifier and the timeline are
+/// known from the opening of the connection: neither changes under a primary's session.
 ///
 /// With `synchronous_commit=off` only the *insert* position is certain to be behind the commit.
 /// Otherwise the commit was flushed, and the flushed position is better: behind it there may be
@@ -50,7 +50,7 @@ impl QueryFragment<Pg> for CommitLsnQuery {
     }
 }
 
-/// Asks for the LSN behind the last commit of this connection.
+/// Asks for an LSN at or after the last commit of this connection.
 pub(crate) async fn commit_lsn(mut connection: &AsyncPgConnection) -> QueryResult<u64> {
     let lsn: PgLsn = CommitLsnQuery.get_result(&mut connection).await?;
     Ok(lsn.0)

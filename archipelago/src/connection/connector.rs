@@ -45,7 +45,7 @@ pub(crate) struct Connector {
     /// The newest migration that a database must have to serve reads.
     pub(crate) migration: Option<Arc<str>>,
     /// Counts the open connections.
-    pub(crate) open: TaskTracker,
+    pub(crate) connections: TaskTracker,
 }
 
 impl Connector {
@@ -64,7 +64,7 @@ impl Connector {
         let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
         // Diesel could drive the connection too, but would then poll the driver for errors at each
         // query. A query on a broken connection fails without that as well.
-        let driver = self.open.track_future(async {
+        let driver = self.connections.track_future(async {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "a connection ended");
             }

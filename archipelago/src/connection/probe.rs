@@ -19,10 +19,10 @@ use crate::server::{ServerIdentity, ServerReport};
 /// The whole report, in one row.
 ///
 /// The timeline of a replica is the one that it receives: it replays what it has received, since it
-/// would follow no other timeline. Where it receives nothing, or where the role may not see it
-/// (that takes `pg_read_all_stats`), the report names the timeline of the last checkpoint, which is
-/// too low for some minutes after a promotion. Too low means that reads go elsewhere, never that a
-/// write is missed.
+/// would follow no other timeline. Where it receives nothing, or where the login role may not see
+/// it (that takes `pg_read_all_stats`), the report names the timeline of the last checkpoint, which
+/// is too low for some minutes after a promotion. Too low means that reads go elsewhere, never that
+/// a write is missed.
 ///
 /// The position of a primary is that of [its last commit](COMMIT_LSN): a commit is flushed before
 /// others see it, unless its session does without. The subquery reads the role first. A primary
@@ -54,7 +54,7 @@ const IDENTITY: &str = "SELECT system_identifier,
     FROM pg_control_system()";
 
 /// The position of a replica. NULL where it was promoted: then the function's value stands still.
-const REPLAYED: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END";
+const REPLAYED_LSN: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END";
 
 #[derive(Clone, Copy, QueryId)]
 struct ReportQuery;
@@ -86,7 +86,7 @@ impl Query for ReplayedQuery {
 
 impl QueryFragment<Pg> for ReplayedQuery {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(REPLAYED);
+        out.push_sql(REPLAYED_LSN);
         Ok(())
     }
 }

@@ -76,7 +76,8 @@ impl DownReason {
         Self::Broken { detail: detail.to_string() }
     }
 
-    /// Whether the server gave no answer at all, so that other callers wait for it in vain.
+    /// Whether no session could be opened or no answer came, so that other callers wait in vain.
+    /// False where the server answered with an error.
     #[must_use]
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Silent { .. })

@@ -32,16 +32,16 @@ impl Checkout {
         Self { pooled, health, timeouts, spill_permit: None }
     }
 
-    /// Runs statements that together may take as long as one statement.
-    pub(crate) async fn statement<T>(
+    /// Runs `work` within the time limit of one statement, however many it sends.
+    pub(crate) async fn within_statement_limit<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.within(self.timeouts.answer(), work).await
     }
 
-    /// Runs a transaction, from BEGIN to its end.
-    pub(crate) async fn transaction<T, E: From<Error>>(
+    /// Runs `work` within the time limit of a transaction, from BEGIN to its end.
+    pub(crate) async fn within_transaction_limit<T, E: From<Error>>(
         &mut self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -58,7 +58,8 @@ impl Checkout {
         if connection.meets(requirement, &connection.state()).is_ok() {
             return Ok(None);
         }
-        let state = self.statement(async |connection| connection.probe().await).await?;
+        let state =
+            self.within_statement_limit(async |connection| connection.probe().await).await?;
         Ok(self.pooled.connection.meets(requirement, &state).err())
     }
 
@@ -70,6 +71,10 @@ impl Checkout {
     /// Asks the monitor to check the server, after work on it has failed.
     pub(crate) fn request_check(&self) {
         self.health.request_check();
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     pub(crate) fn region(&self) -> &'static str {

@@ -62,8 +62,6 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.owes_answer
-            || pooled.connection.inner.is_broken()
-            || pooled.connection.is_superseded()
+        pooled.owes_answer || pooled.connection.inner.is_broken() || pooled.leads_elsewhere()
     }
 }

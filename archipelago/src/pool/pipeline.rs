@@ -72,7 +72,7 @@ impl Fastest {
     }
 
     /// How long an answer may take before it is late.
-    fn patience(&self) -> Duration {
+    fn late_after(&self) -> Duration {
         let fastest = self.current.min(self.previous);
         fastest + SLACK.max(fastest / 2)
     }
@@ -105,14 +105,14 @@ impl Queue {
     /// Whether the oldest answer is late, so that the next request should go elsewhere.
     fn is_late(&self, now: Instant) -> bool {
         let oldest = self.unanswered.front();
-        oldest.is_some_and(|(_, sent)| now - *sent > self.fastest.patience())
+        oldest.is_some_and(|(_, sent)| now - *sent > self.fastest.late_after())
     }
 
     fn standing(&self, number: u64, now: Instant) -> Standing {
         match self.unanswered.front() {
             Some((first, sent)) if *first != number => {
                 let in_front_since = self.last_answer.max(*sent);
-                let is_stuck = now - in_front_since > self.fastest.patience();
+                let is_stuck = now - in_front_since > self.fastest.late_after();
                 if is_stuck { Standing::Stuck } else { Standing::Moving }
             }
             _ => Standing::First,
@@ -170,8 +170,8 @@ impl Pipeline {
     }
 
     /// How long an answer may take before it is late.
-    pub(super) fn patience(&self) -> Duration {
-        self.queue.lock().fastest.patience()
+    pub(super) fn late_after(&self) -> Duration {
+        self.queue.lock().fastest.late_after()
     }
 }
 
@@ -249,17 +249,17 @@ mod tests {
     }
 
     #[test]
-    fn patience_follows_the_fastest_answer_of_late() {
+    fn an_answer_is_late_by_the_fastest_of_two_periods() {
         let start = Instant::now();
         let mut fastest = Fastest::new(start, ms(100));
-        assert_eq!(fastest.patience(), ms(150));
+        assert_eq!(fastest.late_after(), ms(150));
         fastest.record(start + ms(10), ms(1));
-        assert_eq!(fastest.patience(), ms(3));
+        assert_eq!(fastest.late_after(), ms(3));
         let later = start + PERIOD + ms(1);
         fastest.record(later, ms(100));
-        assert_eq!(fastest.patience(), ms(3), "the previous period still counts");
+        assert_eq!(fastest.late_after(), ms(3), "the previous period still counts");
         fastest.record(later + PERIOD + ms(1), ms(100));
-        assert_eq!(fastest.patience(), ms(150), "the line has become longer");
+        assert_eq!(fastest.late_after(), ms(150), "the line has become longer");
     }
 
     #[test]
@@ -268,6 +268,6 @@ mod tests {
         let mut queue = Queue::new(start, ms(100));
         let request = queue.push(start);
         queue.remove(request, start + ms(1), false);
-        assert_eq!(queue.fastest.patience(), ms(150));
+        assert_eq!(queue.fastest.late_after(), ms(150));
     }
 }

@@ -84,7 +84,7 @@ impl PipelinedPool {
     /// on another connection and the first answer counts. Fails once the monitor declares the
     /// server silent.
     pub(super) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
-        // True until the request is sent: opening a connection counts as late.
+        // Whether silence counts: while a connection opens, and again once the answer is late.
         let is_late = AtomicBool::new(true);
         let answer = async {
             let ticket = self.enter().await?;
@@ -126,7 +126,7 @@ impl PipelinedPool {
             ticket.answered(answer.is_ok());
             answer
         }));
-        let mut pause = pipeline.patience();
+        let mut pause = pipeline.late_after();
         let mut until = Instant::now() + pause;
         while until < deadline {
             if let Ok(answer) = timeout_at(until, &mut answer).await {

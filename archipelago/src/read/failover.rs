@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::next::{Progress, Wanted};
+use super::next_candidate::{Progress, Wanted};
 use super::operation::{Operation, RunQuery};
 use super::plan::ReadPlan;
 use super::result::ReadResult;
@@ -27,9 +27,9 @@ pub(super) struct Failover<'a> {
     /// The member that is asked now.
     current: usize,
     reason: Reason,
-    /// The members that were asked, or passed over because they are down.
+    /// The members that need not be asked: asked already, down, or known to lag.
     tried: Vec<usize>,
-    /// Those of them that answer, and only lag.
+    /// Those of them that may give a stale answer.
     lagging: Vec<usize>,
     failure: Option<Error>,
 }
@@ -92,8 +92,8 @@ impl<'a> Failover<'a> {
                         return Ok(ReadResult::new(member, self.reason, answer, None));
                     }
                     Ok(ReadOutcome::NotFresh(not_fresh)) => {
-                        was_behind = not_fresh == NotFresh::Behind;
-                        if not_fresh == NotFresh::Lags {
+                        was_behind = not_fresh == NotFresh::NotReplayed;
+                        if not_fresh == NotFresh::TooOld {
                             self.lagging.push(self.current);
                         }
                         self.failure.get_or_insert(Error::NotFresh { region });
@@ -125,7 +125,7 @@ impl<'a> Failover<'a> {
             Some(outcome) => outcome?,
             None => self.ask_once(operation).await?,
         };
-        let is_behind = matches!(outcome, ReadOutcome::NotFresh(NotFresh::Behind));
+        let is_behind = matches!(outcome, ReadOutcome::NotFresh(NotFresh::NotReplayed));
         if is_behind && self.has_caught_up().await? {
             let member = self.cluster.at(self.current);
             return operation.run_on(member, self.plan.requirement).await;
@@ -161,7 +161,7 @@ impl<'a> Failover<'a> {
     /// over.
     async fn has_caught_up(&self) -> Result<bool, Error> {
         let member = self.cluster.at(self.current);
-        let until = Instant::now() + self.patience();
+        let until = Instant::now() + self.catch_up_time();
         let mut pause = Duration::from_millis(1);
         while Instant::now() + pause < until {
             sleep(pause).await;
@@ -175,7 +175,7 @@ impl<'a> Failover<'a> {
     }
 
     /// How much longer the way to the primary is. Waiting so long costs no more than going there.
-    fn patience(&self) -> Duration {
+    fn catch_up_time(&self) -> Duration {
         let round_trip = |index: usize| self.cluster.at(index).health.round_trip();
         let primary = round_trip(self.cluster.leader_index());
         let ways = primary.zip(round_trip(self.current));

@@ -39,9 +39,9 @@ impl<R: Request> Operation for RunQuery<R> {
 }
 
 /// Checks out a connection, for everything that needs a session.
-pub(crate) struct CheckOut;
+pub(crate) struct CheckOutConnection;
 
-impl Operation for CheckOut {
+impl Operation for CheckOutConnection {
     type Value = Checkout;
 
     async fn run_on(

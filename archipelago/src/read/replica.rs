@@ -8,10 +8,10 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::operation::{CheckOut, RunQuery};
+use super::operation::{CheckOutConnection, RunQuery};
 use super::plan::{Candidates, ReadPlan};
 use super::result::ReadResult;
-use super::routing::route;
+use super::run::run;
 use super::snapshot::{Snapshot, snapshot};
 use crate::cluster::{Cluster, Member};
 use crate::connection::{Load, Ping, ReadOutcome, Request};
@@ -169,7 +169,9 @@ impl<'a> Replica<'a> {
         let load = async |checkout: &mut Checkout| {
             let query = query.clone();
             checkout
-                .statement(async |connection| Ok(query.load(&mut connection.inner).await?))
+                .within_statement_limit(async |connection| {
+                    Ok(query.load(&mut connection.inner).await?)
+                })
                 .await
         };
         Ok(self.on_checkout(load).await?.value)
@@ -189,7 +191,9 @@ impl<'a> Replica<'a> {
     ) -> Result<T, Error> {
         let work = async |checkout: &mut Checkout| {
             checkout
-                .transaction(async |connection| snapshot(&mut connection.inner, &reads).await)
+                .within_transaction_limit(async |connection| {
+                    snapshot(&mut connection.inner, &reads).await
+                })
                 .await
         };
         Ok(self.on_checkout(work).await?.value)
@@ -214,9 +218,9 @@ impl<'a> Replica<'a> {
         self.plan.first().reading.ping().await
     }
 
-    /// Has the monitor check the database that is asked first. A superseded primary is unaware of
-    /// it, so where that is the primary the monitor also checks a replica, which reveals a new
-    /// timeline.
+    /// Has the monitor check the database that is asked first. If that is the leader, the monitor
+    /// also checks the nearest replica: a superseded primary does not know of a new timeline, and a
+    /// replica shows it.
     pub(crate) fn watch(self) {
         if let Candidates::Ordered { cluster, order } = self.plan.candidates {
             let leader = cluster.leader_index();
@@ -227,7 +231,7 @@ impl<'a> Replica<'a> {
 
     /// Sends one request to the first database that can serve it.
     pub(crate) async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Output>, Error> {
-        route(self.plan, &mut RunQuery(request), &[]).await
+        run(self.plan, &mut RunQuery(request), &[]).await
     }
 
     /// Runs `work` on a connection of its own to the first database that can serve it. If that
@@ -241,10 +245,11 @@ impl<'a> Replica<'a> {
         let mut failed = Vec::new();
         let mut failure = None;
         loop {
-            let routed = route(self.plan, &mut CheckOut, &failed).await;
-            let ReadResult { value: mut checkout, served_by, .. } = match (routed, failure.take()) {
+            let outcome = run(self.plan, &mut CheckOutConnection, &failed).await;
+            let ReadResult { value: mut checkout, served_by, .. } = match (outcome, failure.take())
+            {
                 (Err(_), Some(error)) => return Err(error),
-                (routed, _) => routed?,
+                (outcome, _) => outcome?,
             };
             match work(&mut checkout).await {
                 Err(error) if error.is_retried_elsewhere() && begun.elapsed() < limit => {

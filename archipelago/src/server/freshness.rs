@@ -37,11 +37,11 @@ pub(crate) struct Requirement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotFresh {
     /// The server has not yet replayed the required position, and will.
-    Behind,
+    NotReplayed,
     /// The server is further behind than the read allows, or its lag is unknown.
-    Lags,
+    TooOld,
     /// The server is not the primary, was superseded, or belongs to another database.
-    NotPrimary,
+    Unfit,
 }
 
 impl Requirement {
@@ -81,18 +81,18 @@ impl Requirement {
         let is_primary = state.role == Role::Primary;
         let is_superseded = is_primary && state.timeline < newest;
         if is_superseded && !self.allow_superseded || self.primary && !is_primary {
-            return Err(NotFresh::NotPrimary);
+            return Err(NotFresh::Unfit);
         }
         // A position of another database means nothing here.
         if let Some(wanted) = self.at_least.filter(|wanted| wanted.system == system)
             && (wanted.timeline > state.timeline || wanted.lsn > state.lsn && !is_primary)
         {
-            return Err(NotFresh::Behind);
+            return Err(NotFresh::NotReplayed);
         }
         // A primary that leads is never behind.
         let Some(limit) = self.at_most.filter(|_| !is_primary) else { return Ok(()) };
         let is_young = state.as_of.is_some_and(|as_of| as_of.elapsed() <= limit);
-        if is_young { Ok(()) } else { Err(NotFresh::Lags) }
+        if is_young { Ok(()) } else { Err(NotFresh::TooOld) }
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn which_states_satisfy_which_requirements() {
-        use NotFresh::{Behind, Lags, NotPrimary};
+        use NotFresh::{NotReplayed, TooOld, Unfit};
 
         let any = Requirement::ANY;
         let ten_seconds = Requirement::at_most(Duration::from_secs(10));
@@ -130,20 +130,20 @@ mod tests {
         let table = [
             ("any state will do", any, replica(None), 2, Ok(())),
             ("a young replica", ten_seconds, replica(Some(1)), 2, Ok(())),
-            ("an old replica", ten_seconds, replica(Some(60)), 2, Err(Lags)),
-            ("an unknown age", ten_seconds, replica(None), 2, Err(Lags)),
+            ("an old replica", ten_seconds, replica(Some(60)), 2, Err(TooOld)),
+            ("an unknown age", ten_seconds, replica(None), 2, Err(TooOld)),
             ("a primary has no age", ten_seconds, server(Role::Primary, None), 2, Ok(())),
             ("reached", at_least(2, 50), replica(None), 2, Ok(())),
-            ("not reached", at_least(2, 51), replica(None), 2, Err(Behind)),
+            ("not reached", at_least(2, 51), replica(None), 2, Err(NotReplayed)),
             ("an older timeline, reached", at_least(1, 50), replica(None), 2, Ok(())),
-            ("an older timeline, not reached", at_least(1, 51), replica(None), 2, Err(Behind)),
-            ("a newer timeline", at_least(3, 1), replica(None), 2, Err(Behind)),
+            ("an older timeline, not reached", at_least(1, 51), replica(None), 2, Err(NotReplayed)),
+            ("a newer timeline", at_least(3, 1), replica(None), 2, Err(NotReplayed)),
             ("a primary shows all of its timeline", at_least(2, 51), leader(), 2, Ok(())),
-            ("a primary on an older timeline", at_least(3, 1), leader(), 2, Err(Behind)),
+            ("a primary on an older timeline", at_least(3, 1), leader(), 2, Err(NotReplayed)),
             ("a position of another database", foreign, replica(None), 2, Ok(())),
-            ("the primary wanted, a replica", primary, replica(Some(0)), 2, Err(NotPrimary)),
+            ("the primary wanted, a replica", primary, replica(Some(0)), 2, Err(Unfit)),
             ("the primary wanted and there", primary, leader(), 2, Ok(())),
-            ("a superseded primary", any, leader(), 3, Err(NotPrimary)),
+            ("a superseded primary", any, leader(), 3, Err(Unfit)),
             ("a superseded primary, allowed", allow_superseded, leader(), 3, Ok(())),
             ("a replica on an older timeline", any, replica(None), 3, Ok(())),
         ];

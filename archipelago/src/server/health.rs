@@ -16,8 +16,8 @@ use crate::region::Role;
 /// How long an answer may take before the monitor is asked to check the server.
 const SUSPICIOUS: Duration = Duration::from_millis(250);
 
-/// A change that no task waits for.
-const IS_AWAITED_BY_NONE: bool = false;
+/// Returned by a change that need not wake a waiting task.
+const WAKES_NO_TASK: bool = false;
 
 /// The health of a region's database, as this instance has found it.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ impl HealthRecord {
     }
 
     /// Everything that is known, for status pages.
-    pub(crate) fn snapshot(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         let check = self.last_check.load_full();
         let state = check.as_ref().map(|check| check.state);
         let status = self.status.borrow();
@@ -154,7 +154,7 @@ impl HealthRecord {
     fn mark_up(&self) {
         self.change(|status| {
             status.down = None;
-            IS_AWAITED_BY_NONE
+            WAKES_NO_TASK
         });
         self.is_up.store(true, Ordering::Relaxed);
     }
@@ -216,7 +216,7 @@ impl HealthRecord {
     pub(crate) fn begin_check(&self) {
         self.change(|status| {
             (status.is_suspect, status.has_recovered) = (false, false);
-            IS_AWAITED_BY_NONE
+            WAKES_NO_TASK
         });
     }
 
@@ -243,6 +243,7 @@ impl HealthRecord {
         tokio::time::sleep(self.round_trip().unwrap_or_default() * 2).await;
         self.request_check();
         self.until(|status| status.silent_checks != known).await;
+        // For the text of an error.
         Duration::from_secs_f64((start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0)
     }
 
@@ -334,7 +335,7 @@ mod tests {
         health.mark_down(DownReason::Superseded);
         assert!(!health.is_up() && !health.is_silent());
         health.record_write();
-        assert!(health.is_up() && health.snapshot().down_reason.is_none());
+        assert!(health.is_up() && health.health().down_reason.is_none());
         assert!(!is_ready(health.recovered()));
     }
 
@@ -342,9 +343,9 @@ mod tests {
     fn a_server_stays_down_since_its_first_failed_check() {
         let health = record();
         health.mark_down(silent());
-        let since = health.snapshot().down_since;
+        let since = health.health().down_since;
         health.mark_down(DownReason::ForeignDatabase);
-        assert_eq!(health.snapshot().down_since, since);
-        assert_eq!(health.snapshot().down_reason, Some(DownReason::ForeignDatabase));
+        assert_eq!(health.health().down_since, since);
+        assert_eq!(health.health().down_reason, Some(DownReason::ForeignDatabase));
     }
 }

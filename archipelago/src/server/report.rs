@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 /// Which server it is. Does not change while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerIdentity {
-    /// The system identifier of its cluster, which all its replicas share.
+    /// The system identifier, which a primary and its replicas share.
     pub(crate) system: u64,
     /// When the server was started, in microseconds of its own clock.
     pub(crate) started: i64,
-    /// Whether the role may see on which timeline a replica is (`pg_read_all_stats`).
+    /// Whether the login role may see on which timeline a replica is (`pg_read_all_stats`).
     pub(crate) sees_timelines: bool,
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct ServerIdentity {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerReport {
     pub(crate) is_replica: bool,
-    /// The timeline of a replica may be too low: see [`probe`](crate::connection::probe).
+    /// The timeline of a replica may be too low for some minutes after a promotion.
     pub(crate) timeline: u32,
     /// The server shows every commit up to here.
     pub(crate) lsn: u64,

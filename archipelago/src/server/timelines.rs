@@ -21,7 +21,7 @@ pub(crate) struct Timelines {
     /// The newest claimed timeline that no member knows.
     disproved: AtomicU32,
     sample: ArcSwapOption<PrimarySample>,
-    promoted: Notify,
+    news: Notify,
 }
 
 impl Timelines {
@@ -33,7 +33,7 @@ impl Timelines {
             claimed: AtomicU32::new(0),
             disproved: AtomicU32::new(0),
             sample: ArcSwapOption::empty(),
-            promoted: Notify::new(),
+            news: Notify::new(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Timelines {
     pub(crate) fn observe(&self, system: u64, timeline: u32) {
         if system == self.system() && self.newest.fetch_max(timeline, Ordering::Relaxed) < timeline
         {
-            self.promoted.notify_one();
+            self.news.notify_one();
         }
     }
 
@@ -91,7 +91,7 @@ impl Timelines {
         let is_news = timeline > self.newest()
             && self.claimed.fetch_max(timeline, Ordering::Relaxed) < timeline;
         if is_news {
-            self.promoted.notify_one();
+            self.news.notify_one();
         }
         Some(position)
     }
@@ -120,8 +120,8 @@ impl Timelines {
     }
 
     /// Resolves once a timeline newer than all before is shown or claimed.
-    pub(crate) async fn promoted(&self) {
-        self.promoted.notified().await;
+    pub(crate) async fn newer_timeline(&self) {
+        self.news.notified().await;
     }
 
     /// Keeps the state of the primary, to tell how fresh the replicas are that reach it.

@@ -7,7 +7,7 @@
 pub enum Safeguard {
     /// Visitors carry the position of what they wrote and saw.
     Cookie,
-    /// Positions are compared on one timeline only.
+    /// A position on a newer timeline than the server's counts as not reached.
     Timeline,
     /// The position of a write is taken after its commit.
     AfterCommit,

@@ -187,7 +187,9 @@ fn is_for_tests(item: &impl ToTokens) -> bool {
     attributes.parse2(item.to_token_stream()).into_iter().flatten().any(|attribute| {
         let Meta::List(list) = &attribute.meta else { return false };
         let condition = list.tokens.to_string().replace(' ', "");
-        list.path.is_ident("cfg") && (matches!(condition.as_str(), "test" | "doctest") || condition.starts_with("all(test,"))
+        list.path.is_ident("cfg")
+            && (matches!(condition.as_str(), "test" | "doctest")
+                || condition.starts_with("all(test,"))
     })
 }
 

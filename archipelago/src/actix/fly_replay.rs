@@ -5,7 +5,7 @@ use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::repo_set::RepoSet;
-use crate::visitor::{FLY_REGION, FLY_REPLAY, REPLAYED, WriteRequest, should_replay};
+use crate::visitor::{FLY_REGION, FLY_REPLAY, REPLAY_MARKS, WriteRequest, should_replay};
 
 /// The request comes back if the proxy gets no connection to any instance in the primary's region;
 /// then nothing has run there. The timeout lets a stopped instance start. Without it the visitor
@@ -38,7 +38,7 @@ impl ResponseError for Replay {
 ///
 /// # Errors
 /// If the proxy has to replay it.
-pub(super) fn check<R: RepoSet>(repos: &R, request: &HttpRequest) -> Result<(), Replay> {
+pub(super) fn pass_or_replay<R: RepoSet>(repos: &R, request: &HttpRequest) -> Result<(), Replay> {
     let headers = request.headers();
     // The region of the leader: after a promotion it is another than at build time.
     let region = repos.leader().info().code;
@@ -46,7 +46,7 @@ pub(super) fn check<R: RepoSet>(repos: &R, request: &HttpRequest) -> Result<(), 
         here: repos.region(),
         primary: region,
         is_proxied: headers.contains_key(FLY_REGION),
-        was_replayed: REPLAYED.iter().any(|name| headers.contains_key(*name)),
+        was_replayed: REPLAY_MARKS.iter().any(|name| headers.contains_key(*name)),
         body_length: body_length(request),
     };
     if should_replay(R::WRITES, write) { Err(Replay { region }) } else { Ok(()) }

@@ -13,7 +13,7 @@ use crate::error::Error;
 
 /// Runs the operation at one database of the plan after another until one serves. Passes over the
 /// regions in `failed`.
-pub(crate) async fn route<O: Operation>(
+pub(crate) async fn run<O: Operation>(
     plan: ReadPlan<'_>,
     operation: &mut O,
     failed: &[&'static str],
@@ -56,7 +56,7 @@ fn first_if_usable<'a>(
     let index = *order.first().filter(|_| !requirement.primary)?;
     cluster.watch(index);
     let member = cluster.at(index);
-    let is_known = index != cluster.leader_index() || cluster.has_elected_leader();
+    let is_known = index != cluster.leader_index() || cluster.has_held_election();
     let lag = requirement.at_most.and_then(|limit| member.health.lag_over(limit));
     (is_known && lag.is_none() && member.health.is_up()).then_some(member)
 }

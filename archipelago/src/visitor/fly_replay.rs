@@ -17,7 +17,7 @@ pub(crate) const FLY_REGION: &str = "fly-region";
 
 /// On a request that was replayed, or that came back because no instance there could take it. The
 /// proxy replays a request once.
-pub(crate) const REPLAYED: [&str; 2] = ["fly-replay-src", "fly-replay-failed"];
+pub(crate) const REPLAY_MARKS: [&str; 2] = ["fly-replay-src", "fly-replay-failed"];
 
 /// In bytes: the proxy keeps at most 1 MB of a request to send it again.
 const LONGEST_BODY: u64 = 1_000_000;
