@@ -1,172 +1,179 @@
-//! The lines between places: how long bytes take from one to the other, and whether they arrive at all.
+//! The links between places: how long bytes travel from one to the other, and whether they arrive.
 
+mod arrival;
 mod connection;
-mod crossing;
-mod door;
-mod line;
-mod traffic;
-mod way;
+mod direction;
+mod distances;
+mod link;
+mod pair;
+mod proxy;
+mod thread;
+
+pub use distances::Distances;
+pub use link::Link;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::pair::Pair;
-use crate::{Distances, LabError, port};
+use crate::{LabError, port};
+use link::LinkState;
+use pair::Pair;
+use thread::LinkThread;
 
-pub use line::Link;
-use line::State;
-use traffic::Traffic;
-
-/// Every line of a world; a cheap handle to them.
+/// All links of a world; cheap to clone.
 ///
-/// Between any two places stands one line, whatever goes along it and in whichever direction. Bytes that enter a
-/// [`door`](Self::proxy) come out behind it half a round trip later, in order, as many at a time as the sockets take:
-/// distance does not limit bandwidth. Doors are TCP proxies in this process, on a thread of their own, so that no runtime of
-/// a caller has to live as long as they do. They end with the last handle to them, to the world or to one of its servers.
+/// One link joins any two places, for all connections and both directions. Bytes that enter a
+/// [`proxy`](Self::proxy) leave it half a round trip later, in order, as many at a time as the
+/// sockets take: distance does not limit bandwidth. The proxies are TCP proxies of this process, on
+/// a thread of their own, so that they depend on no runtime of a caller. They end with the last
+/// handle to these links, to the world or to one of its servers.
 ///
-/// # What is as on a real line
-/// - Setting up a connection takes a round trip, a request and its answer another.
-/// - End and reset of a connection travel like bytes, behind those that were sent before.
-/// - A [`cut`](Self::cut) loses nothing that a [`heal`](Self::heal) does not bring back: TCP would send it again.
+/// # As in a real network
+/// - Opening a connection takes a round trip, and so does each request with its answer.
+/// - The end and the reset of a connection arrive behind the bytes that were sent before.
+/// - What a [`cut`](Self::cut) delays, a [`heal`](Self::heal) delivers: TCP would send it again.
 ///
-/// # What is not
-/// - `connect()` itself returns at once, as the kernel accepts before this process is asked: the first bytes pay for the round
-///   trip. For the same reason a target that refuses connections resets them instead.
-/// - There is no window that opens slowly: a new connection is as fast as an old one.
-/// - At most 64 MiB are on the way in each direction of a connection. What is sent beyond that waits at the sender, as it does
-///   when a receiver does not read.
+/// # Unlike a real network
+/// - `connect()` returns at once, because the kernel accepts before this process is asked. The
+///   first bytes pay for that round trip. For the same reason a target that refuses connections
+///   resets them.
+/// - There is no slow start: a new connection is as fast as an old one.
+/// - At most 64 MiB travel in each direction of a connection. More has to wait at the sender, as it
+///   does when a receiver does not read.
 #[derive(Debug, Clone)]
 pub struct Links {
-    shared: Arc<Shared>,
-    /// Tests share the servers and their lines, so none of them may harm one.
-    has_neighbours: bool,
+    inner: Arc<Inner>,
+    /// Whether other tests use the same servers and links, so that none may be harmed.
+    shared_by_tests: bool,
 }
 
 #[derive(Debug)]
-struct Shared {
-    /// The first to be dropped: nobody is on the way any more when the lines go.
-    traffic: Traffic,
+struct Inner {
+    /// Dropped first, so that no connection is open when the links go.
+    thread: LinkThread,
     distances: Distances,
-    states: Mutex<HashMap<Pair, watch::Sender<State>>>,
-    doors: Mutex<HashMap<Door, SocketAddr>>,
+    states: Mutex<HashMap<Pair, watch::Sender<LinkState>>>,
+    proxies: Mutex<HashMap<ProxyKey, SocketAddr>>,
 }
 
-/// From where, to where, and to whom there.
-type Door = (String, String, SocketAddr);
+/// From which place, to which place, and to which address there.
+type ProxyKey = (String, String, SocketAddr);
 
 impl Links {
-    /// Links of these distances, without any server: those of a world are [`World::links`](crate::World::links).
+    /// Links of these lengths, without servers. [`World::links`](crate::World::links) are those of
+    /// a world.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn new(distances: Distances) -> Result<Self, LabError> {
-        let traffic = Traffic::start().map_err(|source| LabError::Links { source })?;
+        let thread = LinkThread::start().map_err(|source| LabError::Links { source })?;
+        let (states, proxies) = (Mutex::default(), Mutex::default());
         Ok(Self {
-            shared: Arc::new(Shared {
-                traffic,
-                distances,
-                states: Mutex::default(),
-                doors: Mutex::default(),
-            }),
-            has_neighbours: false,
+            inner: Arc::new(Inner { thread, distances, states, proxies }),
+            shared_by_tests: false,
         })
     }
 
-    /// The same, shared by tests or not.
-    pub(crate) fn with_neighbours(self, has_neighbours: bool) -> Self {
-        Self { has_neighbours, ..self }
+    pub(crate) fn with_shared_by_tests(self, shared_by_tests: bool) -> Self {
+        Self { shared_by_tests, ..self }
     }
 
-    /// A local address which leads to `target` in the place `to`, as seen from the place `from`: what is sent there takes the
-    /// line between the two. The same door for the same three, for as long as the world lives; within a place the target
-    /// itself.
+    /// A local address that leads from the place `from` to the address `target` in the place `to`,
+    /// over the link between the two. The same three give the same address for as long as the world
+    /// lives. Within one place it is the target itself.
     ///
-    /// Any names of places will do. Those that the world's [`Distances`] do not know are at no distance, and their lines can be
-    /// cut and slowed like all others.
+    /// Places may have any names. A place that the world's [`Distances`] do not know is at no
+    /// distance from the others, and its links can be cut and slowed like all links.
     ///
     /// # Errors
     /// When there is no free port.
     pub fn proxy(&self, from: &str, to: &str, target: SocketAddr) -> Result<SocketAddr, LabError> {
         let Some(pair) = Pair::of(from, to) else { return Ok(target) };
-        let mut doors = unpoisoned(&self.shared.doors);
+        let mut proxies = self.inner.proxies.lock();
         let key = (from.to_owned(), to.to_owned(), target);
-        if let Some(door) = doors.get(&key) {
-            return Ok(*door);
+        if let Some(proxy) = proxies.get(&key) {
+            return Ok(*proxy);
         }
         let listener = port::reserve()?;
-        let door = door::open(listener, target, self.line(pair), &self.shared.traffic);
-        let door = door.map_err(|source| LabError::NoPort { source })?;
-        doors.insert(key, door);
-        Ok(door)
+        let proxy = proxy::open(listener, target, self.subscribe(pair), &self.inner.thread);
+        let proxy = proxy.map_err(|source| LabError::NoFreePort { source })?;
+        proxies.insert(key, proxy);
+        Ok(proxy)
     }
 
-    /// The round-trip time of the line between two places at this moment, without regard to a cut; zero within a place.
+    /// The present round-trip time of the link between two places, whether it is cut or not; zero
+    /// within a place.
     #[must_use]
     pub fn round_trip(&self, a: &str, b: &str) -> Duration {
         self.state(a, b).map_or(Duration::ZERO, |state| state.round_trip())
     }
 
-    /// Whether the line between two places is cut; never within a place.
+    /// Whether the link between two places is cut; never within a place.
     #[must_use]
     pub fn is_cut(&self, a: &str, b: &str) -> bool {
         self.state(a, b).is_some_and(|state| state.cut)
     }
 
-    /// Cuts the line between two places: from now on nothing passes, in either direction, on any connection.
+    /// Cuts the link between two places: from now on nothing passes in either direction, on any
+    /// connection. Within a place it does nothing.
     ///
-    /// It is what TCP sees when packets are lost: nobody hears of it, nothing is reset. Bytes on the way and new ones wait for
-    /// [`heal`](Self::heal). New connections are accepted (a real line would not even do that), hang, and are reset after two
-    /// minutes, when a real one would have timed out. A place cannot be cut from itself; that is ignored.
+    /// TCP sees the same when packets are lost: no end is told, nothing is reset. Bytes on the way
+    /// and new ones wait for [`heal`](Self::heal). New connections are accepted (a real network
+    /// would not even do that) and hang. After two minutes, when a real one would have timed out,
+    /// they are reset.
     ///
-    /// A primary that is stopped waits for the replicas behind a cut, until its patience of 20 seconds ends.
+    /// A primary that is stopped waits up to 20 seconds for replicas behind a cut.
     ///
     /// # Errors
-    /// [`LabError::Shared`] in a test on shared servers.
+    /// [`LabError::SharedServers`] in a test on shared servers.
     pub fn cut(&self, a: &str, b: &str) -> Result<(), LabError> {
-        self.allow("cut a line")?;
-        self.change(a, b, State::cut);
+        self.check_not_shared("cut a link")?;
+        self.change(a, b, LinkState::cut);
         Ok(())
     }
 
-    /// Gives the line between two places back its distance, after [`cut`](Self::cut), [`slow`](Self::slow) or both. What waited
-    /// sets out again now, and arrives in the order in which it was sent.
+    /// Gives the link between two places its own length again, after [`cut`](Self::cut),
+    /// [`slow`](Self::slow) or both. Delayed bytes leave again now, and arrive in the order in
+    /// which they were sent.
     pub fn heal(&self, a: &str, b: &str) {
-        self.change(a, b, State::heal);
+        self.change(a, b, LinkState::heal);
     }
 
-    /// Makes this the round-trip time of the line between two places, until it is [healed](Self::heal); also for what is on the
-    /// way. Within a place it is ignored.
+    /// Sets the round-trip time of the link between two places until it is [healed](Self::heal),
+    /// also for bytes on the way. Within a place it does nothing.
     ///
     /// # Errors
-    /// [`LabError::Shared`] in a test on shared servers.
+    /// [`LabError::SharedServers`] in a test on shared servers.
     pub fn slow(&self, a: &str, b: &str, round_trip: Duration) -> Result<(), LabError> {
-        self.allow("make a line slow")?;
+        self.check_not_shared("make a link slow")?;
         self.change(a, b, |state| state.slow(round_trip));
         Ok(())
     }
 
-    /// A primary that stops waits until its replicas have everything, so at the end nobody may be cut off.
+    /// Heals all links. At the end of a world no replica may be cut off, because a primary that
+    /// stops waits until its replicas have received everything.
     pub(crate) fn heal_all(&self) {
-        for line in unpoisoned(&self.shared.states).values() {
-            line.send_modify(State::heal);
+        for link in self.inner.states.lock().values() {
+            link.send_modify(LinkState::heal);
         }
     }
 
-    /// Whether anything is known of a place: how far it is from another, or somebody who is there.
+    /// Whether a place is known: by its distance from another, or because a proxy starts there.
     pub(crate) fn knows(&self, place: &str) -> bool {
-        self.shared.distances.knows(place) || self.in_use().contains(place)
+        self.inner.distances.knows(place) || self.places_with_proxy().contains(place)
     }
 
-    /// The places which a door leads from.
-    pub(crate) fn in_use(&self) -> BTreeSet<String> {
-        unpoisoned(&self.shared.doors).keys().map(|(from, _, _)| from.clone()).collect()
+    /// The places where a proxy starts.
+    pub(crate) fn places_with_proxy(&self) -> BTreeSet<String> {
+        self.inner.proxies.lock().keys().map(|(from, _, _)| from.clone()).collect()
     }
 
-    /// The lines between these places as they are at this moment, each once.
+    /// The links between these places as they are now, each once.
     #[must_use]
     pub fn among(&self, places: &[&str]) -> Vec<Link> {
         let pairs = places
@@ -176,34 +183,30 @@ impl Links {
         pairs.filter_map(|(a, b)| Some(Link::new(a, b, self.state(a, b)?))).collect()
     }
 
-    /// Whether the servers and lines may be harmed, by doing this.
-    pub(crate) fn allow(&self, doing: &'static str) -> Result<(), LabError> {
-        if self.has_neighbours { Err(LabError::Shared { doing }) } else { Ok(()) }
+    /// Refuses to harm servers and links that other tests use too.
+    pub(crate) fn check_not_shared(&self, doing: &'static str) -> Result<(), LabError> {
+        if self.shared_by_tests { Err(LabError::SharedServers { doing }) } else { Ok(()) }
     }
 
-    fn state(&self, a: &str, b: &str) -> Option<State> {
-        Some(*self.line(Pair::of(a, b)?).borrow())
+    fn state(&self, a: &str, b: &str) -> Option<LinkState> {
+        Some(*self.subscribe(Pair::of(a, b)?).borrow())
     }
 
-    fn change(&self, a: &str, b: &str, change: impl FnOnce(&mut State)) {
+    fn change(&self, a: &str, b: &str, change: impl FnOnce(&mut LinkState)) {
         if let Some(pair) = Pair::of(a, b) {
-            self.with(pair, |line| line.send_modify(change));
+            self.with(pair, |link| link.send_modify(change));
         }
     }
 
-    fn line(&self, pair: Pair) -> watch::Receiver<State> {
+    fn subscribe(&self, pair: Pair) -> watch::Receiver<LinkState> {
         self.with(pair, watch::Sender::subscribe)
     }
 
-    fn with<T>(&self, pair: Pair, act: impl FnOnce(&watch::Sender<State>) -> T) -> T {
-        let mut states = unpoisoned(&self.shared.states);
-        let line = states.entry(pair);
-        act(line.or_insert_with_key(|pair| {
-            watch::Sender::new(State::new(self.shared.distances.between(pair)))
-        }))
+    fn with<T>(&self, pair: Pair, act: impl FnOnce(&watch::Sender<LinkState>) -> T) -> T {
+        let mut states = self.inner.states.lock();
+        let link = states.entry(pair).or_insert_with_key(|pair| {
+            watch::Sender::new(LinkState::new(self.inner.distances.between(pair)))
+        });
+        act(link)
     }
-}
-
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,22 +1,45 @@
-//! What all servers of a world stand on: a place, an installation, the passwords, the lines between them.
+//! What all servers of a world use: the installation, the passwords, the folder, the links.
 
-use crate::Links;
-use crate::place::Place;
+use std::ffi::OsStr;
+use std::process::Command;
+
+use crate::LabError;
+use crate::links::Links;
+use crate::passwords::Passwords;
 use crate::postgres::Postgres;
-use crate::process::Halt;
-use crate::secrets::Secrets;
+use crate::process::{Launch, Process, Shutdown};
+use crate::world_dir::WorldDir;
 
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct WorldContext {
     pub(crate) postgres: Postgres,
-    pub(crate) secrets: Secrets,
-    pub(crate) place: Place,
-    pub(crate) lines: Links,
+    pub(crate) passwords: Passwords,
+    pub(crate) dir: WorldDir,
+    pub(crate) links: Links,
 }
 
-impl Site {
-    /// How servers end when the world does.
-    pub(crate) fn at_end(&self) -> Halt {
-        if self.place.sweeper.is_some() { Halt::Immediate } else { Halt::Fast }
+impl WorldContext {
+    /// How servers stop when the world ends.
+    pub(crate) fn shutdown_at_end(&self) -> Shutdown {
+        if self.dir.is_temporary() { Shutdown::Immediate } else { Shutdown::Fast }
+    }
+
+    /// Starts a program of PostgreSQL that logs to the region's log; `adjust` adds environment.
+    pub(crate) fn spawn<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        region: &str,
+        at_end: Shutdown,
+        arguments: impl IntoIterator<Item = S>,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Result<Process, LabError> {
+        let program = self.postgres.bin().join(program);
+        let log = self.dir.open_log(region)?;
+        let spawned = self.dir.pipe_of_remover().and_then(|held_pipe| {
+            let (account, folder) = (&self.dir.account, &*self.dir.home);
+            Launch { account, program: &program, folder, log, at_end, held_pipe }
+                .spawn(arguments, adjust)
+        });
+        spawned.map_err(|source| LabError::CannotRun { program, source })
     }
 }

@@ -1,4 +1,4 @@
-//! Removes a temporary folder when everybody who uses it is gone.
+//! Removes a temporary folder once every process that uses it has ended.
 
 use std::fs::File;
 use std::io;
@@ -7,22 +7,22 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Waits for the end of standard input, which comes when the last holder of the pipe is gone.
+/// Waits for the end of standard input, which comes when the last process that holds the pipe ends.
 const SCRIPT: &str = r#"trap "" INT TERM HUP; while read -r _; do :; done; rm -rf "$1""#;
 
-/// A small `sh` that outlives this process by the moment it takes to remove the folder. Holders of
-/// its pipe are this process and the watchdogs of the servers in that folder.
+/// A small `sh` that outlives this process for as long as removing the folder takes. This process
+/// and the watchdogs of the servers in that folder hold its pipe.
 #[derive(Debug)]
-pub(crate) struct Sweeper {
+pub(crate) struct TempDirRemover {
     shell: Child,
     pipe: Option<File>,
 }
 
-impl Sweeper {
-    /// From now on the folder goes when this process and its servers are gone.
+impl TempDirRemover {
+    /// Arranges that the folder is removed when this process and its servers have ended.
     pub(crate) fn spawn(folder: &Path) -> io::Result<Self> {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", SCRIPT, "sweeper"])
+            .args(["-c", SCRIPT, "temp_dir_remover"])
             .arg(folder)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -34,8 +34,8 @@ impl Sweeper {
         Ok(Self { shell, pipe })
     }
 
-    /// For a program that the sweeper has to wait for.
-    pub(crate) fn ticket(&self) -> io::Result<Stdio> {
+    /// The pipe, for a program that must have ended before the folder is removed.
+    pub(crate) fn pipe(&self) -> io::Result<Stdio> {
         match &self.pipe {
             Some(pipe) => Ok(pipe.try_clone()?.into()),
             None => Ok(Stdio::null()),
@@ -43,7 +43,7 @@ impl Sweeper {
     }
 }
 
-impl Drop for Sweeper {
+impl Drop for TempDirRemover {
     fn drop(&mut self) {
         self.pipe = None;
         let _ = self.shell.wait();

@@ -1,33 +1,34 @@
-//! What a world says to a command.
+//! The output of a command.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Role, Status};
+use crate::server_process::Role;
+use crate::status::Status;
 
-/// What came of a [`Command`](crate::Command). As text it is for people.
+/// The output of a [`Command`](crate::Command). Its text is for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CommandOutput {
-    /// What is so now, in one line.
+    /// What the command did, in one line.
     Done(String),
-    /// To [`Command::Status`](crate::Command::Status).
+    /// Of [`Command::Status`](crate::Command::Status).
     Status(Status),
-    /// To [`Command::Urls`](crate::Command::Urls), in the order of the description.
+    /// Of [`Command::Urls`](crate::Command::Urls), in the order in which the world was described.
     Urls(Vec<ServerUrl>),
 }
 
-/// How to reach a server.
+/// A server's URL.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServerUrl {
-    /// Where it stands.
+    /// The server's region.
     pub region: String,
-    /// What it is at this moment.
+    /// The server's present role.
     pub role: Role,
-    /// Of the world's database, as the role `app`, with the password.
+    /// The URL of the world's database for the role `app`, with the password.
     pub url: String,
 }
 
@@ -44,7 +45,7 @@ impl fmt::Display for CommandOutput {
     }
 }
 
-/// Without the URL, which has a password in it.
+/// Without the URL, which holds a password.
 impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerUrl")

@@ -1,4 +1,4 @@
-//! One connection through a door, from its setting up to its end.
+//! One connection through a proxy, from its start to its end.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -10,19 +10,23 @@ use tokio::net::TcpStream;
 use tokio::select;
 use tokio::sync::watch;
 
-use crate::lines::crossing::Crossing;
-use crate::lines::line::State;
-use crate::lines::way;
+use crate::links::arrival::Arrival;
+use crate::links::direction;
+use crate::links::link::LinkState;
 
-/// After which time Linux gives up a connection that nobody answers (`tcp_syn_retries` is 6).
+/// When Linux gives up opening a connection that is not answered (`tcp_syn_retries` is 6).
 const UNANSWERED: Duration = Duration::from_secs(127);
 
 /// Carries a connection that was accepted in one place to its target in another.
-pub(super) async fn carry(mut near: TcpStream, target: SocketAddr, line: watch::Receiver<State>) {
+pub(super) async fn carry(
+    mut near: TcpStream,
+    target: SocketAddr,
+    link: watch::Receiver<LinkState>,
+) {
     let mut far = None;
-    let carried = between(&mut near, &mut far, target, &line).await;
+    let carried = between(&mut near, &mut far, target, &link).await;
     if carried.is_err() {
-        // Without this they would see an orderly end.
+        // Without this both ends would see an orderly end instead of a reset.
         for end in [Some(near), far].into_iter().flatten() {
             let _ = end.set_zero_linger();
         }
@@ -33,26 +37,29 @@ async fn between(
     near: &mut TcpStream,
     far: &mut Option<TcpStream>,
     target: SocketAddr,
-    line: &watch::Receiver<State>,
+    link: &watch::Receiver<LinkState>,
 ) -> io::Result<()> {
-    let crossing = || Crossing::of(line.clone());
-    let answered = select! {
-        answered = connect(target, crossing()) => answered?,
+    let arrival = || Arrival::over(link.clone());
+    let connected = select! {
+        connected = connect(target, arrival()) => connected?,
         _ = Timer::after(UNANSWERED) => return Err(ErrorKind::TimedOut.into()),
     };
-    let far = far.insert(answered);
+    let far = far.insert(connected);
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let ((from_near, to_near), (from_far, to_far)) = (near.split(), far.split());
-    try_join(way::carry(from_near, to_far, crossing()), way::carry(from_far, to_near, crossing()))
-        .await?;
+    try_join(
+        direction::carry(from_near, to_far, arrival()),
+        direction::carry(from_far, to_near, arrival()),
+    )
+    .await?;
     Ok(())
 }
 
-/// Asks the target when the question has arrived there, and returns when its answer has arrived here.
-async fn connect(target: SocketAddr, mut crossing: Crossing) -> io::Result<TcpStream> {
-    crossing.since(Instant::now()).await;
+/// Connects to the target half a round trip from now, and returns another half after its answer.
+async fn connect(target: SocketAddr, mut arrival: Arrival) -> io::Result<TcpStream> {
+    arrival.of_what_was_sent_at(Instant::now()).await;
     let answer = TcpStream::connect(target).await;
-    crossing.since(Instant::now()).await;
+    arrival.of_what_was_sent_at(Instant::now()).await;
     answer
 }

@@ -1,4 +1,5 @@
-//! One direction of a connection: takes bytes where they are sent, and hands them on when they have arrived.
+//! One direction of a connection: takes bytes where they are sent, and delivers them when they
+//! arrive.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -11,17 +12,17 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::select;
 use tokio::task::yield_now;
 
-use crate::lines::crossing::Crossing;
+use crate::links::arrival::Arrival;
 
-/// What may be on the way, in bytes: enough for 300 MB/s on a line of 400 ms.
+/// The most bytes on the way: enough for 300 MB/s over a link of 400 ms.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// Space for reading is made for this many bytes …
-const PIECE: usize = 128 * 1024;
+/// The read buffer is allocated for this many bytes …
+const BUFFER: usize = 128 * 1024;
 /// … and used until fewer are left.
 const LEAST: usize = 16 * 1024;
 
-/// What goes along a line in one piece.
+/// What travels over a link in one piece.
 enum Parcel {
     Bytes(Bytes),
     /// The sender has closed its side.
@@ -30,66 +31,71 @@ enum Parcel {
     Reset,
 }
 
-/// Carries everything from one end to the other, the end itself included.
+/// Carries everything from one end to the other, the end of the connection included.
 ///
 /// # Errors
-/// When the connection is broken at one end, and this can be known at the other.
+/// When the connection is broken at one end, and the other end can know it.
 pub(super) async fn carry(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    mut crossing: Crossing,
+    mut arrival: Arrival,
 ) -> io::Result<()> {
-    let mut way: VecDeque<(Instant, Parcel)> = VecDeque::new();
-    let (mut length, mut sending) = (0, true);
-    let mut space = BytesMut::new();
+    let mut on_the_way: VecDeque<(Instant, Parcel)> = VecDeque::new();
+    let (mut length, mut is_open) = (0, true);
+    let mut buffer = BytesMut::new();
     loop {
-        let room = sending && length < MOST;
-        if room && space.capacity() < LEAST {
-            space.reserve(PIECE);
+        let reads = is_open && length < MOST;
+        if reads && buffer.capacity() < LEAST {
+            buffer.reserve(BUFFER);
         }
-        // Side by side: a receiver that takes its time must not keep what follows from setting out.
+        // Side by side: a slow receiver must not keep later bytes from leaving the sender.
         select! {
             biased;
-            handed = hand_over(way.front(), &mut to, &mut crossing) => match (handed, way.front_mut()) {
-                (Ok(count), Some((_, Parcel::Bytes(bytes)))) => {
-                    length -= count;
-                    bytes.advance(count);
-                    if bytes.is_empty() {
-                        way.pop_front();
+            delivered = deliver(on_the_way.front(), &mut to, &mut arrival) => {
+                match (delivered, on_the_way.front_mut()) {
+                    (Ok(count), Some((_, Parcel::Bytes(bytes)))) => {
+                        length -= count;
+                        bytes.advance(count);
+                        if bytes.is_empty() {
+                            on_the_way.pop_front();
+                        }
+                        // All connections share a thread: a long transfer must not delay the
+                        // others.
+                        yield_now().await;
                     }
-                    // All connections share a thread: a long transfer must not make the others late.
-                    yield_now().await;
+                    (Ok(_), Some((_, Parcel::Reset))) => {
+                        return Err(ErrorKind::ConnectionReset.into());
+                    }
+                    (Ok(_), _) => return Ok(()),
+                    (Err(error), _) => {
+                        // The receiver is gone; the sender learns it after the way back.
+                        arrival.of_what_was_sent_at(Instant::now()).await;
+                        return Err(error);
+                    }
                 }
-                (Ok(_), Some((_, Parcel::Reset))) => return Err(ErrorKind::ConnectionReset.into()),
-                (Ok(_), _) => return Ok(()),
-                (Err(error), _) => {
-                    // The receiver is gone; the sender hears of it when the news has come all the way back.
-                    crossing.since(Instant::now()).await;
-                    return Err(error);
-                }
-            },
-            read = from.read_buf(&mut space), if room => {
+            }
+            read = from.read_buf(&mut buffer), if reads => {
                 let parcel = match read {
                     Ok(0) => Parcel::End,
-                    Ok(_) => Parcel::Bytes(space.split().freeze()),
+                    Ok(_) => Parcel::Bytes(buffer.split().freeze()),
                     Err(_) => Parcel::Reset,
                 };
                 length += read.unwrap_or(0);
-                sending = matches!(parcel, Parcel::Bytes(_));
-                way.push_back((Instant::now(), parcel));
+                is_open = matches!(parcel, Parcel::Bytes(_));
+                on_the_way.push_back((Instant::now(), parcel));
             }
         }
     }
 }
 
-/// Waits for the first parcel to arrive, and hands over as much of it as the receiver takes: this many bytes.
-async fn hand_over(
+/// Waits for the first parcel to arrive, and returns how many bytes of it the receiver took.
+async fn deliver(
     first: Option<&(Instant, Parcel)>,
     to: &mut WriteHalf<'_>,
-    crossing: &mut Crossing,
+    arrival: &mut Arrival,
 ) -> io::Result<usize> {
     let Some((sent, parcel)) = first else { return pending().await };
-    crossing.since(*sent).await;
+    arrival.of_what_was_sent_at(*sent).await;
     match parcel {
         Parcel::Bytes(bytes) => to.write(bytes).await,
         Parcel::End => to.shutdown().await.map(|()| 0),

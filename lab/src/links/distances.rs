@@ -8,16 +8,17 @@ use std::time::Duration;
 use archipelago_regions::{Place, built_in_places, check_distances};
 
 use crate::LabError;
-use crate::pair::Pair;
+use crate::links::pair::Pair;
 
-/// The round-trip times between places. None at all, unless somebody says otherwise.
+/// The round-trip times between places; by default all are zero.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use archipelago_lab::Distances;
 ///
-/// let distances = Distances::of_the_world().with_round_trip("nrt", "syd", Duration::from_millis(137));
+/// let distances =
+///     Distances::of_the_world().with_round_trip("nrt", "syd", Duration::from_millis(137));
 /// assert_eq!(distances.round_trip("syd", "nrt").as_millis(), 137);
 /// assert!(distances.round_trip("nrt", "ord").as_millis() > 100);
 /// assert!(distances.round_trip("nrt", "atlantis").is_zero());
@@ -29,21 +30,23 @@ pub struct Distances {
 }
 
 impl Distances {
-    /// Those between the places that Archipelago knows by itself, by its model of the world.
+    /// The round-trip times between Archipelago's built-in places, by its model of the world.
     #[must_use]
     pub fn of_the_world() -> Self {
         Self::among(built_in_places().iter().cloned())
     }
 
-    /// Those between these places, by the model of the world: [`archipelago_regions::round_trip`]. A regions.toml has them in
-    /// [`Regions::places`](archipelago_regions::Regions::places), the built-in ones among them.
+    /// The round-trip times between these places, by the model of the world:
+    /// [`archipelago_regions::round_trip`]. The places of a regions.toml, with the built-in ones,
+    /// are [`Regions::places`](archipelago_regions::Regions::places).
     #[must_use]
     pub fn among(places: impl IntoIterator<Item = Place>) -> Self {
         let places = places.into_iter().map(|place| (place.code.to_string(), place)).collect();
         Self { places, given: HashMap::new() }
     }
 
-    /// Makes this the round-trip time between two places, in either direction. Within a place it is ignored.
+    /// Sets the round-trip time between two places, the same in both directions. Within a place it
+    /// is ignored.
     #[must_use]
     pub fn with_round_trip(mut self, a: &str, b: &str, round_trip: Duration) -> Self {
         if let Some(pair) = Pair::of(a, b) {
@@ -52,7 +55,7 @@ impl Distances {
         self
     }
 
-    /// Takes the round-trip times from a TOML file, and leaves all others as they are:
+    /// Sets the round-trip times that a TOML file gives, and leaves all others as they are:
     ///
     /// ```toml
     /// nrt = { ord = "128ms", syd = "137ms" }
@@ -60,8 +63,9 @@ impl Distances {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be read; [`LabError::Distances`] with every mistake in it, each with its line: a duration that is
-    /// none, a pair with two distances, a place that is none of these (where no places were given, every name will do).
+    /// When the file cannot be read; [`LabError::Distances`] with every mistake and its line: an
+    /// invalid duration, a pair with two distances, an unknown place. If no places are known, any
+    /// name is valid.
     pub fn with_file(self, file: impl AsRef<Path>) -> Result<Self, LabError> {
         let file = file.as_ref();
         let source = fs::read_to_string(file).map_err(LabError::file("read", file))?;
@@ -73,19 +77,19 @@ impl Distances {
             .fold(self, |distances, it| distances.with_round_trip(&it.a, &it.b, it.round_trip)))
     }
 
-    /// The round-trip time between two places; zero within a place, and where it is not known.
+    /// The round-trip time between two places; zero within a place, and if it is unknown.
     #[must_use]
     pub fn round_trip(&self, a: &str, b: &str) -> Duration {
         Pair::of(a, b).map_or(Duration::ZERO, |pair| self.between(&pair))
     }
 
-    /// Whether the distance of this place from any other is known.
+    /// Whether the distance between this place and any other is known.
     pub(crate) fn knows(&self, place: &str) -> bool {
         self.places.contains_key(place)
             || self.given.keys().any(|pair| pair.places().contains(&place))
     }
 
-    pub(crate) fn between(&self, pair: &Pair) -> Duration {
+    pub(super) fn between(&self, pair: &Pair) -> Duration {
         let by_the_model = || {
             let [a, b] = pair.places().map(|place| self.places.get(place));
             Some(archipelago_regions::round_trip(a?, b?))

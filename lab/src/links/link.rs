@@ -1,8 +1,8 @@
-//! One line: what it is like at a moment, and when what is sent along it arrives.
+//! One link: its state, and when bytes that are sent over it arrive.
 
 use std::time::{Duration, Instant};
 
-/// A line between two places as it was when it was looked at; from [`Links::among`](crate::Links::among).
+/// A link between two places as it was when [`Links::among`](crate::Links::among) was called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Link {
@@ -10,17 +10,17 @@ pub struct Link {
     pub a: String,
     /// The other.
     pub b: String,
-    /// What a message and its answer take, when it is not cut.
+    /// How long a message and its answer take while the link is not cut.
     pub round_trip: Duration,
     /// Whether nothing passes.
     pub cut: bool,
-    /// Whether somebody changed its round-trip time.
+    /// Whether its round-trip time was changed.
     pub slowed: bool,
 }
 
 impl Link {
-    pub(super) fn new(a: &str, b: &str, state: State) -> Self {
-        let State { slowed, cut, .. } = state;
+    pub(super) fn new(a: &str, b: &str, state: LinkState) -> Self {
+        let LinkState { slowed, cut, .. } = state;
         Self {
             a: a.to_owned(),
             b: b.to_owned(),
@@ -31,17 +31,17 @@ impl Link {
     }
 }
 
-/// What a line is like.
+/// The state of a link.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct State {
+pub(super) struct LinkState {
     distance: Duration,
     slowed: Option<Duration>,
     pub(super) cut: bool,
-    /// When it was cut no more: what was lost by then is sent again.
+    /// When the last cut was healed: what was delayed by then leaves again at this moment.
     healed: Option<Instant>,
 }
 
-impl State {
+impl LinkState {
     pub(super) fn new(distance: Duration) -> Self {
         Self { distance, slowed: None, cut: false, healed: None }
     }
@@ -50,12 +50,12 @@ impl State {
         self.slowed.unwrap_or(self.distance)
     }
 
-    /// When it arrives what was sent at this moment, or is sent again; `None` as long as nothing does.
+    /// When bytes that were sent at this moment arrive; `None` while the link is cut.
     pub(super) fn arrival(&self, sent: Instant) -> Option<Instant> {
         if self.cut {
             return None;
         }
-        // A sum that no clock can show is never reached, either.
+        // A time that overflows the clock is never reached either.
         self.healed.map_or(sent, |healed| sent.max(healed)).checked_add(self.round_trip() / 2)
     }
 
@@ -73,5 +73,42 @@ impl State {
 
     pub(super) fn slow(&mut self, round_trip: Duration) {
         self.slowed = Some(round_trip);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRIP: Duration = Duration::from_millis(100);
+
+    /// A state, then how long bytes travel that were sent a second ago.
+    #[test]
+    fn when_bytes_arrive() {
+        type Change = fn(&mut LinkState);
+        let sent = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
+        let cases: [(&str, &[Change], Option<Duration>); 5] = [
+            ("untouched", &[], Some(TRIP / 2)),
+            ("slowed", &[|link| link.slow(4 * TRIP)], Some(2 * TRIP)),
+            ("slowed without end", &[|link| link.slow(Duration::MAX)], None),
+            ("slowed and healed", &[|link| link.slow(4 * TRIP), LinkState::heal], Some(TRIP / 2)),
+            ("cut", &[LinkState::cut], None),
+        ];
+        for (name, changes, travels) in cases {
+            let mut link = LinkState::new(TRIP);
+            changes.iter().for_each(|change| change(&mut link));
+            assert_eq!(link.arrival(sent), travels.map(|travels| sent + travels), "{name}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_healed_link_leave_again_when_it_is_healed() {
+        let before = Instant::now();
+        let mut link = LinkState::new(TRIP);
+        link.cut();
+        link.heal();
+        assert!(link.arrival(before) >= Some(before + TRIP / 2));
+        let later = Instant::now() + TRIP;
+        assert_eq!(link.arrival(later), Some(later + TRIP / 2), "sent after the heal");
     }
 }

@@ -1,4 +1,4 @@
-//! Two places in no particular order: what a line joins.
+//! Two places in no particular order, which a link joins.
 
 /// Two different places; the same pair whichever is named first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -8,7 +8,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// `None` for a place and itself, which no line joins.
+    /// The pair of two places; `None` for a place and itself, which no link joins.
     pub(crate) fn of(a: &str, b: &str) -> Option<Self> {
         let (first, second) = (a.min(b).to_owned(), a.max(b).to_owned());
         (first != second).then_some(Self { first, second })

@@ -1,4 +1,4 @@
-//! A door: where a connection into another place begins.
+//! A proxy: where connections to another place start.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -7,38 +7,39 @@ use std::time::Duration;
 use async_io::Timer;
 use tokio::sync::watch;
 
-use crate::lines::connection;
-use crate::lines::line::State;
-use crate::lines::traffic::Traffic;
+use crate::links::connection;
+use crate::links::link::LinkState;
+use crate::links::thread::LinkThread;
 
-/// After which a door that could not take a connection (out of file descriptors, as a rule) tries again.
-const BREATH: Duration = Duration::from_millis(100);
+/// How long a proxy waits after it could not accept a connection, as a rule for want of file
+/// descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Begins to carry what comes to this listener, and returns its address.
+/// Starts to carry the connections to this listener, and returns its address.
 pub(super) fn open(
     listener: TcpListener,
     target: SocketAddr,
-    line: watch::Receiver<State>,
-    traffic: &Traffic,
+    link: watch::Receiver<LinkState>,
+    thread: &LinkThread,
 ) -> io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
-    let listener = traffic.inside(|| tokio::net::TcpListener::from_std(listener))?;
-    traffic.spawn(stand(listener, target, line));
+    let listener = thread.enter(|| tokio::net::TcpListener::from_std(listener))?;
+    thread.spawn(accept(listener, target, link));
     Ok(address)
 }
 
-async fn stand(
+async fn accept(
     listener: tokio::net::TcpListener,
     target: SocketAddr,
-    line: watch::Receiver<State>,
+    link: watch::Receiver<LinkState>,
 ) {
     loop {
         match listener.accept().await {
-            Ok((near, _)) => drop(tokio::spawn(connection::carry(near, target, line.clone()))),
+            Ok((near, _)) => drop(tokio::spawn(connection::carry(near, target, link.clone()))),
             Err(error) => {
-                tracing::warn!(%error, %target, "a line took no connection");
-                Timer::after(BREATH).await;
+                tracing::warn!(%error, %target, "a proxy could not accept a connection");
+                Timer::after(PAUSE).await;
             }
         }
     }

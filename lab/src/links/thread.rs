@@ -1,4 +1,5 @@
-//! The thread that carries everything: a world may be shared by tests that each bring a runtime, and end it.
+//! The thread of all proxies. Tests may share a world and each bring, and end, a runtime of its
+//! own.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -6,21 +7,21 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// Runs until it is dropped, which returns when all doors and connections are closed.
+/// Runs until it is dropped. The drop returns when all proxies and connections are closed.
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub(super) struct LinkThread {
     runtime: Handle,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Traffic {
+impl LinkThread {
     pub(super) fn start() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
         let run = move || drop(runtime.block_on(ended));
-        let thread = thread::Builder::new().name("archipelago-lab lines".to_owned()).spawn(run)?;
+        let thread = thread::Builder::new().name("archipelago-lab links".to_owned()).spawn(run)?;
         Ok(Self { runtime: handle, end: Some(end), thread: Some(thread) })
     }
 
@@ -28,14 +29,14 @@ impl Traffic {
         self.runtime.spawn(task);
     }
 
-    /// Does what needs a runtime at hand.
-    pub(super) fn inside<T>(&self, make: impl FnOnce() -> T) -> T {
-        let _inside = self.runtime.enter();
-        make()
+    /// Runs a function that needs the thread's runtime as its context.
+    pub(super) fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
+        let _guard = self.runtime.enter();
+        function()
     }
 }
 
-impl Drop for Traffic {
+impl Drop for LinkThread {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {

@@ -1,4 +1,4 @@
-//! The user that runs PostgreSQL: this process's own, or another where this process is root.
+//! The system user that runs PostgreSQL: this process's own, or another if this process is root.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,17 +9,17 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Gid, Uid, User};
 
-/// Who runs the programs of PostgreSQL, which refuse to run as root.
+/// The system user that runs the programs of PostgreSQL, which refuse to run as root.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
-    /// `None`: as this process itself.
+    /// `None` stands for this process's own user.
     other: Option<(Uid, Gid)>,
     name: String,
 }
 
 impl Account {
-    /// The account for a data folder that may be there already: its owner goes before the rest,
-    /// so that a folder made without root can be used with root.
+    /// The account for a data folder, which may not exist yet. The owner of an existing one comes
+    /// first, so that a folder made without root can be used with root.
     pub(crate) fn choose(data: &Path) -> Self {
         let own = Uid::effective();
         if !own.is_root() {
@@ -58,8 +58,8 @@ impl Account {
         self.other.map(|(uid, gid)| (uid.as_raw(), gid.as_raw()))
     }
 
-    /// A command that runs as this account, in `folder`, and that no setting for the user's own
-    /// PostgreSQL reaches (`PGDATA`, `PGOPTIONS`, a language for messages).
+    /// A command that runs as this account in `folder`, without the settings for the user's own
+    /// PostgreSQL (`PGDATA`, `PGOPTIONS`, the language of messages).
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, folder: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(folder).env("LC_ALL", "C").stdin(Stdio::null());
@@ -69,7 +69,7 @@ impl Account {
             }
         }
         if let Some((uid, gid)) = self.ids() {
-            // The standard library drops root's other groups along with its id.
+            // With the user id, the standard library also drops root's supplementary groups.
             command.env("HOME", "/").gid(gid).uid(uid);
         }
         command
@@ -83,7 +83,8 @@ impl Account {
         }
     }
 
-    /// Tries it, as modes alone do not tell: a parent may be closed, or a mount, or a policy.
+    /// Whether the account can enter a folder. It is tried, because modes do not tell everything: a
+    /// parent, a mount or a security policy may forbid it.
     pub(crate) fn can_enter(&self, folder: &Path) -> bool {
         self.command("/bin/sh", Path::new("/"))
             .args(["-c", "cd \"$1\"", "sh"])

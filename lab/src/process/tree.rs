@@ -1,4 +1,4 @@
-//! The processes of a server: the postmaster and its children, each of which has a process group of its own.
+//! The processes of a server: the postmaster and its children, each in a process group of its own.
 
 use std::fs;
 use std::path::Path;
@@ -9,34 +9,35 @@ use nix::unistd::Pid;
 
 /// One process of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Member {
+pub(crate) struct TreeProcess {
     pub(crate) pid: Pid,
-    /// Stopped by SIGSTOP, and deaf until SIGCONT.
+    /// Whether SIGSTOP has stopped it; then it reacts to nothing before SIGCONT.
     pub(crate) stopped: bool,
 }
 
-/// The postmaster, then its children. Those that have ended are left out, also where nobody has waited for them yet.
-pub(crate) fn of(postmaster: Pid) -> Vec<Member> {
-    let mut members: Vec<(i32, Member)> =
-        processes().filter_map(|line| member(&line, postmaster.as_raw())).collect();
-    members.sort_unstable_by_key(|(pid, _)| (*pid != postmaster.as_raw(), *pid));
-    members.into_iter().map(|(_, member)| member).collect()
+/// The postmaster, then its children, without those that have ended, zombies included.
+pub(crate) fn processes_of(postmaster: Pid) -> Vec<TreeProcess> {
+    let mut found: Vec<(i32, TreeProcess)> =
+        listing().filter_map(|line| parse(&line, postmaster.as_raw())).collect();
+    found.sort_unstable_by_key(|(pid, _)| (*pid != postmaster.as_raw(), *pid));
+    found.into_iter().map(|(_, process)| process).collect()
 }
 
-/// Wakes those that are stopped, the postmaster last, so that it finds its children listening.
+/// Wakes the stopped processes of a server, the postmaster last, so that its children react to it.
 pub(crate) fn wake(postmaster: Pid) {
-    for member in of(postmaster).iter().rev().filter(|member| member.stopped) {
-        let _ = kill(member.pid, Signal::SIGCONT);
+    for process in processes_of(postmaster).iter().rev().filter(|process| process.stopped) {
+        let _ = kill(process.pid, Signal::SIGCONT);
     }
 }
 
-/// A line for each process of this machine: its number, its state and its parent's number.
-fn processes() -> Box<dyn Iterator<Item = String>> {
+/// A line for each process of this machine: its id, its state and its parent's id.
+fn listing() -> Box<dyn Iterator<Item = String>> {
     if Path::new("/proc/self/stat").exists() {
         let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
         return Box::new(folders.filter_map(|folder| {
             let stat = fs::read_to_string(folder.path().join("stat")).ok()?;
-            // Between the number and the state stands the program's name, in brackets, with any character in it.
+            // The program's name stands in brackets between the id and the state, and may hold any
+            // character.
             let (pid, (_, rest)) = (stat.split_once(' ')?.0, stat.rsplit_once(") ")?);
             Some(format!("{pid} {rest}"))
         }));
@@ -49,13 +50,14 @@ fn processes() -> Box<dyn Iterator<Item = String>> {
     Box::new(printed.lines().map(str::to_owned).collect::<Vec<_>>().into_iter())
 }
 
-fn member(line: &str, postmaster: i32) -> Option<(i32, Member)> {
+/// A line of the listing, if it stands for the postmaster or one of its children.
+fn parse(line: &str, postmaster: i32) -> Option<(i32, TreeProcess)> {
     let mut words = line.split_whitespace();
     let (pid, state, parent) =
         (words.next()?.parse().ok()?, words.next()?, words.next()?.parse::<i32>().ok()?);
-    let is_member = pid == postmaster || parent == postmaster;
-    let member = Member { pid: Pid::from_raw(pid), stopped: state.starts_with('T') };
-    (is_member && !state.starts_with(['Z', 'X'])).then_some((pid, member))
+    let is_ours = pid == postmaster || parent == postmaster;
+    let process = TreeProcess { pid: Pid::from_raw(pid), stopped: state.starts_with('T') };
+    (is_ours && !state.starts_with(['Z', 'X'])).then_some((pid, process))
 }
 
 #[cfg(test)]
@@ -63,22 +65,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_and_its_children_are_found_and_seen_to_stop()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn a_process_and_its_children_are_seen_to_stop() -> Result<(), Box<dyn std::error::Error>> {
         let own = Pid::this();
         let mut child = Command::new("sleep").arg("60").spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        let seen = |member: Member| of(own).contains(&member);
-        assert_eq!(of(own).first(), Some(&Member { pid: own, stopped: false }));
-        assert!(seen(Member { pid, stopped: false }));
+        let seen = |process: TreeProcess| processes_of(own).contains(&process);
+        assert_eq!(processes_of(own).first(), Some(&TreeProcess { pid: own, stopped: false }));
+        assert!(seen(TreeProcess { pid, stopped: false }));
 
         kill(pid, Signal::SIGSTOP)?;
-        while !seen(Member { pid, stopped: true }) {
+        while !seen(TreeProcess { pid, stopped: true }) {
             std::thread::yield_now();
         }
         kill(pid, Signal::SIGKILL)?;
-        // Nobody has waited for it: a zombie is no member.
-        while of(own).iter().any(|member| member.pid == pid) {
+        // It is a zombie, because nothing has waited for it yet.
+        while processes_of(own).iter().any(|process| process.pid == pid) {
             std::thread::yield_now();
         }
         child.wait()?;

@@ -1,12 +1,12 @@
 # Runs one program of PostgreSQL, and stops it when the process that holds our standard input is gone.
 #   sh -c "$script" watchdog LAST program arguments…
-# Each line of standard input is the name of a signal to send, or `frozen` and the processes that are stopped.
-# At its end (the other process closed it, or died in whatever way) the program gets the signal LAST until it is gone.
+# Each line of standard input is a signal to send, or `frozen` and the ids of the frozen processes.
+# When standard input ends, because the other process closed it or died, the program gets the signal LAST until it has ended.
 trap "" INT TERM HUP
 last=$1
 shift
 exec 3<&0
-# Standard output may be a pipe that tells the sweeper that we are still here: not for the program.
+# Standard output may be a pipe that tells the remover of the temporary folder that we still run. The program must not hold it.
 "$@" </dev/null >&2 3<&- &
 program=$!
 {
@@ -15,9 +15,9 @@ program=$!
         if [ "$signal" = frozen ]; then frozen=$processes; else kill -"$signal" "$program"; fi
     done
     tries=0
-    # Again and again: a signal that comes before the program listens is lost.
+    # Repeated, because a signal is lost if it comes before the program handles signals.
     while kill -"$last" "$program"; do
-        # A stopped process obeys nothing but KILL.
+        # A frozen process reacts to KILL only.
         for process in $frozen; do kill -CONT "$process"; done
         sleep 1
         tries=$((tries + 1))

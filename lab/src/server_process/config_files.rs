@@ -1,14 +1,15 @@
-//! The configuration of a server. It is written anew at every start and change, whole: ports change.
+//! The configuration files of a server, written whole at every start and change, as ports change.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use crate::LabError;
-use crate::machine::{Machine, Upstream};
-use crate::secrets::REPLICATOR;
+use crate::passwords::REPLICATOR;
+use crate::server_process::{ServerProcess, Upstream};
 
-/// The same for all servers. `pg_rewind` needs `wal_log_hints`, and `full_page_writes` left on. A replica refuses to run with fewer connections, senders or workers
-/// than its primary has, or had: so these numbers do not depend on the number of regions.
+/// The settings of all servers. `pg_rewind` needs `wal_log_hints`, and `full_page_writes`, which is
+/// on by default. A replica must allow as many connections, senders and workers as its primary does
+/// or did, so these numbers do not depend on the number of regions.
 const COMMON: &str = "\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -34,51 +35,53 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] '
 ";
 
-/// A temporary world is never read after a crash.
+/// The data of a temporary world is never read after a crash of the machine.
 const TEMPORARY: &str = "
 fsync = off
 ";
 
-/// Passwords for everybody, and nobody from outside this machine.
+/// Lets in every role with its password, from this machine only.
 const ACCESS: &str = "\
 # TYPE  DATABASE     USER        ADDRESS       METHOD
 host    all          all         127.0.0.1/32  scram-sha-256
 host    replication  replicator  127.0.0.1/32  scram-sha-256
 ";
 
-/// In the data folder, which is where a server runs: the password that it shows its primary. Among the settings a server
-/// would log it at every change of them.
+/// The file with the replicator's password, in the data folder, which is a server's working
+/// directory. A server logs its settings whenever they change, so the password is not one of them.
 const PASSFILE: &str = "replicator.pgpass";
 
-/// Writes all that a server reads at its start.
-pub(crate) fn write(machine: &Machine) -> Result<(), LabError> {
-    let (data, place) = (machine.data(), &machine.site.place);
-    let mut settings = COMMON.to_owned();
-    if place.sweeper.is_some() {
-        settings.push_str(TEMPORARY);
+impl ServerProcess {
+    /// Writes all files that the server reads at its start.
+    pub(super) fn write_config_files(&self) -> Result<(), LabError> {
+        let (data, dir) = (self.data(), &self.context.dir);
+        let mut settings = COMMON.to_owned();
+        if dir.is_temporary() {
+            settings.push_str(TEMPORARY);
+        }
+        // `ps` shows it, and pg_stat_replication as the application's name.
+        let _ = writeln!(settings, "\ncluster_name = '{}'", self.region);
+        if let Some(upstream) = self.upstream() {
+            let _ = writeln!(settings, "primary_conninfo = '{}'", self.conninfo(&upstream)?);
+            let _ = writeln!(settings, "recovery_min_apply_delay = {}", self.lag().as_millis());
+            let password = &self.context.passwords.replicator;
+            dir.write_private(
+                &data.join(PASSFILE),
+                &format!("127.0.0.1:*:*:{REPLICATOR}:{password}\n"),
+            )?;
+            dir.write_private(&data.join("standby.signal"), "")?;
+        }
+        dir.write_private(&data.join("postgresql.conf"), &settings)?;
+        dir.write_private(&data.join("pg_hba.conf"), ACCESS)
     }
-    // Shown by `ps`, and by pg_stat_replication as the application's name.
-    let _ = writeln!(settings, "\ncluster_name = '{}'", machine.region);
-    if let Some(upstream) = machine.upstream() {
-        let _ = writeln!(settings, "primary_conninfo = '{}'", conninfo(machine, &upstream)?);
-        let _ = writeln!(settings, "recovery_min_apply_delay = {}", machine.lag().as_millis());
-        let password = &machine.site.secrets.replicator;
-        place.write_private(
-            &data.join(PASSFILE),
-            &format!("127.0.0.1:*:*:{REPLICATOR}:{password}\n"),
-        )?;
-        place.write_private(&data.join("standby.signal"), "")?;
-    }
-    place.write_private(&data.join("postgresql.conf"), &settings)?;
-    place.write_private(&data.join("pg_hba.conf"), ACCESS)
-}
 
-/// The way to the primary: along the line from here to there.
-fn conninfo(machine: &Machine, upstream: &Upstream) -> Result<String, LabError> {
-    let lines = &machine.site.lines;
-    let primary = (Ipv4Addr::LOCALHOST, upstream.port).into();
-    let port = lines.proxy(&machine.region, &upstream.region, primary)?.port();
-    Ok(format!(
-        "host=127.0.0.1 port={port} user={REPLICATOR} passfile={PASSFILE} sslmode=disable gssencmode=disable"
-    ))
+    /// How a replica connects to its primary: over the link between the two.
+    fn conninfo(&self, upstream: &Upstream) -> Result<String, LabError> {
+        let links = &self.context.links;
+        let primary = (Ipv4Addr::LOCALHOST, upstream.port).into();
+        let port = links.proxy(&self.region, &upstream.region, primary)?.port();
+        Ok(format!(
+            "host=127.0.0.1 port={port} user={REPLICATOR} passfile={PASSFILE} sslmode=disable gssencmode=disable"
+        ))
+    }
 }

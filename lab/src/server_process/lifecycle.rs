@@ -1,43 +1,48 @@
 //! Starting and stopping a server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use crate::machine::{Machine, Upstream};
-use crate::process::{Halt, POLL};
-use crate::site::Site;
+use crate::poll::POLL;
+use crate::process::Shutdown;
+use crate::server_process::{ServerProcess, Upstream};
+use crate::world_context::WorldContext;
 use crate::{LabError, port};
 
-impl Machine {
-    /// Starts a server with a port of its own; the data of a primary is there already.
+/// How many ports are tried, as another program may take one before the server binds it.
+const PORTS_TRIED: usize = 5;
+
+impl ServerProcess {
+    /// Starts a server on a port of its own. A primary's data exists already.
     pub(crate) async fn launch(
-        site: Arc<Site>,
+        context: Arc<WorldContext>,
         region: String,
         data: PathBuf,
         upstream: Option<Upstream>,
     ) -> Result<Arc<Self>, LabError> {
         let (lag, process, changing) =
             (AtomicU64::new(0), Mutex::new(None), tokio::sync::Mutex::new(()));
-        let mut machine = Self {
+        let mut server = Self {
             region,
             port: 0,
-            site,
+            context,
             data,
             upstream: Mutex::new(upstream),
             lag,
             process,
             changing,
         };
-        let mut attempts = 5;
+        let mut attempts = PORTS_TRIED;
         loop {
             attempts -= 1;
-            machine.port = port::reserve()?.local_addr().map_or(0, |address| address.port());
-            match machine.start().await {
+            server.port = port::reserve()?.local_addr().map_or(0, |address| address.port());
+            match server.start().await {
                 Err(LabError::PortTaken { .. }) if attempts > 0 => {}
-                started => return started.map(|()| Arc::new(machine)),
+                started => return started.map(|()| Arc::new(server)),
             }
         }
     }
@@ -53,20 +58,20 @@ impl Machine {
         }
         match self.upstream() {
             None => self.run().await,
-            Some(upstream) => self.follow(&upstream).await,
+            Some(upstream) => self.start_as_replica(&upstream).await,
         }
     }
 
     pub(crate) async fn stop(&self) {
-        self.halt(Halt::Fast).await;
+        self.halt(Shutdown::Fast).await;
     }
 
-    pub(crate) async fn halt(&self, how: Halt) {
+    pub(crate) async fn halt(&self, how: Shutdown) {
         let _changing = self.changing.lock().await;
         self.halt_now(how).await;
     }
 
-    pub(super) async fn halt_now(&self, how: Halt) {
+    pub(super) async fn halt_now(&self, how: Shutdown) {
         while self.process().as_mut().is_some_and(|process| !process.stop(how)) {
             sleep(POLL).await;
         }

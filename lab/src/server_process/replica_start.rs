@@ -1,55 +1,66 @@
-//! A replica's start: data that can follow its primary, and catching up with it.
+//! The start of a replica: data that can follow its primary, and catching up with it.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::types::PgLsn;
 
-use crate::machine::{Machine, Upstream, log};
-use crate::process::{Halt, POLL};
-use crate::server::end_of_record;
-use crate::{LabError, Rejoined, cluster, session, stale};
+use crate::LabError;
+use crate::cleanup::orphans;
+use crate::data_dir::{self, control_file};
+use crate::poll::POLL;
+use crate::process::Shutdown;
+use crate::server_process::{CANNOT_FOLLOW, ServerProcess, Upstream, end_of_record, session};
 
-/// For a replica to catch up with its primary, besides the way to and fro.
+/// For a replica to catch up with its primary, without the round trips.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// For a primary to say where it is; a frozen one never does.
+/// For a primary to tell its position; a frozen one never does.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` says so a few round trips earlier.)
+/// What a replica logs when its primary has agreed to stream. (`pg_stat_wal_receiver` shows it a
+/// few round trips too early.)
 const STREAMS: &str = "started streaming WAL";
 
-/// For all that is said until a replica streams, in round trips: the sign-in, the timelines, the request.
-pub(super) const EXCHANGES: u32 = 10;
+/// The round-trip time from which on no replica can sign in: that takes three round trips, and
+/// PostgreSQL ends it after a minute (`authentication_timeout`).
+const TOO_SLOW_TO_SIGN_IN: Duration = Duration::from_secs(20);
 
-/// PostgreSQL hangs up on whoever has not signed in after a minute (`authentication_timeout`), which takes three round trips.
-const SLOWEST: Duration = Duration::from_secs(20);
+/// How a server got the data of the primary that it follows now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejoined {
+    /// By `pg_rewind`, which replaces only what differs, if anything does.
+    Rewound,
+    /// By a new base backup, which replaces everything.
+    Copied,
+}
 
-/// What a replica logs that can never follow this primary again, whatever it waits for.
-pub(super) const HOPELESS: [&str; 6] = [
-    "database system identifier differs",
-    "has already been removed",
-    "highest timeline",
-    "forked off current database system timeline",
-    "is ahead of the WAL flush position",
-    "is not in this server's history",
-];
+impl fmt::Display for Rejoined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rewound => "rewound by pg_rewind",
+            Self::Copied => "made anew by a base backup",
+        })
+    }
+}
 
-impl Machine {
-    /// Starts a replica; makes its data where there is none that can follow the primary.
-    pub(super) async fn follow(&self, upstream: &Upstream) -> Result<(), LabError> {
-        stale::stop_server_on(&self.data).await?;
-        let own = cluster::system_identifier(&self.data);
-        let same = own.is_some() && own == cluster::system_identifier(&upstream.data);
-        if same {
-            match self.run_and_stream(upstream).await {
+impl ServerProcess {
+    /// Starts a replica, and makes its data if there is none that can follow the primary.
+    pub(super) async fn start_as_replica(&self, upstream: &Upstream) -> Result<(), LabError> {
+        orphans::stop_server_on(&self.data).await?;
+        let own = control_file::system_identifier(&self.data);
+        if own.is_some() && own == control_file::system_identifier(&upstream.data) {
+            match self.run_and_catch_up(upstream).await {
                 Err(error @ LabError::DidNotStart { .. }) => {
                     tracing::info!(
                         region = self.region,
-                        "it cannot follow its primary: making its data anew"
+                        "the replica cannot follow its primary, so its data is made anew"
                     );
                     tracing::debug!(%error, region = self.region);
-                    self.halt_now(Halt::Immediate).await;
+                    self.halt_now(Shutdown::Immediate).await;
                 }
                 started => return started,
             }
@@ -57,50 +68,57 @@ impl Machine {
         self.copy(upstream).await
     }
 
-    /// Makes a replica of whatever this server was.
+    /// Makes this server a replica, whatever it was before.
     pub(crate) async fn rejoin(&self, upstream: Upstream) -> Result<Rejoined, LabError> {
         let _changing = self.changing.lock().await;
-        self.halt_now(Halt::Fast).await;
-        stale::stop_server_on(&self.data).await?;
+        self.halt_now(Shutdown::Fast).await;
+        orphans::stop_server_on(&self.data).await?;
         self.set_upstream(Some(upstream.clone()));
         let rewound = async {
-            cluster::rewind(&self.site, &self.region, &self.data, upstream.port).await?;
-            self.run_and_stream(&upstream).await
+            data_dir::rewind(&self.context, &self.region, &self.data, upstream.port).await?;
+            self.run_and_catch_up(&upstream).await
         };
         match rewound.await {
             Ok(()) => Ok(Rejoined::Rewound),
-            // It runs, on data that nothing is wrong with.
+            // It runs, and its data is sound.
             Err(error @ LabError::NotCaughtUp { .. }) => Err(error),
             Err(error) => {
-                tracing::info!(region = self.region, "it cannot be rewound: making its data anew");
+                tracing::info!(
+                    region = self.region,
+                    "the server cannot be rewound, so its data is made anew"
+                );
                 tracing::debug!(%error, region = self.region);
-                self.halt_now(Halt::Immediate).await;
+                self.halt_now(Shutdown::Immediate).await;
                 self.copy(&upstream).await.map(|()| Rejoined::Copied)
             }
         }
     }
 
     async fn copy(&self, upstream: &Upstream) -> Result<(), LabError> {
-        cluster::base_backup(&self.site, &self.region, &self.data, upstream.port).await?;
-        self.run_and_stream(upstream).await
+        data_dir::base_backup(&self.context, &self.region, &self.data, upstream.port).await?;
+        self.run_and_catch_up(upstream).await
     }
 
-    async fn run_and_stream(&self, upstream: &Upstream) -> Result<(), LabError> {
+    async fn run_and_catch_up(&self, upstream: &Upstream) -> Result<(), LabError> {
         let logged = self.log_length();
         // Without its primary a replica can start, but not prove that it follows.
-        let target =
-            timeout(ANSWER, position(upstream.port, &self.site.secrets.admin)).await.ok().flatten();
+        let target = timeout(ANSWER, position(upstream.port, &self.context.passwords.admin))
+            .await
+            .ok()
+            .flatten();
         self.run().await?;
         match target {
-            // What it holds back is in nobody's way.
-            Some(target) if self.lag().is_zero() => self.stream(upstream, target, logged).await,
+            // A replica that holds back its replay is not waited for.
+            Some(target) if self.lag().is_zero() => {
+                self.wait_until_caught_up(upstream, target, logged).await
+            }
             _ => Ok(()),
         }
     }
 
-    /// Waits until this replica receives from its primary, and has replayed this position; not while the line between lets
-    /// nobody through.
-    async fn stream(
+    /// Waits until this replica streams from its primary and has replayed this position, unless the
+    /// link between them lets no replication through.
+    async fn wait_until_caught_up(
         &self,
         upstream: &Upstream,
         target: PgLsn,
@@ -110,8 +128,8 @@ impl Machine {
         let session = self.session(doing).await?;
         let since = Instant::now();
         loop {
-            if self.is_apart_from(upstream) {
-                // It cannot stream; it will when the line is healed.
+            if self.is_cut_off_from(upstream) {
+                // It will stream once the link is healed.
                 return Ok(());
             }
             let Ok(row) = self
@@ -123,16 +141,15 @@ impl Machine {
                 );
             };
             let reached: Option<PgLsn> = row.get(0);
-            let said = log::since(&self.log(), logged);
+            let said = self.logged_since(logged);
             if said.contains(STREAMS) && reached.is_some_and(|lsn| lsn >= target) {
                 return Ok(());
             }
-            if HOPELESS.iter().any(|phrase| said.contains(phrase)) {
+            if CANNOT_FOLLOW.iter().any(|phrase| said.contains(phrase)) {
                 return Err(self.did_not_start("it cannot follow its primary", logged));
             }
-            // The line may become slower meanwhile.
-            let patience =
-                PATIENCE.saturating_add(self.round_trip_to(upstream).saturating_mul(EXCHANGES));
+            // Computed in each round, as the link may become slower meanwhile.
+            let patience = self.patience_for(upstream, PATIENCE);
             if since.elapsed() > patience {
                 let (region, primary) = (self.region.clone(), upstream.region.clone());
                 return Err(LabError::NotCaughtUp { region, primary, waited: patience });
@@ -141,18 +158,15 @@ impl Machine {
         }
     }
 
-    /// Whether the line between lets no replication through: it is cut, or too slow to sign in.
-    pub(super) fn is_apart_from(&self, upstream: &Upstream) -> bool {
-        self.site.lines.is_cut(&self.region, &upstream.region)
-            || self.round_trip_to(upstream) >= SLOWEST
-    }
-
-    pub(super) fn round_trip_to(&self, upstream: &Upstream) -> Duration {
-        self.site.lines.round_trip(&self.region, &upstream.region)
+    /// Whether the link to the primary lets no replication through: it is cut, or too slow to sign
+    /// in.
+    pub(super) fn is_cut_off_from(&self, upstream: &Upstream) -> bool {
+        self.context.links.is_cut(&self.region, &upstream.region)
+            || self.round_trip_to(upstream) >= TOO_SLOW_TO_SIGN_IN
     }
 }
 
-/// Where a primary is, if it answers.
+/// The position of a primary, if it answers.
 async fn position(primary: u16, password: &str) -> Option<PgLsn> {
     let primary = session::open(primary, password).await.ok()?;
     let row = primary.query_one("SELECT pg_current_wal_insert_lsn()", &[]).await.ok()?;

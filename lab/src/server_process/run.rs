@@ -1,27 +1,28 @@
-//! From a folder with data to a server that accepts connections.
+//! From a data folder to a server that accepts connections.
 
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
-use crate::machine::follow::HOPELESS;
-use crate::machine::{Machine, log};
-use crate::process::{Halt, Launch, POLL};
-use crate::{LabError, session, settings, stale};
+use crate::LabError;
+use crate::cleanup::orphans;
+use crate::poll::POLL;
+use crate::process::{Shutdown, log};
+use crate::server_process::{CANNOT_FOLLOW, ServerProcess, session};
 
 /// For a server to accept connections, recovery after a crash included.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A server that was killed may still have children for a moment, and they hold its memory.
-const LINGERING: [&str; 2] =
+/// What a server logs while children of a killed one still hold its memory.
+const CHILDREN_REMAIN: [&str; 2] =
     ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
 
-impl Machine {
+impl ServerProcess {
     /// Runs the server on its data, and returns when it accepts connections.
     pub(super) async fn run(&self) -> Result<(), LabError> {
-        stale::stop_server_on(&self.data).await?;
-        settings::write(self)?;
+        orphans::stop_server_on(&self.data).await?;
+        self.write_config_files()?;
         let since = Instant::now();
         loop {
             let logged = self.log_length();
@@ -30,10 +31,10 @@ impl Machine {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            self.halt_now(Halt::Immediate).await;
-            let said = log::since(&self.log(), logged);
-            let lingering = LINGERING.iter().any(|phrase| said.contains(phrase));
-            if !lingering || since.elapsed() > PATIENCE {
+            self.halt_now(Shutdown::Immediate).await;
+            let said = self.logged_since(logged);
+            let retry = CHILDREN_REMAIN.iter().any(|phrase| said.contains(phrase));
+            if !retry || since.elapsed() > PATIENCE {
                 return Err(error);
             }
             sleep(Duration::from_millis(100)).await;
@@ -41,20 +42,11 @@ impl Machine {
     }
 
     fn spawn(&self) -> Result<(), LabError> {
-        let site = &*self.site;
-        let program = site.postgres.bin().join("postgres");
-        let launch = Launch {
-            account: &site.place.account,
-            program: &program,
-            folder: &site.place.home,
-            log: site.place.open_log(&self.region)?,
-            at_end: site.at_end(),
-            sweeper: site.place.sweeper.as_ref(),
-        };
-        let port = self.port.to_string();
+        let (context, port) = (&*self.context, self.port.to_string());
         let arguments = ["-p".as_ref(), port.as_ref(), "-D".as_ref(), self.data.as_os_str()];
-        let process = launch.spawn(arguments, |_| {});
-        *self.process() = Some(process.map_err(|source| LabError::Run { program, source })?);
+        let at_end = context.shutdown_at_end();
+        let process = context.spawn("postgres", &self.region, at_end, arguments, |_| {})?;
+        *self.process() = Some(process);
         Ok(())
     }
 
@@ -62,40 +54,35 @@ impl Machine {
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             let running = self.is_running();
-            let said = log::since(&self.log(), logged);
+            let said = self.logged_since(logged);
             if said.contains("could not bind") {
                 return Err(LabError::PortTaken { region: self.region.clone(), port: self.port });
             }
             if !running {
                 return Err(self.did_not_start("it ended", logged));
             }
-            if self.upstream().is_some() && HOPELESS.iter().any(|phrase| said.contains(phrase)) {
+            if self.upstream().is_some() && CANNOT_FOLLOW.iter().any(|it| said.contains(it)) {
                 return Err(self.did_not_start("it cannot follow its primary", logged));
             }
-            // Before that, whoever answers on this port is somebody else.
+            // Before that line another program may answer on this port.
             if said.contains("listening on") {
-                match session::open(self.port, &self.site.secrets.admin).await {
+                match session::open(self.port, &self.context.passwords.admin).await {
                     Ok(_) => return Ok(()),
                     Err(error) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
                         return Err(self.failed_to("let the lab in")(error));
                     }
-                    // Starting up. Each attempt leaves a line in the log: not too many.
+                    // The server is starting up, and logs each attempt: a few are enough.
                     Err(_) => sleep(POLL * 3).await,
                 }
             }
             sleep(POLL).await;
         }
-        Err(self.too_slow("accept connections", PATIENCE))
+        Err(self.timed_out("accept connections", PATIENCE))
     }
 
     pub(super) fn did_not_start(&self, why: &str, logged: u64) -> LabError {
-        let log = self.log();
+        let log = self.log_file();
         let tail = log::tail(&log, logged);
         LabError::DidNotStart { region: self.region.clone(), why: why.to_owned(), log, tail }
-    }
-
-    /// Where what it will say now begins in its log.
-    pub(super) fn log_length(&self) -> u64 {
-        self.log().metadata().map_or(0, |log| log.len())
     }
 }

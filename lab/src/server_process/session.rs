@@ -1,23 +1,25 @@
-//! Connections of the lab itself.
+//! Sessions of the lab itself.
 
 use std::time::Duration;
 
 use tokio_postgres::{Client, Config, Error, NoTls};
 
-/// A superuser's session. Each question opens its own: a world may be shared by tests that each
-/// bring a runtime, and a connection lives on one runtime only.
+use crate::passwords::ADMIN;
+
+/// Opens a superuser's session. Each question of the lab opens its own: a connection is bound to
+/// one runtime, and tests that share a world each bring a runtime of their own.
 pub(crate) async fn open(port: u16, password: &str) -> Result<Client, Error> {
     let (client, connection) = Config::new()
         .host("127.0.0.1")
         .port(port)
-        .user(crate::secrets::ADMIN)
+        .user(ADMIN)
         .password(password)
         .dbname("postgres")
         .application_name("archipelago-lab")
         .connect_timeout(Duration::from_secs(5))
         .connect(NoTls)
         .await?;
-    // It ends with the client; how it ends is what the client's next question hears.
+    // The task ends with the client. If it fails, the client's next query returns the error.
     tokio::spawn(connection);
     Ok(client)
 }

@@ -1,4 +1,4 @@
-//! One question to one server, with a bound.
+//! Asks one server for its state, in bounded time.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::LabError;
-use crate::machine::Machine;
+use crate::server_process::ServerProcess;
 use crate::status::{ServerState, ServerStatus};
 
 /// For a server to answer.
@@ -19,10 +19,10 @@ const QUESTION: &str = "SELECT \
     EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
     CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END";
 
-pub(super) async fn ask(machine: &Machine) -> ServerStatus {
-    let mut status = unasked(machine);
+pub(crate) async fn probe(server: &ServerProcess) -> ServerStatus {
+    let mut status = known_without_asking(server);
     if status.state == ServerState::Silent
-        && let Ok(Ok((row, timeline))) = timeout(PATIENCE, answer(machine)).await
+        && let Ok(Ok((row, timeline))) = timeout(PATIENCE, answer(server)).await
     {
         status.state = ServerState::Running;
         status.timeline = Some(timeline);
@@ -32,35 +32,35 @@ pub(super) async fn ask(machine: &Machine) -> ServerStatus {
     status
 }
 
-/// What the lab knows by itself.
-fn unasked(machine: &Machine) -> ServerStatus {
-    let state = match (machine.is_running(), machine.is_frozen()) {
+/// What the lab knows without an answer of the server.
+fn known_without_asking(server: &ServerProcess) -> ServerStatus {
+    let state = match (server.is_running(), server.is_frozen()) {
         (false, _) => ServerState::Stopped,
         (true, true) => ServerState::Frozen,
         (true, false) => ServerState::Silent,
     };
     ServerStatus {
-        region: machine.region.clone(),
-        role: machine.role(),
+        region: server.region.clone(),
+        role: server.role(),
         state,
-        port: machine.port,
+        port: server.port,
         timeline: None,
         written: None,
         received: None,
         replayed: None,
-        follows: machine.upstream().map(|upstream| upstream.region),
+        follows: server.upstream().map(|upstream| upstream.region),
         streaming: false,
         lag_bytes: None,
         lag_seconds: None,
         replay_paused: false,
-        apply_delay_ms: u64::try_from(machine.lag().as_millis()).unwrap_or(u64::MAX),
+        apply_delay_ms: u64::try_from(server.lag().as_millis()).unwrap_or(u64::MAX),
     }
 }
 
-async fn answer(machine: &Machine) -> Result<(Row, u32), LabError> {
-    let doing = "tell how it is";
-    let session = machine.session(doing).await?;
-    let timeline = machine.timeline_of(&session).await?;
-    let row = session.query_one(QUESTION, &[]).await.map_err(machine.failed_to(doing))?;
+async fn answer(server: &ServerProcess) -> Result<(Row, u32), LabError> {
+    let doing = "tell its state";
+    let session = server.session(doing).await?;
+    let timeline = server.timeline_by(&session).await?;
+    let row = session.query_one(QUESTION, &[]).await.map_err(server.failed_to(doing))?;
     Ok((row, timeline))
 }

@@ -1,20 +1,26 @@
-//! How a world is described, and the order in which it starts.
+//! The description of a world, and the order in which it starts.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::machine::Machine;
-use crate::place::Place;
+use crate::cleanup::{killed_runs, orphans, remove_folder};
+use crate::command::Command;
+use crate::control::{Control, Reply};
+use crate::data_dir::{self, control_file};
+use crate::layout;
+use crate::links::{Distances, Links};
+use crate::passwords::{APP, Passwords};
 use crate::postgres::Search;
-use crate::secrets::{ADMIN, APP, REPLICATOR, Secrets};
-use crate::site::Site;
-use crate::world::Machines;
-use crate::{Distances, LabError, Links, World, cluster, region, scram, stale, sweep};
+use crate::server_process::ServerProcess;
+use crate::world::server_processes::ServerProcesses;
+use crate::world::{World, database_roles, primary_data};
+use crate::world_context::WorldContext;
+use crate::world_dir::{LockedFolder, WorldDir};
+use crate::{LabError, region};
 
-/// Replicas that start at the same time: more would only compete for the disk.
+/// How many replicas start at the same time. More would only compete for the disk.
 const AT_ONCE: usize = 4;
 
 /// Describes a [`World`]; see [`World::builder`].
@@ -26,7 +32,7 @@ pub struct Builder {
     folder: Option<PathBuf>,
     search: Search,
     distances: Distances,
-    shared: bool,
+    shared_by_tests: bool,
 }
 
 impl Builder {
@@ -36,138 +42,122 @@ impl Builder {
         self
     }
 
-    /// The regions with a replica; none, if this is not called.
+    /// The regions with a replica; by default none.
     pub fn replicas<R: Into<String>>(mut self, regions: impl IntoIterator<Item = R>) -> Self {
         self.replicas = regions.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Keeps the data in this folder, for the next start to find it again; a region that is new by
-    /// then gets a replica, and the replica of a region that is gone is deleted. The data of the
-    /// primary stays whatever its region is; after a [promotion](World::promote) that is the data of
-    /// the newest primary, and at the next start the roles are as described again.
+    /// Keeps the data in this folder, where the next start finds it again.
     ///
-    /// While the world lives it obeys other processes of this user that name the folder: [`Remote`](crate::Remote).
+    /// A new region gets a replica then, and the replica of a removed region is deleted. The
+    /// primary's data stays, whatever its region is. After a [promotion](World::promote) it is the
+    /// newest primary's, and the next start assigns the roles as they are described.
     ///
-    /// Without it the data goes with the world, and is written carelessly: fast, and lost when the
-    /// machine stops.
+    /// While the world runs it takes commands from this user's other processes:
+    /// [`Remote`](crate::Remote).
+    ///
+    /// Without a folder the data is removed with the world. It is written without fsync, and lost
+    /// if the machine stops.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Where to look for PostgreSQL, if not where this process's environment says.
+    /// Where to look for PostgreSQL; by default as this process's environment says.
     pub fn search(mut self, search: Search) -> Self {
         self.search = search;
         self
     }
 
-    /// How far apart the regions are; without this they are side by side.
+    /// How far apart the regions are; by default they are at no distance.
     pub fn distances(mut self, distances: Distances) -> Self {
         self.distances = distances;
         self
     }
 
-    /// Tests share the servers: what harms one is refused.
+    /// Makes the world one whose servers tests share, so that harming one is refused.
     #[cfg(feature = "macros")]
-    pub(crate) fn shared(mut self) -> Self {
-        self.shared = true;
+    pub(crate) fn shared_by_tests(mut self) -> Self {
+        self.shared_by_tests = true;
         self
     }
 
     /// Starts the servers. Returns when the primary accepts connections, and every replica streams
-    /// and has replayed all that the primary has.
+    /// and has replayed everything that the primary has.
     ///
-    /// Run it on a tokio runtime with its I/O and timers on. A new world of five servers takes some
+    /// It needs a tokio runtime with I/O and timers. A new world of five servers takes some
     /// seconds, one that is kept in a folder less.
     ///
     /// # Errors
-    /// Every [`LabError`] says what is wrong and what to do about it. Whatever was started by then
-    /// is stopped again.
+    /// Every [`LabError`] says what is wrong and what to do about it. What was started by then is
+    /// stopped again.
     pub async fn start(self) -> Result<World, LabError> {
         region::check(&self.primary, &self.replicas)?;
-        sweep::sweep().await;
-        let place = match &self.folder {
-            Some(folder) => Place::persistent(folder).await?,
-            None => Place::temporary().await?,
-        };
-        let data = place.primary();
-        let complete = cluster::system_identifier(&data).is_some();
-        let wanted = complete.then(|| cluster::made_with(&data)).flatten();
-        let postgres = self.search.find(&place.account, wanted).await?;
+        killed_runs::remove_all().await;
+        let dir = self.open_dir().await?;
+        let data = dir.primary();
+        let data_exists = control_file::system_identifier(&data).is_some();
+        let wanted = data_exists.then(|| control_file::made_with(&data)).flatten();
+        let postgres = self.search.find(&dir.account, wanted).await?;
         tracing::debug!(version = postgres.version(), bin = %postgres.bin().display(), "PostgreSQL");
-        self.tidy(&place).await?;
-        let secrets = Secrets::open(&place, complete)?;
-        let lines = Links::new(self.distances)?.with_neighbours(self.shared);
-        let site = Arc::new(Site { postgres, secrets, place, lines });
+        self.remove_leftovers(&dir).await?;
+        dir.make_log_folder()?;
+        let passwords = Passwords::open(&dir, data_exists)?;
+        let links = Links::new(self.distances)?.with_shared_by_tests(self.shared_by_tests);
+        let context = Arc::new(WorldContext { postgres, passwords, dir, links });
 
-        if !complete {
-            cluster::init(&site, &self.primary).await?;
+        if !data_exists {
+            data_dir::init(&context, &self.primary).await?;
         }
-        let primary = Machine::launch(site.clone(), self.primary, data, None).await?;
-        provide_roles(&primary).await?;
+        let primary = ServerProcess::launch(context.clone(), self.primary, data, None).await?;
+        database_roles::provide(&primary).await?;
         let replicas: Vec<_> = stream::iter(self.replicas)
             .map(|region| {
-                let data = site.place.replica(&region);
-                Machine::launch(site.clone(), region, data, Some(primary.as_upstream()))
+                let data = context.dir.replica(&region);
+                let upstream = Some(primary.as_upstream());
+                ServerProcess::launch(context.clone(), region, data, upstream)
             })
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let machines = std::iter::once(primary).chain(replicas).collect();
-        let world = World::of(Arc::new(Machines::new(machines, !complete)));
-        if self.folder.is_some() { world.listening(&site.place.folder) } else { Ok(world) }
+        let all = std::iter::once(primary).chain(replicas).collect();
+        let processes = Arc::new(ServerProcesses::new(all, !data_exists));
+        let control = self.folder.is_some().then(|| {
+            let processes = Arc::downgrade(&processes);
+            let execute = move |command| execute(processes.clone(), command);
+            Control::open(&context.dir.folder, execute)
+        });
+        Ok(World { control: control.transpose()?, ..World::on(processes, &APP.into()) })
     }
 
-    /// Stops servers that a killed run left, and removes data that no region of this world has.
-    async fn tidy(&self, place: &Place) -> Result<(), LabError> {
-        let mut kept: Vec<_> = self.replicas.iter().map(|region| place.replica(region)).collect();
-        kept.push(place.primary());
-        for data in stale::data_folders(&place.home) {
-            stale::stop_server_on(&data).await?;
+    /// Locks the folder that was asked for, or a new temporary one.
+    async fn open_dir(&self) -> Result<WorldDir, LabError> {
+        let Some(folder) = &self.folder else { return WorldDir::temporary().await };
+        let locked = LockedFolder::lock(folder).await?;
+        Control::remove_stale_file(&locked.folder);
+        primary_data::settle(&locked.home).await?;
+        locked.open().await
+    }
+
+    /// Stops servers that a killed run left running, and removes the data of regions that this
+    /// world does not have.
+    async fn remove_leftovers(&self, dir: &WorldDir) -> Result<(), LabError> {
+        let mut kept: Vec<_> = self.replicas.iter().map(|region| dir.replica(region)).collect();
+        kept.push(dir.primary());
+        for data in layout::data_folders(&dir.home) {
+            orphans::stop_server_on(&data).await?;
             if !kept.contains(&data) {
-                cluster::remove(&data)?;
+                remove_folder(&data)?;
             }
         }
-        let logs = place.home.join("log");
-        cluster::remove(&logs)?;
-        fs::create_dir(&logs)
-            .and_then(|()| place.share(&logs))
-            .map_err(LabError::file("make the folder", &logs))
+        Ok(())
     }
 }
 
-/// Makes the roles and the database of applications, each where it is missing: a start that was
-/// killed in the middle goes on at the next.
-async fn provide_roles(primary: &Machine) -> Result<(), LabError> {
-    let doing = "make its roles";
-    let failed = primary.failed_to(doing);
-    let secrets = &primary.site.secrets;
-    let session = primary.session(doing).await?;
-    let there = format!(
-        "SELECT rolname::text FROM pg_roles WHERE rolname IN ('{APP}', '{REPLICATOR}') \
-         UNION ALL SELECT 'database' FROM pg_database WHERE datname = '{APP}'"
-    );
-    let there: Vec<String> =
-        session.query(&there, &[]).await.map_err(&failed)?.iter().map(|row| row.get(0)).collect();
-    let steps = [
-        (APP, format!("CREATE ROLE {APP} LOGIN PASSWORD '{}'", scram::verifier(&secrets.app))),
-        (
-            REPLICATOR,
-            format!(
-                "CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'",
-                scram::verifier(&secrets.replicator)
-            ),
-        ),
-        ("database", format!("CREATE DATABASE {APP} OWNER {APP}")),
-    ];
-    for (name, statement) in steps {
-        if !there.iter().any(|it| it == name) {
-            session.batch_execute(&statement).await.map_err(&failed)?;
-        }
-    }
-    // It may see on which timeline a replica is. A folder of an earlier version has not granted it.
-    session.batch_execute(&format!("GRANT pg_read_all_stats TO {APP}")).await.map_err(&failed)?;
-    tracing::debug!(admin = ADMIN, app = APP, "the primary is ready");
-    Ok(())
+/// Carries out a command of another process, which does not keep the servers running.
+async fn execute(processes: Weak<ServerProcesses>, command: Command) -> Reply {
+    let processes = processes.upgrade().ok_or_else(|| "the lab is about to end".to_owned())?;
+    let world = World::on(processes, &APP.into());
+    world.execute(command).await.map_err(|error| error.to_string())
 }

@@ -1,42 +1,45 @@
-//! From a command to the method that does it.
+//! Carries out commands: each has a method that does its work.
 
 use std::time::Duration;
 
+use crate::LabError;
 use crate::command::{Command, CommandOutput, ServerUrl};
-use crate::{LabError, Role, Server, World};
+use crate::server::Server;
+use crate::server_process::Role;
+use crate::world::World;
 
 impl World {
-    /// Does what a command says. Returns when it is done, as the method behind it does.
+    /// Carries out a command, and returns when the method behind it does.
     ///
     /// # Errors
-    /// [`LabError::UnknownRegion`]; [`LabError::SamePlace`]; [`LabError::Frozen`], also where a frozen server is to
-    /// start; those of the method.
-    pub async fn obey(&self, command: Command) -> Result<CommandOutput, LabError> {
+    /// [`LabError::UnknownRegion`]; [`LabError::SamePlace`]; [`LabError::Frozen`], also for `Start`
+    /// of a frozen server; the errors of the method.
+    pub async fn execute(&self, command: Command) -> Result<CommandOutput, LabError> {
         let done = match command {
             Command::Status => return Ok(CommandOutput::Status(self.status().await)),
             Command::Urls { from } => return self.urls(from.as_deref()).map(CommandOutput::Urls),
             Command::Cut { a, b } => {
-                self.check_line(&a, &b)?;
+                self.check_link(&a, &b)?;
                 self.links().cut(&a, &b)?;
                 format!("nothing passes between {a} and {b}")
             }
             Command::Heal { a, b } => {
-                self.check_line(&a, &b)?;
+                self.check_link(&a, &b)?;
                 self.links().heal(&a, &b);
                 let round_trip = in_ms(self.links().round_trip(&a, &b));
-                format!("the line between {a} and {b} is whole, with a round trip of {round_trip}")
+                format!("the link between {a} and {b} is whole, with a round trip of {round_trip}")
             }
             Command::Slow { a, b, round_trip } => {
-                self.check_line(&a, &b)?;
+                self.check_link(&a, &b)?;
                 self.links().slow(&a, &b, round_trip)?;
                 format!("a round trip between {a} and {b} takes {}", in_ms(round_trip))
             }
             Command::Stop { region } => {
-                self.known(&region)?.stop().await?;
+                self.required_server(&region)?.stop().await?;
                 format!("{region} is stopped")
             }
             Command::Kill { region } => {
-                let server = self.known(&region)?;
+                let server = self.required_server(&region)?;
                 let was_running = server.is_running();
                 server.kill().await?;
                 if was_running {
@@ -46,11 +49,11 @@ impl World {
                 }
             }
             Command::Freeze { region } => {
-                self.known(&region)?.freeze().await?;
+                self.required_server(&region)?.freeze().await?;
                 format!("{region} is frozen")
             }
             Command::Thaw { region } => {
-                let server = self.known(&region)?;
+                let server = self.required_server(&region)?;
                 let was_frozen = server.is_frozen();
                 server.thaw().await?;
                 if was_frozen {
@@ -60,7 +63,7 @@ impl World {
                 }
             }
             Command::Start { region } => {
-                let server = self.known(&region)?;
+                let server = self.required_server(&region)?;
                 server.start().await?;
                 if server.is_frozen() {
                     return Err(LabError::Frozen { region });
@@ -68,19 +71,19 @@ impl World {
                 format!("{region} runs{}", self.split_brain())
             }
             Command::Pause { region } => {
-                self.known(&region)?.pause_replay().await?;
+                self.required_server(&region)?.pause_replay().await?;
                 format!("{region} receives, and shows nothing newer")
             }
             Command::Resume { region } => {
-                self.known(&region)?.resume_replay().await?;
+                self.required_server(&region)?.resume_replay().await?;
                 format!("{region} replays again")
             }
             Command::Lag { region, delay } if delay.is_zero() => {
-                self.known(&region)?.lag(delay).await?;
+                self.required_server(&region)?.lag(delay).await?;
                 format!("{region} holds nothing back")
             }
             Command::Lag { region, delay } => {
-                self.known(&region)?.lag(delay).await?;
+                self.required_server(&region)?.lag(delay).await?;
                 format!("{region} shows each commit {delay:?} after it was made")
             }
             Command::Promote { region, leave_old_running: true } => {
@@ -97,7 +100,7 @@ impl World {
         Ok(CommandOutput::Done(done))
     }
 
-    /// What to add where more than one server takes writes.
+    /// A warning if more than one server takes writes.
     fn split_brain(&self) -> String {
         let takes_writes = |server: &&Server| {
             server.role() == Role::Primary && server.is_running() && !server.is_frozen()
@@ -122,15 +125,15 @@ impl World {
         servers.collect()
     }
 
-    fn check_line(&self, a: &str, b: &str) -> Result<(), LabError> {
+    fn check_link(&self, a: &str, b: &str) -> Result<(), LabError> {
         self.check_place(a)?;
         self.check_place(b)?;
         if a == b { Err(LabError::SamePlace { place: a.to_owned() }) } else { Ok(()) }
     }
 
-    /// A line may end in any place, but a name that nobody has heard of is a slip.
+    /// Refuses an unknown place, which is likely a typo. A link may lead to any place.
     fn check_place(&self, place: &str) -> Result<(), LabError> {
-        if self.links().knows(place) { Ok(()) } else { self.known(place).map(drop) }
+        if self.links().knows(place) { Ok(()) } else { self.required_server(place).map(drop) }
     }
 }
 

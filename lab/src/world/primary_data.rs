@@ -1,78 +1,82 @@
-//! Which folder has the data of the primary, when a promotion has made it another than `primary`.
+//! Which folder holds the primary's data after a promotion.
 //!
-//! The folders of running servers keep their names. Each promotion adds the name of a folder to a note, before it happens;
-//! the next start puts the folders in order before any server runs. A crash in any step loses nothing.
+//! The folders of running servers keep their names. Each promotion first appends the name of the
+//! new primary's folder to the file `promotions`. The next start renames the folders accordingly,
+//! before any server runs. A crash in any step loses nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::place::Place;
-use crate::{LabError, cluster, stale};
+use crate::LabError;
+use crate::cleanup::{orphans, remove_folder};
+use crate::layout::{self, PRIMARY, PROMOTIONS};
+use crate::world_dir::WorldDir;
 
-/// A folder's name in each line, the newest primary's last.
-const NOTE: &str = "promotions";
-
-/// Where the old primary's data waits for a moment; what a crash leaves of it, the next start removes.
+/// Holds the old primary's data while the folders are renamed. The next start removes it after a
+/// crash.
 const ASIDE: &str = "primary.before";
 
-/// Notes, to survive a power failure, that the server with this data is about to become the primary.
-pub(crate) fn record(place: &Place, data: &Path) -> Result<(), LabError> {
-    let Some(name) = data.file_name().filter(|_| place.sweeper.is_none()) else { return Ok(()) };
-    let (note, new) = (place.home.join(NOTE), place.home.join("promotions.new"));
+/// Records that the server with this data is about to become the primary; the record survives a
+/// power failure.
+pub(super) fn record(dir: &WorldDir, data: &Path) -> Result<(), LabError> {
+    let Some(name) = data.file_name().filter(|_| !dir.is_temporary()) else { return Ok(()) };
+    let (file, new) = (dir.home.join(PROMOTIONS), dir.home.join("promotions.new"));
     let write = || {
-        let mut content = fs::read(&note).or_else(|error| match error.kind() {
+        let mut content = fs::read(&file).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(Vec::new()),
             _ => Err(error),
         })?;
         content.extend(name.as_encoded_bytes());
         content.push(b'\n');
-        let mut file =
+        let mut unfinished =
             File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&content)?;
-        file.sync_all()?;
-        place.share(&new)?;
-        fs::rename(&new, &note)?;
-        sync(&place.home)
+        unfinished.write_all(&content)?;
+        unfinished.sync_all()?;
+        dir.share(&new)?;
+        fs::rename(&new, &file)?;
+        sync(&dir.home)
     };
-    write().map_err(LabError::file("write", &note))
+    write().map_err(LabError::file("write", &file))
 }
 
-/// Gives the newest primary's data the name `primary`, and what had that name the other's: it may be a good replica's by now.
-pub(crate) async fn settle(home: &Path) -> Result<(), LabError> {
-    let note = home.join(NOTE);
-    let Ok(content) = fs::read_to_string(&note) else { return Ok(()) };
-    for data in stale::data_folders(home) {
-        stale::stop_server_on(&data).await?;
+/// Swaps the folder `primary` with that of the newest primary's data. The old primary's may be a
+/// usable replica's by now.
+pub(super) async fn settle(home: &Path) -> Result<(), LabError> {
+    let file = home.join(PROMOTIONS);
+    let Ok(content) = fs::read_to_string(&file) else { return Ok(()) };
+    for data in layout::data_folders(home) {
+        orphans::stop_server_on(&data).await?;
     }
-    // What is noted and did not happen is still a replica. PostgreSQL removes the signal before it takes the first write.
+    // A promotion that was recorded and did not happen has left a replica, whose folder holds
+    // `standby.signal`: PostgreSQL removes that before a new primary takes its first write.
     let newest = content
         .lines()
         .map(|name| home.join(name))
         .rfind(|data| !data.join("standby.signal").exists());
-    let (primary, aside) = (home.join("primary"), home.join(ASIDE));
+    let (primary, aside) = (home.join(PRIMARY), home.join(ASIDE));
     let rename =
         |from: &Path, to: &Path| fs::rename(from, to).map_err(LabError::file("rename", from));
-    let forget = || {
-        fs::remove_file(&note).and_then(|()| sync(home)).map_err(LabError::file("remove", &note))
+    let remove_record = || {
+        fs::remove_file(&file).and_then(|()| sync(home)).map_err(LabError::file("remove", &file))
     };
-    let Some(newest) = newest.filter(|newest| *newest != primary) else { return forget() };
+    let Some(newest) = newest.filter(|newest| *newest != primary) else { return remove_record() };
 
-    // Once it has its new name it is not there any more, and was moved by a start that did not come to the end.
+    // If it does not exist, a start that was killed has renamed it already.
     if newest.exists() {
         if primary.exists() {
-            cluster::remove(&aside)?;
+            remove_folder(&aside)?;
             rename(&primary, &aside)?;
         }
         rename(&newest, &primary)?;
         sync(home).map_err(LabError::file("write", home))?;
     }
-    forget()?;
+    remove_record()?;
     if aside.exists() { rename(&aside, &newest) } else { Ok(()) }
 }
 
-/// Names in a folder survive a power failure only when the folder itself is written.
+/// Writes a folder to the disk, without which renames in it may not survive a power failure.
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -1,77 +1,80 @@
-//! What a world stands on: its servers' processes and data.
+//! The processes and the data of all servers of a world.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::Role;
-use crate::machine::Machine;
-use crate::status::Memory;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::server_process::{Role, ServerProcess};
+use crate::status::PrimaryProgress;
 
 /// All servers of a world. The last handle to them stops them.
 #[derive(Debug)]
-pub(crate) struct Machines {
-    /// In the order of the description, the first primary first.
-    pub(super) all: Vec<Arc<Machine>>,
-    /// Which of them is the primary, or the newest one where there are two.
+pub(crate) struct ServerProcesses {
+    /// In the order in which the world was described, its first primary first.
+    pub(super) all: Vec<Arc<ServerProcess>>,
+    /// The index of the primary: of the newest one if there are two.
     primary: AtomicUsize,
-    /// Held while one becomes the primary, or a replica of it.
+    /// Locked while a server becomes the primary, or a replica of it.
     pub(super) roles: tokio::sync::Mutex<()>,
-    pub(super) created: bool,
-    memory: Mutex<Memory>,
+    /// Whether this start made the data.
+    pub(super) is_new: bool,
+    progress: Mutex<PrimaryProgress>,
 }
 
-impl Machines {
-    pub(crate) fn new(all: Vec<Arc<Machine>>, created: bool) -> Self {
+impl ServerProcesses {
+    pub(super) fn new(all: Vec<Arc<ServerProcess>>, is_new: bool) -> Self {
         Self {
             all,
             primary: AtomicUsize::new(0),
             roles: tokio::sync::Mutex::default(),
-            created,
-            memory: Mutex::default(),
+            is_new,
+            progress: Mutex::default(),
         }
     }
 
-    /// What earlier statuses saw.
-    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What earlier statuses saw of the primary.
+    pub(super) fn primary_progress(&self) -> MutexGuard<'_, PrimaryProgress> {
+        self.progress.lock()
     }
 
-    /// Its place in the order.
+    /// The index of the primary.
     pub(super) fn primary(&self) -> usize {
         self.primary.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_primary(&self, newest: &Machine) {
-        let index = self.all.iter().position(|machine| machine.region == newest.region);
+    pub(super) fn set_primary(&self, newest: &ServerProcess) {
+        let index = self.all.iter().position(|server| server.region == newest.region);
         self.primary.store(index.unwrap_or_default(), Ordering::Release);
     }
 
-    /// Undoes what would hold up the end: a primary that stops waits until its replicas have received everything.
-    pub(super) fn let_go(&self) {
-        for machine in &self.all {
-            machine.thaw_now();
-            machine.site.lines.heal_all();
+    /// Wakes all servers and heals all links: a primary that stops waits until its replicas have
+    /// received everything.
+    pub(super) fn undo_what_delays_the_end(&self) {
+        for server in &self.all {
+            server.thaw_now();
+            server.context.links.heal_all();
         }
     }
 
-    /// Primaries first, so that replicas have received everything.
-    pub(super) fn in_order_of_stopping(&self) -> [Vec<&Arc<Machine>>; 2] {
+    /// Primaries first, so that the replicas have received everything.
+    pub(super) fn in_order_of_stopping(&self) -> [Vec<&Arc<ServerProcess>>; 2] {
         let (primaries, replicas) =
-            self.all.iter().partition(|machine| machine.role() == Role::Primary);
+            self.all.iter().partition(|server| server.role() == Role::Primary);
         [primaries, replicas]
     }
 }
 
-impl Drop for Machines {
+impl Drop for ServerProcesses {
     fn drop(&mut self) {
-        self.let_go();
+        self.undo_what_delays_the_end();
         for group in self.in_order_of_stopping() {
-            // All at once, then wait for each.
-            for machine in &group {
-                machine.process().as_mut().map(|process| process.stop(machine.site.at_end()));
+            // All are told at once, then each is waited for.
+            for server in &group {
+                server.process().as_mut().map(|it| it.stop(server.context.shutdown_at_end()));
             }
-            for machine in &group {
-                drop(machine.process().take());
+            for server in &group {
+                drop(server.process().take());
             }
         }
     }
