@@ -12,11 +12,13 @@ mod app {
     pub mod house;
     pub mod lab;
     pub mod listing;
+    pub mod modules;
     pub mod once;
     pub mod operations;
     pub mod process;
     pub mod program;
     pub mod replay;
+    pub mod rooms;
     pub mod routing;
     pub mod schema;
     pub mod site;
