@@ -79,7 +79,7 @@ async fn on(world: &World, options: &Options) -> Result<(), Failed> {
             |((server, _), (now, before))| Row {
                 instance: instance.region.to_owned(),
                 server: server.region().to_owned(),
-                round_trip: world.lines().round_trip(instance.place, server.region()),
+                round_trip: world.links().round_trip(instance.place, server.region()),
                 counted: now.since(before),
             },
         )
@@ -111,7 +111,7 @@ async fn start<'a>(
     let mut counters = Vec::new();
     for server in world.servers() {
         let door =
-            world.lines().door(place, server.region(), (server.host(), server.port()).into())?;
+            world.links().proxy(place, server.region(), (server.host(), server.port()).into())?;
         counters.push((server, Counter::before(door).await?));
     }
     let vars = far::vars(world, region, |server| {

@@ -61,14 +61,14 @@ async fn felt(
     let server = |region: &str| world.server(region).ok_or_else(|| format!("there is no {region}"));
     match fault {
         Fault::Cut(a, b) => {
-            world.lines().cut(a, b)?;
+            world.links().cut(a, b)?;
             sleep(lasts).await;
-            world.lines().heal(a, b);
+            world.links().heal(a, b);
         }
         Fault::Slow(a, b, round_trip) => {
-            world.lines().slow(a, b, *round_trip)?;
+            world.links().slow(a, b, *round_trip)?;
             sleep(lasts).await;
-            world.lines().heal(a, b);
+            world.links().heal(a, b);
         }
         Fault::Kill(region) => {
             server(region)?.kill().await?;

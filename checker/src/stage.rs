@@ -79,7 +79,7 @@ impl Stage {
             .iter()
             .map(|(region, running)| Instance { region: region.clone(), address: running.address });
         let edge =
-            Edge::builder(world.lines().clone(), behind).default_place(*primary).start().await?;
+            Edge::builder(world.links().clone(), behind).default_place(*primary).start().await?;
         Ok(Self { world, edge, rules, instances: Mutex::new(instances) })
     }
 

@@ -16,7 +16,7 @@ use crate::map::Map;
 use crate::proxy::Proxy;
 use crate::replay::ANY;
 use crate::{Edge, serve};
-use archipelago_lab::Lines;
+use archipelago_lab::Links;
 
 /// A running app, in one region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Instance {
 #[derive(Debug)]
 #[must_use]
 pub struct Builder {
-    lines: Lines,
+    lines: Links,
     instances: Vec<Instance>,
     places: BTreeMap<String, Option<Cow<'static, str>>>,
     default_place: Option<String>,
@@ -86,7 +86,7 @@ pub enum EdgeError {
 }
 
 impl Builder {
-    pub(crate) fn new(lines: Lines, instances: impl IntoIterator<Item = Instance>) -> Self {
+    pub(crate) fn new(lines: Links, instances: impl IntoIterator<Item = Instance>) -> Self {
         let places = built_in_places()
             .iter()
             .map(|place| (place.code.to_string(), place.city.map(Cow::Borrowed)));

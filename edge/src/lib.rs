@@ -1,14 +1,14 @@
 //! An edge in front of the instances of an app, one in each region: it plays the part of Fly.io's proxy.
 //!
 //! A person opens one address, chooses where on Earth to stand, and feels reads at home and writes from afar. A visitor is sent to
-//! the instance that is nearest to where the visitor stands, over the [line](archipelago_lab::Lines) between the two.
+//! the instance that is nearest to where the visitor stands, over the [line](archipelago_lab::Links) between the two.
 //!
 //! ```no_run
 //! # async fn example(world: archipelago_lab::World) -> Result<(), Box<dyn std::error::Error>> {
 //! use archipelago_edge::{Edge, Instance};
 //!
 //! let instance = |region: &str, port| Instance { region: region.to_owned(), address: ([127, 0, 0, 1], port).into() };
-//! let edge = Edge::builder(world.lines().clone(), [instance("nrt", 8081), instance("syd", 8082)]).start().await?;
+//! let edge = Edge::builder(world.links().clone(), [instance("nrt", 8081), instance("syd", 8082)]).start().await?;
 //! println!("http://{}", edge.address());
 //! edge.shutdown().await;
 //! # Ok(())
@@ -79,7 +79,7 @@ use std::net::SocketAddr;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use archipelago_lab::Lines;
+use archipelago_lab::Links;
 
 pub use builder::{Builder, EdgeError, Instance};
 
@@ -97,7 +97,7 @@ pub struct Edge {
 
 impl Edge {
     /// Begins the description of an edge in front of these instances, which may start later, go, and come back.
-    pub fn builder(lines: Lines, instances: impl IntoIterator<Item = Instance>) -> Builder {
+    pub fn builder(lines: Links, instances: impl IntoIterator<Item = Instance>) -> Builder {
         Builder::new(lines, instances)
     }
 

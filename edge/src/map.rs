@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::builder::Instance;
 use crate::replay::{ANY, Replay};
 use crate::stand::Stand;
-use archipelago_lab::{LabError, Lines};
+use archipelago_lab::{LabError, Links};
 
 /// A code that is no place.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub(crate) struct Map {
     pub(crate) default_place: String,
     /// The app's name, for `app=`.
     pub(crate) app: Option<String>,
-    pub(crate) lines: Lines,
+    pub(crate) lines: Links,
     pub(crate) stands: Mutex<HashMap<String, Arc<Stand>>>,
 }
 

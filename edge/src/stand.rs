@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::builder::Instance;
 use crate::route::Route;
-use archipelago_lab::{LabError, Lines};
+use archipelago_lab::{LabError, Links};
 
 /// How long after its last request a place still has connections kept open.
 const ATTENDED: Duration = Duration::from_mins(10);
@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Stand {
     place: String,
-    lines: Lines,
+    lines: Links,
     /// One for each instance, in the order of the description.
     pub(crate) routes: Vec<Route>,
     last_visit: Mutex<Instant>,
@@ -35,10 +35,10 @@ impl Stand {
     pub(crate) fn open(
         place: &str,
         instances: &[Instance],
-        lines: &Lines,
+        lines: &Links,
     ) -> Result<Arc<Self>, LabError> {
         let route = |instance: &Instance| {
-            let door = lines.door(place, &instance.region, instance.address)?;
+            let door = lines.proxy(place, &instance.region, instance.address)?;
             Ok(Route::new(instance.region.clone(), door, instance.address))
         };
         let routes = instances.iter().map(route).collect::<Result<_, LabError>>()?;

@@ -1,121 +1,122 @@
-//! What can be done to a running world, as one value: what a command line parses, and what another process sends.
+//! A command to a running world, as a command line parses it and another process sends it.
 
-mod answer;
-mod obey;
+mod output;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Answer, ServerUrl};
+pub use output::{CommandOutput, ServerUrl};
 
-/// Something to do to a world; see [`World::obey`](crate::World::obey). With the cargo feature `cli` it is a
-/// [`clap::Subcommand`](https://docs.rs/clap), and what is said here is its help.
+/// A command to a world, which [`World::execute`](crate::World::execute) carries out.
+///
+/// With the cargo feature `cli` it is a [`clap::Subcommand`](https://docs.rs/clap), whose help
+/// these lines are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Subcommand))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Command {
-    /// Cut the line between two places: bytes wait, connections hang, nobody is told
+    /// Cut the link between two places: bytes wait, connections hang, no end is told
     Cut {
         /// One of the places
         a: String,
         /// The other
         b: String,
     },
-    /// Give the line between two places back its distance: what waited arrives
+    /// Restore the link between two places: delayed bytes arrive
     Heal {
         /// One of the places
         a: String,
         /// The other
         b: String,
     },
-    /// Make the line between two places slow, or fast, until it is healed
+    /// Change the round-trip time of the link between two places until it is healed
     Slow {
         /// One of the places
         a: String,
         /// The other
         b: String,
-        /// What a message and its answer take, such as 250ms
+        /// How long a message and its answer take, such as 250ms
         #[cfg_attr(feature = "cli", arg(value_parser = humantime::parse_duration))]
         round_trip: Duration,
     },
-    /// Stop a server in order: sessions end, the log is sent
+    /// Stop a server: sessions end, the log is flushed and sent
     Stop {
-        /// Where the server stands
+        /// The server's region
         region: String,
     },
-    /// Crash a server: all its processes die at one moment
+    /// Crash a server: all its processes are killed at once
     Kill {
-        /// Where the server stands
+        /// The server's region
         region: String,
     },
-    /// Let a server hang: connections stay open, nothing is answered
+    /// Freeze a server: connections stay open and hang
     Freeze {
-        /// Where the server stands
+        /// The server's region
         region: String,
     },
-    /// Let a frozen server go on where it was
+    /// Let a frozen server continue where it was
     Thaw {
-        /// Where the server stands
+        /// The server's region
         region: String,
     },
-    /// Start a server that was stopped or killed; an old primary takes writes again, so `rejoin` that one
+    /// Start a stopped or killed server; an old primary would take writes again: `rejoin` it
     Start {
-        /// Where the server stands
+        /// The server's region
         region: String,
     },
-    /// Pause the replay of a replica: it receives, and shows nothing newer
+    /// Pause the replay of a replica: it receives, but shows nothing newer
     Pause {
-        /// Where the replica stands
+        /// The replica's region
         region: String,
     },
-    /// Go on replaying after a pause
+    /// Resume replay after a pause
     Resume {
-        /// Where the replica stands
+        /// The replica's region
         region: String,
     },
-    /// Let a replica show each commit so much later
+    /// Delay a replica: it replays each commit so much later
     Lag {
-        /// Where the replica stands
+        /// The replica's region
         region: String,
-        /// Such as 3s; 0 takes it back
+        /// The delay, such as 3s; 0 ends it
         #[cfg_attr(feature = "cli", arg(value_parser = humantime::parse_duration))]
         delay: Duration,
     },
-    /// Make a replica the primary: stop the old one first, so that nothing is lost
+    /// Promote a replica; the old primary is stopped first, so that no commit is lost
     Promote {
-        /// Where the replica stands
+        /// The replica's region
         region: String,
-        /// Leave the old primary as it is: where it runs, two take writes
+        /// Leave the old primary as it is: if it runs, two servers take writes
         #[cfg_attr(feature = "cli", arg(long))]
         leave_old_running: bool,
     },
     /// Make an old primary, or a replica that cannot follow, a replica of the present primary
     Rejoin {
-        /// Where the server stands
+        /// The server's region
         region: String,
     },
-    /// Show every server and every line
-    // How it is shown, once or live, for people or for programs, is the command line's own.
+    /// Show every server and every link
+    // The command line has a subcommand of its own for this, with options for the output.
     #[cfg_attr(feature = "cli", command(skip))]
     Status,
     /// Show the URLs of all servers, with their passwords
     Urls {
-        /// The place from which they are seen: through the lines from there
+        /// The place of the program that will use them: they lead over the links from there
         from: Option<String>,
     },
 }
 
 impl Command {
-    /// Whether it only asks.
-    pub(crate) fn is_question(&self) -> bool {
+    /// Whether it changes nothing.
+    pub(crate) fn is_query(&self) -> bool {
         matches!(self, Self::Status | Self::Urls { .. })
     }
 
-    /// Whether it is done at once, whatever else is under way: another command may wait for what this one changes.
-    pub(crate) fn takes_no_turn(&self) -> bool {
-        self.is_question()
+    /// Whether it runs beside another command, which may be waiting for what this one changes.
+    pub(crate) fn runs_beside_others(&self) -> bool {
+        self.is_query()
             || matches!(
                 self,
                 Self::Cut { .. } | Self::Heal { .. } | Self::Slow { .. } | Self::Thaw { .. }

@@ -1,7 +1,8 @@
-//! Commands from other processes: a world with a folder listens on a port of 127.0.0.1, and says in a file of that folder
-//! which, and by what token it knows its own people.
+//! Commands from other processes: a world with a folder listens on a port of 127.0.0.1. A file in
+//! that folder holds the address, and a token that proves that the sender may read the folder.
 //!
-//! One connection, one line of JSON there ([`Request`]), one line back ([`Reply`]); the other side is `remote`.
+//! Each connection carries one line of JSON to the world ([`Request`]) and one line back
+//! ([`Reply`]). The other side is [`Remote`].
 
 mod contact;
 mod remote;
@@ -9,7 +10,7 @@ mod remote;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,16 +21,16 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::world::Machines;
-use crate::{Answer, Command, LabError, World, port};
+use crate::command::{Command, CommandOutput};
+use crate::{LabError, port};
 use contact::Contact;
 
 pub use remote::{Remote, RemoteError};
 
-/// For a client to say what it wants.
+/// For a client to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longer than any command.
+/// In bytes: more than any request has.
 const LONGEST: u64 = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -38,10 +39,11 @@ struct Request {
     command: Command,
 }
 
-/// The answer, or an error as it is printed.
-type Reply = Result<Answer, String>;
+/// The output of a command, or the text of the error.
+pub(crate) type Reply = Result<CommandOutput, String>;
 
-/// Listens until it is dropped, on a thread of its own: whoever started the world may have other things to do.
+/// Listens until it is dropped, on a thread of its own, so that no runtime of the program has to
+/// run meanwhile.
 #[derive(Debug)]
 pub(crate) struct Control {
     file: PathBuf,
@@ -50,20 +52,21 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Obeys for as long as the world lives, which it does not prolong.
-    pub(crate) fn open(folder: &Path, machines: &Arc<Machines>) -> Result<Self, LabError> {
+    /// Starts to listen. `execute` carries out a command.
+    pub(crate) fn open<E, F>(folder: &Path, execute: E) -> Result<Self, LabError>
+    where
+        E: Fn(Command) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
         let (listener, file) = (port::reserve()?, Contact::file(folder));
         let failed = |source| LabError::Control { source };
         let contact = Contact::new(listener.local_addr().map_err(failed)?);
         listener.set_nonblocking(true).map_err(failed)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (end, ended) = oneshot::channel();
-        let office = Arc::new(Office {
-            token: contact.token.clone(),
-            machines: Arc::downgrade(machines),
-            turn: Mutex::default(),
-        });
-        let run = move || run(&runtime, listener, &office, ended);
+        let service =
+            Arc::new(Service { token: contact.token.clone(), execute, turn: Mutex::default() });
+        let run = move || run(&runtime, listener, &service, ended);
         let thread = thread::Builder::new()
             .name("archipelago-lab control".to_owned())
             .spawn(run)
@@ -73,8 +76,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Removes what a process that was killed has left.
-    pub(crate) fn forget(folder: &Path) {
+    /// Removes the file that a killed process has left.
+    pub(crate) fn remove_stale_file(folder: &Path) {
         let _ = fs::remove_file(Contact::file(folder));
     }
 }
@@ -83,35 +86,38 @@ impl Drop for Control {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.file);
         drop(self.end.take());
-        // Commands under way end here, and with them what they hold of the world.
+        // Commands under way end here, and release the servers that they use.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-struct Office {
+struct Service<E> {
     token: String,
-    machines: Weak<Machines>,
-    /// Held by the command that is carried out: one after the other.
+    execute: E,
+    /// Locked by the command that is carried out, so that there is one at a time.
     turn: Mutex<()>,
 }
 
-fn run(
+fn run<E, F>(
     runtime: &Runtime,
     listener: TcpListener,
-    office: &Arc<Office>,
+    service: &Arc<Service<E>>,
     ended: oneshot::Receiver<()>,
-) {
+) where
+    E: Fn(Command) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
     let listen = async {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
-                return tracing::warn!(%error, "this world hears no commands of other processes");
+                return tracing::warn!(%error, "this world takes no commands from other processes");
             }
         };
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(converse(stream, office.clone()))),
-                // Too many open files, for one.
+                Ok((stream, _)) => drop(tokio::spawn(answer(stream, service.clone()))),
+                // The process may have too many open files.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
@@ -124,8 +130,13 @@ fn run(
     });
 }
 
-/// A client that goes away in the middle does not end its command: half of it would be worse.
-async fn converse(stream: TcpStream, office: Arc<Office>) {
+/// Reads a request, and answers it. If the client goes away, its command is still finished, because
+/// half of it would be worse.
+async fn answer<E, F>(stream: TcpStream, service: Arc<Service<E>>)
+where
+    E: Fn(Command) -> F,
+    F: Future<Output = Reply>,
+{
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let read = timeout(PATIENCE, BufReader::new(reader.take(LONGEST)).read_line(&mut line)).await;
@@ -133,7 +144,9 @@ async fn converse(stream: TcpStream, office: Arc<Office>) {
         return;
     }
     let reply: Reply = match serde_json::from_str::<Request>(&line) {
-        Ok(Request { token, command }) if token == office.token => office.obey(command).await,
+        Ok(Request { token, command }) if token == service.token => {
+            service.take_turn_and_execute(command).await
+        }
         Ok(_) => {
             Err("this is not the token of the lab that runs here: read the file `control` again"
                 .to_owned())
@@ -148,12 +161,13 @@ async fn converse(stream: TcpStream, office: Arc<Office>) {
     }
 }
 
-impl Office {
-    async fn obey(&self, command: Command) -> Reply {
-        // Whoever looks, or ends what another command waits for, need not wait for it.
-        let _turn = if command.takes_no_turn() { None } else { Some(self.turn.lock().await) };
-        let machines =
-            self.machines.upgrade().ok_or_else(|| "the lab is about to end".to_owned())?;
-        World::of(machines).obey(command).await.map_err(|error| error.to_string())
+impl<E, F> Service<E>
+where
+    E: Fn(Command) -> F,
+    F: Future<Output = Reply>,
+{
+    async fn take_turn_and_execute(&self, command: Command) -> Reply {
+        let _turn = if command.runs_beside_others() { None } else { Some(self.turn.lock().await) };
+        (self.execute)(command).await
     }
 }

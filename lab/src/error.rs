@@ -1,4 +1,4 @@
-//! What can go wrong in the lab; each message says what to do about it.
+//! The errors of the lab. Each message says what to do about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,54 +7,54 @@ use std::time::Duration;
 
 use tokio_postgres::types::PgLsn;
 
-use crate::postgres::NotFound;
+use crate::postgres::PostgresNotFound;
 
-/// Why a world did not start, stop or answer.
+/// Why a world did not start, stop, or do what it was told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabError {
-    /// A region's name is not of the form that a regions file demands, which folders and servers can have too.
+    /// A region's name does not have the form that regions.toml demands.
     #[error(
-        "`{name}` cannot name a region of the lab: write a lowercase letter first, then lowercase letters and \
-         digits, with a single `-` or `_` between them where you like, at most 63 in all"
+        "`{name}` cannot name a region: begin with a lowercase letter, continue with lowercase letters and \
+         digits, separate words by a single `-` or `_`, and use at most 63 characters"
     )]
-    RegionName {
+    InvalidRegionName {
         /// The name as given.
         name: String,
     },
     /// A region was given twice, or is the primary and a replica.
     #[error("the region `{name}` is listed twice: a region has one server, so list it once")]
-    RegionTwice {
+    DuplicateRegion {
         /// The name given twice.
         name: String,
     },
-    /// No PostgreSQL that can be used, on this machine or from the network.
+    /// There is no usable PostgreSQL on this machine, and none could be fetched.
     #[error(transparent)]
-    NoPostgres(#[from] Box<NotFound>),
-    /// Another live process runs its servers in this folder.
+    NoPostgres(#[from] Box<PostgresNotFound>),
+    /// Another process runs its servers in this folder.
     #[error(
         "the folder {} is in use by another process{}: stop that one, or use another folder",
         folder.display(), holder.as_ref().map(|pid| format!(" ({pid})")).unwrap_or_default()
     )]
-    InUse {
+    FolderInUse {
         /// The folder given to [`Builder::folder`](crate::Builder::folder).
         folder: PathBuf,
-        /// The process id of the other one, where it is known.
+        /// The id of that process, if it is known.
         holder: Option<String>,
     },
-    /// The folder was used by another user before.
+    /// Another user has made the data in the folder.
     #[error(
         "{} belongs to user {owner}, and this process runs as user {user}: run it as that user \
          again, or delete the folder {} to start afresh", made.display(), folder.display()
     )]
-    Owner {
+    OtherOwner {
         /// A file or folder that the other user made.
         made: PathBuf,
         /// The folder to delete for a fresh start.
         folder: PathBuf,
-        /// The user id that owns it.
+        /// The id of that user.
         owner: u32,
-        /// The user id of this process.
+        /// The id of this process's user.
         user: u32,
     },
     /// The user that must run the servers cannot enter a folder.
@@ -62,54 +62,54 @@ pub enum LabError {
         "PostgreSQL refuses to run as root, and the user `{user}` who runs it instead cannot enter \
          {}: let that user in, or use another folder", folder.display()
     )]
-    Unreachable {
+    FolderNotAccessible {
         /// The folder.
         folder: PathBuf,
         /// The user that was tried.
         user: String,
     },
-    /// There is data, but the file with its passwords is gone.
+    /// There is data, but the file with its passwords is missing.
     #[error(
-        "{} is gone, and with it the passwords of the data beside it: delete the folder {} to \
+        "{} is missing, which holds the passwords of the data beside it: delete the folder {} to \
          start afresh", file.display(), folder.display()
     )]
-    PasswordsGone {
+    PasswordsMissing {
         /// The file that was expected.
         file: PathBuf,
         /// The folder to delete for a fresh start.
         folder: PathBuf,
     },
-    /// The file system said no.
+    /// A file or a folder could not be read, written or made.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried, as a verb.
+        /// The action, as a verb.
         action: &'static str,
-        /// On what.
+        /// The file or the folder.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// A program could not be run at all.
+    /// A program could not be run.
     #[error("cannot run {}: {source}", program.display())]
-    Run {
+    CannotRun {
         /// The program.
         program: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
     /// A program of PostgreSQL failed.
-    #[error("{program} for region `{region}` {}; its last words:\n{tail}", ending(*status))]
-    Program {
+    #[error("{program} for region `{region}` {}; the end of its output:\n{tail}", ending(*status))]
+    ProgramFailed {
         /// `initdb`, `pg_basebackup` or `pg_rewind`.
         program: &'static str,
         /// The region whose data it was making.
         region: String,
-        /// How it ended; `None`: it was stopped because it took too long.
+        /// How it ended; `None` if it was stopped because it took too long.
         status: Option<ExitStatus>,
-        /// The end of what it printed.
+        /// The end of its output.
         tail: String,
     },
-    /// A server ended, or kept silent, instead of starting.
+    /// A server ended or did not answer, instead of starting.
     #[error(
         "the server of region `{region}` did not start: {why}; the end of its log ({}):\n{tail}",
         log.display()
@@ -117,27 +117,27 @@ pub enum LabError {
     DidNotStart {
         /// The server's region.
         region: String,
-        /// What was seen.
+        /// What happened instead.
         why: String,
         /// Its log file.
         log: PathBuf,
         /// The end of that file.
         tail: String,
     },
-    /// A replica runs, and does not have yet what its primary had when it started.
+    /// A replica runs, but has not replayed yet what its primary had when it started.
     #[error(
-        "the replica `{region}` runs, and has not caught up with its primary `{primary}` within {waited:?}: it goes on \
-         trying; see the line between the two, and the logs of both"
+        "the replica `{region}` runs, but has not caught up with its primary `{primary}` within {waited:?}, and \
+         still tries: see the link between the two, and the logs of both"
     )]
     NotCaughtUp {
         /// The replica's region.
         region: String,
         /// The region of its primary.
         primary: String,
-        /// How long was waited.
+        /// How long the lab waited.
         waited: Duration,
     },
-    /// Somebody else took the server's port.
+    /// Another program took the server's port.
     #[error(
         "port {port} of 127.0.0.1, which the server of region `{region}` needs, was taken by \
          another program: stop that program, or start the world anew to get other ports"
@@ -148,10 +148,10 @@ pub enum LabError {
         /// The port.
         port: u16,
     },
-    /// No port of the loopback interface could be had.
+    /// There is no free port on the loopback interface.
     #[error("no free port on 127.0.0.1: {source}")]
-    NoPort {
-        /// What the system answered.
+    NoFreePort {
+        /// The system's error.
         source: io::Error,
     },
     /// A file of distances has mistakes.
@@ -160,18 +160,18 @@ pub enum LabError {
         /// All of them, each with its line and what to write instead.
         mistakes: Vec<archipelago_regions::Mistake>,
     },
-    /// The thread that carries what goes along the lines could not be started.
+    /// The thread of the links could not be started.
     #[error(
-        "cannot start the lines between the regions: {source}; end other programs, or raise the limits of this one"
+        "cannot start the links between the regions: {source}; end other programs, or raise the limits of this one"
     )]
-    Lines {
-        /// What the system answered.
+    Links {
+        /// The system's error.
         source: io::Error,
     },
     /// The world cannot listen for commands of other processes.
     #[error("cannot listen for commands of other processes: {source}")]
     Control {
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
     /// The server is stopped.
@@ -180,56 +180,56 @@ pub enum LabError {
         /// The server's region.
         region: String,
     },
-    /// A region that this world does not have.
+    /// The world has no server in this region.
     #[error("no server in `{region}`: there is one in {}", known.join(", "))]
     UnknownRegion {
         /// The region asked for.
         region: String,
-        /// The regions that there are.
+        /// The regions that have a server.
         known: Vec<String>,
     },
-    /// Something that only a replica can do.
+    /// Only a replica can do this.
     #[error(
         "the server of region `{region}` is a primary, not a replica: `rejoin` makes a replica of an old primary"
     )]
-    NoReplica {
+    NotAReplica {
         /// The server's region.
         region: String,
     },
-    /// A line joins two places.
-    #[error("`{place}` is one place, and a line joins two: name another place as well")]
+    /// A link joins two places, and one was named twice.
+    #[error("`{place}` is one place, and a link joins two: name another place as well")]
     SamePlace {
         /// The place that was given twice.
         place: String,
     },
-    /// More than PostgreSQL's `recovery_min_apply_delay` takes.
+    /// The lag is longer than PostgreSQL's `recovery_min_apply_delay` allows.
     #[error("the replica `{region}` cannot hold back commits for {delay:?}: 24 days are the most")]
     LagTooLong {
         /// The replica's region.
         region: String,
-        /// What was asked for.
+        /// The lag that was asked for.
         delay: Duration,
     },
     /// The primary cannot follow itself.
     #[error(
-        "the server of region `{region}` is the primary, whom the others follow: promote another one first"
+        "the server of region `{region}` is the primary, which the others follow: promote another one first"
     )]
     IsPrimary {
         /// The server's region.
         region: String,
     },
-    /// A replica has not received all that its primary has.
+    /// A replica has not received everything that its primary has.
     #[error(
         "the replica `{region}` does not receive all that its primary `{primary}` writes, so commits would be lost: see \
-         whether the line between the two is cut, or promote it with the old primary left running"
+         whether the link between the two is cut, or promote it with the old primary left running"
     )]
     NotReceived {
         /// The replica's region.
         region: String,
-        /// The region of the primary, which goes on.
+        /// The region of the primary, which still runs.
         primary: String,
     },
-    /// The server is frozen: it would never answer.
+    /// The server is frozen, and would never answer.
     #[error("the server of region `{region}` is frozen: thaw it first")]
     Frozen {
         /// The server's region.
@@ -239,18 +239,18 @@ pub enum LabError {
     #[error(
         "the server of region `{region}` did not {doing} within {waited:?}: try again, and see its log"
     )]
-    TooSlow {
+    TimedOut {
         /// The server's region.
         region: String,
-        /// What it was to do, as a verb.
+        /// What it was told to do, as a verb.
         doing: &'static str,
-        /// How long was waited.
+        /// How long the lab waited.
         waited: Duration,
     },
     /// A replica did not reach a position in time.
     #[error(
         "the replica `{region}` has not replayed {wanted} within {waited:?}; {}{}",
-        reached.map_or_else(|| "it did not say where it is".to_owned(), |lsn| format!("it got as far as {lsn}")),
+        reached.map_or_else(|| "it did not tell its position".to_owned(), |lsn| format!("it got as far as {lsn}")),
         if *paused { ", and its replay is paused: resume it" } else { "" }
     )]
     NotReplayed {
@@ -258,11 +258,11 @@ pub enum LabError {
         region: String,
         /// The position asked for.
         wanted: PgLsn,
-        /// The position it had reached at the end.
+        /// The position that it had reached by then.
         reached: Option<PgLsn>,
-        /// Whether replay was paused at the end.
+        /// Whether its replay was paused by then.
         paused: bool,
-        /// How long was waited.
+        /// How long the lab waited.
         waited: Duration,
     },
     /// Replay did not pause in time.
@@ -270,40 +270,40 @@ pub enum LabError {
     NotPaused {
         /// The replica's region.
         region: String,
-        /// How long was waited.
+        /// How long the lab waited.
         waited: Duration,
     },
-    /// Other tests use the servers that this would have harmed.
+    /// This would harm servers that other tests use.
     #[error(
         "other tests use the servers of this test too, so it cannot {doing}: give it servers of its own, as in \
          `#[archipelago_lab::test(primary = \"home\", own_servers)]`"
     )]
-    Shared {
-        /// What was tried, as a verb.
+    SharedServers {
+        /// What the test tried to do, as a verb.
         doing: &'static str,
     },
-    /// A test did not come to an end.
+    /// A test did not end in time.
     #[error("the test `{test}` did not end within {waited:?}: give each of its waits a deadline")]
-    Endless {
+    TestTimedOut {
         /// The name of its function.
         test: &'static str,
-        /// How long was waited.
+        /// How long the lab waited.
         waited: Duration,
     },
-    /// No threads for a test's asynchronous code.
+    /// The runtime of a test could not be started.
     #[error("cannot start the runtime of a test: {source}")]
     NoRuntime {
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// A server answered a question of the lab with an error, or not at all.
+    /// A server answered a query of the lab with an error, or not at all.
     #[error("the server of region `{region}` failed to {doing}: {}", in_full(source))]
     Database {
         /// The server's region.
         region: String,
-        /// What the lab was doing.
+        /// What the server was asked to do, as a verb.
         doing: &'static str,
-        /// What the server answered.
+        /// The error.
         source: tokio_postgres::Error,
     },
 }
@@ -320,7 +320,7 @@ fn ending(status: Option<ExitStatus>) -> String {
     status.map_or_else(|| "took too long".to_owned(), |status| format!("failed ({status})"))
 }
 
-/// A `tokio_postgres::Error` prints as "db error": what the server said is its source.
+/// The error with its source, which is the server's message: by itself it prints "db error".
 fn in_full(error: &tokio_postgres::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

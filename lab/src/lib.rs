@@ -3,8 +3,6 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use std::time::Duration;
-//!
 //! use archipelago_lab::World;
 //!
 //! let world = World::builder().primary("nrt").replicas(["ord", "ams"]).start().await?;
@@ -13,44 +11,43 @@
 //!     println!("read in {}: {}", replica.region(), replica.url());
 //! }
 //!
-//! // Read on a replica what was written on the primary.
-//! let written = world.primary().position().await?;
-//! if let Some(ord) = world.server("ord") {
-//!     ord.wait_until_replayed(written, Duration::from_secs(5)).await?;
-//! }
+//! // After this every replica shows what was written on the primary.
+//! world.catch_up().await?;
 //! world.shutdown().await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # What outlives what
+//! # When servers stop
 //!
-//! Nothing outlives the process that holds the [`World`]: no server, and without
-//! [`Builder::folder`] no file either. That holds after `drop`, a panic, Ctrl-C and `kill -9`: each
-//! server runs under a small `sh` whose standard input is a pipe held by this process, and a
-//! process that is gone, however it went, has closed its pipes. So a world may live in a `static`,
-//! shared by all tests of a file.
+//! No server outlives the process that holds the [`World`], and without [`Builder::folder`] no file
+//! does. That holds after `drop`, a panic, Ctrl-C and `kill -9`: each server runs under a small
+//! `sh` that reads a pipe of this process, and the system closes the pipe when the process ends. So
+//! a world may live in a `static` that all tests of a file share.
 //!
 //! # In a test
 //!
-//! `#[archipelago_lab::test(…)]` gives a test a [`World`], on servers that it shares with other tests
-//! or on its own; see [`test`](macro@test).
+//! `#[archipelago_lab::test(…)]` gives a test a [`World`], on servers that it shares with other
+//! tests or on its own; see [`test`](macro@test). [`World::catch_up`] and [`eventually`] wait, with
+//! a deadline.
 //!
-//! Everybody who uses a world shares its servers, roles and passwords, and feels it when a server is
-//! paused or stopped; [`World::create_database`] keeps the data apart.
+//! Tests that share a world share its servers, roles and passwords, and are affected when a server
+//! is paused or stopped. [`World::create_database`] keeps their data apart.
 //!
-//! # How far apart
+//! # Distances
 //!
-//! Between any two places stands a line: see [`Lines`] for what it delays and how it is cut, [`Distances`] for how long it is,
-//! and [`Server::url_from`] for how to take it. The map of the world is archipelago-regions'; the lab knows nothing else of
-//! Archipelago.
+//! A link joins any two places. [`Links`] describes what it delays and how to cut it, [`Distances`]
+//! says how long it is, and [`Server::url_from`] leads over it. The crate `archipelago-regions` has
+//! the map of the world. The lab uses no other part of Archipelago.
 //!
-//! # What can go wrong, on purpose
+//! # Faults
 //!
-//! [`Server`]: [stop](Server::stop), [kill](Server::kill), [freeze](Server::freeze), [lag](Server::lag) or
-//! [pause](Server::pause_replay) one. [`Lines`]: [cut](Lines::cut) or [slow](Lines::slow) the way between two places.
-//! [`World`]: [promote](World::promote) a replica with the old primary running or not, let it [rejoin](World::rejoin).
-//! [`World::status`] tells how all of them are. As a [`Command`] each can be sent to a world in another process: [`Remote`].
+//! [`Server`]: [stop](Server::stop), [kill](Server::kill), [freeze](Server::freeze),
+//! [lag](Server::lag) or [pause](Server::pause_replay) one. [`Links`]: [cut](Links::cut) or
+//! [slow](Links::slow) the link between two places. [`World`]: [promote](World::promote) a replica
+//! while the old primary runs or not, and let it [rejoin](World::rejoin). [`World::status`] shows
+//! the state of all of them. As a [`Command`] each can be sent to a world in another process:
+//! [`Remote`].
 //!
 //! # Finding PostgreSQL
 //!
@@ -64,36 +61,35 @@ struct Readme;
 #[cfg(not(unix))]
 compile_error!("archipelago-lab needs a Unix: it runs PostgreSQL under `sh`");
 
-mod account;
-mod builder;
-mod cluster;
-mod command;
-mod control;
-mod distances;
-mod error;
-mod family;
-mod lines;
-mod lock;
-mod machine;
-mod pair;
-mod place;
-mod port;
+// From the ground up: a module uses others of its group, and of the groups above, without circles.
+mod eventually;
+mod file_lock;
+mod layout;
+mod poll;
+// An installation of PostgreSQL, and running its programs.
 mod postgres;
 mod process;
-mod promotions;
+// Needs PostgresNotFound; all others return its errors.
+mod error;
+mod port;
 mod region;
-mod scram;
-mod secrets;
+// What a world is made of: its links, its folder, its passwords, its data.
+mod cleanup;
+mod data_dir;
+mod links;
+mod passwords;
+mod world_context;
+mod world_dir;
+// One server, what it does, and the handle to it.
 mod server;
-mod session;
-mod settings;
-mod site;
-mod stale;
+mod server_process;
+// What a world is told and tells.
+mod command;
+mod control;
 mod status;
-mod sweep;
-mod sweeper;
+// The world itself.
 #[cfg(feature = "macros")]
-mod test;
+mod test_attribute;
 mod world;
 
 /// Makes an `async fn` a test that takes a [`World`].
@@ -108,36 +104,41 @@ mod world;
 /// }
 /// ```
 ///
-/// - `primary`: the region of the primary.
-/// - `replicas`: the regions with a replica; none, if it is left out.
-/// - `own_servers`: nobody else uses the servers, so the test may harm them. They start with the test and stop with it, which
-///   costs about two seconds.
+/// - `primary`: the region of the primary. A name in quotes, or a constant: `&'static str`.
+/// - `replicas`: the regions with a replica; by default none. A list of names in quotes, or a
+///   constant: `&'static [&'static str]`.
+/// - `own_servers`: no other test uses the servers, so the test may harm them. They start with the
+///   test and stop with it, which costs about two seconds.
+/// - `flavor`: `"multi_thread"` by default, so that a test may block in place. With
+///   `"current_thread"` everything runs on the test's own thread, as with a plain `#[tokio::test]`.
 ///
-/// Without `own_servers` all tests of a process that name the same regions, in the same order, share servers, which start with
-/// the first of these tests. [`Server::url`] leads to a database that is this test's alone: it is made before the test, on every
-/// replica too, which costs about a tenth of a second, and dropped after it. What would harm the neighbours is refused with
-/// [`LabError::Shared`]. What the neighbours can see is what belongs to a whole server: roles, positions in the log,
-/// and the names of databases that a test makes besides its own.
+/// Without `own_servers` all tests of a process that name the same regions in the same order share
+/// servers, which start with the first of these tests. [`Server::url`] leads to a database of the
+/// test's own: it is made before the test on every server, which costs about a tenth of a second,
+/// and dropped after it. What would harm other tests is refused with [`LabError::SharedServers`].
+/// They see what belongs to a whole server: roles, positions in the log, and the names of
+/// databases.
 ///
-/// `cargo nextest` runs each test in a process of its own: nothing is shared, and each starts its servers.
+/// `cargo nextest` runs each test in a process of its own: there tests share nothing, and each
+/// starts its servers.
 ///
-/// The test is an ordinary one, so `#[ignore]`, `#[should_panic]` and a `Result` work as always; but give `should_panic` its
-/// `expected`, as a test panics, too, when there are no servers for it. It runs on a multi-threaded tokio runtime of its own. It
-/// fails when it has not ended within five minutes: each of its waits should have a deadline much shorter than that.
+/// `#[ignore]`, `#[should_panic]` and a `Result` work as in other tests. Give `should_panic` its
+/// `expected`, because a test also panics if it gets no servers. A test fails if it has not ended
+/// within five minutes: each of its waits should have a much shorter deadline.
 #[cfg(feature = "macros")]
 pub use archipelago_lab_macros::test;
-pub use builder::Builder;
-pub use command::{Answer, Command, ServerUrl};
+pub use command::{Command, CommandOutput, ServerUrl};
 pub use control::{Remote, RemoteError};
-pub use distances::Distances;
 pub use error::LabError;
-pub use lines::{Line, Lines};
-pub use postgres::{NotFound, Postgres, Search};
+pub use eventually::{Condition, eventually};
+pub use links::{Distances, Link, Links};
+pub use postgres::{Postgres, PostgresNotFound, Search};
 pub use region::is_region_name;
-pub use server::{Role, Server};
-pub use status::{LineStatus, ServerState, ServerStatus, Status};
+pub use server::Server;
+pub use server_process::{Rejoined, Role};
+pub use status::{LinkStatus, ServerState, ServerStatus, Status};
 #[cfg(feature = "macros")]
 #[doc(hidden)]
-pub use test::Test as __Test;
+pub use test_attribute::{Flavor as __Flavor, Test as __Test};
 pub use tokio_postgres::types::PgLsn;
-pub use world::{Promotion, Rejoined, World};
+pub use world::{Builder, Promotion, World};

@@ -1,4 +1,4 @@
-//! Ports of the loopback interface that nobody uses.
+//! Free ports of the loopback interface.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,8 +9,8 @@ use crate::LabError;
 /// macOS: 49152 and up), so that a stopped server finds its port free when it starts again.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// Holds a free port until the listener is dropped. Between that and the start of a server
-/// somebody else may take it: the caller tries again with another.
+/// Holds a free port until the listener is dropped. Another program may take the port between that
+/// and the start of a server: then try again with another one.
 pub(crate) fn reserve() -> Result<TcpListener, LabError> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..100 {
@@ -19,5 +19,5 @@ pub(crate) fn reserve() -> Result<TcpListener, LabError> {
             Err(error) => last = error,
         }
     }
-    Err(LabError::NoPort { source: last })
+    Err(LabError::NoFreePort { source: last })
 }

@@ -1,5 +1,6 @@
-//! An installation of PostgreSQL: which programs are run, and their version.
+//! An installation of PostgreSQL: the programs that the lab runs, and their version.
 
+mod account;
 #[cfg(feature = "fetch")]
 mod fetch;
 #[cfg(feature = "fetch")]
@@ -9,12 +10,11 @@ mod search;
 
 use std::path::{Path, PathBuf};
 
-use crate::account::Account;
-
-pub use not_found::NotFound;
+pub(crate) use account::Account;
+pub use not_found::PostgresNotFound;
 pub use search::Search;
 
-/// The versions that the lab is made for.
+/// The major versions that the lab supports.
 pub(crate) const SUPPORTED: std::ops::RangeInclusive<u32> = 14..=18;
 
 /// The programs that the lab runs.
@@ -47,7 +47,7 @@ impl Postgres {
         self.major
     }
 
-    /// Runs every program that is needed, as the user that will run the servers; `Err` says why
+    /// Runs every program that the lab needs as the user that will run the servers. `Err` says why
     /// the folder is no installation for the lab.
     fn examine(bin: &Path, account: &Account) -> Result<Self, String> {
         let mut found = None;

@@ -1,27 +1,30 @@
-//! Which names a region may have: they become names of folders and of servers. `lab/macros/src/check.rs` follows the same rule.
+//! The names that a region may have. They become names of folders and of servers.
+//!
+//! `lab/macros/src/check.rs` applies the same rule to literals.
 
 use std::collections::HashSet;
 
 use crate::LabError;
 
-/// What `cluster_name` takes (`NAMEDATALEN` is 64, with the zero at the end).
+/// The longest `cluster_name` (`NAMEDATALEN` is 64, with the zero byte at the end).
 const LONGEST: usize = 63;
 
-/// Every name is usable, and none is there twice.
+/// Checks that every name is valid, and that no region is named twice.
 pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> {
     let mut seen = HashSet::new();
     for name in std::iter::once(primary).chain(replicas.iter().map(String::as_str)) {
         if !is_region_name(name) {
-            return Err(LabError::RegionName { name: name.to_owned() });
+            return Err(LabError::InvalidRegionName { name: name.to_owned() });
         }
         if !seen.insert(name) {
-            return Err(LabError::RegionTwice { name: name.to_owned() });
+            return Err(LabError::DuplicateRegion { name: name.to_owned() });
         }
     }
     Ok(())
 }
 
-/// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, at most [`LONGEST`] bytes.
+/// Whether a region may have this name: `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, of at most 63 bytes.
+#[must_use]
 pub fn is_region_name(name: &str) -> bool {
     name.len() <= LONGEST
         && name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -41,26 +44,16 @@ mod tests {
     }
 
     #[test]
-    fn good_names() {
+    fn valid_names() {
         assert_eq!(checked("nrt", &["ord", "eu-west_1", "a-1", "self", &"x".repeat(63)]), Ok(()));
     }
 
     #[test]
     fn names_that_no_regions_file_may_hold_are_refused() {
-        for name in [
-            "",
-            "../up",
-            "Nrt",
-            "1st",
-            "a b",
-            "a/b",
-            "-x",
-            "x-",
-            "a--b",
-            "a-_b",
-            "zürich",
-            &"x".repeat(64),
-        ] {
+        let longer = "x".repeat(64);
+        for name in
+            ["", "../up", "Nrt", "1st", "a b", "a/b", "-x", "x-", "a--b", "a-_b", "zürich", &longer]
+        {
             assert!(checked(name, &[]).is_err(), "{name:?} passed");
             assert!(checked("nrt", &[name]).is_err(), "{name:?} passed as a replica");
         }

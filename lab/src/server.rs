@@ -1,166 +1,144 @@
-//! One server of a world, as those see it who use the world: who it is, how to reach it, and what can be done to it.
+//! The public handle to one server of a world: what it is, how to reach it, what can be done to it.
 
 mod faults;
-mod position;
 mod replay;
 
-pub(crate) use position::end_of_record;
-
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use tokio_postgres::{Client, NoTls};
 
 use crate::LabError;
-use crate::machine::Machine;
-use crate::secrets::{ADMIN, APP};
+use crate::passwords::{ADMIN, APP};
+use crate::server_process::{Role, ServerProcess};
 
 /// A running, or stopped, PostgreSQL server of a [`World`](crate::World).
 #[derive(Debug, Clone)]
 pub struct Server {
-    machine: Arc<Machine>,
+    process: Arc<ServerProcess>,
     /// The database of [`url`](Self::url).
     database: Arc<str>,
 }
 
-/// What a server is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Takes writes.
-    Primary,
-    /// Follows the primary and answers reads.
-    Replica,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Primary => "primary",
-            Self::Replica => "replica",
-        })
-    }
-}
-
 impl Server {
-    pub(crate) fn new(machine: Arc<Machine>, database: Arc<str>) -> Self {
-        Self { machine, database }
+    pub(crate) fn new(process: Arc<ServerProcess>, database: Arc<str>) -> Self {
+        Self { process, database }
     }
 
-    pub(crate) fn machine(&self) -> &Machine {
-        &self.machine
+    pub(crate) fn process(&self) -> &ServerProcess {
+        &self.process
     }
 
-    /// For whoever is about to harm the server: refused where other tests use it too.
-    pub(crate) fn breakable(&self, doing: &'static str) -> Result<&Machine, LabError> {
-        self.machine.site.lines.allow(doing).map(|()| &*self.machine)
+    /// The server, to be harmed by doing this. Refused if other tests use it too.
+    pub(crate) fn not_shared(&self, doing: &'static str) -> Result<&ServerProcess, LabError> {
+        self.process.context.links.check_not_shared(doing).map(|()| &*self.process)
     }
 
-    /// For what only a replica does.
+    /// Refuses what only a replica can do.
     fn check_replica(&self) -> Result<(), LabError> {
         match self.role() {
-            Role::Primary => Err(LabError::NoReplica { region: self.region().to_owned() }),
+            Role::Primary => Err(LabError::NotAReplica { region: self.region().to_owned() }),
             Role::Replica => Ok(()),
         }
     }
 
-    /// The region that this server stands in.
+    /// The server's region.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.machine.region
+        &self.process.region
     }
 
-    /// What it is at this moment, as far as the lab made it so.
+    /// The server's present role, as the lab made it.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.machine.role()
+        self.process.role()
     }
 
-    /// The timeline that a primary writes; of a replica the newest that it has received something of. Each promotion begins
-    /// a new one, with the next number.
+    /// The timeline that a primary writes, or the newest of which a replica has received something.
+    /// Each promotion begins a new one, with the next number.
     ///
     /// # Errors
-    /// When the server is stopped or frozen, or does not answer.
+    /// If the server is stopped or frozen, or does not answer.
     pub async fn timeline(&self) -> Result<u32, LabError> {
-        self.machine.timeline().await
+        self.process.timeline().await
     }
 
-    /// The address that it listens on: this machine only.
+    /// The address that the server listens on, which only this machine can reach.
     #[must_use]
     pub fn host(&self) -> IpAddr {
         Ipv4Addr::LOCALHOST.into()
     }
 
-    /// Its port, the same for as long as the world lives.
+    /// The server's port, the same for as long as the world lives.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.machine.port
+        self.process.port
     }
 
-    /// The URL of the world's database (`app`), as the ordinary role `app` that owns it.
+    /// The URL of the world's database (`app`) for the ordinary role `app`, which owns it. In a
+    /// test on shared servers it leads to the test's own database.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of(&self.database)
     }
 
-    /// The URL of another database, as the role `app`.
+    /// The URL of another database for the role `app`.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        url(APP, &self.machine.site.secrets.app, self.address(), database)
+        url(APP, &self.process.context.passwords.app, self.address(), database)
     }
 
-    /// The URL of the world's database as seen from a place, whether it has a server or not: through the line from there. In
-    /// the server's own region it is [`url`](Self::url).
+    /// The URL of the world's database for a program in another place, with or without a server
+    /// there: over the link between the two. In the server's own region it is [`url`](Self::url).
     ///
     /// # Errors
-    /// When there is no free port for another [door](crate::Lines::door).
+    /// If there is no free port for another [proxy](crate::Links::proxy).
     pub fn url_from(&self, place: &str) -> Result<String, LabError> {
         self.url_of_from(&self.database, place)
     }
 
-    /// The URL of another database as seen from a place.
+    /// The URL of another database for a program in another place, as [`url_from`](Self::url_from).
     ///
     /// # Errors
-    /// As for [`url_from`](Self::url_from).
+    /// If there is no free port for another [proxy](crate::Links::proxy).
     pub fn url_of_from(&self, database: &str, place: &str) -> Result<String, LabError> {
-        let Machine { region, site, .. } = &*self.machine;
-        let door = site.lines.door(place, region, self.address())?;
-        Ok(url(APP, &site.secrets.app, door, database))
+        let ServerProcess { region, context, .. } = &*self.process;
+        let proxy = context.links.proxy(place, region, self.address())?;
+        Ok(url(APP, &context.passwords.app, proxy, database))
     }
 
-    /// The URL of database `postgres`, as the superuser. For what the role `app` may not do.
+    /// The URL of the database `postgres` for the superuser, who may do what the role `app` may
+    /// not.
     #[must_use]
     pub fn admin_url(&self) -> String {
-        url(ADMIN, &self.machine.site.secrets.admin, self.address(), "postgres")
+        url(ADMIN, &self.process.context.passwords.admin, self.address(), "postgres")
     }
 
-    /// A session in the world's database, as the role `app`: for a few statements of a test. It lives on the runtime of the caller.
+    /// A session of the role `app` in the world's database, for a few statements of a test. It is
+    /// bound to the caller's runtime.
     ///
     /// # Errors
-    /// [`LabError::Database`] when the server does not answer.
+    /// [`LabError::Database`] if the server does not answer.
     pub async fn client(&self) -> Result<Client, LabError> {
-        let failed = self.machine.failed_to("let its role app in");
+        let failed = self.process.failed_to("let its role app in");
         let (client, connection) =
             tokio_postgres::connect(&self.url(), NoTls).await.map_err(failed)?;
-        // It ends with the client; how it ends is what the client's next question hears.
+        // The task ends with the client. If it fails, the client's next query returns the error.
         tokio::spawn(connection);
         Ok(client)
     }
 
-    /// The file with what the server says.
+    /// The file that the server logs to.
     #[must_use]
-    pub fn log(&self) -> PathBuf {
-        self.machine.log()
+    pub fn log_file(&self) -> PathBuf {
+        self.process.log_file()
     }
 
-    /// Whether the server's process is there.
+    /// Whether the server's process exists; a frozen one does too.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.machine.is_running()
+        self.process.is_running()
     }
 
     fn address(&self) -> SocketAddr {
@@ -172,7 +150,7 @@ fn url(role: &str, password: &str, address: SocketAddr, database: &str) -> Strin
     format!("postgres://{role}:{password}@{address}/{}", percent_encoded(database))
 }
 
-/// A database may have any name; a URL may not hold any character.
+/// A database name may hold characters that a URL may not.
 fn percent_encoded(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {

@@ -1,76 +1,80 @@
-//! What a world is like at one moment.
+//! The state of a world at one moment, for programs and for people.
 
-mod ask;
 mod lsn;
-mod memory;
+pub(crate) mod probe;
+mod progress;
 mod table;
 
-pub(crate) use memory::Memory;
+pub(crate) use progress::PrimaryProgress;
 
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::PgLsn;
 
-use crate::{Line, Role, Server, World};
+use crate::links::Link;
+use crate::server_process::Role;
 
-/// Every server of a world, and every line between two of them. As JSON its keys are the names of the fields, and stay; as
-/// text it is two tables.
+/// Every server of a world, and every link between two of them. As text it is two tables. In JSON
+/// its keys are the names of the fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// In the order of the description.
+    /// In the order in which the world was described.
     pub servers: Vec<ServerStatus>,
-    /// The lines between their regions, each once, and those from other places with a [`door`](crate::Lines::door).
-    pub lines: Vec<LineStatus>,
+    /// The links between the servers' regions, each once, and those to other places where a
+    /// [`proxy`](crate::Links::proxy) starts.
+    pub links: Vec<LinkStatus>,
 }
 
-/// One server. What only a server that answers can tell is `None` (`null`) where it does not.
+/// The state of one server. A field that only the server itself can tell is `None` (`null`) if it
+/// does not answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServerStatus {
-    /// Where it stands.
+    /// The server's region.
     pub region: String,
-    /// `primary` or `replica`. An old primary that was left running is one until it rejoins.
+    /// `primary` or `replica`. An old primary that was left running is a primary until it rejoins.
     pub role: Role,
     /// `running`, `frozen`, `stopped` or `silent`.
     pub state: ServerState,
-    /// Its port on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     pub port: u16,
     /// As [`Server::timeline`](crate::Server::timeline).
     pub timeline: Option<u32>,
-    /// Of a primary, the end of its log: what is flushed.
+    /// Of a primary: the end of the flushed log.
     #[serde(with = "lsn")]
     pub written: Option<PgLsn>,
-    /// Of a replica, how far it has the log.
+    /// Of a replica: the end of the log that it has received.
     #[serde(with = "lsn")]
     pub received: Option<PgLsn>,
-    /// Of a replica, how far it shows the log.
+    /// Of a replica: the end of the log that it has replayed.
     #[serde(with = "lsn")]
     pub replayed: Option<PgLsn>,
-    /// The region that a replica is to follow.
+    /// The region of the primary that a replica is set to follow.
     pub follows: Option<String>,
-    /// Whether it is connected to that one. A cut is noticed after a minute only, as on a real line.
+    /// Whether the replica is connected to that primary. A cut is noticed only after a minute, as
+    /// in a real network.
     pub streaming: bool,
-    /// How much of the log of the primary it does not show yet. `None` on another timeline than the primary's, too.
+    /// How much of the primary's log the replica has not replayed; `None` on another timeline.
     pub lag_bytes: Option<u64>,
-    /// How long it is behind at least: the time since an earlier status saw the primary with more than this replica shows
-    /// now. Zero where no bytes are behind, and `None` where no earlier status saw that.
+    /// How long the replica has been behind at least: the time since an earlier status saw the
+    /// primary ahead of what this replica shows now. Zero if it is not behind, `None` if no status
+    /// saw that.
     pub lag_seconds: Option<f64>,
-    /// Whether its replay is paused.
+    /// Whether replay is paused.
     pub replay_paused: bool,
-    /// How long it holds back each commit; [`Server::lag`](crate::Server::lag).
+    /// How long the replica holds back each commit; see [`Server::lag`](crate::Server::lag).
     pub apply_delay_ms: u64,
 }
 
-/// What a server does.
+/// Whether a server runs and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerState {
     /// It answers.
     Running,
-    /// Its processes stand still.
+    /// Its processes are stopped by SIGSTOP.
     Frozen,
     /// It has no process.
     Stopped,
@@ -78,70 +82,59 @@ pub enum ServerState {
     Silent,
 }
 
-/// One line.
+/// The state of one link.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct LineStatus {
+pub struct LinkStatus {
     /// One of its ends.
     pub a: String,
     /// The other.
     pub b: String,
-    /// What a message and its answer take, in milliseconds, when it is not cut.
+    /// How long a message and its answer take while the link is not cut, in milliseconds.
     pub round_trip_ms: f64,
     /// Whether nothing passes.
     pub cut: bool,
-    /// Whether somebody changed its round-trip time.
+    /// Whether its round-trip time was changed.
     pub slowed: bool,
 }
 
-impl World {
-    /// Asks all servers at once how they are, past the lines. It takes a second at most: a server that has not answered by
-    /// then is shown as silent.
-    pub async fn status(&self) -> Status {
-        let servers = join_all(self.servers().map(|server| ask::ask(server.machine()))).await;
-        let mut status = Status {
-            servers,
-            lines: self.lines_in_use().into_iter().map(LineStatus::from).collect(),
-        };
-        let primary = status.servers.iter().find(|server| server.region == self.primary().region());
+impl Status {
+    /// Fills in the lag of every server, by the position of the primary in `region` and by what
+    /// earlier statuses saw of it.
+    pub(crate) fn compare_with_primary(
+        &mut self,
+        region: &str,
+        progress: &mut PrimaryProgress,
+        now: Instant,
+    ) {
+        let primary = self.servers.iter().find(|server| server.region == region);
         let (written, timeline) =
             primary.map_or((None, None), |primary| (primary.written, primary.timeline));
-        let (mut memory, now) = (self.machines.memory(), Instant::now());
-        for server in &mut status.servers {
-            server.compare(written.filter(|_| server.timeline == timeline), &memory, now);
+        for server in &mut self.servers {
+            server.compare(written.filter(|_| server.timeline == timeline), progress, now);
         }
         if let Some((timeline, written)) = timeline.zip(written) {
-            memory.note(timeline, written, now);
+            progress.record(timeline, written, now);
         }
-        status
-    }
-
-    fn lines_in_use(&self) -> Vec<Line> {
-        let users = self.lines().in_use();
-        let users = users.iter().map(String::as_str).filter(|place| self.server(place).is_none());
-        let places: Vec<&str> = self.servers().map(Server::region).chain(users).collect();
-        let lines = self.lines().among(&places).into_iter();
-        // From one place without a server to another nothing ever goes.
-        lines.filter(|line| self.server(&line.a).is_some()).collect()
     }
 }
 
 impl ServerStatus {
-    fn compare(&mut self, written: Option<PgLsn>, memory: &Memory, now: Instant) {
+    fn compare(&mut self, written: Option<PgLsn>, progress: &PrimaryProgress, now: Instant) {
         let Some((written, replayed)) = written.zip(self.replayed) else { return };
         let behind = u64::from(written).saturating_sub(replayed.into());
         self.lag_bytes = Some(behind);
         self.lag_seconds = if behind == 0 {
             Some(0.0)
         } else {
-            memory.behind_for(replayed, now).map(|time| time.as_secs_f64())
+            progress.behind_for(replayed, now).map(|time| time.as_secs_f64())
         };
     }
 }
 
-impl From<Line> for LineStatus {
-    fn from(line: Line) -> Self {
-        let Line { a, b, round_trip, cut, slowed, .. } = line;
+impl From<Link> for LinkStatus {
+    fn from(link: Link) -> Self {
+        let Link { a, b, round_trip, cut, slowed, .. } = link;
         Self { a, b, round_trip_ms: round_trip.as_secs_f64() * 1000.0, cut, slowed }
     }
 }

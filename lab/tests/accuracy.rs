@@ -1,17 +1,18 @@
-//! How exactly a line delays. A file of its own: tests that run at the same time would be measured, too.
+//! How exactly a link delays. In a binary of its own, as tests that run meanwhile would distort it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use archipelago_lab::{Distances, Lines};
+use archipelago_lab::{Distances, Links};
 
 /// How far the added delay may be off.
 const ACCURACY: Duration = Duration::from_millis(1);
 
-/// A busy machine wakes everybody late, and then every trip takes longer, through a line or not. So trips are measured a few
-/// at a time, and the quietest of these moments count, by their medians. A clock that is late by itself has no such moments.
+/// On a busy machine threads wake late, and every trip takes longer, with or without a link. So
+/// trips are measured a few at a time, and the medians of the quietest moments count. A clock that
+/// is late by itself has no quiet moments.
 const TRIPS: usize = 11;
 const MOMENTS: usize = 40;
 const QUIET: usize = 4;
@@ -23,16 +24,16 @@ fn the_added_delay_is_accurate_to_a_millisecond() {
     let known = distances
         .iter()
         .fold(Distances::default(), |known, it| known.with_round_trip("here", &place(*it), *it));
-    let lines = Lines::new(known).unwrap();
+    let links = Links::new(known).unwrap();
     let started = Instant::now();
     let clock = clock(started);
-    let line_to = |place: &str| connect(lines.door("here", place, clock).unwrap());
-    let mut side_by_side = line_to("beside");
+    let link_to = |place: &str| connect(links.proxy("here", place, clock).unwrap());
+    let mut side_by_side = link_to("beside");
     let without =
         (0..MOMENTS).map(|_| median(&mut side_by_side, started, Duration::ZERO)).min().unwrap();
 
     for distance in distances {
-        let mut far = line_to(&place(distance));
+        let mut far = link_to(&place(distance));
         let mut seen = Vec::new();
         let added =
             (0..MOMENTS).map(|_| median(&mut far, started, distance).saturating_sub(without));
@@ -45,7 +46,7 @@ fn the_added_delay_is_accurate_to_a_millisecond() {
     }
 }
 
-/// The median of a few round trips, each of which takes half the distance in each direction, at least.
+/// The median of a few round trips. Each must take at least half the distance in each direction.
 fn median(far: &mut TcpStream, started: Instant, distance: Duration) -> Duration {
     let mut trips: Vec<_> = (0..TRIPS)
         .map(|_| {
@@ -67,7 +68,7 @@ fn median(far: &mut TcpStream, started: Instant, distance: Duration) -> Duration
     trips[TRIPS / 2]
 }
 
-/// A server that answers every byte with the nanoseconds since then.
+/// A server that answers every byte with the nanoseconds since `started`.
 fn clock(started: Instant) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -86,8 +87,8 @@ fn clock(started: Instant) -> SocketAddr {
     address
 }
 
-fn connect(door: SocketAddr) -> TcpStream {
-    let connection = TcpStream::connect(door).unwrap();
+fn connect(proxy: SocketAddr) -> TcpStream {
+    let connection = TcpStream::connect(proxy).unwrap();
     connection.set_nodelay(true).unwrap();
     connection
 }

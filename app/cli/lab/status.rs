@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-use archipelago_lab::{Answer, Command};
+use archipelago_lab::{Command, CommandOutput};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::running;
@@ -36,7 +36,9 @@ pub async fn show(options: &Options) -> Result<(), Failed> {
     let lab = running()?;
     if options.json {
         return match lab.send(&Command::Status).await? {
-            Answer::Status(status) => say(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
+            CommandOutput::Status(status) => {
+                say(&format!("{}\n", serde_json::to_string_pretty(&status)?))
+            }
             other => Err(format!("the lab answered something else: {other}").into()),
         };
     }

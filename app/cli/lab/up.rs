@@ -82,7 +82,7 @@ async fn until_told(
     let behind = instances
         .iter()
         .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
-    let edge = Edge::builder(local.world().lines().clone(), behind)
+    let edge = Edge::builder(local.world().links().clone(), behind)
         .places(<Repos as RepoSet>::PLACES.iter().copied())
         .default_place(Repos::PRIMARY.code)
         .listener(listener)
@@ -117,7 +117,7 @@ fn instance(local: &Local, info: &RegionInfo, shared: &Settings) -> Result<Setti
 fn table(local: &Local, instances: &[(&RegionInfo, Running)]) -> String {
     let mut table =
         plain_table(["REGION", "PLACE", "APP", "DATABASE", "ROLE", "TO THE PRIMARY"], 5);
-    let lines = local.world().lines();
+    let lines = local.world().links();
     for (info, running) in instances {
         let app = format!("http://{}", running.address);
         let database = local

@@ -320,11 +320,11 @@ async fn a_hedged_read_that_is_slow_is_sent_to_the_next_server(world: World) {
     for _ in 0..600 {
         read().await;
     }
-    world.lines().slow("home", "near", Duration::from_millis(700)).unwrap();
+    world.links().slow("home", "near", Duration::from_millis(700)).unwrap();
     // One read in twenty is sent twice.
     eventually("the next server is quicker", async || read().await.reason == Reason::Failover)
         .await;
-    world.lines().heal("home", "near");
+    world.links().heal("home", "near");
     eventually("the first server serves again", async || read().await.reason == Reason::Local)
         .await;
 }

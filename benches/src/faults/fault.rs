@@ -84,10 +84,10 @@ impl Fault {
             Self::Nothing => Ok(()),
             Self::Kill => home.kill().await,
             Self::Freeze => home.freeze().await,
-            Self::Cut => world.lines().cut(INSTANCE, home.region()),
+            Self::Cut => world.links().cut(INSTANCE, home.region()),
             Self::CutPrimary => {
-                world.lines().cut(home.region(), Repos::PRIMARY.code)?;
-                world.lines().cut(INSTANCE, Repos::PRIMARY.code)
+                world.links().cut(home.region(), Repos::PRIMARY.code)?;
+                world.links().cut(INSTANCE, Repos::PRIMARY.code)
             }
             Self::Lag | Self::LagBeyond => home.lag(self.lag()).await,
             Self::SwitchOver => world.switch_over(promoted()).await.map(drop),
@@ -109,12 +109,12 @@ impl Fault {
             Self::Kill => home.start().await,
             Self::Freeze => home.thaw().await,
             Self::Cut => {
-                world.lines().heal(INSTANCE, home.region());
+                world.links().heal(INSTANCE, home.region());
                 Ok(())
             }
             Self::CutPrimary => {
-                world.lines().heal(home.region(), Repos::PRIMARY.code);
-                world.lines().heal(INSTANCE, Repos::PRIMARY.code);
+                world.links().heal(home.region(), Repos::PRIMARY.code);
+                world.links().heal(INSTANCE, Repos::PRIMARY.code);
                 Ok(())
             }
             Self::Lag | Self::LagBeyond => home.lag(Duration::ZERO).await,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use archipelago_edge::{Edge, EdgeError, Instance};
-use archipelago_lab::Lines;
+use archipelago_lab::Links;
 
 use crate::app::{ASK, App};
 use crate::planet::{Answer, Planet, distances, request, send};
@@ -137,7 +137,7 @@ async fn an_edge_that_cannot_work_does_not_start() {
     let instance =
         |region: &str| Instance { region: region.to_owned(), address: ([127, 0, 0, 1], 1).into() };
     let edge =
-        |instances: Vec<Instance>| Edge::builder(Lines::new(distances()).unwrap(), instances);
+        |instances: Vec<Instance>| Edge::builder(Links::new(distances()).unwrap(), instances);
     assert!(matches!(edge(vec![]).start().await, Err(EdgeError::NoInstance)));
     let twice = edge(vec![instance("nrt"), instance("nrt")]).start().await;
     assert!(matches!(twice, Err(EdgeError::InstanceTwice { region }) if region == "nrt"));

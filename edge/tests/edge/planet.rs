@@ -1,7 +1,7 @@
 //! A planet to test on: apps in Tokyo, Sydney and Chicago, an edge in front of them, and visitors.
 
 use archipelago_edge::{Builder, Edge};
-use archipelago_lab::{Distances, Lines};
+use archipelago_lab::{Distances, Links};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -19,7 +19,7 @@ pub struct Planet {
     pub nrt: App,
     pub syd: App,
     pub ord: App,
-    pub lines: Lines,
+    pub lines: Links,
     pub edge: Edge,
 }
 
@@ -34,7 +34,7 @@ impl Planet {
     ) -> Self {
         let (nrt, syd, ord) =
             (App::start("nrt").await, App::start("syd").await, App::start("ord").await);
-        let lines = Lines::new(distances).unwrap();
+        let lines = Links::new(distances).unwrap();
         let instances = [nrt.instance(), syd.instance(), ord.instance()];
         let edge = describe(Edge::builder(lines.clone(), instances)).start().await.unwrap();
         Self { nrt, syd, ord, lines, edge }

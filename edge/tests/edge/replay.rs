@@ -251,7 +251,7 @@ async fn a_timeout_bounds_the_connecting() {
 
     let syd = App::start("syd").await;
     let full = archipelago_edge::Instance { region: "nrt".to_owned(), address };
-    let lines = archipelago_lab::Lines::new(distances()).unwrap();
+    let lines = archipelago_lab::Links::new(distances()).unwrap();
     let edge =
         archipelago_edge::Edge::builder(lines, [syd.instance(), full]).start().await.unwrap();
     let visit = |ask| async move {

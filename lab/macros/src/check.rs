@@ -1,41 +1,47 @@
-//! Refuses what cannot be run, each mistake at the token that is wrong, all of them at once.
+//! Refuses tests that cannot run: all mistakes at once, each at the token that is wrong.
 
 use std::collections::HashSet;
 
 use proc_macro2::Span;
 use syn::{Error, ItemFn, LitStr, Result};
 
-use crate::parse::{Argument, Arguments};
+use crate::parse::{Argument, Arguments, Primary, Replicas};
 
-/// A test that can be run.
+/// A test without a mistake.
 pub(crate) struct Test {
-    pub(crate) primary: LitStr,
-    pub(crate) replicas: Vec<LitStr>,
+    pub(crate) primary: Primary,
+    pub(crate) replicas: Replicas,
     pub(crate) own_servers: bool,
+    /// Whether everything runs on the test's own thread.
+    pub(crate) current_thread: bool,
     pub(crate) function: ItemFn,
 }
 
-/// What `cluster_name` takes.
+/// The longest `cluster_name` of PostgreSQL.
 const LONGEST: usize = 63;
 
 pub(crate) fn check(Arguments(arguments): Arguments, function: ItemFn) -> Result<Test> {
     let mut mistakes = Mistakes::default();
-    let (mut primary, mut replicas, mut own_servers) = (None, None, None);
+    let (mut primary, mut replicas, mut own_servers, mut flavor) = (None, None, None, None);
     for argument in arguments {
         match argument {
             Argument::Primary(key, region) => {
-                mistakes.only_once(&mut primary, key, "primary", region)
+                mistakes.only_once(&mut primary, key, "primary", region);
             }
             Argument::Replicas(key, regions) => {
-                mistakes.only_once(&mut replicas, key, "replicas", regions)
+                mistakes.only_once(&mut replicas, key, "replicas", regions);
             }
             Argument::OwnServers(key) => {
-                mistakes.only_once(&mut own_servers, key, "own_servers", ())
+                mistakes.only_once(&mut own_servers, key, "own_servers", ());
+            }
+            Argument::Flavor(key, flavor_name) => {
+                mistakes.only_once(&mut flavor, key, "flavor", flavor_name);
             }
         }
     }
-    let replicas = replicas.unwrap_or_default();
-    mistakes.regions(primary.iter().chain(&replicas));
+    let replicas = replicas.unwrap_or(Replicas::Literals(Vec::new()));
+    mistakes.regions(literals(primary.as_ref(), &replicas));
+    let current_thread = flavor.is_some_and(|flavor| mistakes.is_current_thread(&flavor));
     mistakes.function(&function);
     let Some(primary) = primary else {
         mistakes.add(
@@ -45,10 +51,27 @@ pub(crate) fn check(Arguments(arguments): Arguments, function: ItemFn) -> Result
         return Err(mistakes.into_error());
     };
     if mistakes.0.is_empty() {
-        Ok(Test { primary, replicas, own_servers: own_servers.is_some(), function })
+        let own_servers = own_servers.is_some();
+        Ok(Test { primary, replicas, own_servers, current_thread, function })
     } else {
         Err(mistakes.into_error())
     }
+}
+
+/// The names in quotes. A constant is checked when the test runs.
+fn literals<'a>(
+    primary: Option<&'a Primary>,
+    replicas: &'a Replicas,
+) -> impl Iterator<Item = &'a LitStr> {
+    let primary = match primary {
+        Some(Primary::Literal(region)) => Some(region),
+        Some(Primary::Constant(_)) | None => None,
+    };
+    let replicas = match replicas {
+        Replicas::Literals(regions) => &**regions,
+        Replicas::Constant(_) => &[],
+    };
+    primary.into_iter().chain(replicas)
 }
 
 #[derive(Default)]
@@ -59,14 +82,14 @@ impl Mistakes {
         self.0.push(Error::new(span, message));
     }
 
-    fn only_once<T>(&mut self, place: &mut Option<T>, span: Span, key: &str, value: T) {
-        if place.is_some() {
+    fn only_once<T>(&mut self, slot: &mut Option<T>, span: Span, key: &str, value: T) {
+        if slot.is_some() {
             self.add(span, format!("a second `{key}`; there can be only one"));
         }
-        place.get_or_insert(value);
+        slot.get_or_insert(value);
     }
 
-    /// The rule of `lab/src/region.rs`, found while there is a token to point at.
+    /// Applies the rule of `lab/src/region.rs` here, where there is a token to point at.
     fn regions<'a>(&mut self, regions: impl Iterator<Item = &'a LitStr>) {
         let mut seen = HashSet::new();
         for region in regions {
@@ -75,17 +98,30 @@ impl Mistakes {
                 self.add(
                     region.span(),
                     format!(
-                        "`{name}` cannot name a region of the lab: write a lowercase letter first, then lowercase letters and \
-                         digits, with a single `-` or `_` between them where you like, at most {LONGEST} in all"
+                        "`{name}` cannot name a region: begin with a lowercase letter, continue with lowercase letters and \
+                         digits, separate words by a single `-` or `_`, and use at most {LONGEST} characters"
                     ),
                 );
             } else if !seen.insert(name) {
                 self.add(
                     region.span(),
-                    format!("the region `{}` is here twice; it has one server", region.value()),
+                    format!("the region `{}` is listed twice; it has one server", region.value()),
                 );
             }
         }
+    }
+
+    fn is_current_thread(&mut self, flavor: &LitStr) -> bool {
+        let name = flavor.value();
+        if !["multi_thread", "current_thread"].contains(&&*name) {
+            self.add(
+                flavor.span(),
+                format!(
+                    "`{name}` is no flavor of a runtime; write `multi_thread` or `current_thread`"
+                ),
+            );
+        }
+        name == "current_thread"
     }
 
     fn function(&mut self, function: &ItemFn) {
@@ -99,7 +135,7 @@ impl Mistakes {
         if let Some(opening) = signature.generics.lt_token {
             self.add(
                 opening.span,
-                "nobody could say for which type a generic test runs; write one without parameters",
+                "a generic test has no type to run for; write one without parameters",
             );
         }
         if signature.inputs.len() != 1 {
@@ -126,7 +162,7 @@ impl Mistakes {
                 all.combine(next);
                 all
             })
-            .unwrap_or_else(|| Error::new(Span::call_site(), "this test cannot be run"))
+            .unwrap_or_else(|| Error::new(Span::call_site(), "this test cannot run"))
     }
 }
 

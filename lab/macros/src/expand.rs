@@ -1,4 +1,4 @@
-//! Writes the test: an ordinary one, which hands its body to `lab/src/test.rs`.
+//! Writes the test: an ordinary one that passes its body to `lab/src/test_attribute.rs`.
 
 use std::mem;
 
@@ -10,13 +10,15 @@ use syn::ext::IdentExt;
 use crate::check::Test;
 
 pub(crate) fn expand(
-    Test { primary, replicas, own_servers, function: mut body }: Test,
+    Test { primary, replicas, own_servers, current_thread, function: mut body }: Test,
 ) -> TokenStream {
-    // What is said of the function (`ignore`, `should_panic`, `cfg`, a lint) holds for the test, and so for its body too.
+    // The function's attributes (`ignore`, `should_panic`, `cfg`, a lint) apply to the test, and
+    // thereby to the body in it.
     let attributes = mem::take(&mut body.attrs);
     let visibility = mem::replace(&mut body.vis, Visibility::Inherited);
     let (name, output) = (&body.sig.ident, &body.sig.output);
     let text = name.unraw().to_string();
+    let flavor = if current_thread { quote!(CurrentThread) } else { quote!(MultiThread) };
     quote! {
         #(#attributes)*
         #[::core::prelude::v1::test]
@@ -26,8 +28,9 @@ pub(crate) fn expand(
             ::archipelago_lab::__Test {
                 name: #text,
                 primary: #primary,
-                replicas: &[#(#replicas),*],
+                replicas: #replicas,
                 own_servers: #own_servers,
+                flavor: ::archipelago_lab::__Flavor::#flavor,
             }
             .run(#name)
         }

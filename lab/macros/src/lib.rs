@@ -1,7 +1,8 @@
 //! `#[archipelago_lab::test(…)]`: a test with a world of Postgres servers.
 //!
-//! The way through: `parse` reads the attribute, `check` refuses what cannot be run, `expand` writes the test. What a test then
-//! does is ordinary code: `lab/src/test.rs`. What this crate must not know: PostgreSQL, any file, any environment variable.
+//! `parse` reads the attribute, `check` refuses mistakes, `expand` writes the test. What a test
+//! does at run time is ordinary code in `lab/src/test_attribute.rs`. This crate knows no
+//! PostgreSQL, reads no file and no environment variable.
 
 mod check;
 mod expand;
@@ -9,7 +10,7 @@ mod parse;
 
 use proc_macro::TokenStream;
 
-// The documentation is at the place where this is re-exported: `lab/src/lib.rs`.
+// Documented where it is re-exported: `lab/src/lib.rs`.
 #[expect(missing_docs)]
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {

@@ -1,6 +1,6 @@
-//! What the attribute makes of a test, and of mistakes.
+//! What the attribute expands to, and its messages for mistakes.
 //!
-//! After a wanted change: `UPDATE_EXPECT=1 cargo test -p archipelago-lab-macros`.
+//! After an intended change: `UPDATE_EXPECT=1 cargo test -p archipelago-lab-macros`.
 
 use expect_test::{Expect, expect};
 
@@ -30,7 +30,7 @@ fn refuse(arguments: &str, function: &str, expected: &Expect) {
 const GOOD: &str = "async fn test(world: World) {}";
 
 #[test]
-fn a_test_keeps_its_attributes_and_what_it_returns() {
+fn a_test_keeps_its_attributes_and_return_type() {
     check(
         r#"primary = "home", replicas = ["near", "far"], own_servers"#,
         r#"
@@ -56,6 +56,7 @@ fn a_test_keeps_its_attributes_and_what_it_returns() {
                     primary: "home",
                     replicas: &["near", "far"],
                     own_servers: true,
+                    flavor: ::archipelago_lab::__Flavor::MultiThread,
                 }
                     .run(r#try)
             }
@@ -78,6 +79,7 @@ fn a_primary_alone() {
                 primary: "home",
                 replicas: &[],
                 own_servers: false,
+                flavor: ::archipelago_lab::__Flavor::MultiThread,
             }
                 .run(test)
         }
@@ -86,7 +88,37 @@ fn a_primary_alone() {
 }
 
 #[test]
+fn constants_and_a_flavor() {
+    check(
+        r#"primary = regions::PRIMARY, replicas = REPLICAS, flavor = "current_thread""#,
+        GOOD,
+        &expect![[r##"
+            #[::core::prelude::v1::test]
+            fn test() {
+                #[allow(clippy::unused_async)]
+                async fn test(world: World) {}
+                ::archipelago_lab::__Test {
+                    name: "test",
+                    primary: regions::PRIMARY,
+                    replicas: REPLICAS,
+                    own_servers: false,
+                    flavor: ::archipelago_lab::__Flavor::CurrentThread,
+                }
+                    .run(test)
+            }
+        "##]],
+    );
+}
+
+#[test]
 fn keys() {
+    refuse(
+        r#"primary = "home", flavor = "single""#,
+        GOOD,
+        &expect![
+            "1:27 `single` is no flavor of a runtime; write `multi_thread` or `current_thread`"
+        ],
+    );
     refuse(
         "",
         GOOD,
@@ -98,7 +130,7 @@ fn keys() {
         r#"primary = "home", replica = "near""#,
         GOOD,
         &expect![
-            "1:18 the attribute has no key `replica`; it may have `primary`, `replicas` and `own_servers`"
+            "1:18 the attribute has no key `replica`; it may have `primary`, `replicas`, `own_servers` and `flavor`"
         ],
     );
     refuse("primary", GOOD, &expect!["1:0 expected `=`"]);
@@ -124,19 +156,19 @@ fn every_mistake_at_once() {
         &expect![[r#"
             2:0 a second `primary`; there can be only one
             9:0 a second `own_servers`; there can be only one
-            4:0 the region `near` is here twice; it has one server
-            5:0 the region `home` is here twice; it has one server
-            6:0 `Far` cannot name a region of the lab: write a lowercase letter first, then lowercase letters and digits, with a single `-` or `_` between them where you like, at most 63 in all
-            7:0 `a--b` cannot name a region of the lab: write a lowercase letter first, then lowercase letters and digits, with a single `-` or `_` between them where you like, at most 63 in all
+            4:0 the region `near` is listed twice; it has one server
+            5:0 the region `home` is listed twice; it has one server
+            6:0 `Far` cannot name a region: begin with a lowercase letter, continue with lowercase letters and digits, separate words by a single `-` or `_`, and use at most 63 characters
+            7:0 `a--b` cannot name a region: begin with a lowercase letter, continue with lowercase letters and digits, separate words by a single `-` or `_`, and use at most 63 characters
             2:0 a test with a world is asynchronous; write `async fn`
-            2:7 nobody could say for which type a generic test runs; write one without parameters
+            2:7 a generic test has no type to run for; write one without parameters
             2:10 a test with a world takes the world and nothing else; write `(world: World)`
             1:2 `archipelago_lab::test` makes it a test by itself; remove this attribute"#]],
     );
 }
 
 #[test]
-fn a_world_is_taken() {
+fn a_test_takes_a_world() {
     refuse(
         r#"primary = "home""#,
         "async fn test() {}",

@@ -1,7 +1,8 @@
-//! Tests that must not compile, each beside the message that its author gets. The files' names are the specification; every
-//! other message is in `lab/macros/src/tests.rs`.
+//! Tests that must not compile, each beside the message that its author gets. All other messages
+//! are in `lab/macros/src/tests.rs`.
 //!
-//! After a wanted change: `TRYBUILD=overwrite cargo test -p archipelago-lab-macros --test compile_fail`, and read the difference.
+//! After an intended change: `TRYBUILD=overwrite cargo test -p archipelago-lab-macros --test
+//! compile_fail`, and read the difference.
 
 #[test]
 fn tests_that_must_not_compile() {

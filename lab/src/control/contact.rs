@@ -1,4 +1,4 @@
-//! The file that leads to a running world.
+//! The file with the address of a running world.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::{Deserialize, Serialize};
 
-/// Where to send commands, and what to say there.
+use crate::layout::CONTROL;
+
+/// The address for commands, and the token that they need.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Contact {
     pub(super) address: SocketAddr,
@@ -21,10 +23,10 @@ impl Contact {
     }
 
     pub(super) fn file(folder: &Path) -> PathBuf {
-        folder.join("control")
+        folder.join(CONTROL)
     }
 
-    /// For this process's user alone: whoever can read it gets every password.
+    /// Writes the file for this process's user only: with it a program can ask for every password.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(&serde_json::to_vec(self)?)?;

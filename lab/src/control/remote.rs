@@ -1,4 +1,4 @@
-//! A world that another process runs, for whoever may read its folder.
+//! A world that runs in another process, for programs that may read its folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,19 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::command::{Command, CommandOutput, ServerUrl};
 use crate::control::contact::Contact;
 use crate::control::{Reply, Request};
-use crate::{Answer, Command, ServerUrl, lock};
+use crate::world_dir;
 
-/// For the answer to a question.
-const TO_A_QUESTION: Duration = Duration::from_secs(30);
+/// For the output of a command that changes nothing.
+const FOR_A_QUERY: Duration = Duration::from_secs(30);
 
-/// For anything else, which may wait for commands before it: the longest, a rejoin, takes a quarter of an hour at the worst.
-const TO_A_COMMAND: Duration = Duration::from_mins(30);
+/// For the output of any other command, which may wait for earlier ones. The longest, a rejoin,
+/// takes a quarter of an hour at worst.
+const FOR_A_CHANGE: Duration = Duration::from_mins(30);
 
-/// A running world of another process, found by its [folder](crate::Builder::folder).
+/// A world that runs in another process, found by its [folder](crate::Builder::folder).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,18 +39,18 @@ pub struct Remote {
     contact: Contact,
 }
 
-/// Why a running world could not be told something.
+/// Why a command to a running world failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// Nobody answers.
+    /// No world runs in the folder.
     #[error("no lab is running in {}: start one there, or name the folder of one that runs", folder.display())]
     NoLab {
         /// The folder that was looked into.
         folder: PathBuf,
     },
-    /// The file that leads to the world cannot be read.
-    #[error("cannot read {}: {source}; a lab obeys the user that started it", file.display())]
+    /// The file with the world's address cannot be read.
+    #[error("cannot read {}: {source}; only the user that started a lab may send it commands", file.display())]
     Contact {
         /// The file.
         file: PathBuf,
@@ -63,9 +65,9 @@ pub enum RemoteError {
         /// What the system answered.
         source: io::Error,
     },
-    /// The process of the world is there, and says nothing.
+    /// The process of the world exists, and does not answer.
     #[error(
-        "the lab in {} has not answered within {waited:?}: see whether its process stands still; what it was told it may yet do",
+        "the lab in {} has not answered within {waited:?}: see whether its process stands still; it may still carry out the command",
         folder.display()
     )]
     Silent {
@@ -74,7 +76,7 @@ pub enum RemoteError {
         /// How long was waited.
         waited: Duration,
     },
-    /// The world did not do it; the message is that of its [`LabError`](crate::LabError).
+    /// The command failed; the message is that of the world's [`LabError`](crate::LabError).
     #[error("{message}")]
     Refused {
         /// What is wrong, and what to do about it.
@@ -83,14 +85,14 @@ pub enum RemoteError {
 }
 
 impl Remote {
-    /// The world that runs in this folder.
+    /// Finds the world that runs in this folder.
     ///
     /// # Errors
-    /// [`RemoteError::NoLab`], also while it is about to start; [`RemoteError::Contact`].
+    /// [`RemoteError::NoLab`], also while a world is starting; [`RemoteError::Contact`].
     pub fn find(folder: impl AsRef<Path>) -> Result<Self, RemoteError> {
         let folder = folder.as_ref().to_owned();
-        // A world that was killed has left its file, and anybody may have its port by now.
-        if !lock::is_held(&folder) {
+        // A killed world leaves its file, and another program may have its port by now.
+        if !world_dir::is_locked(&folder) {
             return Err(RemoteError::NoLab { folder });
         }
         match Contact::read(&folder) {
@@ -102,17 +104,20 @@ impl Remote {
         }
     }
 
-    /// Has the world do something. Returns when it is done; commands that are sent at the same time are done one after the
-    /// other, but those that can end what another waits for are done at once: all that change lines, and `Thaw`. A command
-    /// goes on when its sender does not wait for the answer.
+    /// Sends a command, and returns its output when the world has carried it out.
+    ///
+    /// Commands that are sent at the same time run one after the other. `Cut`, `Heal`, `Slow` and
+    /// `Thaw` run at once, because another command may be waiting for what they change. A command
+    /// is finished even if its sender does not wait for the output.
     ///
     /// # Errors
-    /// [`RemoteError::Refused`], [`RemoteError::Ended`]; [`RemoteError::NoLab`] when the world has ended meanwhile;
-    /// [`RemoteError::Silent`] after half a minute without an answer to a question, half an hour to any other command.
-    pub async fn send(&self, command: &Command) -> Result<Answer, RemoteError> {
+    /// [`RemoteError::Refused`], [`RemoteError::Ended`]; [`RemoteError::NoLab`] if the world has
+    /// ended; [`RemoteError::Silent`] after half a minute for `Status` and `Urls`, half an hour for
+    /// any other.
+    pub async fn send(&self, command: &Command) -> Result<CommandOutput, RemoteError> {
         let mut stream =
             TcpStream::connect(self.contact.address).await.map_err(|_| self.no_lab())?;
-        let waited = if command.is_question() { TO_A_QUESTION } else { TO_A_COMMAND };
+        let waited = if command.is_query() { FOR_A_QUERY } else { FOR_A_CHANGE };
         let reply = timeout(waited, self.exchange(&mut stream, command)).await;
         let reply =
             reply.map_err(|_| RemoteError::Silent { folder: self.folder.clone(), waited })?;
@@ -121,14 +126,14 @@ impl Remote {
         reply.map_err(|message| RemoteError::Refused { message })
     }
 
-    /// All servers, with their roles, and their URLs as seen from a place: through the lines from there. Without a place they
-    /// lead to the servers directly.
+    /// The URLs of all servers, for a program in the place `from`: they lead over the links from
+    /// there. Without a place they lead to the servers directly.
     ///
     /// # Errors
-    /// As for [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     pub async fn urls(&self, from: Option<&str>) -> Result<Vec<ServerUrl>, RemoteError> {
         match self.send(&Command::Urls { from: from.map(str::to_owned) }).await? {
-            Answer::Urls(urls) => Ok(urls),
+            CommandOutput::Urls(urls) => Ok(urls),
             other => Err(RemoteError::Refused {
                 message: format!("the lab answered something else: {other}"),
             }),

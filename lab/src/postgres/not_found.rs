@@ -1,22 +1,22 @@
-//! What to tell somebody who has no PostgreSQL.
+//! The message for a machine without PostgreSQL.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::postgres::SUPPORTED;
 
-/// Where PostgreSQL was looked for, what was wrong with what was there, and why none was fetched.
+/// Where PostgreSQL was looked for, why what was found is of no use, and why none was fetched.
 #[derive(Debug, Default)]
-pub struct NotFound {
+pub struct PostgresNotFound {
     pub(super) wanted: Option<u32>,
     pub(super) looked: Vec<String>,
     pub(super) refused: Vec<(PathBuf, String)>,
     pub(super) fetch: String,
 }
 
-impl std::error::Error for NotFound {}
+impl std::error::Error for PostgresNotFound {}
 
-impl fmt::Display for NotFound {
+impl fmt::Display for PostgresNotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = self.wanted.map_or_else(
             || format!("{} to {}", SUPPORTED.start(), SUPPORTED.end()),
@@ -24,8 +24,8 @@ impl fmt::Display for NotFound {
         );
         writeln!(f, "PostgreSQL {what} was not found, and could not be fetched.")?;
         writeln!(f, "Looked in:")?;
-        for place in &self.looked {
-            writeln!(f, "  {place}")?;
+        for looked in &self.looked {
+            writeln!(f, "  {looked}")?;
         }
         for (bin, why) in &self.refused {
             writeln!(f, "Found, but of no use: {}: {why}", bin.display())?;

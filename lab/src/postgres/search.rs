@@ -1,12 +1,11 @@
-//! Where PostgreSQL is looked for, and in which order.
+//! The search for PostgreSQL: where, and in which order.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::account::Account;
-use crate::postgres::{NotFound, Postgres};
+use crate::postgres::{Account, Postgres, PostgresNotFound};
 
-/// Folders in which packages put the programs, below the root; `*` is a version, newest first.
+/// Where packages put the programs, below the root; `*` is a version, newest first.
 const USUAL: [&str; 7] = [
     "usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
     "usr/pgsql-*/bin",                                   // the project's RPMs
@@ -19,31 +18,31 @@ const USUAL: [&str; 7] = [
 
 /// Where to look for PostgreSQL 14 to 18.
 ///
-/// The order: `postgres` and `initdb` on the path; `pg_config --bindir`; the usual folders of
-/// packages, the newest version first; what was fetched before. An installation counts only when
-/// `postgres`, `initdb` and `pg_basebackup` are all there and run as the user that will run the
-/// servers. The first one wins, but data that is there already wants the version it was made with.
+/// The first installation is taken in this order: `postgres` or `initdb` on the path; `pg_config
+/// --bindir`; the usual folders of packages, the newest version first; what was fetched before. An
+/// installation counts if `postgres`, `initdb` and `pg_basebackup` all run as the user that will
+/// run the servers. Existing data needs the major version that made it.
 ///
-/// Where none is found, one is fetched (cargo feature `fetch`) from the releases of
+/// If there is none, one is fetched (cargo feature `fetch`) from the releases of
 /// `theseus-rs/postgresql-binaries` on GitHub into [`cache`](Self::cache).
 #[derive(Debug, Clone)]
 pub struct Search {
     /// Folders as in the variable `PATH`.
     pub path: OsString,
-    /// The usual folders are looked for below this one, `/`.
+    /// The folder that the usual folders are below: `/`.
     pub root: PathBuf,
-    /// Where a fetched PostgreSQL is kept: for root `/var/cache/archipelago-lab`, as root's own
-    /// folders are closed to the user that runs the servers; else `archipelago-lab` in
-    /// `XDG_CACHE_HOME` or `~/.cache`.
+    /// Where a fetched PostgreSQL is kept: `archipelago-lab` in `XDG_CACHE_HOME` or `~/.cache`. For
+    /// root it is `/var/cache/archipelago-lab`, as the user that runs the servers cannot enter
+    /// root's folders.
     pub cache: Option<PathBuf>,
-    /// Another place to fetch from (`ARCHIPELAGO_LAB_ARCHIVE_URL`): a mirror that answers
-    /// `<url>/releases` like GitHub's API does for a repository, be it from a file. Each archive
-    /// needs its `.sha256` there.
+    /// The mirror to fetch from instead (`ARCHIPELAGO_LAB_ARCHIVE_URL`). It answers
+    /// `<url>/releases` as GitHub's API does for a repository, even from a file, and has a
+    /// `.sha256` for each archive.
     pub archive_url: Option<String>,
 }
 
 impl Search {
-    /// The search that the environment of this process asks for.
+    /// The search as this process's environment describes it.
     #[must_use]
     pub fn from_env() -> Self {
         let folder = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
@@ -63,13 +62,14 @@ impl Search {
         }
     }
 
-    /// The first installation that will do; `wanted` is the version of data that is there already.
+    /// The first usable installation; `wanted` is the major version that made existing data.
     pub(crate) async fn find(
         &self,
         account: &Account,
         wanted: Option<u32>,
-    ) -> Result<Postgres, Box<NotFound>> {
-        let mut not_found = NotFound { wanted, looked: self.places(), ..NotFound::default() };
+    ) -> Result<Postgres, Box<PostgresNotFound>> {
+        let mut not_found =
+            PostgresNotFound { wanted, looked: self.looked(), ..PostgresNotFound::default() };
         for bin in self.candidates() {
             match Postgres::examine(&bin, account) {
                 Ok(found) if wanted.is_none_or(|major| major == found.major) => return Ok(found),
@@ -97,12 +97,12 @@ impl Search {
         Err("this program was built without archipelago-lab's feature `fetch`".to_owned())
     }
 
-    /// Folders that may hold an installation, each once, in the order of the search.
+    /// The folders that may hold an installation, each once, in the order of the search.
     fn candidates(&self) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> = Vec::new();
         let folders = || std::env::split_paths(&self.path).filter(|folder| folder.is_absolute());
         for folder in folders() {
-            // A link to a single program (`/usr/local/bin/postgres`) leads to all of them.
+            // A link to one program (`/usr/local/bin/postgres`) leads to the folder of all.
             for program in ["postgres", "initdb"] {
                 if let Ok(program) = folder.join(program).canonicalize() {
                     found.extend(program.parent().map(Path::to_owned));
@@ -118,17 +118,18 @@ impl Search {
         found
     }
 
-    /// What was fetched before.
+    /// The installations that were fetched before.
     pub(super) fn cached(&self) -> Vec<PathBuf> {
         self.cache.iter().flat_map(|cache| expand(cache, "*/bin")).collect()
     }
 
-    fn places(&self) -> Vec<String> {
-        let mut places =
+    /// What the search looks at, for a message.
+    fn looked(&self) -> Vec<String> {
+        let mut looked =
             vec![format!("PATH, for postgres, initdb and pg_config: {}", self.path.display())];
-        places.extend(USUAL.iter().map(|pattern| self.root.join(pattern).display().to_string()));
-        places.extend(self.cache.iter().map(|cache| cache.join("*/bin").display().to_string()));
-        places
+        looked.extend(USUAL.iter().map(|pattern| self.root.join(pattern).display().to_string()));
+        looked.extend(self.cache.iter().map(|cache| cache.join("*/bin").display().to_string()));
+        looked
     }
 }
 
@@ -139,7 +140,7 @@ impl Default for Search {
     }
 }
 
-/// What `pg_config --bindir` answers, if there is such a program.
+/// What `pg_config --bindir` prints, if there is such a program.
 fn bindir(program: &Path) -> Option<PathBuf> {
     let answer = std::process::Command::new(program).arg("--bindir").output().ok()?;
     let line = String::from_utf8(answer.stdout).ok()?;
@@ -147,7 +148,7 @@ fn bindir(program: &Path) -> Option<PathBuf> {
     folder.is_absolute().then_some(folder)
 }
 
-/// The folders that a pattern with at most one `*` stands for, the newest version first.
+/// The folders that match a pattern with at most one `*`, the newest version first.
 fn expand(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     for part in pattern.split('/') {

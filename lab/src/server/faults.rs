@@ -1,85 +1,94 @@
-//! Starting, stopping and breaking a server.
+//! Starting, stopping, freezing and delaying a server.
 
 use std::time::Duration;
 
 use crate::LabError;
 use crate::server::Server;
 
-/// PostgreSQL counts milliseconds up to `i32::MAX`, a little more.
+/// PostgreSQL takes up to `i32::MAX` milliseconds, a little more than this.
 const LONGEST_LAG: Duration = Duration::from_hours(24 * 24);
 
 impl Server {
-    /// Starts the server again, on the same port. Returns when it accepts connections and, for a
-    /// replica whose primary runs, when it streams and has replayed where the primary was. A replica
-    /// that cannot follow its primary any more is made anew. A replica whose line to the primary is cut, or has a round
-    /// trip of 20 seconds or more, does not stream before that is healed, and is not waited for. A running server is left
-    /// alone.
+    /// Starts the server again, on the same port. Does nothing if it runs.
+    ///
+    /// Returns when the server accepts connections. If it is a replica whose primary runs, it
+    /// streams by then, and has replayed the primary's position. A replica that cannot follow its
+    /// primary any more gets a new copy of the data. While the link to the primary is cut, or its
+    /// round trip takes 20 seconds or more, a replica cannot stream, and is not waited for.
     ///
     /// # Errors
-    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`]; [`LabError::NotCaughtUp`] of a
-    /// replica that runs and has not caught up within a minute and ten round trips: it keeps its data, and goes on trying.
+    /// [`LabError::DidNotStart`] with the end of the server's log; [`LabError::PortTaken`];
+    /// [`LabError::NotCaughtUp`] if a replica runs and has not caught up within a minute and ten
+    /// round trips: it keeps its data, and goes on catching up.
     pub async fn start(&self) -> Result<(), LabError> {
-        self.machine.start().await
+        self.process.start().await
     }
 
-    /// Stops the server as an operator would (fast: sessions end, the log is flushed and sent).
-    /// Returns when it is gone; a server that does not obey within 20 seconds is killed.
+    /// Stops the server in the mode `fast`: sessions end, and the log is flushed and sent. Returns
+    /// when it has ended. A server that is still there after 20 seconds is killed.
     ///
     /// # Errors
-    /// [`LabError::Shared`] in a test on shared servers.
+    /// [`LabError::SharedServers`] in a test on shared servers.
     pub async fn stop(&self) -> Result<(), LabError> {
-        self.breakable("stop a server")?.stop().await;
+        self.not_shared("stop a server")?.stop().await;
         Ok(())
     }
 
-    /// Kills every process of the server at one moment: a crash. Connections break off without a word, and whether a
-    /// commit that was under way has happened shows only after [`start`](Self::start), which recovers everything that
-    /// was acknowledged. A stopped server is left alone.
+    /// Kills every process of the server at once, as a crash would. Does nothing if it is stopped.
+    ///
+    /// Connections break without a message. [`start`](Self::start) recovers every acknowledged
+    /// commit, and only then shows whether a commit that was under way has happened.
     ///
     /// # Errors
-    /// [`LabError::Shared`] in a test on shared servers.
+    /// [`LabError::SharedServers`] in a test on shared servers.
     pub async fn kill(&self) -> Result<(), LabError> {
-        self.breakable("kill a server")?.kill().await;
+        self.not_shared("kill a server")?.kill().await;
         Ok(())
     }
 
-    /// Stops the clock of the server: all its processes stand still until [`thaw`](Self::thaw). To a client it is a
-    /// machine that hangs: its connections stay open, queries and new connections wait, nothing is refused. Nothing is
-    /// lost. [`stop`](Self::stop), [`kill`](Self::kill) and the end of the world work on a frozen server as on any other.
+    /// Freezes the server: all its processes stand still until [`thaw`](Self::thaw).
     ///
-    /// A primary that is to [`stop`](Self::stop) waits for frozen replicas, as PostgreSQL does for all that are connected,
-    /// and is killed after 20 seconds.
+    /// To a client the machine hangs: connections stay open, queries and new connections wait,
+    /// nothing is refused and nothing is lost. [`stop`](Self::stop), [`kill`](Self::kill) and the
+    /// end of the world work on a frozen server as on any other.
+    ///
+    /// A primary that is to [`stop`](Self::stop) waits for all connected replicas, frozen ones
+    /// included, and is killed after 20 seconds.
     ///
     /// # Errors
-    /// [`LabError::Shared`]; [`LabError::NotRunning`]; [`LabError::TooSlow`] when a process does not stand still within ten seconds.
+    /// [`LabError::SharedServers`]; [`LabError::NotRunning`]; [`LabError::TimedOut`] if a process
+    /// does not stand still within ten seconds.
     pub async fn freeze(&self) -> Result<(), LabError> {
-        self.breakable("freeze a server")?.freeze().await
+        self.not_shared("freeze a server")?.freeze().await
     }
 
-    /// Lets a frozen server go on where it was. One that is not frozen is left alone.
+    /// Lets a frozen server continue where it was. Does nothing if it is not frozen.
     ///
     /// # Errors
     /// None today: every process can be woken.
     pub async fn thaw(&self) -> Result<(), LabError> {
-        self.machine.thaw().await;
+        self.process.thaw().await;
         Ok(())
     }
 
     /// Whether the server is frozen.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
-        self.machine.is_frozen()
+        self.process.is_frozen()
     }
 
-    /// Holds back what this replica shows: each commit becomes visible this long after it was made on the primary, and
-    /// [`Duration::ZERO`] shows at once what was held back. It works as soon as this returns, in whole milliseconds up
-    /// to 24 days, and stays when the server stops and starts, until it is promoted. What is held back was received: a
-    /// promotion loses none of it.
+    /// Delays this replica: it replays each commit this long after the primary made it.
+    /// [`Duration::ZERO`] ends the delay, and the replica replays at once what it held back.
+    ///
+    /// The delay counts in whole milliseconds, up to 24 days. It applies once this returns, and
+    /// outlasts restarts until a promotion. The replica still receives everything, so a promotion
+    /// loses nothing.
     ///
     /// # Errors
-    /// [`LabError::Shared`]; [`LabError::NoReplica`]; [`LabError::LagTooLong`]; [`LabError::Frozen`]; when the server does not answer.
+    /// [`LabError::SharedServers`]; [`LabError::NotAReplica`]; [`LabError::LagTooLong`];
+    /// [`LabError::Frozen`]; if the server does not answer.
     pub async fn lag(&self, delay: Duration) -> Result<(), LabError> {
-        self.breakable("hold back a replica")?;
+        self.not_shared("hold back a replica")?;
         self.check_replica()?;
         if delay > LONGEST_LAG {
             return Err(LabError::LagTooLong { region: self.region().to_owned(), delay });
@@ -87,6 +96,6 @@ impl Server {
         if self.is_frozen() {
             return Err(LabError::Frozen { region: self.region().to_owned() });
         }
-        self.machine.set_lag(delay).await
+        self.process.set_lag(delay).await
     }
 }

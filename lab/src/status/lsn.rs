@@ -1,4 +1,4 @@
-//! Positions in the log as PostgreSQL writes them: `0/3000148`.
+//! Positions in the log in JSON, as PostgreSQL writes them: `0/3000148`.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};

@@ -1,4 +1,4 @@
-//! A status as people read it.
+//! A status as a table for people.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::status::{LineStatus, ServerState, ServerStatus, Status};
+use crate::status::{LinkStatus, ServerState, ServerStatus, Status};
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,7 +17,7 @@ impl fmt::Display for Status {
             servers.add_row(cells(server));
         }
         f.write_str(&trimmed(&servers))?;
-        if self.lines.is_empty() {
+        if self.links.is_empty() {
             return Ok(());
         }
         write!(f, "\n\n{}", trimmed(&self.distances()))
@@ -25,30 +25,30 @@ impl fmt::Display for Status {
 }
 
 impl Status {
-    /// A column for each server, a row for each place that something goes to or comes from.
+    /// A column for each server, and a row for each place that it has a link to.
     fn distances(&self) -> Table {
         let regions: Vec<&str> = self.servers.iter().map(|server| &*server.region).collect();
         let others = self
-            .lines
+            .links
             .iter()
-            .flat_map(|line| [&*line.a, &*line.b])
+            .flat_map(|link| [&*link.a, &*link.b])
             .filter(|place| !regions.contains(place));
         let others: BTreeSet<_> = others.collect();
-        let mut table = plain([&["LINES"], &*regions].concat());
+        let mut table = plain([&["LINKS"], &*regions].concat());
         for place in regions.iter().copied().chain(others) {
-            let line = |region: &&str| {
-                self.lines
+            let link = |region: &&str| {
+                self.links
                     .iter()
-                    .find(|line| line.joins(place, region))
+                    .find(|link| link.joins(place, region))
                     .map_or_else(String::new, condition)
             };
-            table.add_row(std::iter::once(place.to_owned()).chain(regions.iter().map(line)));
+            table.add_row(std::iter::once(place.to_owned()).chain(regions.iter().map(link)));
         }
         table
     }
 }
 
-impl LineStatus {
+impl LinkStatus {
     fn joins(&self, a: &str, b: &str) -> bool {
         [(a, b), (b, a)].contains(&(&self.a, &self.b))
     }
@@ -71,7 +71,7 @@ fn cells(server: &ServerStatus) -> [String; 8] {
     ]
 }
 
-/// `0 B`, or `4096 B, 1.2 s`; then why, where it was asked for.
+/// `0 B`, or `4096 B, 1.2 s`, and what delays the replica if the lab does.
 fn lag(server: &ServerStatus) -> String {
     let mut parts = Vec::new();
     match (server.lag_bytes, server.lag_seconds) {
@@ -90,12 +90,12 @@ fn lag(server: &ServerStatus) -> String {
     parts.join(" ")
 }
 
-/// `148 ms`, and what was done to it.
-fn condition(line: &LineStatus) -> String {
-    match (line.cut, line.slowed) {
+/// `148 ms`, and whether the link was cut or slowed.
+fn condition(link: &LinkStatus) -> String {
+    match (link.cut, link.slowed) {
         (true, _) => "cut".to_owned(),
-        (false, true) => format!("{:.0} ms (slowed)", line.round_trip_ms),
-        (false, false) => format!("{:.0} ms", line.round_trip_ms),
+        (false, true) => format!("{:.0} ms (slowed)", link.round_trip_ms),
+        (false, false) => format!("{:.0} ms", link.round_trip_ms),
     }
 }
 

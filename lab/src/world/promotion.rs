@@ -1,120 +1,129 @@
-//! Another server becomes the primary, and the rest follow it.
+//! A promotion: a replica becomes the primary, and the other replicas follow it.
 
 use std::fmt;
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{Machine, Turn};
-use crate::{LabError, Role, World, promotions};
+use crate::LabError;
+use crate::server::Server;
+use crate::server_process::{FollowOutcome, Role, ServerProcess};
+use crate::world::{World, primary_data};
 
-/// What a promotion made of the servers.
+/// The result of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Promotion {
-    /// The region whose server is the primary now.
+    /// The region of the new primary.
     pub primary: String,
-    /// The timeline that it began.
+    /// The timeline that the new primary began.
     pub timeline: u32,
-    /// Replicas that receive from it.
+    /// Replicas that stream from the new primary.
     pub following: Vec<String>,
-    /// Replicas that will when they can: now they are stopped, frozen, cut off, or hold back their replay.
+    /// Replicas that will stream when they can: they are stopped, frozen, cut off, or delayed.
     pub waiting: Vec<String>,
-    /// Replicas that have received of the old primary what the new one never did: they follow nobody until
-    /// [`World::rejoin`].
+    /// Replicas that have received more from the old primary than the new one did. They follow no
+    /// primary until [`World::rejoin`].
     pub stranded: Vec<String>,
 }
 
 impl World {
-    /// Makes the replica of a region the primary, and leaves the old one as it is. Returns when it takes writes, and every
-    /// replica that can follows it.
+    /// Makes the replica of a region the primary, and leaves the old primary as it is. Returns when
+    /// the new one takes writes, and every replica that can follows it.
     ///
-    /// Where the old primary runs there are two of them now, as in a real split brain: both take writes, and what the old
-    /// one takes from now on no replica will ever have. [`switch_over`](Self::switch_over) avoids that. Commits which the new
-    /// primary had not received are lost; what it held back ([`lag`](crate::Server::lag),
-    /// [`pause_replay`](crate::Server::pause_replay)) is not. Sessions on it stay open, and may write from now on.
+    /// If the old primary runs, two servers take writes, as in a real split brain, and no replica
+    /// ever receives the old one's. [`switch_over`](Self::switch_over) avoids that.
+    ///
+    /// Commits that the new primary had not received are lost. Those that it held back
+    /// ([`lag`](crate::Server::lag), [`pause_replay`](crate::Server::pause_replay)) are not.
+    /// Sessions on it stay open, and may write from now on.
     ///
     /// # Errors
-    /// [`LabError::Shared`]; [`LabError::UnknownRegion`], [`LabError::NoReplica`], [`LabError::NotRunning`], [`LabError::Frozen`]; when the replica
-    /// does not become a primary within a minute: then the others go on following the old one.
+    /// [`LabError::SharedServers`]; [`LabError::UnknownRegion`]; [`LabError::NotAReplica`];
+    /// [`LabError::NotRunning`]; [`LabError::Frozen`]; if the replica does not become a primary
+    /// within a minute: then the others still follow the old one.
     pub async fn promote(&self, region: &str) -> Result<Promotion, LabError> {
-        self.primary().breakable("change the roles of servers")?;
-        let _turn = self.machines.roles.lock().await;
+        self.primary().not_shared("change the roles of servers")?;
+        let _roles = self.processes.roles.lock().await;
         let candidate = self.candidate(region)?;
-        self.raise(candidate).await
+        self.promote_candidate(candidate).await
     }
 
-    /// Stops the primary and makes the replica of a region the new one, so that nothing is lost and there are never two.
-    /// Returns as [`promote`](Self::promote) does. The old primary stays stopped: [`rejoin`](Self::rejoin) makes a replica
-    /// of it, and [`start`](crate::Server::start) would make it a second primary. If it is not running, or frozen, this
-    /// promises no more than `promote`; a frozen one is stopped. Where another replica is frozen or cut off, it takes 20
-    /// seconds: a primary that stops waits so long for it.
+    /// Stops the primary, then makes the replica of a region the new one, so that no commit is lost
+    /// and there are never two primaries. Returns as [`promote`](Self::promote) does.
+    ///
+    /// The old primary stays stopped: [`rejoin`](Self::rejoin) makes it a replica, and
+    /// [`start`](crate::Server::start) would make it a second primary. If it does not run or is
+    /// frozen, this guarantees no more than `promote`, and a frozen one is stopped. If another
+    /// replica is frozen or cut off it takes 20 seconds, because a primary that stops waits for it.
     ///
     /// # Errors
-    /// As for [`promote`](Self::promote), and [`LabError::NotReceived`] when the replica does not have everything that the
-    /// primary has: then the old primary goes on.
+    /// Those of [`promote`](Self::promote); [`LabError::NotReceived`] if the replica has not
+    /// received everything that the primary has: then the old primary continues.
     pub async fn switch_over(&self, region: &str) -> Result<Promotion, LabError> {
-        self.primary().breakable("change the roles of servers")?;
-        let _turn = self.machines.roles.lock().await;
+        self.primary().not_shared("change the roles of servers")?;
+        let _roles = self.processes.roles.lock().await;
         let candidate = self.candidate(region)?;
-        let old = self.primary().machine();
-        let goes_on = old.is_running() && !old.is_frozen();
-        if goes_on {
+        let old = self.primary().process();
+        let works = old.is_running() && !old.is_frozen();
+        if works {
             candidate.hand_over_from(old).await?;
         } else {
             old.stop().await;
         }
-        let promotion = self.raise(candidate).await;
-        if promotion.is_err() && goes_on {
+        let promotion = self.promote_candidate(candidate).await;
+        if promotion.is_err() && works {
             old.start().await?;
         }
         promotion
     }
 
-    fn candidate(&self, region: &str) -> Result<&Machine, LabError> {
-        let machine = self.known(region)?.machine();
-        match machine.role() {
-            Role::Primary => Err(LabError::NoReplica { region: region.to_owned() }),
-            Role::Replica if !machine.is_running() => {
+    /// The replica of a region, if it can be promoted.
+    fn candidate(&self, region: &str) -> Result<&ServerProcess, LabError> {
+        let server = self.required_server(region)?.process();
+        match server.role() {
+            Role::Primary => Err(LabError::NotAReplica { region: region.to_owned() }),
+            Role::Replica if !server.is_running() => {
                 Err(LabError::NotRunning { region: region.to_owned() })
             }
-            Role::Replica if machine.is_frozen() => {
+            Role::Replica if server.is_frozen() => {
                 Err(LabError::Frozen { region: region.to_owned() })
             }
-            Role::Replica => Ok(machine),
+            Role::Replica => Ok(server),
         }
     }
 
-    async fn raise(&self, candidate: &Machine) -> Result<Promotion, LabError> {
+    async fn promote_candidate(&self, candidate: &ServerProcess) -> Result<Promotion, LabError> {
         let others = || {
-            self.replicas()
-                .map(crate::Server::machine)
-                .filter(|other| other.region != candidate.region)
+            self.replicas().map(Server::process).filter(|other| other.region != candidate.region)
         };
-        let old = self.primary().machine().as_upstream();
-        promotions::record(&candidate.site.place, candidate.data())?;
-        // Before the promotion, so that nobody receives from the old primary what the new one does not have.
+        let old = self.primary().process().as_upstream();
+        primary_data::record(&candidate.context.dir, candidate.data())?;
+        // Before the promotion, so that no replica receives more from the old primary than the new
+        // one has.
         let new = candidate.as_upstream();
-        join_all(others().map(|other| other.turn_to(&new))).await;
+        join_all(others().map(|other| other.follow(&new))).await;
         let timeline = match candidate.promote().await {
             Ok(timeline) => timeline,
             Err(error) => {
-                join_all(others().map(|other| other.turn_to(&old))).await;
+                join_all(others().map(|other| other.follow(&old))).await;
                 return Err(error);
             }
         };
-        self.machines.set_primary(candidate);
+        self.processes.set_primary(candidate);
 
-        let turns = join_all(
-            others().map(async |other| (other.region.clone(), other.turned(timeline).await)),
-        )
-        .await;
-        let of = |wanted: Turn| {
-            let turned = turns.iter().filter(|(_, turn)| *turn == wanted);
-            turned.map(|(region, _)| region.clone()).collect::<Vec<_>>()
+        let outcomes =
+            join_all(others().map(async |other| {
+                (other.region.clone(), other.wait_until_following(timeline).await)
+            }))
+            .await;
+        let regions = |wanted: FollowOutcome| {
+            let found = outcomes.iter().filter(|(_, outcome)| *outcome == wanted);
+            found.map(|(region, _)| region.clone()).collect::<Vec<_>>()
         };
-        let (following, waiting, stranded) =
-            (of(Turn::Follows), of(Turn::Waits), of(Turn::Stranded));
+        let following = regions(FollowOutcome::Following);
+        let waiting = regions(FollowOutcome::Waiting);
+        let stranded = regions(FollowOutcome::Stranded);
         Ok(Promotion { primary: candidate.region.clone(), timeline, following, waiting, stranded })
     }
 }
