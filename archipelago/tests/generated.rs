@@ -1,4 +1,4 @@
-//! The generated code compiles as it stands in the macro's snapshots, where clippy reads it, and keeps what its docs promise.
+//! The code in the macro's snapshots compiles, passes clippy and behaves as its documentation says.
 
 #[rustfmt::skip]
 #[path = "../../macros/tests/expanded/from_a_file.rs"]
@@ -24,24 +24,20 @@ async fn repos_in(region: &str) -> Repos {
 }
 
 #[tokio::test]
-async fn the_match_on_the_region_string() {
+async fn a_region_string_selects_the_repo() {
     let repos = repos_in("").await;
     let served_by = |region| repos.replica_in(region).served_by().to_string();
     assert_eq!(served_by("ord"), "ord; role=replica; reason=local");
     assert_eq!(served_by("us-east-1"), "us-east-1; role=replica; reason=local");
     assert_eq!(served_by("nrt"), "nrt; role=primary; reason=local", "the primary's own region");
     assert_eq!(served_by("cdg"), "ams; role=replica; reason=nearest", "a place without a replica");
-    assert_eq!(
-        served_by("atlantis"),
-        "nrt; role=primary; reason=primary",
-        "a region that nobody knows"
-    );
+    assert_eq!(served_by("atlantis"), "nrt; role=primary; reason=primary", "an unknown region");
     assert_eq!(served_by("ORD"), "nrt; role=primary; reason=primary", "codes are lower-case");
     assert_eq!(served_by(""), "nrt; role=primary; reason=primary", "no region");
 }
 
 #[tokio::test]
-async fn reads_follow_this_instances_region() {
+async fn an_instance_reads_from_its_own_region() {
     assert_eq!(
         repos_in("sjc").await.replica().served_by().to_string(),
         "ord; role=replica; reason=nearest"
@@ -54,7 +50,7 @@ async fn reads_follow_this_instances_region() {
 }
 
 #[test]
-fn regions_in_and_out_of_strings() {
+fn regions_are_parsed_and_displayed() {
     for region in Region::ALL {
         assert_eq!(region.to_string().parse::<Region>().unwrap(), *region);
     }
@@ -71,11 +67,11 @@ fn regions_in_and_out_of_strings() {
 fn the_order_of_nearness_is_a_constant() {
     assert_eq!(Region::nearest_to("cdg"), [Region::Ams, Region::UsEast1, Region::Ord]);
     assert!(Region::nearest_to("atlantis").is_empty());
-    assert!(mock_regions::Region::nearest_to("near").is_empty(), "mock regions are nowhere");
+    assert!(mock_regions::Region::nearest_to("near").is_empty(), "mock regions have no place");
 }
 
 #[test]
-fn what_the_file_said_is_there() {
+fn what_the_file_says_is_in_the_constants() {
     let named: Vec<_> =
         Repos::REGIONS.iter().map(|info| (info.code, info.repo, info.line, info.url_env)).collect();
     assert_eq!(named[0], ("nrt", "RepoNrt", Some(1), None));
@@ -88,7 +84,7 @@ fn what_the_file_said_is_there() {
 }
 
 #[tokio::test]
-async fn names_that_are_rusts_own_make_types() {
+async fn regions_named_like_rusts_own_words_make_types() {
     use rusts_own_names::{Region, RepoBox, RepoType, Repos};
 
     let settings = Settings::single_database::<Repos>(SOMEWHERE).unwrap();

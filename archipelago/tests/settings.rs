@@ -1,4 +1,4 @@
-//! What the environment may say, and what is said of a wrong one: everything at once, by name.
+//! Settings from the environment: what it may contain, and one error for each wrong variable.
 
 use std::collections::HashMap;
 use std::env::VarError;
@@ -32,7 +32,7 @@ fn refused(vars: &[(&str, &str)], expected: &expect_test::Expect) {
 }
 
 #[test]
-fn one_url_makes_every_regions() {
+fn the_primarys_url_makes_the_replicas_urls() {
     let settings = settings(&[
         ("DATABASE_URL", "postgres://u:p@db.internal/app"),
         ("DEPOT_DATABASE_URL", "postgres://u:p@depot.example/app"),
@@ -99,7 +99,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn nothing_set() {
+fn without_any_variable_the_urls_are_missing() {
     refused(
         &[],
         &expect![[r#"
@@ -109,7 +109,7 @@ fn nothing_set() {
 }
 
 #[test]
-fn everything_wrong_at_once() {
+fn every_wrong_variable_is_reported_at_once() {
     refused(
         &[
             ("DATABASE_URL", "db.internal"),
@@ -140,7 +140,7 @@ fn pool_size_has_bounds() {
 }
 
 #[test]
-fn a_place_with_its_own_url_needs_it() {
+fn a_region_with_a_url_env_needs_that_variable() {
     refused(
         &[("DATABASE_URL", "postgres://db.internal/app")],
         &expect![
@@ -149,9 +149,9 @@ fn a_place_with_its_own_url_needs_it() {
     );
 }
 
-/// Such a host leads to the primary whatever the region: it cannot stand in for the place's own.
+/// Such a host is the primary's in every region.
 #[test]
-fn nor_does_a_fixed_host_stand_in_for_it() {
+fn a_fixed_host_does_not_replace_that_variable() {
     let expected = expect![
         "DEPOT_DATABASE_URL is not set; regions.toml says that it holds the URL of region `depot`"
     ];
@@ -173,7 +173,7 @@ fn several_hosts_need_a_url_for_each_region() {
 }
 
 #[test]
-fn a_region_that_is_not_there_has_no_url() {
+fn an_unknown_region_takes_no_url() {
     let settings = Settings::single_database::<Repos>("postgres://localhost/app").unwrap();
     let error = settings.with_url("odr", "postgres://localhost/other").unwrap_err();
     assert_eq!(
@@ -183,7 +183,7 @@ fn a_region_that_is_not_there_has_no_url() {
 }
 
 #[test]
-fn not_text() {
+fn a_variable_that_is_not_utf_8_is_refused() {
     let errors = Settings::from_vars::<Repos>(|name| match name {
         "FLY_REGION" => Err(VarError::NotUnicode("\u{fffd}".into())),
         "DATABASE_URL" => Ok("postgres://localhost/app".to_owned()),

@@ -1,8 +1,8 @@
-//! From `DATABASE_URL` to the URL of one region: a table.
+//! How the URL of one region is made from `DATABASE_URL`, as a table.
 
 use archipelago::DatabaseUrl;
 
-/// What `DATABASE_URL` is, and what it becomes for the region `ord`.
+/// The case, `DATABASE_URL`, and the URL that is made from it for the region `ord`.
 const TABLE: &[(&str, &str, &str)] = &[
     (
         "Fly's own host",
@@ -119,7 +119,7 @@ const TABLE: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn of_a_region() {
+fn each_url_becomes_that_of_its_region() {
     for (what, given, expected) in TABLE {
         let url: DatabaseUrl = given.parse().unwrap_or_else(|error| panic!("{what}: {error}"));
         let region = url.of_region("ord", |label| ["nrt", "ord", "fra"].contains(&label)).unwrap();
@@ -128,7 +128,7 @@ fn of_a_region() {
 }
 
 #[test]
-fn without_one_host_there_is_no_regions_host() {
+fn a_url_without_exactly_one_host_has_no_regional_host() {
     for (given, expected) in [
         ("postgres://u:p@a.internal,b.internal/app", "names several hosts"),
         ("postgres:///app?host=db.internal", "names its host in a parameter"),
@@ -144,28 +144,28 @@ fn without_one_host_there_is_no_regions_host() {
 }
 
 #[test]
-fn host_and_port_as_resolved() {
+fn host_and_port_are_those_that_are_connected_to() {
     let url: DatabaseUrl = "postgres://u:p@top1.nearest.of.db.internal/app".parse().unwrap();
     let ord = url.of_region("ord", |_| false).unwrap();
     assert_eq!((ord.host().as_str(), ord.port()), ("ord.db.internal", 5433));
     assert_eq!(
         (url.host().as_str(), url.port()),
         ("top1.nearest.of.db.internal", 5432),
-        "the primary's stays"
+        "the primary's URL is unchanged"
     );
     let ipv6: DatabaseUrl = "postgres://u:p@[fdaa::3]/app".parse().unwrap();
     assert_eq!(ipv6.to_string(), "postgres://u@[fdaa::3]:5432/app");
 }
 
 #[test]
-fn the_password_is_not_shown() {
+fn a_displayed_url_hides_the_password() {
     let url: DatabaseUrl = "postgres://ada:hunter2@db.internal/app".parse().unwrap();
     assert_eq!(url.to_string(), "postgres://ada@db.internal:5432/app");
     assert_eq!(format!("{url:?}"), "DatabaseUrl(postgres://ada@db.internal:5432/app)");
 }
 
 #[test]
-fn sslmode_in_libpqs_words() {
+fn sslmode_is_displayed_in_libpqs_words() {
     let mode = |query: &str| {
         format!("postgres://u@db/app{query}").parse::<DatabaseUrl>().unwrap().sslmode().to_string()
     };
@@ -173,10 +173,10 @@ fn sslmode_in_libpqs_words() {
     assert_eq!(mode("?sslmode=disable"), "disable");
     assert_eq!(mode("?sslmode=allow"), "prefer");
     assert_eq!(mode("?sslmode=require"), "require");
-    assert_eq!(mode("?sslrootcert=system"), "verify-full", "anything less would let anybody in");
+    assert_eq!(mode("?sslrootcert=system"), "verify-full", "less would trust any certificate");
 }
 
-/// A wrong URL, and what its error says. None of them repeats the URL, which holds a password.
+/// A wrong URL and its error, which does not repeat the URL, as that may hold a password.
 const WRONG: &[(&str, &str)] = &[
     (
         "db.internal/app",

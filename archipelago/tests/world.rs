@@ -1,7 +1,7 @@
-//! Reads, writes, pools and TLS against a real primary and real streaming replicas.
+//! Reads, writes, pools, failover and TLS against a real primary and real streaming replicas.
 
 mod world {
-    pub mod counter;
+    pub mod counting_proxy;
     pub mod failover;
     pub mod pools;
     pub mod promotion;
@@ -9,7 +9,7 @@ mod world {
     #[cfg(feature = "actix")]
     pub mod replay;
     pub mod round_trips;
-    pub mod shared;
+    pub mod setup;
     pub mod sharing;
     pub mod tls;
 }

@@ -18,8 +18,8 @@ use tokio::time::{interval, timeout};
 
 use super::process::{output, program, vars};
 use super::site::{
-    BETWEEN_LOOKS, DEADLINE, catch_up, environment, first_replica, new_world, primary, settings,
-    shared_world,
+    BETWEEN_LOOKS, DEADLINE, PRIMARY, REPLICAS, catch_up, environment, first_replica, primary,
+    settings,
 };
 
 /// Short, and long enough for some iterations on any machine.
@@ -34,9 +34,8 @@ struct Bench {
 
 impl Bench {
     /// A database with one user, seen from the first replica's region.
-    async fn new(world: &World, database: &str) -> Self {
-        let bench =
-            Self { vars: environment(world, database).await, folder: tempfile::tempdir().unwrap() };
+    async fn new(world: &World) -> Self {
+        let bench = Self { vars: environment(world).await, folder: tempfile::tempdir().unwrap() };
         bench.sql("INSERT INTO users (name, age) VALUES ('Ada', 36)").await;
         catch_up(world).await;
         bench
@@ -119,9 +118,9 @@ async fn the_options() {
     "#]].assert_eq(&help);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_region_is_compared() {
-    let bench = Bench::new(shared_world().await, "bench").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn every_region_is_compared(world: World) {
+    let bench = Bench::new(&world).await;
     for query in ["index", "show"] {
         let (ok, printed, error) = bench.run(&["--query", query]).await;
         assert!(ok, "{error}");
@@ -190,9 +189,9 @@ async fn every_region_is_compared() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn more_loops_than_the_pool_has_get_connections_of_their_own() {
-    let bench = Bench::new(shared_world().await, "bench_parallel").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn more_loops_than_the_pool_has_get_connections_of_their_own(world: World) {
+    let bench = Bench::new(&world).await;
     let (ok, printed, error) = bench.run(&["--parallel=6", "--rate=100"]).await;
     assert!(ok, "{error}");
     assert!(printed.contains("100 iterations per second by 6 loops in parallel"), "{printed}");
@@ -203,9 +202,9 @@ async fn more_loops_than_the_pool_has_get_connections_of_their_own() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_leaves_nothing_behind() {
-    let bench = Bench::new(shared_world().await, "bench_write").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_write_leaves_nothing_behind(world: World) {
+    let bench = Bench::new(&world).await;
     // What a run has left that was killed.
     bench.sql("INSERT INTO users (name, age) VALUES ('archipelago bench, to be deleted', 0)").await;
     let (ok, printed, error) = bench.run(&["--query=write", "--parallel=3"]).await;
@@ -228,9 +227,9 @@ async fn a_write_leaves_nothing_behind() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_shows_what_there_is_and_cleans_up() {
-    let bench = Bench::new(shared_world().await, "bench_interrupt").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn an_interrupt_shows_what_there_is_and_cleans_up(world: World) {
+    let bench = Bench::new(&world).await;
     let child = bench
         .command(&["--query=write", "--time=1h", "--warm-up=0s", "--json=bench.json"])
         .spawn()
@@ -252,10 +251,9 @@ async fn an_interrupt_shows_what_there_is_and_cleans_up() {
     assert_eq!(bench.number("SELECT count(*) AS number FROM users").await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_is_down_has_a_row_without_figures() {
-    let world = new_world().await;
-    let bench = Bench::new(&world, "bench_down").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_replica_that_is_down_has_a_row_without_figures(world: World) {
+    let bench = Bench::new(&world).await;
     world.server(first_replica()).unwrap().stop().await.unwrap();
     let (ok, printed, error) = bench.run(&["--query=show"]).await;
     assert!(!ok, "a region without figures");
@@ -274,13 +272,9 @@ async fn a_replica_that_is_down_has_a_row_without_figures() {
     assert!(up.iter().all(|region| region["errors"] == 0 && region["ips"].is_f64()), "{up:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_is_said_before_anything_is_measured() {
-    let world = shared_world().await;
-    let bench = Bench {
-        vars: environment(world, "bench_empty").await,
-        folder: tempfile::tempdir().unwrap(),
-    };
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn what_cannot_be_is_said_before_anything_is_measured(world: World) {
+    let bench = Bench { vars: environment(&world).await, folder: tempfile::tempdir().unwrap() };
     let elsewhere = format!("--from {} cannot be", primary());
     for (arguments, expected) in [
         (vec!["--query=show"], "there is no user to show"),

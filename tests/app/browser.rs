@@ -1,24 +1,25 @@
-//! The pages in a real browser, gone through by mouse and by keys.
+//! The pages in a real browser, by mouse and by keyboard.
 
+use archipelago_lab::World;
 use chromiumoxide::cdp::browser_protocol::accessibility::{AxNode, AxValue};
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 
-use super::site::{Site, catch_up, shared_world};
+use super::site::{PRIMARY, REPLICAS, Site, catch_up};
 use super::visitor::Visitor;
 
-/// The page has the phone's width, and nothing sticks out of it.
+/// The page is as wide as the phone, and nothing overflows it.
 const FITS: &str = "(({ clientWidth, scrollWidth }) => innerWidth == 390 && clientWidth == 390 && scrollWidth <= 390)(document.documentElement)";
 
-/// One visit, in one browser: nothing outlives a test that could close a browser after the last of several.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_visit_by_mouse_and_by_keys() {
-    let site = Site::new("browser").await;
+/// One visit, as each browser must be closed by the test that opened it.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_visit_by_mouse_and_by_keys(world: World) {
+    let site = Site::new(&world).await;
     let Some(mut visitor) = Visitor::of(site.url("")).await else { return };
     the_life_of_a_user(&visitor).await;
-    what_is_wrong_is_said_beside_the_field(&visitor).await;
-    keys_are_enough(&visitor).await;
-    no_page_is_wider_than_a_phone(&visitor, &site).await;
-    visitor.assert_no_complaints_but(&[("422", "/users"), ("404", "/users/0")]).await;
+    errors_are_shown_beside_their_fields(&visitor).await;
+    the_keyboard_is_enough(&visitor).await;
+    no_page_is_wider_than_a_phone(&visitor, &site, &world).await;
+    visitor.assert_no_errors_but(&[("422", "/users"), ("404", "/users/0")]).await;
     visitor.leave().await;
 }
 
@@ -59,7 +60,7 @@ async fn the_life_of_a_user(visitor: &Visitor) {
     visitor.reads("There are no users yet.").await;
 }
 
-async fn what_is_wrong_is_said_beside_the_field(visitor: &Visitor) {
+async fn errors_are_shown_beside_their_fields(visitor: &Visitor) {
     visitor.goto("/users/new").await;
     visitor.click("button", "Create user").await;
     visitor.holds("document.activeElement.matches('#user_name:invalid') && user_age.validity.valueMissing").await;
@@ -91,7 +92,7 @@ async fn what_is_wrong_is_said_beside_the_field(visitor: &Visitor) {
     visitor.holds("document.activeElement == user_age").await;
 }
 
-async fn keys_are_enough(visitor: &Visitor) {
+async fn the_keyboard_is_enough(visitor: &Visitor) {
     visitor.goto("/users").await;
     visitor.press("Tab").await;
     visitor.holds("document.activeElement.innerText == 'Skip to the content'").await;
@@ -112,9 +113,9 @@ async fn keys_are_enough(visitor: &Visitor) {
     visitor.reads("Grace Hopper").await;
 }
 
-async fn no_page_is_wider_than_a_phone(visitor: &Visitor, site: &Site) {
+async fn no_page_is_wider_than_a_phone(visitor: &Visitor, site: &Site, world: &World) {
     let shown = site.create(&"x".repeat(100), "150").await;
-    catch_up(shared_world().await).await;
+    catch_up(world).await;
     visitor.page.execute(SetDeviceMetricsOverrideParams::new(390, 844, 3.0, true)).await.unwrap();
     for path in
         ["/", "/users", "/users/new", &shown, &format!("{shown}/edit"), "/regions", "/users/0"]

@@ -1,9 +1,11 @@
-//! What befalls the databases and no visitor: killed, frozen, behind, cut off from the primary, promoted, older than the program.
+//! Faults of the databases that visitors do not notice: killed, frozen, lagging, cut off, promoted,
+//! or with an older schema than the program's.
 
 use std::time::Duration;
 
 use archipelago::Role;
 use archipelago_app::{migrations, schema::users};
+use archipelago_lab::World;
 use diesel::QueryDsl;
 use diesel_async::RunQueryDsl;
 use futures_util::future::join;
@@ -11,22 +13,22 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::site::{
-    DEADLINE, HOUR, Page, Site, catch_up, environment, environment_without_tables, first_replica,
-    new_world,
+    DEADLINE, HOUR, PRIMARY, Page, REPLICAS, Site, catch_up, environment,
+    environment_without_tables, first_replica,
 };
 use super::site::{primary, regions, settings, until};
 
-/// Short, so that a test need not wait for a replica to be too far behind; longer than the second between two heartbeats.
+/// Short, so that a paused replica soon exceeds it, but longer than the second between heartbeats.
 const MAX_LAG: Duration = Duration::from_secs(3);
 
+/// `x-served-by` of a read from the nearest replica.
 fn local() -> String {
     format!("{}; role=replica; reason=local", first_replica())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_nearest_database_is_killed_and_frozen_and_no_read_fails() {
-    let world = new_world().await;
-    let site = Site::of(&environment(&world, "killed").await);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn no_read_fails_when_the_nearest_replica_dies_or_hangs(world: World) {
+    let site = Site::of(&environment(&world).await);
     let near = world.server(first_replica()).unwrap();
     let elsewhere = |page: &Page| page.served_by().ends_with("reason=failover");
     site.until("/users", |page| page.served_by() == local()).await;
@@ -34,7 +36,7 @@ async fn the_nearest_database_is_killed_and_frozen_and_no_read_fails() {
     let (killed, page) = join(near.kill(), site.until("/users", elsewhere)).await;
     killed.unwrap();
     page.assert_shows("A nearer database is down, or too far behind.");
-    assert_eq!(site.get("/readyz").await.status, StatusCode::OK, "another one serves");
+    assert_eq!(site.get("/readyz").await.status, StatusCode::OK, "another replica serves");
     let down = until_down(&site, first_replica(), "it cannot be reached").await;
     assert!(down["down_seconds"].is_f64(), "{down}");
     let page = site.get("/regions").await;
@@ -52,10 +54,9 @@ async fn the_nearest_database_is_killed_and_frozen_and_no_read_fails() {
     thawed.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_is_too_far_behind_is_passed_over() {
-    let world = new_world().await;
-    let site = Site::with_max_lag(&environment(&world, "passed_over").await, MAX_LAG);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_replica_that_lags_too_far_is_passed_over(world: World) {
+    let site = Site::with_max_lag(&environment(&world).await, MAX_LAG);
     let near = world.server(first_replica()).unwrap();
     site.until("/users", |page| page.served_by() == local()).await;
     near.pause_replay().await.unwrap();
@@ -65,14 +66,15 @@ async fn a_replica_that_is_too_far_behind_is_passed_over() {
     site.until("/users", |page| page.served_by() == local()).await;
 }
 
-/// Since its start it has replayed no commit, which would say how old it is, and there is no primary to compare it with.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_of_which_nobody_can_tell_how_far_it_is_behind_does_not_look_well() {
-    let world = new_world().await;
-    let vars = environment(&world, "unknown_lag").await;
+/// Its lag is unknown: it has replayed no commit since its start, and there is no primary to compare
+/// it with.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_replica_of_unknown_lag_is_not_shown_as_healthy(world: World) {
+    let vars = environment(&world).await;
     world.primary().stop().await.unwrap();
     let near = world.server(first_replica()).unwrap();
-    // The first start replays what is left, up to the checkpoint that the primary ended with; the second one begins there.
+    // The first start replays what is left, up to the primary's last checkpoint; the second begins
+    // there.
     for _ in 0..2 {
         near.stop().await.unwrap();
         near.start().await.unwrap();
@@ -85,10 +87,9 @@ async fn a_replica_of_which_nobody_can_tell_how_far_it_is_behind_does_not_look_w
     site.until("/regions", |page| page.body.contains("up, lag unknown")).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_primary_reads_go_on_and_a_write_says_why_it_cannot() {
-    let world = new_world().await;
-    let site = Site::with_max_lag(&environment(&world, "no_primary").await, MAX_LAG);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn without_a_primary_reads_go_on_and_writes_are_explained(world: World) {
+    let site = Site::with_max_lag(&environment(&world).await, MAX_LAG);
     let shown = site.create("Ada", "36").await;
     catch_up(&world).await;
     world.primary().kill().await.unwrap();
@@ -103,7 +104,7 @@ async fn without_a_primary_reads_go_on_and_a_write_says_why_it_cannot() {
     assert_eq!(
         (edit.status, edit.served_by().as_str()),
         (StatusCode::SERVICE_UNAVAILABLE, ""),
-        "nobody edits an old state"
+        "a form to edit never shows an old state"
     );
     edit.assert_shows("No database can serve this");
 
@@ -135,10 +136,9 @@ async fn without_a_primary_reads_go_on_and_a_write_says_why_it_cannot() {
     site.until(&saved, |page| !page.served_by().contains("stale=")).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn writes_find_a_primary_that_was_promoted_elsewhere() {
-    let world = new_world().await;
-    let site = Site::with_max_lag(&environment(&world, "promoted").await, HOUR);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn writes_go_to_a_primary_promoted_in_another_region(world: World) {
+    let site = Site::with_max_lag(&environment(&world).await, HOUR);
     let before = site.create("Ada", "36").await;
     catch_up(&world).await;
     let new =
@@ -166,17 +166,16 @@ async fn writes_find_a_primary_that_was_promoted_elsewhere() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_primary_that_was_replaced_and_runs_on_gets_no_write() {
-    let world = new_world().await;
-    let vars = environment(&world, "replaced").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_superseded_primary_gets_no_write(world: World) {
+    let vars = environment(&world).await;
     let site = Site::with_max_lag(&vars, HOUR);
     site.create("Ada", "36").await;
     catch_up(&world).await;
     world.promote(first_replica()).await.unwrap();
     let found = format!("{}; role=primary; reason=primary", first_replica());
     let write = || {
-        site.browser.post(site.url("/users")).form(&[("user[name]", "Seeker"), ("user[age]", "1")])
+        site.browser.post(site.url("/users")).form(&[("user[name]", "Mallory"), ("user[age]", "1")])
     };
     until(write, |page| page.served_by() == found).await;
 
@@ -193,10 +192,9 @@ async fn a_primary_that_was_replaced_and_runs_on_gets_no_write() {
     until_down(&site, primary(), "another one was promoted in its place").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_with_older_tables_serves_no_read_and_says_why() {
-    let world = new_world().await;
-    let vars = environment_without_tables(&world, "older").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_replica_with_older_tables_serves_no_read_and_says_why(world: World) {
+    let vars = environment_without_tables(&world).await;
     let near = world.server(first_replica()).unwrap();
     near.pause_replay().await.unwrap();
     migrations::run(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
@@ -211,12 +209,12 @@ async fn a_replica_with_older_tables_serves_no_read_and_says_why() {
     site.until("/users", |page| page.served_by() == local()).await;
 }
 
-/// Waits until `/regions.json` says of a region that it is down, and why.
+/// Waits until `/regions.json` has a region as down for this reason.
 async fn until_down(site: &Site, code: &str, why: &str) -> Value {
     until_region(site, code, |region| region["up"] == false && region["why_down"] == why).await
 }
 
-/// Waits until `/regions.json` says so of a region.
+/// Waits until a region of `/regions.json` is as wanted.
 async fn until_region(site: &Site, code: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let region = |page: &Page| {
         let regions: Vec<Value> = serde_json::from_str(&page.body).unwrap();

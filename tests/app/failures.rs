@@ -1,13 +1,14 @@
-//! What goes wrong, and what the visitor is told: the right status, a page that says what to do, and nothing lost.
+//! Failures as visitors see them: the right status, and a page that says what to do.
 
+use archipelago_lab::World;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
-use super::site::{Page, Site, environment, new_world, until, visitor};
+use super::site::{PRIMARY, Page, REPLICAS, Site, environment, until, visitor};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there() {
-    let site = Site::new("not_there").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn an_unknown_user_or_page_is_not_found(world: World) {
+    let site = Site::new(&world).await;
     for path in ["/users/99", "/users/-1", "/users/99/edit"] {
         let page = site.get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
@@ -28,9 +29,9 @@ async fn what_is_not_there() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense() {
-    let site = Site::new("nonsense").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_malformed_request_is_refused(world: World) {
+    let site = Site::new(&world).await;
     let page = site.post("/users/1", &[("user[name]", "Ada")]).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     page.assert_shows("_method");
@@ -58,9 +59,9 @@ async fn what_makes_no_sense() {
     assert!(status.is_client_error(), "{status}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn writes_from_other_sites() {
-    let site = Site::new("cross_site").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn writes_from_other_sites_are_refused(world: World) {
+    let site = Site::new(&world).await;
     let form = [("user[name]", "Mallory"), ("user[age]", "1")];
     let request = |header: &str, value: &str| {
         site.browser.post(site.url("/users")).header(header, value).form(&form)
@@ -77,16 +78,15 @@ async fn writes_from_other_sites() {
         StatusCode::SEE_OTHER
     );
     let link = site.browser.get(site.url("/users")).header("sec-fetch-site", "cross-site");
-    assert_eq!(Page::of(link).await.status, StatusCode::OK, "a link from elsewhere is welcome");
+    assert_eq!(Page::of(link).await.status, StatusCode::OK, "a link on another site may lead here");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_database_at_all() {
-    let world = new_world().await;
-    let site = Site::of(&environment(&world, "none_at_all").await);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn without_any_database_pages_ask_to_try_again(world: World) {
+    let site = Site::of(&environment(&world).await);
     assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
     join_all(world.servers().map(async |server| server.kill().await.unwrap())).await;
-    // The first read may find connections that were open, the next ones cannot connect.
+    // The first read may use connections that were open; the next ones cannot connect.
     for _ in 0..3 {
         let page = site.get("/users").await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -94,9 +94,9 @@ async fn no_database_at_all() {
         page.assert_shows("Nothing was lost. Try again in a few seconds.");
         page.assert_hides("127.0.0.1");
         page.assert_hides("Served by");
-        assert_eq!(page.served_by(), "", "nobody served it");
+        assert_eq!(page.served_by(), "", "no region served it");
     }
-    assert_eq!(site.get("/healthz").await.status, StatusCode::OK, "a restart would not mend it");
+    assert_eq!(site.get("/healthz").await.status, StatusCode::OK, "a restart would not help");
     assert_eq!(site.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
 
     world.primary().start().await.unwrap();
@@ -106,10 +106,9 @@ async fn no_database_at_all() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_is_nowhere_to_be_read() {
-    let world = new_world().await;
-    let site = Site::of(&environment(&world, "nowhere").await);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_write_that_no_server_can_show_is_an_error(world: World) {
+    let site = Site::of(&environment(&world).await);
     join_all(world.replicas().map(async |replica| replica.pause_replay().await.unwrap())).await;
     let shown = site.create("Grace Hopper", "85").await;
     world.primary().kill().await.unwrap();
@@ -117,9 +116,9 @@ async fn what_was_written_is_nowhere_to_be_read() {
     assert_eq!(
         (page.status, page.served_by().as_str()),
         (StatusCode::SERVICE_UNAVAILABLE, ""),
-        "rather none than an old one"
+        "no page rather than an old state"
     );
     page.assert_shows("Nothing was lost. Try again in a few seconds.");
-    // Who wrote nothing reads on.
+    // A visitor who has written nothing may read.
     until(|| visitor().get(site.url("/users")), |page| page.status == StatusCode::OK).await;
 }

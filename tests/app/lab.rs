@@ -1,4 +1,4 @@
-//! `archipelago lab`: the world on this machine, as somebody meets it with a browser and another terminal.
+//! `archipelago lab`: the world on one machine, used by a browser and from another terminal.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,8 +12,9 @@ use super::process::{PATIENCE, Serving, output, vars};
 use super::site::{DEADLINE, Page, first_replica, primary, until, visitor};
 use super::visitor::Visitor;
 
-/// Long against what else a request costs, so that crossings can be counted; a new connection to a database takes seven or eight.
-const CROSSING: Duration = Duration::from_millis(250);
+/// A round trip between the two regions. It is long against all other work, so that round trips can
+/// be counted; a new connection to a database takes seven or eight.
+const ROUND_TRIP: Duration = Duration::from_millis(250);
 
 /// `lab up` in a folder of its own.
 struct Up {
@@ -24,22 +25,22 @@ struct Up {
 impl Up {
     async fn start() -> Self {
         let clone = tempfile::tempdir().unwrap();
-        let line = format!("{}:{}={}ms", primary(), first_replica(), CROSSING.as_millis());
+        let line = format!("{}:{}={}ms", primary(), first_replica(), ROUND_TRIP.as_millis());
         let serving =
             Serving::start(&["lab", "up", "--line", &line], &variables(&clone), "Open ").await;
         Self { serving, clone }
     }
 
-    /// What another terminal says to it.
-    async fn told(&self, arguments: &[&str]) -> String {
+    /// Sends a command from another terminal, and returns its output.
+    async fn command(&self, arguments: &[&str]) -> String {
         let (ok, said, error) =
             output(&[&["lab"], arguments].concat(), &variables(&self.clone)).await;
         assert!(ok, "{arguments:?}: {error}");
         said
     }
 
-    /// A browser of somebody who stands there.
-    async fn standing_in(&self, place: &str) -> Client {
+    /// A browser whose visitor is at this place.
+    async fn browser_in(&self, place: &str) -> Client {
         let browser = visitor();
         let page = Page::of(browser.get(self.serving.url(&format!("/users?from={place}")))).await;
         assert_eq!(
@@ -68,13 +69,13 @@ async fn a_visit_from_afar() {
     let up = Up::start().await;
     let (far, home) = (first_replica(), primary());
 
-    // Somebody new is asked where they stand.
+    // A new visitor is asked for a place.
     let question = Page::of(visitor().get(up.serving.url("/")).header("accept", "text/html")).await;
     question.assert_shows("Where on Earth do you stand?");
     question.assert_shows(&format!("from={far}"));
 
-    // Reads are served there.
-    let browser = up.standing_in(far).await;
+    // Reads are served by the region of that place.
+    let browser = up.browser_in(far).await;
     let read = || browser.get(up.serving.url("/users"));
     let local = format!("{far}; role=replica; reason=local");
     until(read, |page| page.served_by() == local).await.assert_shows("Ada Lovelace");
@@ -86,14 +87,14 @@ async fn a_visit_from_afar() {
     };
     let is_created = |page: &Page| page.status == StatusCode::SEE_OTHER && is_replayed(page);
     let created = until(|| write("Linus from afar"), is_created).await.header("location").unwrap();
-    takes_no_more_crossings(
+    takes_one_round_trip(
         || write("Grace from afar"),
         is_created,
         || read().header("fly-force-region", home),
     )
     .await;
 
-    // Another terminal measures the same world, from where the visitor stands.
+    // Another terminal measures the same world from that place.
     let json = up.clone.path().join("bench.json");
     let bench = [
         "bench",
@@ -125,35 +126,35 @@ async fn a_visit_from_afar() {
         (&far.into(), &far.into()),
         "the nearest first"
     );
-    assert!(median >= CROSSING, "{measured}");
+    assert!(median >= ROUND_TRIP, "{measured}");
 
-    a_person_chooses_where_to_stand(&up, far).await;
+    a_visitor_chooses_a_place(&up, far).await;
 
-    // What was written is read, wherever that may be.
+    // The user is shown, whichever region serves the page.
     let shown = || browser.get(up.serving.url(&created));
     until(shown, |page| page.status == StatusCode::OK).await.assert_shows("Linus from afar");
 
-    // Cut off from the primary, reads go on and writes do not.
-    up.told(&["cut", home, far]).await;
+    // Cut off from the primary, reads go on and writes fail.
+    up.command(&["cut", home, far]).await;
     let served = until(read, |page| page.status == StatusCode::OK).await.served_by();
     assert!(served.contains("role=replica"), "{served}");
-    let refused = Page::of(write("Nobody")).await;
+    let refused = Page::of(write("Mallory")).await;
     assert!(refused.status.is_server_error(), "{}", refused.status);
-    up.told(&["heal", home, far]).await;
+    up.command(&["heal", home, far]).await;
     until(|| write("Healed"), |page| page.status == StatusCode::SEE_OTHER).await;
     up.end().await;
 }
 
-/// Holds what a write takes against a read at the primary, which takes one crossing. A busy machine makes either of them longer at
-/// times, but a crossing more would always be there.
-async fn takes_no_more_crossings(
+/// Compares the time of a write with that of a read at the primary, which takes one round trip. A
+/// busy machine sometimes lengthens either, but a further round trip would lengthen every write.
+async fn takes_one_round_trip(
     write: impl Fn() -> RequestBuilder,
     is_created: impl Fn(&Page) -> bool,
     read: impl Fn() -> RequestBuilder,
 ) {
     let (mut writing, mut reading) = (DEADLINE, DEADLINE);
     let comparing = async {
-        while writing >= reading + CROSSING / 2 || reading == DEADLINE {
+        while writing >= reading + ROUND_TRIP / 2 || reading == DEADLINE {
             let start = Instant::now();
             if is_created(&Page::of(write()).await) {
                 writing = writing.min(start.elapsed());
@@ -167,16 +168,16 @@ async fn takes_no_more_crossings(
     };
     let outcome = timeout(DEADLINE, comparing).await;
     assert!(outcome.is_ok(), "a write takes {writing:?}, a read at the primary {reading:?}");
-    assert!(writing >= CROSSING && reading >= CROSSING, "{writing:?}, {reading:?}");
+    assert!(writing >= ROUND_TRIP && reading >= ROUND_TRIP, "{writing:?}, {reading:?}");
 }
 
-async fn a_person_chooses_where_to_stand(up: &Up, far: &str) {
+async fn a_visitor_chooses_a_place(up: &Up, far: &str) {
     let Some(mut visitor) = Visitor::of(up.serving.url("")).await else { return };
     visitor.goto("/users/new").await;
     visitor.reads("Where on Earth do you stand?").await;
     let info = Repos::REGIONS.iter().find(|info| info.code == far).unwrap();
     visitor.click("link", info.place.unwrap_or(far)).await;
-    // The page that was wanted.
+    // The choice leads back to the page that was asked for.
     visitor.click("textbox", "Name").await;
     visitor.types("Ada by hand").await;
     visitor.click("spinbutton", "Age").await;
@@ -188,12 +189,12 @@ async fn a_person_chooses_where_to_stand(up: &Up, far: &str) {
     visitor.reads(&format!("This instance runs in {far}.")).await;
     visitor.goto("/_edge").await;
     visitor.reads("POST /users").await;
-    visitor.assert_no_complaints_but(&[]).await;
+    visitor.assert_no_errors_but(&[]).await;
     visitor.leave().await;
 }
 
 #[tokio::test]
-async fn without_a_lab_nobody_obeys() {
+async fn without_a_running_lab_commands_fail() {
     let clone = tempfile::tempdir().unwrap();
     for arguments in [["lab", "status"].as_slice(), &["lab", "freeze", primary()], &["lab", "urls"]]
     {
@@ -203,7 +204,7 @@ async fn without_a_lab_nobody_obeys() {
 }
 
 #[tokio::test]
-async fn a_wrong_line_starts_nothing() {
+async fn a_wrong_distance_starts_no_server() {
     let clone = tempfile::tempdir().unwrap();
     let lines = clone.path().join("lines.toml");
     std::fs::write(&lines, "nrt = { atlantis = \"1s\" }\n").unwrap();
@@ -223,7 +224,7 @@ async fn a_wrong_line_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_taken_port_starts_nothing() {
+async fn a_taken_port_starts_no_server() {
     let clone = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut vars = variables(&clone);

@@ -1,23 +1,23 @@
-//! The list, page by page.
+//! The pages of the users' list.
 
 use diesel_async::RunQueryDsl;
 use reqwest::StatusCode;
 
 use archipelago_app::paging::Cursor;
 use archipelago_app::{reads, schema::users, users::NewUser};
+use archipelago_lab::World;
 
-use super::site::{Site, catch_up, environment, primary, settings, shared_world};
+use super::site::{PRIMARY, REPLICAS, Site, catch_up, environment, primary, settings};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_of_fifty_there_and_back() {
-    let world = shared_world().await;
-    let vars = environment(world, "paging").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn pages_of_fifty_lead_forward_and_back(world: World) {
+    let vars = environment(&world).await;
     let people: Vec<_> =
         (1..=120).map(|n| NewUser { name: format!("User number {n};"), age: 1 }).collect();
     let mut connection =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     diesel::insert_into(users::table).values(&people).execute(&mut connection).await.unwrap();
-    catch_up(world).await;
+    catch_up(&world).await;
     let site = Site::of(&vars);
 
     let counts = |body: &str| body.matches("<bdi>User number").count() / 2;
@@ -39,16 +39,16 @@ async fn pages_of_fifty_there_and_back() {
     assert_eq!(front.link("Previous"), None);
 }
 
-/// As quick on a million rows as on fifty: whatever the cursor, the plan walks the primary key and stops.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_is_read_from_the_primary_key() {
+/// With any cursor the plan walks the primary key and stops after a page, however many rows there
+/// are.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_page_is_read_by_the_index_of_the_primary_key(world: World) {
     #[derive(diesel::QueryableByName)]
     struct Line {
         #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
         plan: String,
     }
-    let world = shared_world().await;
-    let vars = environment(world, "plan").await;
+    let vars = environment(&world).await;
     let mut connection =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     let fill = "INSERT INTO users (name, age) SELECT 'User', 1 FROM generate_series(1, 100000)";
@@ -75,17 +75,17 @@ async fn a_page_is_read_from_the_primary_key() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_empty_list_says_so() {
-    let site = Site::new("empty").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn an_empty_list_says_so(world: World) {
+    let site = Site::new(&world).await;
     let page = site.get("/users").await;
     assert_eq!(page.status, StatusCode::OK);
     page.assert_shows("no users yet");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_makes_no_sense_is_explained() {
-    let site = Site::new("cursors").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_malformed_cursor_is_explained(world: World) {
+    let site = Site::new(&world).await;
     for query in ["after=x", "before=", "after=1&before=9", "after=99999999999999999999"] {
         let page = site.get(&format!("/users?{query}")).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");

@@ -1,15 +1,16 @@
-//! A form of a new user that arrives more than once: after a timeout, a double click, a reload, or a step back in the browser.
+//! A form that is sent more than once (a timeout, a double click, a reload) creates one user.
 
 use std::collections::{HashMap, HashSet};
 
 use archipelago::override_variable;
 use archipelago_app::schema::users;
+use archipelago_lab::World;
 use diesel_async::RunQueryDsl;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
-use super::counter::{Counter, fewest};
-use super::site::{Page, Site, environment, primary, settings, shared_world};
+use super::counting_proxy::{CountingProxy, fewest};
+use super::site::{PRIMARY, Page, REPLICAS, Site, environment, primary, settings};
 
 const KEY: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 
@@ -17,9 +18,9 @@ fn ada(key: &str) -> [(&str, &str); 3] {
     [("_key", key), ("user[name]", "Ada"), ("user[age]", "36")]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_arrives_twice_creates_one_user() {
-    let vars = environment(shared_world().await, "twice").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_form_that_arrives_twice_creates_one_user(world: World) {
+    let vars = environment(&world).await;
     let site = Site::of(&vars);
     let key = key(&site.get("/users/new").await);
     let first = site.post("/users", &ada(&key)).await;
@@ -37,9 +38,9 @@ async fn a_form_that_arrives_twice_creates_one_user() {
     assert_ne!(self::key(&site.get("/users/new").await), key, "the next form creates another user");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forms_that_arrive_at_the_same_moment_all_get_the_one_user() {
-    let mut vars = environment(shared_world().await, "same_moment").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn forms_sent_at_the_same_moment_create_one_user(world: World) {
+    let mut vars = environment(&world).await;
     let far = Site::of(&vars);
     vars.insert("FLY_REGION".to_owned(), primary().to_owned());
     let home = Site::of(&vars);
@@ -51,9 +52,9 @@ async fn forms_that_arrive_at_the_same_moment_all_get_the_one_user() {
     assert_eq!((shown.len(), count(&vars).await), (1, 1), "{shown:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_was_changed_meanwhile_is_asked_about() {
-    let vars = environment(shared_world().await, "changed").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_resent_form_with_other_values_is_questioned(world: World) {
+    let vars = environment(&world).await;
     let site = Site::of(&vars);
     site.post("/users", &ada(KEY)).await;
     let page =
@@ -70,9 +71,9 @@ async fn a_form_that_was_changed_meanwhile_is_asked_about() {
     assert_eq!(count(&vars).await, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_key_goes_with_its_user() {
-    let site = Site::new("forgotten").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_deleted_users_key_creates_another_user(world: World) {
+    let site = Site::new(&world).await;
     let shown = site.post("/users", &ada(KEY)).await.header("location").unwrap();
     site.post(&shown, &[("_method", "delete")]).await;
     let page = site.post("/users", &ada(KEY)).await;
@@ -80,16 +81,16 @@ async fn the_key_goes_with_its_user() {
     assert_ne!(page.header("location").unwrap(), shown);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_comes_back_keeps_its_key() {
-    let site = Site::new("kept_key").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_form_with_errors_keeps_its_key(world: World) {
+    let site = Site::new(&world).await;
     let page = site.post("/users", &[("_key", KEY), ("user[name]", ""), ("user[age]", "36")]).await;
     assert_eq!((page.status, key(&page).as_str()), (StatusCode::UNPROCESSABLE_ENTITY, KEY));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_no_uuid_is_replaced_and_nothing_is_lost() {
-    let vars = environment(shared_world().await, "no_uuid").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_malformed_key_is_replaced_and_the_values_are_kept(world: World) {
+    let vars = environment(&world).await;
     let site = Site::of(&vars);
     for wrong in ["", "1", "<script>"] {
         let page = site.post("/users", &ada(wrong)).await;
@@ -102,32 +103,32 @@ async fn a_key_that_is_no_uuid_is_replaced_and_nothing_is_lost() {
     assert_eq!(count(&vars).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_may_send_no_key() {
-    let vars = environment(shared_world().await, "no_key").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn without_a_key_each_form_creates_a_user(world: World) {
+    let vars = environment(&world).await;
     let site = Site::of(&vars);
     assert_ne!(site.create("Ada", "36").await, site.create("Ada", "36").await);
     assert_eq!(count(&vars).await, 2);
 }
 
-/// A statement that Diesel prepared each time would take two.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_takes_no_round_trip_more() {
-    let mut vars = environment(shared_world().await, "one_round_trip").await;
-    let (counter, home) = Counter::before(&vars[&override_variable(primary())]).await;
+/// A statement that Diesel prepared each time would take two round trips.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_key_costs_no_further_round_trip(world: World) {
+    let mut vars = environment(&world).await;
+    let (proxy, home) = CountingProxy::start(&vars[&override_variable(primary())]).await;
     vars.insert(override_variable(primary()), home);
     let site = Site::of(&vars);
     for key in [KEY, ""] {
         let form = ada(key);
         let form = if key.is_empty() { &form[1..] } else { &form };
-        // Whatever is asked on a new connection, and once of each kind.
+        // The first form opens a connection and prepares the statement.
         site.until_saved(form).await;
-        let trips = fewest(async || counter.of(site.until_saved(form)).await).await;
+        let trips = fewest(async || proxy.round_trips(site.until_saved(form)).await).await;
         assert_eq!(trips, 1, "with the key {key:?}");
     }
 }
 
-/// Of the form on a page.
+/// The key of the form on a page.
 fn key(page: &Page) -> String {
     let (_, key) = page.body.split_once(r#"name="_key" value=""#).expect("the form has a key");
     key.split('"').next().unwrap().to_owned()

@@ -1,16 +1,21 @@
-//! What those see who run the app: health, metrics, a shutdown that loses nothing.
+//! For operators: health checks, metrics, security headers, and a shutdown that loses no request.
 
 use archipelago_app::repos::Repos;
-use diesel_async::SimpleAsyncConnection;
+use archipelago_lab::World;
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use reqwest::StatusCode;
+use tokio::net::TcpStream;
 
 use super::site::{
-    Page, Site, environment, first_replica, primary, settings, shared_world, until, visitor,
+    PRIMARY, Page, REPLICAS, Site, environment, eventually, first_replica, primary, settings,
+    until, visitor,
 };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn health_and_security_headers() {
-    let site = Site::new("health").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn health_checks_and_security_headers_are_there(world: World) {
+    let site = Site::new(&world).await;
     assert_eq!(site.get("/healthz").await.status, StatusCode::OK);
     assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
     for path in ["/", "/users", "/static/style.css", "/nowhere"] {
@@ -28,14 +33,14 @@ async fn health_and_security_headers() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn metrics_have_a_port_of_their_own() {
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn metrics_have_a_port_of_their_own(world: World) {
     archipelago_app::metrics::install_recorder().unwrap();
-    let site = Site::new("metrics").await;
+    let site = Site::new(&world).await;
     site.get("/users").await;
     Page::of(site.browser.delete(site.url("/users/1")).header("fly-region", "here")).await;
     Page::of(site.browser.request("BREW".parse().unwrap(), site.url("/users"))).await;
-    assert_eq!(site.get("/metrics").await.status, StatusCode::NOT_FOUND, "not public");
+    assert_eq!(site.get("/metrics").await.status, StatusCode::NOT_FOUND, "metrics are not public");
     let scrape = || visitor().get(format!("http://{}/metrics", site.running.metrics_address));
     let of = |page: &Page, figure: &str, region: &str| {
         let (_, behind) = page
@@ -43,7 +48,7 @@ async fn metrics_have_a_port_of_their_own() {
             .split_once(&format!(r#"archipelago_region_{figure}{{region="{region}"}} "#))?;
         behind.lines().next()?.parse::<f64>().ok()
     };
-    // As soon as the monitor has looked at both.
+    // Once the monitor has probed both.
     let metrics = until(scrape, |page| {
         let near = ["up", "is_primary"].map(|figure| of(page, figure, first_replica()));
         let home = ["up", "is_primary", "lag_seconds"].map(|figure| of(page, figure, primary()));
@@ -68,12 +73,12 @@ async fn metrics_have_a_port_of_their_own() {
     }
     let pages =
         Page::of(visitor().get(format!("http://{}/users", site.running.metrics_address))).await;
-    assert_eq!(pages.status, StatusCode::NOT_FOUND, "nothing but metrics");
+    assert_eq!(pages.status, StatusCode::NOT_FOUND, "the port has nothing but metrics");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_finishes_the_requests_in_flight() {
-    let vars = environment(shared_world().await, "graceful").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_shutdown_finishes_the_requests_in_flight(world: World) {
+    let vars = environment(&world).await;
     let site = Site::of(&vars);
     let mut admin =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
@@ -83,11 +88,17 @@ async fn a_shutdown_finishes_the_requests_in_flight() {
     let create = tokio::spawn(Page::of(create));
     let mut watcher =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
-    super::program::until_somebody_waits_for_a_lock(&mut watcher, "graceful").await;
+    let waiting = "(SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database())";
+    eventually("the request waits for the lock", async || {
+        diesel::select(sql::<BigInt>(waiting)).get_result::<i64>(&mut watcher).await.unwrap() > 0
+    })
+    .await;
 
     let address = site.running.address;
     let stop = tokio::spawn(site.running.stop());
-    super::program::until_refused(address).await;
+    let is_refused = async || TcpStream::connect(address).await.is_err();
+    eventually("the port is closed", is_refused).await;
     admin.batch_execute("COMMIT").await.unwrap();
     assert_eq!(
         create.await.unwrap().status,

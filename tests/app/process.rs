@@ -1,4 +1,4 @@
-//! The program as a process: started with arguments and an environment, listened to, told to end.
+//! Runs the program as a process, with arguments and an environment.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// For the program to do its work, for which it may have to make a server for each region, or to measure all of them.
+/// Long enough for the program to create a server for each region, or to measure all of them.
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
@@ -21,7 +21,7 @@ pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
     command
 }
 
-/// Whether it ended well, and what it said to standard output and standard error.
+/// Whether the program succeeded, its standard output and its standard error.
 pub async fn output(arguments: &[&str], vars: &HashMap<String, String>) -> (bool, String, String) {
     let output = program(arguments, vars).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -32,7 +32,7 @@ pub fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The program, listening.
+/// The program while it serves.
 pub struct Serving {
     pub child: Child,
     pub address: String,
@@ -40,7 +40,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts it, and waits for the line that has the address behind `announced`.
+    /// Starts the program, and waits for the line that has the address after `announced`.
     pub async fn start(
         arguments: &[&str],
         vars: &HashMap<String, String>,
@@ -56,12 +56,13 @@ impl Serving {
             }
             None
         };
-        let Some(address) =
-            tokio::time::timeout(PATIENCE, listening).await.expect("it neither listens nor ends")
+        let Some(address) = tokio::time::timeout(PATIENCE, listening)
+            .await
+            .expect("the program neither listens nor ends")
         else {
             let mut error = String::new();
             child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
-            panic!("it did not start: {error}");
+            panic!("the program did not start: {error}");
         };
         Self { child, address, lines }
     }

@@ -1,29 +1,22 @@
-//! The program itself, started as a person starts it.
+//! The program as a process: its arguments, settings, start and end.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use archipelago_app::repos::Repos;
-use diesel::QueryableByName;
-use diesel::sql_types::BigInt;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use archipelago_lab::World;
 use expect_test::{Expect, expect};
 use reqwest::StatusCode;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::interval;
 
 use super::process::{Serving, output, vars};
-use super::site::{
-    BETWEEN_LOOKS, DEADLINE, Page, environment, first_replica, shared_world, until, visitor,
-};
+use super::site::{DEADLINE, PRIMARY, Page, REPLICAS, environment, first_replica, until, visitor};
 
-/// Before the address of the pages.
+/// What the program prints before the address of the pages.
 const LISTENING: &str = "Listening on ";
 
 #[tokio::test]
-async fn help() {
+async fn help_explains_commands_and_settings() {
     let (ok, help, _) = output(&["--help"], &HashMap::new()).await;
     assert!(ok);
     expect![[r#"
@@ -65,7 +58,7 @@ fn assert_refused((ok, _, error): (bool, String, String), expected: &Expect) {
 }
 
 #[tokio::test]
-async fn wrong_settings_stop_the_start_all_at_once() {
+async fn every_wrong_setting_is_reported_at_once() {
     let wrong = vars(&[
         ("DATABASE_URL", "postgres://app:hunter2@db.internal/app?sslmode=perhaps"),
         ("POOL_SIZE", "lots"),
@@ -74,7 +67,7 @@ async fn wrong_settings_stop_the_start_all_at_once() {
         ("PRIMARY_REGION", "mars"),
     ]);
     let refused = output(&["serve"], &wrong).await;
-    assert!(!refused.2.contains("hunter"), "no secret is shown");
+    assert!(!refused.2.contains("hunter"), "no secret is printed");
     let primary = format!("`{}`", super::site::primary());
     assert_refused(
         (refused.0, refused.1, refused.2.replace(&primary, "`PRIMARY`")),
@@ -90,7 +83,7 @@ async fn wrong_settings_stop_the_start_all_at_once() {
 }
 
 #[tokio::test]
-async fn on_fly_nothing_is_made_up() {
+async fn on_fly_every_required_setting_must_be_set() {
     let on_fly = vars(&[("FLY_APP_NAME", "users")]);
     let (ok, _, error) = output(&[], &on_fly).await;
     assert!(!ok);
@@ -99,7 +92,7 @@ async fn on_fly_nothing_is_made_up() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there() {
+async fn migrate_reports_a_database_that_cannot_be_reached() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("postgres://app:hunter2@{closed}/app");
     let (ok, _, error) = output(&["migrate"], &vars(&[("DATABASE_URL", &url)])).await;
@@ -127,11 +120,9 @@ async fn regions_are_printed_with_their_hosts() {
     assert!(ok && printed.contains("DATABASE_URL is not set"), "{printed}{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn migrate_runs_once() {
-    let world = shared_world().await;
-    world.create_database("migrate").await.unwrap();
-    let database = vars(&[("DATABASE_URL", &world.primary().url_of("migrate"))]);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn migrate_runs_once(world: World) {
+    let database = vars(&[("DATABASE_URL", &world.primary().url())]);
     let (ok, first, error) = output(&["migrate"], &database).await;
     assert!(ok, "{error}");
     assert!(first.starts_with("migrated "), "{first}");
@@ -140,9 +131,9 @@ async fn migrate_runs_once() {
     assert_eq!(second, "nothing to migrate\n");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_it_in_order() {
-    let vars = environment(shared_world().await, "signals").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_signal_ends_the_program_with_success(world: World) {
+    let vars = environment(&world).await;
     for signal in ["TERM", "INT"] {
         let mut serving = Serving::start(&[], &vars, LISTENING).await;
         assert_eq!(Page::of(visitor().get(serving.url("/users"))).await.status, StatusCode::OK);
@@ -152,10 +143,10 @@ async fn a_signal_ends_it_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_says_which_request_failed() {
+async fn the_log_names_the_request_that_failed() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("postgres://app:hunter2@{closed}/app");
-    // Not on Fly, a start would migrate at the primary.
+    // On Fly: elsewhere, a start runs the migrations at the primary.
     let mut vars = vars(&[
         ("FLY_APP_NAME", "islands"),
         ("SECRET_KEY", &"5a".repeat(32)),
@@ -186,9 +177,9 @@ async fn the_log_says_which_request_failed() {
     assert!(line.contains("Connection refused") && !line.contains("hunter2"), "{line}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_named() {
-    let vars = environment(shared_world().await, "ports").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_error_names_the_variable_of_a_taken_port(world: World) {
+    let vars = environment(&world).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for variable in ["PORT", "METRICS_PORT"] {
         let mut vars = vars.clone();
@@ -199,9 +190,9 @@ async fn a_taken_port_is_named() {
     }
 }
 
-/// `cargo run` on a machine where nobody said where a database is: servers of its own, which keep their data.
+/// `cargo run` without `DATABASE_URL`: it starts servers of its own, which keep their data.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_database_it_starts_its_own() {
+async fn without_a_database_url_it_starts_servers_of_its_own() {
     let clone = tempfile::tempdir().unwrap();
     let vars = vars(&[
         ("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()),
@@ -230,15 +221,15 @@ async fn without_a_database_it_starts_its_own() {
     assert_eq!(
         list.body.matches("<bdi>Ada Lovelace</bdi>").count(),
         2,
-        "seeded once: in the row and in its question"
+        "seeded once: in the row and in the question before deleting"
     );
     serving.signal("INT").await;
     assert!(serving.child.wait().await.unwrap().success());
 }
 
-/// A wrong setting is said before any server is started, and costs nothing later.
+/// The settings are checked before any server is started.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_setting_leaves_no_trace() {
+async fn a_wrong_setting_starts_no_server() {
     let clone = tempfile::tempdir().unwrap();
     let wrong = vars(&[("CARGO_MANIFEST_DIR", clone.path().to_str().unwrap()), ("PORT", "eighty")]);
     let (ok, said, error) = output(&[], &wrong).await;
@@ -247,48 +238,13 @@ async fn a_wrong_setting_leaves_no_trace() {
     assert!(!clone.path().join(".lab").exists());
 }
 
-/// A pipe that nobody reads any more is no reason to cut requests off.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_it_in_order_when_nobody_listens_to_it() {
+/// A closed standard output does not keep the program from its ordered end.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_signal_ends_it_when_its_output_is_closed(world: World) {
     let Serving { mut child, address, lines } =
-        Serving::start(&[], &environment(shared_world().await, "pipe").await, LISTENING).await;
+        Serving::start(&[], &environment(&world).await, LISTENING).await;
     drop(lines);
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     assert!(child.wait().await.unwrap().success(), "{address}");
-}
-
-/// Waits until a session of `database` waits for a lock.
-pub async fn until_somebody_waits_for_a_lock(connection: &mut AsyncPgConnection, database: &str) {
-    #[derive(QueryableByName)]
-    struct Waiting {
-        #[diesel(sql_type = BigInt)]
-        count: i64,
-    }
-    let query = "SELECT count(*) AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = ";
-    let waiting = async {
-        let mut looks = interval(BETWEEN_LOOKS);
-        loop {
-            looks.tick().await;
-            let found: Waiting = diesel::sql_query(format!("{query}'{database}'"))
-                .get_result(connection)
-                .await
-                .unwrap();
-            if found.count > 0 {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(DEADLINE, waiting).await.expect("nobody waits for a lock");
-}
-
-/// Waits until nobody listens at `address`.
-pub async fn until_refused(address: SocketAddr) {
-    let refused = async {
-        let mut looks = interval(BETWEEN_LOOKS);
-        while TcpStream::connect(address).await.is_ok() {
-            looks.tick().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, refused).await.expect("somebody still listens");
 }

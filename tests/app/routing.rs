@@ -1,19 +1,19 @@
-//! Which database a request is served by, from where, and that a visitor sees what they wrote.
+//! Which region's database serves a request, and why; and that visitors read their own writes.
 
 use actix_web::cookie::{Cookie, CookieJar, Key};
 use archipelago::RegionSet;
 use archipelago_app::repos::Repos;
+use archipelago_lab::World;
 use reqwest::StatusCode;
 
 use super::site::{
-    DEADLINE, HOUR, Page, Site, environment, first_replica, new_world, primary, regions,
-    shared_world,
+    DEADLINE, HOUR, PRIMARY, Page, REPLICAS, Site, environment, first_replica, primary, regions,
 };
 use super::site::{until, visitor};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_region_reads_from_its_own_database() {
-    let mut vars = environment(shared_world().await, "own_database").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn every_region_reads_from_its_own_database(world: World) {
+    let mut vars = environment(&world).await;
     for info in Repos::REGIONS {
         vars.insert("FLY_REGION".to_owned(), info.code.to_owned());
         let site = Site::of(&vars);
@@ -23,9 +23,9 @@ async fn every_region_reads_from_its_own_database() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_place_without_a_database_reads_from_the_nearest() {
-    let mut vars = environment(shared_world().await, "nearest").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_place_without_a_database_reads_from_the_nearest(world: World) {
+    let mut vars = environment(&world).await;
     let place = Repos::PLACES
         .iter()
         .find(|place| Repos::REGIONS.iter().all(|info| info.code != **place))
@@ -37,20 +37,19 @@ async fn a_place_without_a_database_reads_from_the_nearest() {
     site.until("/users", |page| page.served_by() == served_by).await;
 }
 
-/// The article's second goal: development on a single ordinary database, and no region.
-#[tokio::test(flavor = "multi_thread")]
-async fn one_ordinary_database_serves_everything() {
-    let world = shared_world().await;
-    let mut vars = environment(world, "single").await;
+/// As in development: a single database that is no cluster, and no region.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn one_ordinary_database_serves_everything(world: World) {
+    let mut vars = environment(&world).await;
     vars.retain(|name, _| !name.starts_with("DATABASE_URL") && name != "FLY_REGION");
-    vars.insert("DATABASE_URL".to_owned(), world.primary().url_of("single"));
+    vars.insert("DATABASE_URL".to_owned(), world.primary().url());
     let site = Site::of(&vars);
     let shown = site.create("Ada", "36").await;
     let page = site.get(&shown).await;
     assert_eq!(page.served_by(), format!("{}; role=primary; reason=primary", primary()));
     page.assert_shows("This instance runs in no region");
 
-    // With a region, that region's repo reads from the same database, which says itself what it is.
+    // With a region, that region's repo reads from the same database, which reports its own role.
     vars.insert("FLY_REGION".to_owned(), first_replica().to_owned());
     let site = Site::of(&vars);
     let page = site.get("/users").await;
@@ -58,21 +57,24 @@ async fn one_ordinary_database_serves_everything() {
     page.assert_shows("<bdi>Ada</bdi>");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn visitors_read_their_own_writes() {
-    let world = new_world().await;
-    let site = Site::with_max_lag(&environment(&world, "own_writes").await, HOUR);
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn visitors_read_their_own_writes(world: World) {
+    let site = Site::with_max_lag(&environment(&world).await, HOUR);
     let replica = world.server(first_replica()).unwrap();
     let fresher = format!("{}; role=primary; reason=fresher", primary());
     let local = format!("{}; role=replica; reason=local", first_replica());
     replica.pause_replay().await.unwrap();
     let shown = site.create("Ada", "36").await;
 
-    // The replica is behind.
+    // The replica lags.
     site.until(&shown, |page| page.served_by() == fresher).await;
     let stranger =
         until(|| visitor().get(site.url(&shown)), |page| page.served_by() == local).await;
-    assert_eq!(stranger.status, StatusCode::NOT_FOUND, "others may wait");
+    assert_eq!(
+        stranger.status,
+        StatusCode::NOT_FOUND,
+        "a visitor who has not written it may read an older state"
+    );
     let forged = || {
         visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF")
     };
@@ -87,9 +89,9 @@ async fn visitors_read_their_own_writes() {
     site.until(&shown, |page| page.served_by() == local).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_position_cookie_is_signed_and_out_of_reach_of_scripts() {
-    let site = Site::new("cookie").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_position_cookie_is_hidden_from_scripts(world: World) {
+    let site = Site::new(&world).await;
     let page = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
     let cookies: Vec<_> =
         page.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
@@ -109,11 +111,10 @@ async fn the_position_cookie_is_signed_and_out_of_reach_of_scripts() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_carries_its_position_in_a_header() {
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn an_api_client_carries_its_position_in_a_header(world: World) {
     const POSITION: &str = "archipelago-position";
-    let world = new_world().await;
-    let site = Site::with_max_lag(&environment(&world, "header").await, HOUR);
+    let site = Site::with_max_lag(&environment(&world).await, HOUR);
     world.server(first_replica()).unwrap().pause_replay().await.unwrap();
     let written = Page::of(
         visitor().post(site.url("/users")).form(&[("user[name]", "Ada"), ("user[age]", "36")]),
@@ -128,7 +129,7 @@ async fn a_program_carries_its_position_in_a_header() {
         assert_ne!(
             page.status,
             StatusCode::NOT_FOUND,
-            "what was written or read once is not unread"
+            "what the client has written or read stays visible"
         );
         page.served_by() == fresher
     };
@@ -140,10 +141,10 @@ async fn a_program_carries_its_position_in_a_header() {
     let seen = until(|| read(POSITION, &position), is_seen)
         .await
         .header(POSITION)
-        .expect("what it showed");
+        .expect("a read returns its position");
     until(|| read(POSITION, &seen), is_seen).await;
 
-    // The signature has 44 characters; behind it everybody can read the position.
+    // The signature has 44 characters; the position after it is plain text.
     let (signature, known) = position.split_at(44);
     let forged = known.replace(known.rsplit('-').next().unwrap(), "FFFFFFFF/FFFFFFFF");
     for nonsense in
@@ -160,11 +161,11 @@ async fn a_program_carries_its_position_in_a_header() {
     }
 }
 
-/// Signed with this app's own key all the same: by a copy of the site, or before the database was restored from a backup.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_position_of_a_promotion_that_never_was_stops_nobody() {
+/// It is signed with this app's key: by a copy of the site, or before a restore from a backup.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_position_on_an_unknown_timeline_stops_no_visitor(world: World) {
     const POSITION: &str = "archipelago-position";
-    let mut vars = environment(shared_world().await, "rumour").await;
+    let mut vars = environment(&world).await;
     let secret = [0x5a; 32];
     vars.insert("SECRET_KEY".to_owned(), hex::encode(secret));
     let site = Site::of(&vars);
@@ -187,14 +188,14 @@ async fn a_position_of_a_promotion_that_never_was_stops_nobody() {
 
     let refused = Page::of(write(future)).await;
     let others = Page::of(write(&known)).await;
-    assert!(is_saved(&others), "one visitor's timeline is not everybody's: {}", others.body);
+    assert!(is_saved(&others), "one visitor's position stops no other: {}", others.body);
     assert!(
         is_saved(&refused) || refused.status == StatusCode::SERVICE_UNAVAILABLE,
         "{}",
         refused.body
     );
     let saved = until(|| write(future), is_saved).await;
-    assert!(saved.header(POSITION).unwrap().contains("-1-"), "it is not carried on");
+    assert!(saved.header(POSITION).unwrap().contains("-1-"), "the false position is dropped");
     let local = format!("{}; role=replica; reason=local", first_replica());
     until(
         || visitor().get(site.url("/users")).header(POSITION, future),
@@ -203,9 +204,9 @@ async fn a_position_of_a_promotion_that_never_was_stops_nobody() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_regions_page_shows_every_region() {
-    let site = Site::new("regions_page").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_regions_page_shows_every_region(world: World) {
+    let site = Site::new(&world).await;
     let page = site.get("/regions").await;
     let json: serde_json::Value =
         serde_json::from_str(&site.get("/regions.json").await.body).unwrap();
@@ -222,7 +223,7 @@ async fn the_regions_page_shows_every_region() {
     assert_eq!(
         (&far["connections"], &far["up"]),
         (&0.into(), &serde_json::Value::Null),
-        "looking asks nobody"
+        "the page opens no connection"
     );
     page.assert_hides("127.0.0.1");
 }

@@ -1,15 +1,16 @@
-//! `app/schema.rs` says what the migrations make.
+//! `app/schema.rs` has the tables that the migrations make.
 
+use archipelago_lab::World;
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use expect_test::expect;
 
-use super::site::{environment, primary, settings, shared_world};
+use super::site::{PRIMARY, REPLICAS, environment, primary, settings};
 
-/// The table as the database has it, in the words of `diesel::table!`, must be in the file as it stands.
-#[tokio::test(flavor = "multi_thread")]
-async fn schema_rs_is_what_the_migrations_make() {
+/// The database's columns in the notation of `diesel::table!` are those of the file.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn schema_rs_is_what_the_migrations_make(world: World) {
     #[derive(QueryableByName)]
     struct Column {
         #[diesel(sql_type = Text)]
@@ -17,7 +18,7 @@ async fn schema_rs_is_what_the_migrations_make() {
         #[diesel(sql_type = Text)]
         column: String,
     }
-    let vars = environment(shared_world().await, "schema").await;
+    let vars = environment(&world).await;
     let mut connection =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     let columns: Vec<Column> = diesel::sql_query(

@@ -1,4 +1,4 @@
-//! The app, started on a free port in front of a database of its own, and a browser's share of HTTP.
+//! The app on a free port in front of the test's database, and the visitor who sends it requests.
 
 use std::collections::HashMap;
 use std::env::VarError;
@@ -8,24 +8,37 @@ use archipelago::{Role, override_variable};
 use archipelago_app::repos::Repos;
 use archipelago_app::server::{self, Running};
 use archipelago_app::{migrations, settings::Settings};
-use archipelago_lab::World;
+use archipelago_lab::{Server, World};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
-use tokio::sync::OnceCell;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Long enough for any machine; a test that waits so long has failed.
+/// Long enough for any machine: a test that waits so long has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Between two looks at what is waited for.
+/// The time between two checks of a condition that a test waits for.
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// How far a replica may be behind where a test is about something else: further than it ever is.
+/// A limit on replication lag that no replica reaches, for tests of something else.
 pub const HOUR: Duration = Duration::from_hours(1);
+
+/// The region of the primary in regions.toml.
+pub const PRIMARY: &str = Repos::REGIONS[0].code;
+
+/// The regions of the replicas in regions.toml, in its order.
+pub const REPLICAS: &[&str] = &{
+    let mut codes = [""; Repos::REGIONS.len() - 1];
+    let mut index = 0;
+    while index < codes.len() {
+        codes[index] = Repos::REGIONS[index + 1].code;
+        index += 1;
+    }
+    codes
+};
 
 /// The app and its visitor.
 pub struct Site {
     pub running: Running,
-    /// Keeps cookies, follows no redirect.
+    /// Keeps cookies and follows no redirect.
     pub browser: Client,
 }
 
@@ -42,31 +55,18 @@ pub fn first_replica() -> &'static str {
     regions(Role::Replica).next().expect("these tests need a replica in regions.toml")
 }
 
-/// Servers that no test may break. Each test has a database of its own.
-pub async fn shared_world() -> &'static World {
-    static WORLD: OnceCell<World> = OnceCell::const_new();
-    WORLD.get_or_init(new_world).await
-}
-
-/// Servers of a test's own.
-pub async fn new_world() -> World {
-    World::builder().primary(primary()).replicas(regions(Role::Replica)).start().await.unwrap()
-}
-
-/// A new database with the app's tables on every server, and the environment that leads to it from the first replica's region.
-pub async fn environment(world: &World, database: &str) -> HashMap<String, String> {
-    let vars = environment_without_tables(world, database).await;
+/// The environment of an instance in the first replica's region, with the app's tables on every
+/// server.
+pub async fn environment(world: &World) -> HashMap<String, String> {
+    let vars = environment_without_tables(world).await;
     migrations::run(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     catch_up(world).await;
     vars
 }
 
-/// The same, before any migration has run.
-pub async fn environment_without_tables(world: &World, database: &str) -> HashMap<String, String> {
-    world.create_database(database).await.unwrap();
-    let url = |server: &archipelago_lab::Server| {
-        (override_variable(server.region()), server.url_of(database))
-    };
+/// The same before any migration has run.
+pub async fn environment_without_tables(world: &World) -> HashMap<String, String> {
+    let url = |server: &Server| (override_variable(server.region()), server.url());
     let mut vars: HashMap<_, _> = world.servers().map(url).collect();
     for (name, value) in
         [("FLY_REGION", first_replica()), ("PORT", "0"), ("METRICS_PORT", "0"), ("POOL_SIZE", "4")]
@@ -81,7 +81,7 @@ pub fn settings(vars: &HashMap<String, String>) -> Settings {
     Settings::from_vars(&|name: &str| vars.get(name).cloned().ok_or(VarError::NotPresent)).unwrap()
 }
 
-/// Waits until every replica shows what the primary has.
+/// Waits until every replica has replayed what the primary has written.
 pub async fn catch_up(world: &World) {
     let position = world.primary().position().await.unwrap();
     for replica in world.replicas() {
@@ -90,16 +90,16 @@ pub async fn catch_up(world: &World) {
 }
 
 impl Site {
-    /// The app in the first replica's region, in front of a new database of the shared servers.
-    pub async fn new(database: &str) -> Self {
-        Self::of(&environment(shared_world().await, database).await)
+    /// The app in the first replica's region.
+    pub async fn new(world: &World) -> Self {
+        Self::of(&environment(world).await)
     }
 
     pub fn of(vars: &HashMap<String, String>) -> Self {
         Self::with(&settings(vars))
     }
 
-    /// The app where a replica may be only so far behind.
+    /// The app with this limit on replication lag.
     pub fn with_max_lag(vars: &HashMap<String, String>, limit: Duration) -> Self {
         let mut settings = settings(vars);
         settings.databases = settings.databases.with_max_lag(limit);
@@ -122,7 +122,7 @@ impl Site {
         Page::of(self.browser.post(self.url(path)).form(form)).await
     }
 
-    /// Reads until a page is as it should be. No read may fail meanwhile.
+    /// Reads a page until it is as wanted; the test fails if a read does.
     pub async fn until(&self, path: &str, wanted: impl Fn(&Page) -> bool) -> Page {
         let read = || self.browser.get(self.url(path));
         until(read, |page| {
@@ -132,7 +132,7 @@ impl Site {
         .await
     }
 
-    /// Sends a form until it is taken. Until then there is no primary to write to.
+    /// Sends a form until it is saved; before that, the app may have no primary to write to.
     pub async fn until_saved(&self, form: &[(&str, &str)]) -> Page {
         let write = || self.browser.post(self.url("/users")).form(form);
         until(write, |page| {
@@ -154,16 +154,16 @@ impl Site {
     }
 }
 
-/// Somebody with a browser of their own, who follows no redirect.
+/// A visitor with no cookies yet, who follows no redirect.
 pub fn visitor() -> Client {
     // The lab's reqwest leaves the choice of a TLS provider to the program.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // A connection that is kept may close just as the next request sets out, on a machine that stood still.
+    // After a stall of the machine, a kept connection may close just as the next request is sent.
     let client = Client::builder().pool_max_idle_per_host(0);
     client.cookie_store(true).redirect(redirect::Policy::none()).build().unwrap()
 }
 
-/// Sends a request again and again, until its answer is as it should be.
+/// Repeats a request until its answer is as wanted.
 pub async fn until(request: impl Fn() -> RequestBuilder, wanted: impl Fn(&Page) -> bool) -> Page {
     let mut last = None;
     let asking = async {
@@ -178,10 +178,22 @@ pub async fn until(request: impl Fn() -> RequestBuilder, wanted: impl Fn(&Page) 
             last = Some(page);
         }
     };
-    timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("still {last:#?}"))
+    timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("the last answer: {last:#?}"))
 }
 
-/// An answer.
+/// Waits until `condition` holds; the test fails if it does not in time.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        let mut looks = interval(BETWEEN_LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !condition().await {
+            looks.tick().await;
+        }
+    };
+    timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("it never happened that {what}"));
+}
+
+/// An answer to a request.
 #[derive(Debug)]
 pub struct Page {
     pub status: StatusCode,

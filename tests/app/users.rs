@@ -1,7 +1,8 @@
-//! The life of a user, as a browser goes through it.
+//! Users are created, shown, edited and deleted, as a browser does it.
 
 use archipelago_app::schema::users;
 use archipelago_app::users::NewUser;
+use archipelago_lab::World;
 use diesel::result::DatabaseErrorKind;
 use diesel::result::Error::DatabaseError;
 use diesel_async::RunQueryDsl;
@@ -10,12 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::site::{
-    Page, Site, environment, first_replica, primary, settings, shared_world, visitor,
+    PRIMARY, Page, REPLICAS, Site, environment, first_replica, primary, settings, visitor,
 };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn create_show_edit_update_delete() {
-    let site = Site::new("lifecycle").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_user_is_created_shown_edited_and_deleted(world: World) {
+    let site = Site::new(&world).await;
     let shown = site.create("Ada Lovelace", "36").await;
 
     let page = site.get(&shown).await;
@@ -48,9 +49,9 @@ async fn create_show_edit_update_delete() {
     assert_eq!(site.get(&shown).await.status, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_page_says_who_served_it() {
-    let site = Site::new("served_by").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn every_page_says_which_region_served_it(world: World) {
+    let site = Site::new(&world).await;
     let local = format!("{}; role=replica; reason=local", first_replica());
     let written = format!("{}; role=primary; reason=primary", primary());
 
@@ -62,20 +63,20 @@ async fn every_page_says_who_served_it() {
     let created = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
     assert_eq!(created.served_by(), written);
     let form = site.get("/users/new").await;
-    assert_eq!(form.served_by(), "", "a page that asked no database");
+    assert_eq!(form.served_by(), "", "a page without a query");
     let in_vain = Page::of(visitor().get(site.url("/users/99"))).await;
-    assert_eq!(in_vain.served_by(), local, "a page that asked in vain");
+    assert_eq!(in_vain.served_by(), local, "a page whose query found nothing");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bad_input_comes_back_with_its_values_and_what_is_wrong() {
-    let site = Site::new("bad_input").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn bad_input_is_shown_again_with_what_is_wrong(world: World) {
+    let site = Site::new(&world).await;
     let page = site.post("/users", &[("user[name]", "   "), ("user[age]", "1000")]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.assert_shows("Write a name.");
     page.assert_shows("Write an age from 0 to 150.");
     page.assert_shows(r#"value="1000""#);
-    assert_eq!(page.served_by(), "", "nothing was sent to a database");
+    assert_eq!(page.served_by(), "", "no query was sent");
 
     let long = "x".repeat(101);
     let page = site.post("/users", &[("user[name]", &long), ("user[age]", "3")]).await;
@@ -91,14 +92,14 @@ async fn bad_input_comes_back_with_its_values_and_what_is_wrong() {
     page.assert_shows(r#"value="put""#);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_bounds_of_the_form_are_those_of_the_table() {
-    let site = Site::new("bounds").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_bounds_of_the_form_are_those_of_the_table(world: World) {
+    let vars = environment(&world).await;
+    let site = Site::of(&vars);
     for (name, age) in [("é".repeat(100), "0"), ("x".to_owned(), "150")] {
         let shown = site.create(&name, age).await;
         site.get(&shown).await.assert_shows(&name);
     }
-    let vars = environment(shared_world().await, "bounds_of_the_table").await;
     let mut connection =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     for (name, age) in
@@ -113,9 +114,9 @@ async fn the_bounds_of_the_form_are_those_of_the_table() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_visitors_write_is_escaped() {
-    let site = Site::new("escaped").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn what_visitors_write_is_escaped(world: World) {
+    let site = Site::new(&world).await;
     let shown = site.create(r#"<script>alert("1")</script>"#, "1").await;
     for path in [shown.as_str(), "/users", &format!("{shown}/edit")] {
         let page = site.get(path).await;
@@ -124,9 +125,9 @@ async fn what_visitors_write_is_escaped() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn programs_use_the_methods_themselves() {
-    let site = Site::new("methods").await;
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn put_patch_delete_and_head_are_taken_as_methods(world: World) {
+    let site = Site::new(&world).await;
     let shown = site.create("Ada", "36").await;
     let put =
         site.browser.put(site.url(&shown)).form(&[("user[name]", "Grace"), ("user[age]", "85")]);
@@ -138,7 +139,7 @@ async fn programs_use_the_methods_themselves() {
     page.assert_shows("86");
     let delete = || site.browser.delete(site.url(&shown));
     assert_eq!(Page::of(delete()).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(Page::of(delete()).await.status, StatusCode::NOT_FOUND, "it is gone");
+    assert_eq!(Page::of(delete()).await.status, StatusCode::NOT_FOUND, "it was deleted");
 
     let mut socket = TcpStream::connect(site.running.address).await.unwrap();
     socket

@@ -1,6 +1,6 @@
-//! Somebody who looks at pages in a real browser: whichever Chromium is installed, without a window.
+//! A visitor with a real browser: the installed Chromium, without a window.
 //!
-//! What is on a page is found as a screen reader finds it, by its role and its name, so that both are tested on the way.
+//! Elements are found as a screen reader finds them, by role and name, which tests both.
 
 use std::io::Write;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use super::site::DEADLINE;
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// Somebody with a browser of their own.
+/// A visitor with a browser of their own.
 pub struct Visitor {
-    /// Of the site, without a path.
+    /// The site's URL without a path.
     address: String,
     browser: Browser,
     pub page: Page,
-    /// What the browser complains about in its console.
+    /// The browser's console.
     log: EventStream<EventEntryAdded>,
     _profile: TempDir,
 }
 
 impl Visitor {
-    /// None where no browser is installed, which is a failure under CI.
+    /// `None` if no browser is installed; under CI the test then fails.
     pub async fn of(address: String) -> Option<Self> {
         let profile = tempfile::tempdir().unwrap();
         let quietly = ["disable-gpu", "disable-quic", "disable-component-update"];
@@ -47,7 +47,7 @@ impl Visitor {
         let Ok(config) = config.args(quietly).build() else {
             let missing = "the pages were not tried in a browser: install Chromium (on Debian: apt-get install chromium)";
             assert!(std::env::var_os("CI").is_none(), "{missing}");
-            // Past the test harness, which keeps what a passing test prints.
+            // Directly, as the test harness hides what a passing test prints.
             std::io::stderr().write_all(format!("{missing}\n").as_bytes()).unwrap();
             return None;
         };
@@ -67,15 +67,15 @@ impl Visitor {
         self.page.goto(self.url(path)).await.unwrap();
     }
 
-    /// A click in the middle of what has this role and this name.
+    /// Clicks the middle of the element with this role and name.
     pub async fn click(&self, role: &str, name: &str) {
         let point = self
-            .until(&format!("no {role} {name:?} to click"), async || self.place(role, name).await)
+            .until(&format!("no {role} {name:?} to click"), async || self.middle(role, name).await)
             .await;
         self.page.click(point).await.unwrap();
     }
 
-    /// Keys, pressed one after the other.
+    /// Presses the keys of `text` one after the other.
     pub async fn types(&self, text: &str) {
         for key in text.chars() {
             self.press(&key.to_string()).await;
@@ -83,7 +83,7 @@ impl Visitor {
     }
 
     pub async fn press(&self, key: &str) {
-        // The key goes to whatever has the focus; the crate only wants some element to hand it on.
+        // The key goes to the element with the focus; the crate needs any element to send it.
         let body = self
             .until("no page to press a key on", async || self.page.find_element("body").await.ok())
             .await;
@@ -115,19 +115,19 @@ impl Visitor {
         self.until(&format!("never true: {expression}"), look).await;
     }
 
-    /// Waits for what has this role and this name.
+    /// Waits for an element with this role and name.
     pub async fn sees(&self, role: &str, name: &str) -> AxNode {
         self.until(&format!("no {role} {name:?}"), async || self.find(role, name).await?.pop())
             .await
     }
 
-    /// Waits until nothing has this role and this name.
+    /// Waits until no element has this role and name.
     pub async fn misses(&self, role: &str, name: &str) {
         let look = async || self.find(role, name).await.filter(Vec::is_empty);
         self.until(&format!("there is still a {role} {name:?}"), look).await;
     }
 
-    async fn place(&self, role: &str, name: &str) -> Option<Point> {
+    async fn middle(&self, role: &str, name: &str) -> Option<Point> {
         let id = self.find(role, name).await?.pop()?.backend_dom_node_id?;
         let scroll = ScrollIntoViewIfNeededParams::builder().backend_node_id(id).build();
         self.page.execute(scroll).await.ok()?;
@@ -143,7 +143,7 @@ impl Visitor {
         ))
     }
 
-    /// None while there is no whole page.
+    /// `None` while the page is not complete.
     async fn find(&self, role: &str, name: &str) -> Option<Vec<AxNode>> {
         // Chromium drops clicks and keys before the first paint.
         self.ask("document.readyState == 'complete' && performance.getEntriesByName('first-paint').length > 0")
@@ -159,7 +159,7 @@ impl Visitor {
         Some(found.into_iter().filter(|node| !node.ignored).collect())
     }
 
-    /// None while one page makes room for the next, too.
+    /// Also `None` while one page replaces another.
     async fn ask<T: DeserializeOwned>(&self, expression: &str) -> Option<T> {
         self.page.evaluate_expression(expression).await.ok()?.into_value().ok()
     }
@@ -182,16 +182,16 @@ impl Visitor {
         panic!("{otherwise}\non {}", page.unwrap_or_default())
     }
 
-    /// Asserts that the console holds nothing but failures to load these paths with these statuses.
+    /// Asserts that the console has no errors but failures to load these paths with these statuses.
     ///
-    /// The last complaint is provoked: it shows that all before it were heard, and that the pages refuse scripts.
-    pub async fn assert_no_complaints_but(&mut self, expected: &[(&str, &str)]) {
+    /// It provokes a last error, a refused script: once that arrives, all earlier ones have.
+    pub async fn assert_no_errors_but(&mut self, expected: &[(&str, &str)]) {
         let refused = "https://refused.invalid/";
         let script = format!(
             "document.body.append(Object.assign(document.createElement('script'), {{ src: '{refused}' }})), true"
         );
         self.holds(&script).await;
-        let mut complaints = Vec::new();
+        let mut errors = Vec::new();
         loop {
             let event = timeout(DEADLINE, self.log.next())
                 .await
@@ -208,10 +208,10 @@ impl Visitor {
                     .iter()
                     .any(|(status, path)| text.contains(status) && url == self.url(path))
             {
-                complaints.push(format!("{url}: {text}"));
+                errors.push(format!("{url}: {text}"));
             }
         }
-        assert!(complaints.is_empty(), "the browser complains:\n{}", complaints.join("\n"));
+        assert!(errors.is_empty(), "errors in the console:\n{}", errors.join("\n"));
     }
 
     pub async fn leave(mut self) {

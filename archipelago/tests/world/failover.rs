@@ -1,4 +1,4 @@
-//! A database that is down, silent or behind costs no read: the next one serves, until it is back.
+//! Reads fail over: a database that is down, silent or behind is passed over until it recovers.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,17 @@ use archipelago_lab::World;
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
 
-use super::shared::{DEADLINE, HOUR, Repos, catch_up, database, eventually, new_world, users};
+use super::setup::{DEADLINE, HOUR, Repos, catch_up, create_users, eventually, users};
 
-/// As an instance in `near` sees them.
+/// The repos of an instance in `near`.
 async fn seen_from_near(world: &World) -> Repos {
-    connected(database(world, "seen").await.with_max_lag(HOUR)).await
+    connected(create_users(world).await.with_max_lag(HOUR)).await
 }
 
+/// The same with these settings, once the monitor knows both other roles.
 async fn connected(settings: Settings) -> Repos {
     let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
-    eventually("the monitor has looked", async || {
+    eventually("the monitor knows the roles", async || {
         repos.members().filter(|member| member.health().role.is_some()).count() == 2
     })
     .await;
@@ -27,6 +28,7 @@ async fn names(repos: &Repos) -> Result<ReadResult<Vec<String>>, Error> {
     repos.replica().load_served::<String>(users::table.select(users::name)).await
 }
 
+/// Which region serves a read, and why that one.
 async fn by(repos: &Repos) -> (&'static str, Reason) {
     let ServedBy { region, reason, .. } = names(repos).await.unwrap().served_by;
     (region, reason)
@@ -37,11 +39,10 @@ async fn add(repos: &Repos, name: &str) -> archipelago::Position {
     repos.primary().execute(ada).await.unwrap().position.unwrap()
 }
 
-#[tokio::test]
-async fn a_replica_that_crashed_is_passed_over_until_it_is_back() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_crashed_replica_is_passed_over_until_it_is_back(world: World) {
     let repos = seen_from_near(&world).await;
-    eventually("it serves", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("the replica serves", async || by(&repos).await == ("near", Reason::Local)).await;
 
     let near = world.server("near").unwrap();
     near.kill().await.unwrap();
@@ -49,36 +50,35 @@ async fn a_replica_that_crashed_is_passed_over_until_it_is_back() {
         assert_eq!(by(&repos).await.1, Reason::Failover, "no read fails");
     }
     let health = || repos.members().nth(1).unwrap().health();
-    eventually("it is known to be down", async || health().up == Some(false)).await;
+    eventually("the replica is known to be down", async || health().up == Some(false)).await;
     let health = health();
     assert!(health.down_reason.is_some() && health.down_since.is_some(), "{health:?}");
 
     near.start().await.unwrap();
-    eventually("it serves again", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("the replica serves again", async || by(&repos).await == ("near", Reason::Local))
+        .await;
 }
 
-#[tokio::test]
-async fn a_replica_that_hangs_holds_up_nobody_for_long() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_replica_that_hangs_does_not_hold_up_reads_for_long(world: World) {
     let patient = Timeouts { statement: Duration::from_mins(10), ..Timeouts::default() };
     let repos =
-        connected(database(&world, "hanging").await.with_max_lag(HOUR).with_timeouts(patient))
-            .await;
-    eventually("it serves", async || by(&repos).await == ("near", Reason::Local)).await;
+        connected(create_users(&world).await.with_max_lag(HOUR).with_timeouts(patient)).await;
+    eventually("the replica serves", async || by(&repos).await == ("near", Reason::Local)).await;
     let near = world.server("near").unwrap();
     near.freeze().await.unwrap();
     let served = tokio::time::timeout(DEADLINE, by(&repos))
         .await
-        .expect("nobody waits as long as for a statement");
+        .expect("no read waits as long as the statement timeout");
     assert_eq!(served.1, Reason::Failover);
     assert_eq!(by(&repos).await.1, Reason::Failover);
     near.thaw().await.unwrap();
-    eventually("it serves again", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("the replica serves again", async || by(&repos).await == ("near", Reason::Local))
+        .await;
 }
 
-#[tokio::test]
-async fn a_transaction_goes_to_the_next_one_too() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_snapshot_fails_over_before_it_has_a_connection(world: World) {
     let repos = seen_from_near(&world).await;
     world.server("near").unwrap().kill().await.unwrap();
     let count = repos
@@ -89,11 +89,10 @@ async fn a_transaction_goes_to_the_next_one_too() {
     assert_eq!(raw.await.unwrap(), [0]);
 }
 
-#[tokio::test]
-async fn a_transaction_on_a_connection_that_is_open_goes_to_the_next_one_too() {
-    let world = new_world().await;
-    let settings = database(&world, "open").await.with_max_lag(HOUR);
-    // Two, as the first to fail tells the others of its process.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_snapshot_fails_over_from_an_open_connection(world: World) {
+    let settings = create_users(&world).await.with_max_lag(HOUR);
+    // Two sets: within one, the first read to fail would warn the other.
     let (one, other) = (connected(settings.clone()).await, connected(settings).await);
     let count = async || {
         one.replica()
@@ -107,15 +106,17 @@ async fn a_transaction_on_a_connection_that_is_open_goes_to_the_next_one_too() {
     assert_eq!((count.unwrap(), raw.unwrap()), (0, vec![0]));
 }
 
-#[tokio::test]
-async fn a_primary_that_takes_a_write_again_serves_the_read_behind_it() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_primary_that_is_back_serves_the_read_after_its_write(world: World) {
     let repos = seen_from_near(&world).await;
     for replica in world.replicas() {
         replica.pause_replay().await.unwrap();
     }
     world.primary().kill().await.unwrap();
-    eventually("it is known", async || repos.leader().health().up == Some(false)).await;
+    eventually("the primary is known to be down", async || {
+        repos.leader().health().up == Some(false)
+    })
+    .await;
     world.primary().start().await.unwrap();
 
     let mut written = None;
@@ -133,9 +134,8 @@ async fn a_primary_that_takes_a_write_again_serves_the_read_behind_it() {
     }
 }
 
-#[tokio::test]
-async fn what_was_written_is_shown_by_whoever_has_it() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_read_after_a_write_goes_to_a_server_that_has_it(world: World) {
     let repos = seen_from_near(&world).await;
     let near = world.server("near").unwrap();
     near.pause_replay().await.unwrap();
@@ -147,11 +147,11 @@ async fn what_was_written_is_shown_by_whoever_has_it() {
         (value, served_by.region, served_by.reason),
         (vec!["Ada".to_owned()], "home", Reason::Fresher)
     );
-    assert!(position >= written, "who has seen it carries it on");
+    assert!(position >= written, "the position covers what was shown");
     assert_eq!(
         names(&repos).await.unwrap().value,
         [""; 0],
-        "who has not written it does not need it yet"
+        "other visitors may read an older state"
     );
 
     near.resume_replay().await.unwrap();
@@ -161,17 +161,18 @@ async fn what_was_written_is_shown_by_whoever_has_it() {
     assert_eq!(fresh().await.value, ["Ada"]);
 }
 
-#[tokio::test]
-async fn a_replica_too_far_behind_is_passed_over() {
-    let world = new_world().await;
-    let settings = database(&world, "behind").await.with_max_lag(Duration::from_secs(3));
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_replica_too_far_behind_is_passed_over(world: World) {
+    let settings = create_users(&world).await.with_max_lag(Duration::from_secs(3));
     let repos = connected(settings).await;
-    eventually("it is found to be fresh", async || by(&repos).await == ("near", Reason::Local))
-        .await;
+    eventually("the replica is known to be fresh", async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
     let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
     near.pause_replay().await.unwrap();
     add(&repos, "Ada").await;
-    eventually("another one serves, as it is behind", async || {
+    eventually("another replica serves in place of the one behind", async || {
         let lag = repos.members().nth(1).unwrap().health().lag;
         by(&repos).await == ("far", Reason::Failover)
             && lag.is_some_and(|lag| lag > Duration::from_secs(3))
@@ -180,8 +181,8 @@ async fn a_replica_too_far_behind_is_passed_over() {
 
     far.stop().await.unwrap();
     world.primary().stop().await.unwrap();
-    let nobody = names(&repos).await.unwrap_err();
-    assert!(nobody.is_passing() && nobody.retry_after().is_some(), "{nobody}");
+    let refused = names(&repos).await.unwrap_err();
+    assert!(refused.is_passing() && refused.retry_after().is_some(), "{refused}");
     let stale = repos
         .replica()
         .or_stale()
@@ -198,25 +199,23 @@ async fn a_replica_too_far_behind_is_passed_over() {
         .await
         .unwrap()
         .served_by;
-    assert_eq!((any.region, any.stale), ("near", None), "nobody asked how old it is");
+    assert_eq!((any.region, any.stale), ("near", None), "`Any` does not ask how old it is");
 }
 
-#[tokio::test]
-async fn an_idle_primary_does_not_make_replicas_look_late() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn an_idle_primary_does_not_make_replicas_look_late(world: World) {
     let repos = seen_from_near(&world).await;
     let near = || repos.members().nth(1).unwrap().health();
     let begin = Instant::now();
-    eventually("it has been idle for a while, and looks younger than that", async || {
+    eventually("the reported lag is less than half of the idle time", async || {
         let idle = begin.elapsed();
         idle > Duration::from_secs(6) && near().lag.is_some_and(|lag| lag < idle / 2)
     })
     .await;
 }
 
-#[tokio::test]
-async fn a_position_of_another_database_means_nothing_and_one_of_the_future_the_primary() {
-    let world = new_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn positions_of_other_databases_and_of_the_future_are_safe(world: World) {
     let repos = seen_from_near(&world).await;
     let at_least = async |position: &str| {
         let fresh = repos.replica().fresh(Freshness::AtLeast(position.parse().unwrap()));
@@ -230,19 +229,18 @@ async fn a_position_of_another_database_means_nothing_and_one_of_the_future_the_
     assert_eq!(future.served_by.region, "home");
     assert!(
         future.position.to_string() < format!("{system}-1-FF/0"),
-        "what the visitor carries on is true again"
+        "the visitor gets a position that exists"
     );
 }
 
-#[tokio::test]
-async fn a_database_without_the_newest_migration_serves_no_reads() {
-    let world = new_world().await;
-    let settings = database(&world, "schema").await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_replica_without_the_newest_migration_serves_no_reads(world: World) {
+    let settings = create_users(&world).await;
     let plain = Repos::connect(&settings).await.unwrap();
     let run = async |sql: &str| plain.primary().execute(sql_query(sql)).await.unwrap();
     run("CREATE TABLE __diesel_schema_migrations (version text PRIMARY KEY)").await;
     run("INSERT INTO __diesel_schema_migrations VALUES ('20260101000000')").await;
-    super::shared::catch_up(&world).await;
+    catch_up(&world).await;
     let near = world.server("near").unwrap();
     near.pause_replay().await.unwrap();
     run("INSERT INTO __diesel_schema_migrations VALUES ('20260202000000')").await;
@@ -259,12 +257,12 @@ async fn a_database_without_the_newest_migration_serves_no_reads() {
         "{why}"
     );
     near.resume_replay().await.unwrap();
-    eventually("it serves when it has it", async || by(&repos).await == ("near", Reason::Local))
+    eventually("the migrated replica serves", async || by(&repos).await == ("near", Reason::Local))
         .await;
 }
 
 mod crowd {
-    //! A set whose primary takes few reads from elsewhere.
+    //! Regions whose primary takes few reads from other regions.
 
     use super::*;
 
@@ -272,9 +270,8 @@ mod crowd {
 
     diesel::define_sql_function! { fn pg_sleep(seconds: diesel::sql_types::Double) -> diesel::sql_types::Text; }
 
-    #[tokio::test]
-    async fn a_lost_replica_does_not_take_the_primary_along() {
-        let world = World::builder().primary("home").replicas(["near"]).start().await.unwrap();
+    #[archipelago_lab::test(primary = "home", replicas = ["near"], own_servers)]
+    async fn a_lost_replica_does_not_overload_the_primary(world: World) {
         let url = |region: &str| world.server(region).unwrap().url();
         let settings = Settings::single_database::<Repos>(&url("home"))
             .unwrap()
@@ -282,7 +279,7 @@ mod crowd {
             .unwrap();
         let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
         world.server("near").unwrap().kill().await.unwrap();
-        eventually("it is known", async || {
+        eventually("the replica is known to be down", async || {
             repos.members().nth(1).unwrap().health().up == Some(false)
         })
         .await;
@@ -291,7 +288,7 @@ mod crowd {
         let mut slow = std::pin::pin!(slow);
         let crowd = async {
             let mut last = None;
-            eventually("the place is taken", async || {
+            eventually("the spill permit is taken", async || {
                 last =
                     repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0))).await.err();
                 matches!(last, Some(Error::Spilled { .. }))
@@ -301,7 +298,7 @@ mod crowd {
         };
         let refused = tokio::select! {
             biased;
-            _ = &mut slow => panic!("it sleeps"),
+            _ = &mut slow => panic!("the slow read is answered"),
             refused = crowd => refused,
         };
         assert!(matches!(refused, Error::Spilled { region: "near" }), "{refused}");
@@ -309,21 +306,21 @@ mod crowd {
     }
 }
 
-/// A wrong URL: the server behind it writes, and has been promoted more often than the primary.
-#[tokio::test]
-async fn a_database_that_is_no_replica_of_the_primary_serves_nobody() {
-    let (world, other) = (new_world().await, new_world().await);
-    database(&other, "foreign").await;
+/// A wrong URL: its server takes writes, and has been promoted more often than the primary.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_server_of_another_cluster_is_never_used(world: World) {
+    let other = World::builder().primary("home").replicas(["near", "far"]).start().await.unwrap();
+    create_users(&other).await;
     other.promote("near").await.unwrap();
-    let settings = database(&world, "foreign").await;
-    let url = other.server("near").unwrap().url_of("foreign");
+    let settings = create_users(&world).await;
+    let url = other.server("near").unwrap().url();
     let repos =
         Repos::connect(&settings.with_url("near", &url).unwrap().in_region("near")).await.unwrap();
 
     let position = add(&repos, "Ada").await;
     assert_eq!((repos.leader().info().code, position.timeline()), ("home", 1));
     let near = || repos.members().nth(1).unwrap().health();
-    eventually("it is known to be foreign", async || near().up == Some(false)).await;
+    eventually("the server is known to be foreign", async || near().up == Some(false)).await;
     assert!(near().down_reason.unwrap().to_string().contains("another database"), "{:?}", near());
     catch_up(&world).await;
     let fresh = repos.replica().fresh(Freshness::AtLeast(position));

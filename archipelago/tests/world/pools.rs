@@ -1,17 +1,17 @@
-//! Pools open late, come back by themselves, never keep a caller long, and close when told.
+//! Pools open lazily, reconnect, fail within their timeouts, and shut down without losing a query.
 
 use std::time::{Duration, Instant};
 
 use archipelago::{Error, RepoSet, Settings, Timeouts};
+use archipelago_lab::World;
 use diesel::sql_types::Integer;
 use tokio::net::TcpListener;
 
-use super::shared::{DEADLINE, Repos, database, eventually, new_world, shared_world, users};
+use super::setup::{DEADLINE, Repos, create_users, eventually, users};
 
-#[tokio::test]
-async fn only_the_primary_and_the_own_region_are_opened_at_once() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "lazy").await.in_region("near")).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn only_pools_of_the_primary_and_this_region_open_at_start(world: World) {
+    let repos = Repos::connect(&create_users(&world).await.in_region("near")).await.unwrap();
     let open = || -> Vec<_> {
         let open = repos.pools().filter(|pool| pool.state().connections > 0);
         open.map(|pool| (pool.info().code, pool.access().as_str())).collect()
@@ -21,10 +21,9 @@ async fn only_the_primary_and_the_own_region_are_opened_at_once() {
     assert_eq!(open(), [("home", "write"), ("near", "read"), ("far", "read")]);
 }
 
-#[tokio::test]
-async fn a_pool_comes_back_when_its_server_does() {
-    let world = new_world().await;
-    let repos = Repos::connect(&database(&world, "back").await.in_region("near")).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_pool_reconnects_when_its_server_is_back(world: World) {
+    let repos = Repos::connect(&create_users(&world).await.in_region("near")).await.unwrap();
     let one = || {
         repos
             .repo_near()
@@ -45,7 +44,7 @@ async fn a_pool_comes_back_when_its_server_does() {
 }
 
 #[tokio::test]
-async fn a_dead_database_answers_every_caller_at_once() {
+async fn a_refused_connection_fails_every_caller_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let timeouts = Timeouts { checkout: DEADLINE, ..Timeouts::default() };
     let settings = Settings::single_database::<Repos>(&format!("postgres://app@{closed}/app"))
@@ -57,11 +56,11 @@ async fn a_dead_database_answers_every_caller_at_once() {
         let error = repos.repo_near().pool().ping().await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { region: "near", .. }), "{error}");
     }
-    assert!(start.elapsed() < DEADLINE, "nobody waited for a timeout");
+    assert!(start.elapsed() < DEADLINE, "no caller waited for a timeout");
 }
 
 #[tokio::test]
-async fn a_database_that_accepts_and_is_silent_is_given_up() {
+async fn a_server_that_accepts_and_stays_silent_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let timeouts = Timeouts { checkout: Duration::from_millis(200), ..Timeouts::default() };
     let url = format!("postgres://app@{}/app", silent.local_addr().unwrap());
@@ -74,11 +73,10 @@ async fn a_database_that_accepts_and_is_silent_is_given_up() {
     );
 }
 
-#[tokio::test]
-async fn a_busy_pool_says_that_it_is_busy() {
-    let world = shared_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_busy_pool_says_that_it_is_busy(world: World) {
     let timeouts = Timeouts { checkout: Duration::from_secs(1), ..Timeouts::default() };
-    let settings = database(world, "busy").await.with_pool_size(1).with_timeouts(timeouts);
+    let settings = create_users(&world).await.with_pool_size(1).with_timeouts(timeouts);
     let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
     let near = repos.replica_in("near");
     near.snapshot(async |_| {
@@ -91,23 +89,20 @@ async fn a_busy_pool_says_that_it_is_busy() {
     near.snapshot(async |_| Ok(())).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
-    let world = shared_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn the_server_ends_a_statement_that_takes_too_long(world: World) {
     let timeouts = Timeouts { statement: Duration::from_millis(100), ..Timeouts::default() };
-    let repos =
-        Repos::connect(&database(world, "slow").await.with_timeouts(timeouts)).await.unwrap();
+    let repos = Repos::connect(&create_users(&world).await.with_timeouts(timeouts)).await.unwrap();
     let slow = diesel::sql_query("SELECT 1 FROM pg_sleep(600)");
     let error = repos.primary().execute(slow).await.unwrap_err();
     assert!(error.to_string().contains("statement timeout"), "{error}");
     repos.repo_home().pool().ping().await.unwrap();
 }
 
-/// The visitor went away in the middle of a query: what is left of it must not be answered to the next one.
-#[tokio::test]
-async fn a_query_that_was_dropped_takes_its_connection_along() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "dropped").await.with_pool_size(1)).await.unwrap();
+/// A visitor leaves in the middle of a query: the next caller must not get its answer.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_dropped_query_closes_its_connection(world: World) {
+    let repos = Repos::connect(&create_users(&world).await.with_pool_size(1)).await.unwrap();
     let ask = |sql| {
         repos
             .replica_in("near")
@@ -120,12 +115,10 @@ async fn a_query_that_was_dropped_takes_its_connection_along() {
     assert_ne!(backend().await.unwrap(), before);
 }
 
-#[tokio::test]
-async fn a_transaction_that_takes_too_long_is_given_up() {
-    let world = shared_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_transaction_that_takes_too_long_is_given_up(world: World) {
     let timeouts = Timeouts { transaction: Duration::from_millis(200), ..Timeouts::default() };
-    let repos =
-        Repos::connect(&database(world, "stuck").await.with_timeouts(timeouts)).await.unwrap();
+    let repos = Repos::connect(&create_users(&world).await.with_timeouts(timeouts)).await.unwrap();
     let stuck =
         repos.primary().transaction(async |_| std::future::pending::<Result<(), Error>>().await);
     let error = stuck.await.unwrap_err();
@@ -134,34 +127,37 @@ async fn a_transaction_that_takes_too_long_is_given_up() {
     repos.primary().execute(diesel::delete(users::table)).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_shutdown_waits_for_queries_in_flight_and_refuses_new_ones() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "shutdown").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_shutdown_finishes_queries_and_refuses_new_ones(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let admin =
         Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap())
             .await
             .unwrap();
+    let url = world.primary().url();
+    let (_, database) = url.rsplit_once('/').unwrap();
+    let count =
+        format!("(SELECT count(*)::int FROM pg_stat_activity WHERE datname = '{database}')");
     let sessions = async || {
-        let count = "(SELECT count(*)::int FROM pg_stat_activity WHERE datname = 'shutdown')";
         admin
             .replica_in("home")
-            .get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>(count)))
+            .get_result::<i32>(diesel::select(diesel::dsl::sql::<Integer>(&count)))
             .await
             .unwrap()
     };
-    eventually("one writes, one reads, one is the monitor's", async || sessions().await == 3).await;
+    eventually("a writer, a reader and the monitor are connected", async || sessions().await == 3)
+        .await;
     let in_flight = repos.replica_in("home").snapshot(async |snapshot| {
         let one = || diesel::select(diesel::dsl::sql::<Integer>("1"));
         snapshot.get_result::<i32>(one()).await?;
         let is_closed =
             async || matches!(repos.repo_home().pool().ping().await, Err(Error::ShutDown { .. }));
-        eventually("the pool is closed while this still runs", is_closed).await;
+        eventually("the pool is closed during this query", is_closed).await;
         snapshot.get_result::<i32>(one()).await
     });
     let (answer, ()) = tokio::join!(in_flight, repos.shutdown());
     assert_eq!(answer.unwrap(), 1, "the query in flight was finished");
     let refused = repos.repo_home().pool().ping().await.unwrap_err();
     assert_eq!(refused.to_string(), "the pool of region `home` was shut down");
-    eventually("the server has no session of ours", async || sessions().await == 0).await;
+    eventually("the server has no session left", async || sessions().await == 0).await;
 }

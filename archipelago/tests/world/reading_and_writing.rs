@@ -1,17 +1,16 @@
-//! Reads come from the replica, writes go to the primary, and nothing written through a replica's session arrives.
+//! Reads come from the replica, writes go to the primary, and a session for reads refuses writes.
 
 use archipelago::{Error, Position, Replica, Settings};
+use archipelago_lab::World;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::shared::{
-    DEADLINE, Repos, catch_up, database, eventually, new_world, settings, shared_world, users,
-};
+use super::setup::{DEADLINE, Repos, catch_up, create_users, eventually, settings, users};
 
 type User = (i64, String, i32);
 
-/// Where in the log.
+/// The position's place in the log.
 fn lsn(position: Position) -> archipelago_lab::PgLsn {
     position.to_string().rsplit('-').next().unwrap().parse().unwrap()
 }
@@ -22,10 +21,9 @@ async fn insert(repos: &Repos, name: &str) -> Position {
     repos.primary().execute(insert).await.unwrap().position.unwrap()
 }
 
-#[tokio::test]
-async fn what_the_primary_commits_a_replica_shows() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "commits").await.in_region("near")).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_replica_shows_what_the_primary_commits(world: World) {
+    let repos = Repos::connect(&create_users(&world).await.in_region("near")).await.unwrap();
     let position = insert(&repos, "Ada").await;
     world.server("near").unwrap().wait_until_replayed(lsn(position), DEADLINE).await.unwrap();
 
@@ -35,13 +33,12 @@ async fn what_the_primary_commits_a_replica_shows() {
     assert_eq!(repos.replica().served_by().to_string(), "near; role=replica; reason=local");
 }
 
-#[tokio::test]
-async fn the_reading_methods() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "reading_methods").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn the_reading_methods(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     insert(&repos, "Ada").await;
     insert(&repos, "Grace").await;
-    catch_up(world).await;
+    catch_up(&world).await;
     let far: Replica = repos.replica_in("far");
 
     let first: User = far.first(users::table.order(users::id.desc())).await.unwrap();
@@ -53,18 +50,17 @@ async fn the_reading_methods() {
     assert_eq!(far.load::<User>(boxed).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn raw_sql_and_unions_have_a_door_of_their_own() {
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn load_unchecked_takes_raw_sql_and_unions(world: World) {
     #[derive(diesel::QueryableByName)]
     struct Row {
         #[diesel(sql_type = diesel::sql_types::Bool)]
         standby: bool,
     }
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "raw").await).await.unwrap();
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let raw = diesel::sql_query("SELECT pg_is_in_recovery() AS standby");
     let rows: Vec<Row> = repos.replica_in("near").load_unchecked(raw.clone()).await.unwrap();
-    assert!(rows[0].standby, "the replica's repo talks to a standby");
+    assert!(rows[0].standby, "the replica's repo is connected to a standby");
     let rows: Vec<Row> = repos.replica_in("home").load_unchecked(raw).await.unwrap();
     assert!(!rows[0].standby);
     let names = users::table.select(users::name);
@@ -73,12 +69,12 @@ async fn raw_sql_and_unions_have_a_door_of_their_own() {
     assert!(union.is_empty());
 }
 
-/// Around the types, by the raw door, on a database that could well be written: one ordinary one that plays every region.
-#[tokio::test]
-async fn behind_a_replica_the_session_is_read_only() {
-    let world = shared_world().await;
-    database(world, "one_database").await;
-    let url = world.primary().url_of("one_database");
+/// Past the types, by `load_unchecked`, on a server that would take writes: one database that plays
+/// every region.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_replicas_session_is_read_only(world: World) {
+    create_users(&world).await;
+    let url = world.primary().url();
     let settings = Settings::single_database::<Repos>(&url).unwrap().in_region("near");
     let repos = Repos::connect(&settings).await.unwrap();
 
@@ -86,12 +82,12 @@ async fn behind_a_replica_the_session_is_read_only() {
         diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
     let refused = repos.replica().load_unchecked::<User>(write).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
-    // A SELECT to the types, and a write to the server.
+    // For the types it is a SELECT, for the server it is a write.
     let hidden =
         diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("nextval('users_id_seq')"));
     let refused = repos.replica().get_result::<i64>(hidden).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
-    // A lock inside a subselect, which the types do not see either.
+    // The types do not see a lock inside a subselect either.
     diesel::table! {
         pets (owner) { owner -> BigInt }
     }
@@ -108,11 +104,10 @@ async fn behind_a_replica_the_session_is_read_only() {
     assert_eq!(repos.replica_in("home").get_result::<i64>(users::table.count()).await.unwrap(), 0);
 }
 
-/// What fails in a far region fails at home too, and on a laptop.
-#[tokio::test]
-async fn reads_that_the_primary_serves_are_read_only_as_well() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "reads_at_home").await).await.unwrap();
+/// What fails in a far region also fails in the primary's, and on a laptop.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn reads_at_the_primary_are_read_only_too(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     assert_eq!(repos.replica().served_by().to_string(), "home; role=primary; reason=primary");
     let write =
         diesel::insert_into(users::table).values((users::name.eq("Mallory"), users::age.eq(1)));
@@ -120,30 +115,27 @@ async fn reads_that_the_primary_serves_are_read_only_as_well() {
     assert!(is_read_only(&refused), "{refused}");
 }
 
-/// An operator may stop all writes; a pool for writing does not undo it.
-#[tokio::test]
-async fn a_database_that_was_made_read_only_stays_so() {
-    let world = shared_world().await;
-    let settings = database(world, "frozen").await;
+/// An operator may stop all writes, and a pool for writing respects it.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_read_only_database_takes_no_writes(world: World) {
+    let settings = create_users(&world).await;
     let repos = Repos::connect(&settings).await.unwrap();
-    repos
-        .primary()
-        .execute(diesel::sql_query("ALTER DATABASE frozen SET default_transaction_read_only = on"))
-        .await
-        .unwrap();
+    let read_only = "DO $$ BEGIN EXECUTE format(
+        'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()
+    ); END $$";
+    repos.primary().execute(diesel::sql_query(read_only)).await.unwrap();
     let later = Repos::connect(&settings).await.unwrap();
     let refused = later.primary().execute(diesel::delete(users::table)).await.unwrap_err();
     assert!(is_read_only(&refused), "{refused}");
     assert!(refused.is_passing() && !refused.is_uncertain());
 }
 
-/// What the URL says of a session comes before what we would have said.
-#[tokio::test]
-async fn the_urls_own_parameters_win() {
-    let world = shared_world().await;
-    database(world, "parameters").await;
-    let url = world.primary().url_of("parameters")
-        + "?options=-c%20statement_timeout%3D1234&application_name=mine";
+/// A session's parameters in the URL take precedence over those of the pool.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn parameters_of_the_url_take_precedence(world: World) {
+    create_users(&world).await;
+    let url =
+        world.primary().url() + "?options=-c%20statement_timeout%3D1234&application_name=mine";
     let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
     let setting = async |name: &str| {
         let setting =
@@ -162,10 +154,9 @@ fn is_read_only(error: &Error) -> bool {
     )
 }
 
-#[tokio::test]
-async fn the_writing_methods() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "writing_methods").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn the_writing_methods(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let insert =
         diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
     let ada =
@@ -180,10 +171,9 @@ async fn the_writing_methods() {
     assert_eq!(repos.primary().execute(diesel::delete(users::table)).await.unwrap().value, 1);
 }
 
-#[tokio::test]
-async fn a_transaction_is_all_or_nothing() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "transactions").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_transaction_is_all_or_nothing(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let insert = |name: &'static str| {
         diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(1)))
     };
@@ -205,22 +195,21 @@ async fn a_transaction_is_all_or_nothing() {
         })
         .await;
     assert!(neither.is_err());
-    catch_up(world).await;
+    catch_up(&world).await;
     assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), 2);
 }
 
-#[tokio::test]
-async fn the_reads_of_a_snapshot_see_one_state() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "snapshots").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn the_reads_of_a_snapshot_see_one_state(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     insert(&repos, "Ada").await;
-    catch_up(world).await;
+    catch_up(&world).await;
     let (before, after) = repos
         .replica_in("near")
         .snapshot(async |snapshot| {
             let before: i64 = snapshot.get_result(users::table.count()).await?;
             insert(&repos, "Grace").await;
-            catch_up(world).await;
+            catch_up(&world).await;
             Ok((before, snapshot.get_result::<i64>(users::table.count()).await?))
         })
         .await
@@ -229,11 +218,11 @@ async fn the_reads_of_a_snapshot_see_one_state() {
     assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), 2);
 }
 
-/// Behind a switch of segments the insert position lies where no record ends, and an idle primary writes none.
-#[tokio::test]
-async fn an_idle_replica_reaches_every_position() {
-    let world = new_world().await;
-    let repos = Repos::connect(&database(&world, "idle").await).await.unwrap();
+/// After a switch of WAL segments no record ends at the insert position, and an idle primary writes
+/// no further record.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn an_idle_replica_reaches_every_position(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     for synchronous_commit in ["on", "off"] {
         let url = world.primary().admin_url()
             + &format!("?options=-c%20synchronous_commit%3D{synchronous_commit}");
@@ -247,7 +236,7 @@ async fn an_idle_replica_reaches_every_position() {
             "{position} is behind the header of a segment, 40 bytes long"
         );
         if synchronous_commit == "on" {
-            eventually("the replica shows it", async || {
+            eventually("the replica reaches the position", async || {
                 repos.replica_in("near").has_replayed(position).await.unwrap()
             })
             .await;
@@ -255,18 +244,17 @@ async fn an_idle_replica_reaches_every_position() {
     }
 }
 
-/// A commit that is not flushed yet has its position all the same: the insert position covers it.
-#[tokio::test]
-async fn an_asynchronous_commit_has_a_position_that_covers_it() {
-    let world = shared_world().await;
-    database(world, "asynchronous").await;
-    let url = world.primary().url_of("asynchronous") + "?options=-c%20synchronous_commit%3Doff";
+/// A commit that is not flushed yet has a position too: the insert position covers it.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn an_asynchronous_commit_has_a_position_that_covers_it(world: World) {
+    create_users(&world).await;
+    let url = world.primary().url() + "?options=-c%20synchronous_commit%3Doff";
     let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
-    let near = Repos::connect(&settings(world, "asynchronous")).await.unwrap();
+    let near = Repos::connect(&settings(&world)).await.unwrap();
     for number in 1..=50 {
         let position = insert(&repos, "Ada").await;
-        // Whenever the replica says that it has got there, it shows the row.
-        eventually("the replica gets there", async || {
+        // Once the replica has reached the position, it shows the row.
+        eventually("the replica reaches the position", async || {
             near.replica_in("near").has_replayed(position).await.unwrap()
         })
         .await;
@@ -277,11 +265,10 @@ async fn an_asynchronous_commit_has_a_position_that_covers_it() {
     }
 }
 
-/// The same where only the transaction was told so.
-#[tokio::test]
-async fn a_transactions_own_asynchronous_commit_has_one_too() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "asynchronous_once").await).await.unwrap();
+/// The same with `SET LOCAL` in one transaction.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn so_does_one_that_only_its_transaction_makes_asynchronous(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     for number in 1..=50 {
         let added = repos.primary().transaction(async |connection| {
             connection.batch_execute("SET LOCAL synchronous_commit = off").await?;
@@ -290,7 +277,7 @@ async fn a_transactions_own_asynchronous_commit_has_one_too() {
             Ok::<_, Error>(ada.execute(connection).await?)
         });
         let position = added.await.unwrap().position.unwrap();
-        eventually("the replica gets there", async || {
+        eventually("the replica reaches the position", async || {
             repos.replica_in("near").has_replayed(position).await.unwrap()
         })
         .await;
@@ -301,17 +288,16 @@ async fn a_transactions_own_asynchronous_commit_has_one_too() {
     }
 }
 
-#[tokio::test]
-async fn a_lagging_replica_says_so() {
-    let world = new_world().await;
-    let repos = Repos::connect(&database(&world, "lag").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_replica_that_lags_has_not_replayed_the_position(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let near = world.server("near").unwrap();
     near.pause_replay().await.unwrap();
     let position = insert(&repos, "Ada").await;
     assert!(!repos.replica_in("near").has_replayed(position).await.unwrap());
     assert!(
         repos.replica_in("home").has_replayed(position).await.unwrap(),
-        "the primary shows everything"
+        "the primary has every position"
     );
     near.resume_replay().await.unwrap();
     near.wait_until_replayed(lsn(position), DEADLINE).await.unwrap();
@@ -319,24 +305,21 @@ async fn a_lagging_replica_says_so() {
 }
 
 /// The futures can be spawned on a multi-threaded runtime.
-#[tokio::test]
-async fn futures_are_send() {
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn futures_are_send(world: World) {
     fn spawnable<T: Send>(future: T) -> T {
         future
     }
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "send").await).await.unwrap();
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let read = spawnable(repos.replica_in("near").load::<User>(users::table.order(users::id)));
-    eprintln!("SIZE load {}", std::mem::size_of_val(&read));
     assert!(read.await.unwrap().is_empty());
     spawnable(repos.primary().execute(diesel::delete(users::table))).await.unwrap();
     spawnable(repos.shutdown()).await;
 }
 
-#[tokio::test]
-async fn a_transaction_that_failed_is_not_committed_whatever_its_closure_says() {
-    let world = shared_world().await;
-    let repos = Repos::connect(&database(world, "swallowed").await).await.unwrap();
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_failed_transaction_is_not_committed_by_an_ok_closure(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     let swallowed = repos.primary().transaction(async |connection| {
         diesel::insert_into(users::table)
             .values((users::name.eq("Ada"), users::age.eq(36)))
@@ -350,27 +333,26 @@ async fn a_transaction_that_failed_is_not_committed_whatever_its_closure_says() 
     assert_eq!(repos.primary().reads().get_result::<i64>(users::table.count()).await.unwrap(), 0);
 }
 
-/// Diesel asks the server for the number of such a type before it sends the statement, and the question for the position must not
-/// overtake it.
-#[tokio::test]
-async fn the_position_is_behind_a_write_with_a_type_of_the_databases_own() {
-    let world = new_world().await;
-    let settings = database(&world, "types").await;
+/// Diesel looks up such a type before it sends the statement, and the query for the position must
+/// not overtake that statement.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn the_position_covers_a_write_with_a_custom_type(world: World) {
+    let settings = create_users(&world).await;
     let repos = Repos::connect(&settings).await.unwrap();
     repos.primary().execute(diesel::sql_query("CREATE TYPE mood AS ENUM ('happy')")).await.unwrap();
     let table = "CREATE TABLE moods (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood NOT NULL)";
     repos.primary().execute(diesel::sql_query(table)).await.unwrap();
     repos.shutdown().await;
 
-    // Connections that know the position's statement, and not yet the type.
+    // These connections have prepared the query for the position, and do not know the type yet.
     let repos = Repos::connect(&settings.with_pool_size(1)).await.unwrap();
     let before = insert(&repos, "Ada").await;
     let happy = diesel::insert_into(mood::moods::table).values(mood::moods::mood.eq(mood::Happy));
     let position = repos.primary().execute(happy).await.unwrap().position.unwrap();
-    assert!(position > before, "{position} is behind {before}");
+    assert!(position > before, "{position} is not after {before}");
 }
 
-/// A type that only this database has.
+/// An enum of this database.
 mod mood {
     use diesel::pg::Pg;
     use diesel::serialize::{IsNull, Output, Result, ToSql};

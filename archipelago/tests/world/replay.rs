@@ -1,4 +1,4 @@
-//! Which requests a `Writer` lets through far from the primary; the app's tests go through the others.
+//! Writes far from the primary that `Writer` does not replay; the app's tests have the others.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,31 +7,31 @@ use actix_web::web::{self, Bytes, PayloadConfig};
 use actix_web::{App, HttpServer};
 use archipelago::actix::{self, Key, Writer};
 use archipelago::{Error, RepoSet, Settings};
+use archipelago_lab::World;
 use diesel::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::shared::{DEADLINE, Repos, database, shared_world, users};
+use super::setup::{DEADLINE, Repos, create_users, users};
 
-/// The same regions, of a file that says `writes = "direct"`.
+/// The same regions with `writes = "direct"`.
 mod direct {
     archipelago::repos! { primary home; replica near; replica far; writes direct }
 }
 
-#[tokio::test]
-async fn a_body_that_is_too_long_for_the_proxy_is_written_from_afar() {
-    let settings = database(shared_world().await, "long_body").await.in_region("near");
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_body_too_large_to_replay_is_written_directly(world: World) {
+    let settings = create_users(&world).await.in_region("near");
     let app = serve(Repos::connect(&settings).await.unwrap());
     assert!(post(app, "Ada").await.starts_with("HTTP/1.1 409 Conflict\r\n"));
     assert!(post(app, &"x".repeat(1_000_001)).await.ends_with("\r\n\r\nuser 1"));
 }
 
-#[tokio::test]
-async fn writes_direct_hands_nothing_on() {
-    let world = shared_world().await;
-    database(world, "direct").await;
-    let home = world.server("home").unwrap().url_of("direct");
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn with_direct_writes_nothing_is_replayed(world: World) {
+    create_users(&world).await;
+    let home = world.server("home").unwrap().url();
     let settings = Settings::single_database::<direct::Repos>(&home).unwrap().in_region("near");
     let app = serve(direct::Repos::connect(&settings).await.unwrap());
     assert!(post(app, "Ada").await.ends_with("\r\n\r\nuser 1"));
@@ -59,7 +59,7 @@ fn serve<R: RepoSet>(repos: R) -> SocketAddr {
     address
 }
 
-/// The whole answer to what came through a proxy.
+/// Sends what a proxy would send, and returns the whole answer.
 async fn post(app: SocketAddr, body: &str) -> String {
     let mut socket = TcpStream::connect(app).await.unwrap();
     let length = body.len();
@@ -71,6 +71,6 @@ async fn post(app: SocketAddr, body: &str) -> String {
         socket.write_all((head + body).as_bytes()).await.unwrap();
         socket.read_to_string(&mut answer).await.unwrap();
     };
-    timeout(DEADLINE, exchange).await.expect("no end of the answer");
+    timeout(DEADLINE, exchange).await.expect("the answer has an end");
     answer
 }

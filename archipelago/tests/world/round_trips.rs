@@ -1,16 +1,18 @@
-//! How often a question crosses the ocean.
+//! How many round trips a read, a write and a transaction take.
 
 use archipelago::{Error, Freshness, Position, Replica, Settings};
+use archipelago_lab::World;
 use diesel::prelude::*;
 
-use super::counter::{Counter, fewest};
-use super::shared::{HOUR, Repos, catch_up, database, shared_world, users};
+use super::counting_proxy::{CountingProxy, fewest};
+use super::setup::{HOUR, Repos, catch_up, create_users, users};
 
-/// The settings of an instance in `region`, which sees the database there through a counter, with one connection of each kind.
-async fn counted(region: &str, name: &str) -> (Counter, Settings) {
-    let settings = database(shared_world().await, name).await.with_max_lag(HOUR);
-    let (counter, url) = Counter::before(settings.url(region).unwrap().expose()).await;
-    (counter, settings.with_url(region, &url).unwrap().in_region(region).with_pool_size(1))
+/// Settings of an instance in `region` with one connection of each kind, and the proxy in front
+/// of that region's server.
+async fn counted(world: &World, region: &str) -> (CountingProxy, Settings) {
+    let settings = create_users(world).await.with_max_lag(HOUR);
+    let (proxy, url) = CountingProxy::start(settings.url(region).unwrap().expose()).await;
+    (proxy, settings.with_url(region, &url).unwrap().in_region(region).with_pool_size(1))
 }
 
 fn ada()
@@ -23,57 +25,57 @@ async fn write(repos: &Repos) -> Position {
     repos.primary().execute(ada()).await.unwrap().position.unwrap()
 }
 
-/// Who has served it.
+/// The region that served the read.
 async fn read(replica: Replica<'_>) -> &'static str {
     replica.load_served::<String>(users::table.select(users::name)).await.unwrap().served_by.region
 }
 
-#[tokio::test]
-async fn a_read_is_one_round_trip() {
-    let (counter, settings) = counted("home", "trips_of_a_read").await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_read_is_one_round_trip(world: World) {
+    let (proxy, settings) = counted(&world, "home").await;
     let first = fewest(async || {
         let repos = Repos::connect(&settings).await.unwrap();
-        let trips = counter.of(read(repos.replica())).await;
+        let trips = proxy.round_trips(read(repos.replica())).await;
         repos.shutdown().await;
         trips
     });
-    assert_eq!(
-        first.await,
-        3,
-        "the first of its kind is prepared, and so is the question for the position"
-    );
+    assert_eq!(first.await, 3, "first the read and the query for the position are prepared");
 
     let repos = Repos::connect(&settings).await.unwrap();
     let one = async || read(repos.replica()).await;
     one().await;
-    assert_eq!(fewest(async || counter.of(one()).await).await, 1);
+    assert_eq!(fewest(async || proxy.round_trips(one()).await).await, 1);
     let many = async || tokio::join!(one(), one(), one());
-    assert_eq!(fewest(async || counter.of(Box::pin(many())).await).await, 1, "they share it");
+    assert_eq!(
+        fewest(async || proxy.round_trips(Box::pin(many())).await).await,
+        1,
+        "concurrent reads share a round trip"
+    );
 }
 
-/// However fresh it must be: as many as a pool takes that asks nothing else.
-#[tokio::test]
-async fn a_read_at_a_replica_is_one_round_trip() {
-    let (counter, settings) = counted("near", "trips_to_a_replica").await;
+/// Whatever freshness it asks for.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_read_at_a_replica_is_one_round_trip(world: World) {
+    let (proxy, settings) = counted(&world, "near").await;
     let repos = Repos::connect(&settings).await.unwrap();
-    // Through the counter only, and after what is asked the first time.
+    // Counts only what this replica serves.
     let only = async |replica: Replica<'_>| {
         let mut served = "";
-        let trips = counter.of(async { served = read(replica).await }).await;
+        let trips = proxy.round_trips(async { served = read(replica).await }).await;
         if served == "near" { trips } else { usize::MAX }
     };
     for _ in 0..2 {
         let seen = write(&repos).await;
-        catch_up(shared_world().await).await;
+        catch_up(&world).await;
         read(repos.replica().fresh(Freshness::AtLeast(seen))).await;
     }
 
     assert_eq!(
         fewest(async || only(repos.replica().fresh(Freshness::Any)).await).await,
         1,
-        "whatever it shows"
+        "any state"
     );
-    assert_eq!(fewest(async || only(repos.replica()).await).await, 1, "at most so far behind");
+    assert_eq!(fewest(async || only(repos.replica()).await).await, 1, "at most `max_lag` behind");
     let seen = repos
         .replica()
         .load_served::<String>(users::table.select(users::name))
@@ -81,23 +83,23 @@ async fn a_read_at_a_replica_is_one_round_trip() {
         .unwrap()
         .position;
     let known = fewest(async || only(repos.replica().fresh(Freshness::AtLeast(seen))).await);
-    assert_eq!(known.await, 1, "what it has shown on that connection");
+    assert_eq!(known.await, 1, "at least a position that this connection has shown");
     let unknown = fewest(async || {
         let written = write(&repos).await;
-        catch_up(shared_world().await).await;
+        catch_up(&world).await;
         only(repos.replica().fresh(Freshness::AtLeast(written))).await
     });
-    assert_eq!(unknown.await, 1, "what it has replayed since: the check and the read share it");
+    assert_eq!(unknown.await, 1, "at least a newer position: the check goes along with the read");
 }
 
-#[tokio::test]
-async fn a_write_and_its_position_are_one_round_trip() {
-    let (counter, settings) = counted("home", "trips_of_a_write").await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_write_and_its_position_are_one_round_trip(world: World) {
+    let (proxy, settings) = counted(&world, "home").await;
     let repos = Repos::connect(&settings).await.unwrap();
     let mut last = write(&repos).await;
     let writing = fewest(async || {
-        counter
-            .of(async {
+        proxy
+            .round_trips(async {
                 let next = write(&repos).await;
                 assert!(next > last);
                 last = next;
@@ -107,11 +109,11 @@ async fn a_write_and_its_position_are_one_round_trip() {
     assert_eq!(writing.await, 1);
 }
 
-#[tokio::test]
-async fn a_transaction_saves_the_round_trips_that_it_can() {
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_transaction_of_two_statements_is_three_round_trips(world: World) {
     use diesel_async::RunQueryDsl;
 
-    let (counter, settings) = counted("home", "trips_of_a_transaction").await;
+    let (proxy, settings) = counted(&world, "home").await;
     let repos = Repos::connect(&settings).await.unwrap();
     let two = async || {
         let two = repos.primary().transaction(async |connection| {
@@ -126,7 +128,7 @@ async fn a_transaction_saves_the_round_trips_that_it_can() {
     };
     two().await;
     assert_eq!(
-        fewest(async || counter.of(two()).await).await,
+        fewest(async || proxy.round_trips(two()).await).await,
         3,
         "BEGIN; both statements; COMMIT and the position"
     );

@@ -5,7 +5,7 @@ use archipelago_lab::World;
 use diesel::sql_types::{Nullable, Text};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use super::shared::{Repos, eventually};
+use super::setup::{Repos, eventually};
 
 /// A server whose certificate is for `localhost`, and the file of the authority that signed it.
 struct Encrypted {
@@ -13,9 +13,8 @@ struct Encrypted {
     authority: tempfile::NamedTempFile,
 }
 
-/// None where this PostgreSQL was built without TLS.
-async fn encrypted() -> Option<Encrypted> {
-    let world = World::builder().primary("home").start().await.unwrap();
+/// Makes the server speak TLS; `None` if this PostgreSQL was built without it.
+async fn encrypted(world: World) -> Option<Encrypted> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -29,7 +28,7 @@ async fn encrypted() -> Option<Encrypted> {
         Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap())
             .await
             .unwrap();
-    // The server writes the files itself, so that they are its own, and private.
+    // The server writes the files, so that its user owns them and no other user can read them.
     for (file, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
         let lines = pem.trim().replace("\r\n", "\n");
         let copy = format!(
@@ -60,7 +59,7 @@ impl Encrypted {
         self.world.primary().url().replace("127.0.0.1", host) + "?" + &parameters.replace("CA", &ca)
     }
 
-    /// The TLS version of a session, or none for plain text.
+    /// The TLS version of a session, or `None` for plain text.
     async fn version(&self, host: &str, parameters: &str) -> Result<Option<String>, Error> {
         let settings = Settings::single_database::<Repos>(&self.url(host, parameters)).unwrap();
         let repos = Repos::connect(&settings).await.unwrap();
@@ -71,9 +70,9 @@ impl Encrypted {
     }
 }
 
-#[tokio::test]
-async fn sslmode_means_what_libpq_means() {
-    let Some(server) = encrypted().await else {
+#[archipelago_lab::test(primary = "home", own_servers)]
+async fn sslmode_means_what_libpq_means(world: World) {
+    let Some(server) = encrypted(world).await else {
         assert!(std::env::var_os("CI").is_none(), "CI needs a PostgreSQL that speaks TLS");
         eprintln!("not run: this PostgreSQL was built without TLS");
         return;
@@ -88,7 +87,7 @@ async fn sslmode_means_what_libpq_means() {
         tls
     );
 
-    // The same server under a name that its certificate is not for.
+    // The same server, by an address that is not in its certificate.
     assert_eq!(server.version("127.0.0.1", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
     let error = server
         .version("127.0.0.1", "sslmode=verify-full&sslrootcert=CA")
@@ -97,14 +96,13 @@ async fn sslmode_means_what_libpq_means() {
         .to_string();
     assert!(error.contains("certificate not valid for name"), "{error}");
 
-    // The authorities of this machine do not know ours.
+    // This machine's authorities did not sign the certificate.
     let error = server.version("localhost", "sslmode=verify-full").await.unwrap_err().to_string();
     assert!(error.contains("UnknownIssuer"), "{error}");
 }
 
-#[tokio::test]
-async fn require_is_not_content_with_plain_text() {
-    let world = super::shared::shared_world().await;
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn sslmode_require_refuses_plain_text(world: World) {
     let url = world.primary().url() + "?sslmode=require";
     let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
     let error = repos.repo_home().pool().ping().await.unwrap_err();
