@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archipelago_lab::is_region_name;
-use archipelago_regions::built_in_places;
+use archipelago_regions::{built_in_places, is_region_code};
 
 /// In a list of regions: every region that the list does not name.
 pub(crate) const ANY: &str = "any";
@@ -42,7 +41,7 @@ impl Places {
 
     /// The first code that cannot name a place.
     pub(crate) fn invalid_code(&self) -> Option<&str> {
-        self.codes().find(|code| *code == ANY || !is_region_name(code))
+        self.codes().find(|code| *code == ANY || !is_region_code(code))
     }
 
     pub(crate) fn contains(&self, code: &str) -> bool {

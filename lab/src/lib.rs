@@ -133,7 +133,6 @@ pub use error::LabError;
 pub use eventually::{Condition, eventually};
 pub use links::{Distances, Link, Links};
 pub use postgres::{Postgres, PostgresNotFound, Search};
-pub use region::is_region_name;
 pub use server::Server;
 pub use server_process::{Rejoined, Role};
 pub use status::{LinkStatus, ServerState, ServerStatus, Status};

@@ -1,19 +1,18 @@
-//! The names that a region may have. They become names of folders and of servers.
+//! The names of a world's regions: region codes, which become names of folders and of servers.
 //!
 //! `lab/macros/src/check.rs` applies the same rule to literals.
 
 use std::collections::HashSet;
 
-use crate::LabError;
+use archipelago_regions::is_region_code;
 
-/// The longest `cluster_name` (`NAMEDATALEN` is 64, with the zero byte at the end).
-const LONGEST: usize = 63;
+use crate::LabError;
 
 /// Checks that every name is valid, and that no region is named twice.
 pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> {
     let mut seen = HashSet::new();
     for name in std::iter::once(primary).chain(replicas.iter().map(String::as_str)) {
-        if !is_region_name(name) {
+        if !is_region_code(name) {
             return Err(LabError::InvalidRegionName { name: name.to_owned() });
         }
         if !seen.insert(name) {
@@ -21,17 +20,6 @@ pub(crate) fn check(primary: &str, replicas: &[String]) -> Result<(), LabError> 
         }
     }
     Ok(())
-}
-
-/// Whether a region may have this name: `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, of at most 63 bytes.
-#[must_use]
-pub fn is_region_name(name: &str) -> bool {
-    name.len() <= LONGEST
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.split(['-', '_']).all(|word| {
-            !word.is_empty()
-                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        })
 }
 
 #[cfg(test)]

@@ -143,13 +143,14 @@ fn measure() {
     );
 }
 
-/// Knows tokens, like the other macros.
+/// Knows tokens, and which codes a region may have.
 #[test]
 fn lab_macros() {
     check(
         "archipelago-lab-macros",
         DependencyKind::Normal,
         &expect![[r#"
+        archipelago-regions
         proc-macro2
         quote
         syn"#]],

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use archipelago_regions::{MAX_REGION_CODE_LEN, is_region_code};
 use proc_macro2::Span;
 use syn::{Error, ItemFn, LitStr, Result};
 
@@ -16,9 +17,6 @@ pub(crate) struct Test {
     pub(crate) current_thread: bool,
     pub(crate) function: ItemFn,
 }
-
-/// The longest `cluster_name` of PostgreSQL.
-const LONGEST: usize = 63;
 
 pub(crate) fn check(Arguments(arguments): Arguments, function: ItemFn) -> Result<Test> {
     let mut mistakes = Mistakes::default();
@@ -94,12 +92,13 @@ impl Mistakes {
         let mut seen = HashSet::new();
         for region in regions {
             let name = region.value();
-            if !is_name(&name) {
+            if !is_region_code(&name) {
                 self.add(
                     region.span(),
                     format!(
-                        "`{name}` cannot name a region: begin with a lowercase letter, continue with lowercase letters and \
-                         digits, separate words by a single `-` or `_`, and use at most {LONGEST} characters"
+                        "`{name}` cannot name a region: begin with a lowercase letter, continue \
+                         with lowercase letters and digits, separate words by a single `-` or \
+                         `_`, and use at most {MAX_REGION_CODE_LEN} characters"
                     ),
                 );
             } else if !seen.insert(name) {
@@ -164,14 +163,4 @@ impl Mistakes {
             })
             .unwrap_or_else(|| Error::new(Span::call_site(), "this test cannot run"))
     }
-}
-
-/// `[a-z][a-z0-9]*([-_][a-z0-9]+)*`, at most [`LONGEST`] bytes.
-fn is_name(name: &str) -> bool {
-    name.len() <= LONGEST
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.split(['-', '_']).all(|word| {
-            !word.is_empty()
-                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        })
 }
