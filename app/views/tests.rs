@@ -1,4 +1,4 @@
-//! What a visitor's browser, keyboard or screen reader relies on in the rendered pages.
+//! The rendered pages: what a visitor's browser, keyboard or screen reader relies on.
 
 use archipelago::Role;
 use uuid::Uuid;
@@ -60,7 +60,7 @@ fn html(page: &impl Template) -> String {
     page.render().expect("a page of plain data renders")
 }
 
-/// Asserts that `parts` are in `html`, one behind the other.
+/// Asserts that `html` contains the `parts`, in this order.
 #[track_caller]
 fn assert_reads(html: &str, parts: &[&str]) {
     let mut rest = html;
@@ -73,7 +73,7 @@ fn assert_reads(html: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_name_is_text_wherever_it_stands() {
+fn text_of_a_visitor_is_escaped_on_every_page() {
     let evil = user(EVIL);
     let typed = FormPage {
         name: EVIL,
@@ -110,7 +110,7 @@ fn a_name_is_text_wherever_it_stands() {
 }
 
 #[test]
-fn no_page_asks_for_what_the_content_security_policy_forbids() {
+fn no_page_needs_what_the_content_security_policy_forbids() {
     let ada = user("Ada");
     for html in [
         html(&HomePage { layout: layout(), primary: "nrt", replicas: &["ord", "ams", "syd"] }),
@@ -137,7 +137,7 @@ fn no_page_asks_for_what_the_content_security_policy_forbids() {
 }
 
 #[test]
-fn the_foot_says_who_served_the_page_and_why() {
+fn the_footer_says_which_database_served_the_page_and_why() {
     let mut page = HomePage { layout: layout(), primary: "nrt", replicas: &["ord"] };
     assert_reads(
         &html(&page),
@@ -176,7 +176,7 @@ fn an_old_page_says_how_old_it_may_be() {
 }
 
 #[test]
-fn times_are_said_as_people_say_them() {
+fn times_are_written_as_people_say_them() {
     let said = [400, 1_999, 12_900, 119_999, 120_000, 7_199_000, 7_200_000]
         .map(|ms| human_time(Duration::from_millis(ms)));
     assert_eq!(
@@ -268,7 +268,7 @@ fn a_new_user_is_posted_and_an_edited_one_is_put() {
 }
 
 #[test]
-fn an_error_stands_beside_its_field_and_the_summary_links_to_it() {
+fn each_error_is_beside_its_field_and_linked_from_the_summary() {
     let page = FormPage {
         name: "",
         age: "151",
@@ -302,7 +302,7 @@ fn a_problem_keeps_what_was_typed() {
 }
 
 #[test]
-fn the_regions_come_again_by_themselves_and_tell_their_state_in_words() {
+fn the_regions_page_reloads_and_shows_each_state_in_words() {
     assert_reads(
         &html(&RegionsPage { layout: layout(), rows: &[nrt()] }),
         &[
