@@ -53,20 +53,20 @@ fn choice(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("choosing a database");
     group.bench_function("a hard-coded pool", |bencher| {
-        bencher.iter(|| Replica::only(black_box(&hard_coded)))
+        bencher.iter(|| Replica::only(black_box(&hard_coded)));
     });
     group.bench_function("repos.replica()", |bencher| bencher.iter(|| black_box(&repos).replica()));
     group.bench_function("repos.replica_in(code)", |bencher| {
-        bencher.iter(|| black_box(&repos).replica_in(black_box("near")))
+        bencher.iter(|| black_box(&repos).replica_in(black_box("near")));
     });
     group.bench_function("repos.replica_in(code), the last", |bencher| {
         bencher.iter(|| black_box(&repos).replica_in(black_box("farthest")));
     });
     group.bench_function("HashMap<String, Arc<Member>>", |bencher| {
-        bencher.iter(|| black_box(&map).replica_in(black_box("near")))
+        bencher.iter(|| black_box(&map).replica_in(black_box("near")));
     });
     group.bench_function("Box<dyn Databases>", |bencher| {
-        bencher.iter(|| black_box(&boxed).replica_in(black_box("near")))
+        bencher.iter(|| black_box(&boxed).replica_in(black_box("near")));
     });
     group.finish();
 

@@ -12,6 +12,10 @@ pub fn normalize(messages: &str) -> String {
     messages.join("\n\n") + "\n"
 }
 
+/// The indent of a type in the list of those that implement a trait. Their number depends on features
+/// of dependencies.
+const LISTED: &str = "          ";
+
 fn normalize_one(message: &str) -> String {
     // rustc indents by the longest number of a line, which may be in another file.
     let indent = message.lines().find_map(place).map_or(0, |(indent, _)| indent);
@@ -38,8 +42,6 @@ fn normalize_one(message: &str) -> String {
         .max()
         .unwrap_or(1)
         .max(1);
-    // One of the types that implement a trait; their number depends on features of dependencies.
-    const LISTED: &str = "          ";
     let mut listed = 0;
     let lines = lines.into_iter().filter_map(|(line, is_program)| {
         if let Some((_, place)) = place(line) {

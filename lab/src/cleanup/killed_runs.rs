@@ -141,7 +141,9 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| {
-                        (0..TRIES).for_each(|_| assert!(lock_if_abandoned(folder).is_none()))
+                        for _ in 0..TRIES {
+                            assert!(lock_if_abandoned(folder).is_none());
+                        }
                     });
                 }
                 // A start locks its folder like this.

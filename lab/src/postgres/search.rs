@@ -88,7 +88,8 @@ impl Search {
 
     #[cfg(feature = "fetch")]
     async fn fetch(&self, account: &Account, wanted: Option<u32>) -> Result<Postgres, String> {
-        super::fetch::fetch(self, account, wanted).await
+        let (url, cache) = (self.archive_url.as_deref(), self.cache.as_deref());
+        super::fetch::fetch(url, cache, || self.cached(), account, wanted).await
     }
 
     #[cfg(not(feature = "fetch"))]

@@ -77,7 +77,7 @@ fn lag(server: &ServerStatus) -> String {
     match (server.lag_bytes, server.lag_seconds) {
         (None, _) => parts.push("-".to_owned()),
         (Some(bytes), Some(seconds)) if bytes > 0 => {
-            parts.push(format!("{bytes} B, {seconds:.1} s"))
+            parts.push(format!("{bytes} B, {seconds:.1} s"));
         }
         (Some(bytes), _) => parts.push(format!("{bytes} B")),
     }

@@ -135,7 +135,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
         let name = item.ident.unraw().to_string();
-        let path = [self.modules[self.at].path.as_slice(), &[name.clone()]].concat();
+        let path = [self.modules[self.at].path.as_slice(), std::slice::from_ref(&name)].concat();
         let folder = self.folder.join(&name);
         if item.content.is_some() {
             let file = self.modules[self.at].file.clone();

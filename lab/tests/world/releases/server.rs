@@ -56,7 +56,7 @@ async fn serve(stream: TcpStream, address: SocketAddr, tls: TlsAcceptor, release
     let asked = request(&mut stream).await;
     match asked.strip_prefix("CONNECT ") {
         None => {
-            answer(&mut stream, &asked, "/releases", &format!("http://{address}"), &releases).await
+            answer(&mut stream, &asked, "/releases", &format!("http://{address}"), &releases).await;
         }
         Some(host) => {
             assert!(
