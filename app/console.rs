@@ -1,4 +1,4 @@
-//! What every command needs to talk to its terminal: standard output, and the error that ends it.
+//! Prints to standard output, and has the error type that ends a command.
 
 use std::error::Error;
 use std::io::{self, Write};

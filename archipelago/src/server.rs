@@ -1,5 +1,5 @@
-//! What is known of the Postgres servers: their reports, what follows from them, and whether a read
-//! may use it.
+//! What this process knows of the Postgres servers: their reports, what follows from them, and
+//! whether a server may answer a read.
 //!
 //! ```text
 //! ServerIdentity, ServerReport   what a server says of itself

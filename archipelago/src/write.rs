@@ -1,4 +1,5 @@
-//! The handle for writing.
+//! `Primary`, the handle for writing: finds the leader, sends a write once, and takes its position
+//! after the commit.
 
 use std::time::Instant;
 
@@ -175,8 +176,8 @@ impl<'a> Primary<'a> {
     async fn write<R: Request>(self, write: R) -> Result<Committed<R::Output>, Error> {
         let asks_after = self.cluster.timelines().safeguards.has(Safeguard::AfterCommit);
         let mut checkout = self.checkout().await?;
-        // Outside of the time limit: the write is certain once it is answered, even if the answer to
-        // the request for its position never comes.
+        // Outside of the time limit: the write is certain once it is answered, even if the answer
+        // to the request for its position never comes.
         let mut output = None;
         let position = checkout.within_statement_limit(async |connection| {
             let lsn = commit_lsn(&connection.inner);

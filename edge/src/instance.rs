@@ -1,4 +1,4 @@
-//! What the edge forwards requests to.
+//! An instance of the app: its region and its address.
 
 use std::net::SocketAddr;
 

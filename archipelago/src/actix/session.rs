@@ -1,4 +1,4 @@
-//! The session of one request, which its extractors and the middleware share.
+//! What one request has seen and written, kept in the Actix request for extractors and middleware.
 
 use std::cell::RefCell;
 use std::rc::Rc;

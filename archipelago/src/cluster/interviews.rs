@@ -1,4 +1,4 @@
-//! Interviews the members until an election has found a leader that answers.
+//! Holds the elections: asks every member for its report until a leader that answers is elected.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One thread's connections to one database.
+//! `WorkerPool`: one thread's two pools to one database, pipelined and exclusive.
 
 use tokio::runtime;
 

@@ -1,4 +1,4 @@
-//! The handle for reading: every method of it reads.
+//! `Replica`, the handle for reading; at the primary too, in a read-only session.
 
 use std::time::Instant;
 

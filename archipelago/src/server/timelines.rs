@@ -1,4 +1,5 @@
-//! The history that all members of a cluster share: its system identifier and its newest timeline.
+//! The history that the members share: the system identifier, the newest timeline, what visitors
+//! claim of it, and the last known position of the primary.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! One request of a visitor: what they have seen and written, and which database served them.
+//! What one request has seen and written: plain data.
 
 use std::time::Duration;
 

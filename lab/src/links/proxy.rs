@@ -1,4 +1,4 @@
-//! A proxy: where connections to another place start.
+//! Listens on a local port, and carries each connection over a link to its target.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
