@@ -1,16 +1,12 @@
-//! `archipelago bench`: how fast every region's database answers, as seen from this instance's region.
+//! `archipelago bench`: measures how fast each region's database answers, seen from this instance.
 //!
-//! The measuring is `archipelago_measure`; here are the queries, and what is printed, drawn and written of the outcome.
+//! `archipelago_measure` repeats the queries and reports the outcome. This module has what is the
+//! app's own: which databases, which queries, and the options.
 
-mod axis;
 mod databases;
-mod files;
 mod heading;
-mod picture;
-mod progress;
 mod queries;
 mod report;
-mod table;
 #[cfg(test)]
 mod tests;
 
@@ -18,65 +14,66 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago_measure::Plan;
+use archipelago_measure::{Entry, Plan, Progress, files};
 use clap::value_parser;
 use humantime::parse_duration;
 
 use self::databases::Databases;
-use self::progress::Progress;
 use self::queries::{Query, Work};
-use self::report::{Report, Row};
+use self::report::Report;
 use crate::console::{CommandError, print_status};
 use crate::environment::Vars;
 use crate::repos::Repos;
 use crate::signals::ShutdownSignals;
 
-/// What is measured, and where it is written.
+/// What is measured, and which files the report is written to.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// What each database is asked. All but `write` only read.
+    /// The query to send to each database. Only `write` changes data.
     #[arg(long, value_enum, default_value_t)]
     query: Query,
-    /// The region that the databases are seen from: `FLY_REGION`, or else the primary's.
+    /// The region from which the databases are seen [default: `FLY_REGION`, or the primary's]
     ///
-    /// With the databases under .lab/ it may be any region. With those of the environment this machine is where it is.
+    /// With the databases under .lab/ this may be any region. With databases from the environment
+    /// it can only be the region of this machine.
     #[arg(long, value_name = "REGION")]
     from: Option<String>,
-    /// For how long each region is measured.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
+    /// How long to measure each region.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = positive_duration)]
     time: Duration,
-    /// For how long each region is asked before that, so that connections are open.
+    /// How long to query each region before that, so that connections are open.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
     warm_up: Duration,
-    /// Loops that ask at the same time.
+    /// How many loops query at the same time.
     #[arg(long, value_name = "LOOPS", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1000))]
     parallel: u32,
-    /// Iterations per second, of all loops together; without it each loop asks again at once.
+    /// Iterations per second of all loops together; by default each loop queries back to back.
     ///
-    /// A latency then counts from the moment when its iteration was due, not from when a loop came free for it: a database that
-    /// stalls is charged for everybody who would have come meanwhile.
+    /// With a rate, a latency counts from the moment when the iteration was due, even if no loop
+    /// was free. A database that stalls is thereby charged for every request that would have
+    /// arrived during the stall.
     #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
-    /// Also write the figures as JSON.
+    /// Also write the figures to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also draw the distributions as a picture.
+    /// Also draw the distributions to FILE as a chart.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
-/// What `--help` says below the options.
+/// The text below the options in `--help`.
 pub const NOTES: &str = "\
-A duration is 5s, 500ms, 1m 30s. Ctrl-C ends the benchmark, and shows what was measured until then.
-It ends with status 1 when a region gave no figures, or when it was interrupted.";
+A duration is written as 5s, 500ms or 1m 30s. Ctrl-C ends the benchmark and prints what was measured so far.
+The exit status is 1 when a region has no figures or the benchmark was interrupted.";
 
-/// Why there is no benchmark, or not a whole one.
+/// Why the report is incomplete.
 #[derive(Debug, thiserror::Error)]
 enum BenchError {
     #[error("nothing was measured for {}: every iteration failed, see above", .0.join(", "))]
-    NoFigures(Vec<&'static str>),
+    NoFigures(Vec<String>),
     #[error(
-        "interrupted: {measured} of {regions} regions were measured, the last of them perhaps not for the whole time"
+        "interrupted: {measured} of {regions} regions were measured, the last perhaps not for the whole time"
     )]
     Interrupted { measured: usize, regions: u32 },
 }
@@ -84,7 +81,7 @@ enum BenchError {
 /// Runs the benchmark.
 ///
 /// # Errors
-/// When it cannot begin, was interrupted, or a region gave no figures.
+/// When it cannot start, was interrupted, or a region has no figures.
 pub async fn run(options: &Options, vars: impl Vars + Copy) -> Result<(), CommandError> {
     for path in options.json.iter().chain(&options.svg) {
         files::check(path)?;
@@ -102,57 +99,65 @@ async fn compare(settings: &archipelago::Settings, options: &Options) -> Result<
     let repos = Repos::connect(&settings).await?;
     let work = Work::prepare(query, &repos).await?;
     let mut report = Report::new(settings.region(), query, plan);
-    print_status(&heading::of(&report, work, settings.pool_size()))?;
+    print_status(&heading::text(&report, work, settings.pool_size()))?;
 
-    let (rows, is_whole) = measure(plan, work, &repos).await?;
+    let (entries, is_complete) = measure(plan, work, &repos).await?;
     let cleaned = work.clean_up(&repos).await;
     repos.shutdown().await;
 
-    let (measured, regions) = (rows.len(), query.count());
-    report.fill(rows);
-    print_status(&table::of(&report))?;
+    let (measured, regions) = (entries.len(), query.count());
+    report.set_entries(entries);
+    print_status(&report.text())?;
     if let Some(path) = &options.json {
         files::write(path, &report.json()?)?;
     }
     if let Some(path) = &options.svg {
-        files::write(path, &picture::of(&report)?)?;
+        files::write(path, &report.svg()?)?;
     }
     cleaned?;
-    let without: Vec<_> =
-        report.rows.iter().filter(|row| row.figures.is_none()).map(|row| row.region).collect();
-    if !is_whole {
+    let without_figures: Vec<_> = report
+        .entries
+        .into_iter()
+        .filter(|entry| entry.summary.is_none())
+        .map(|entry| entry.name)
+        .collect();
+    if !is_complete {
         Err(BenchError::Interrupted { measured, regions }.into())
-    } else if !without.is_empty() {
-        Err(BenchError::NoFigures(without).into())
+    } else if !without_figures.is_empty() {
+        Err(BenchError::NoFigures(without_figures).into())
     } else {
         Ok(())
     }
 }
 
-/// One region after the other; false when a signal has ended it.
-async fn measure(plan: Plan, work: Work, repos: &Repos) -> Result<(Vec<Row>, bool), CommandError> {
+/// Measures one region after the other; false when a signal ended it early.
+async fn measure(
+    plan: Plan,
+    work: Work,
+    repos: &Repos,
+) -> Result<(Vec<Entry>, bool), CommandError> {
     let mut signals = ShutdownSignals::listen()?;
     let progress = Progress::new(&plan, work.query().count());
-    let (mut rows, is_whole) = (Vec::new(), Cell::new(true));
+    let (mut entries, is_complete) = (Vec::new(), Cell::new(true));
     for (done, info) in (0..).zip(work.query().regions()) {
-        let _moving = progress.moving(done, info.code);
+        let _advancing = progress.advance(done, info.code);
         let stop = async {
             signals.recv().await;
-            is_whole.set(false);
+            is_complete.set(false);
         };
         let outcome = plan.measure(stop, async || work.run(repos, info.code).await).await?;
-        // A signal during the warm-up leaves nothing to show.
+        // After a signal during the warm-up there is nothing to show.
         if outcome.succeeded + outcome.errors > 0 {
-            rows.push(Row::of(info, &outcome));
+            entries.push(report::entry(info, &outcome));
         }
-        if !is_whole.get() {
+        if !is_complete.get() {
             break;
         }
     }
-    Ok((rows, is_whole.get()))
+    Ok((entries, is_complete.get()))
 }
 
-fn some_time(text: &str) -> Result<Duration, String> {
+fn positive_duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
         Ok(Duration::ZERO) => {
             Err("in no time nothing can be measured; write a duration such as 5s or 500ms"

@@ -1,4 +1,4 @@
-//! Hands benches/regions.toml to archipelago-regions, as the app does with its own; included by src/scale/regions/servers.rs.
+//! Generates the regions of benches/regions.toml, which src/scale/regions/servers.rs includes.
 
 fn main() {
     archipelago_regions::build("regions.toml");

@@ -1,4 +1,4 @@
-//! Where the databases of a benchmark are, and from where they are seen.
+//! The databases of a benchmark, and the region from which they are seen.
 
 use archipelago::Settings;
 
@@ -8,17 +8,17 @@ use crate::settings::database_settings;
 
 /// Databases that are there until [`shutdown`](Self::shutdown) is called.
 pub(super) struct Databases {
-    /// Where they are. Its region is the one that they are seen from, empty where nobody said.
+    /// The URLs of the databases. `region` is the one from which they are seen, or empty.
     pub(super) settings: Settings,
     #[cfg(feature = "lab")]
     local: Option<crate::local_databases::LocalDatabases>,
 }
 
-/// Why a region cannot be the one that the databases are seen from.
+/// Why the databases cannot be seen from the region given by `--from`.
 #[derive(Debug, thiserror::Error)]
 enum FromError {
     #[error(
-        "--from {given} cannot be: the environment says where the databases are, and this machine is {here}; \
+        "--from {given} cannot be: the environment names the databases, and this machine is {here}; \
          leave --from out, or run this on a machine in {given}"
     )]
     Elsewhere { given: String, here: String },
@@ -29,11 +29,16 @@ enum FromError {
 
 #[cfg_attr(
     not(feature = "lab"),
-    expect(clippy::unused_async, reason = "with the lab there are servers to wait for")
+    expect(
+        clippy::unused_async,
+        reason = "with the lab, the servers are started and stopped here"
+    )
 )]
 impl Databases {
-    /// Those of the environment, as this machine sees them; where it names none, those under `.lab/`, as they are seen from
-    /// `from`, from `FLY_REGION`, or from the primary's region.
+    /// The databases that the environment names, seen from this machine.
+    ///
+    /// If the environment names none, those under `.lab/`, seen from `from`, `FLY_REGION` or the
+    /// primary's region.
     pub(super) async fn seen_from(
         from: Option<&str>,
         vars: impl Vars + Copy,
@@ -104,7 +109,7 @@ fn of_this_machine(from: Option<&str>, vars: &impl Vars) -> Result<Settings, Com
         None => Ok(settings),
         Some(given) => {
             let here = match settings.region() {
-                "" => "in no region that FLY_REGION names".to_owned(),
+                "" => "in a region that FLY_REGION does not name".to_owned(),
                 region => format!("in {region}"),
             };
             Err(FromError::Elsewhere { given: given.to_owned(), here }.into())

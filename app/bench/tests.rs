@@ -1,44 +1,42 @@
-//! What is shown of outcomes that are known beforehand: among them those of the article that this benchmark comes from.
+//! The report of known outcomes, among them those of the article that this benchmark comes from.
 
 use std::time::Duration;
 
 use archipelago::Role;
-use archipelago_measure::Plan;
+use archipelago_measure::{Entry, Outcome, Plan, Summary};
 use expect_test::{Expect, expect, expect_file};
 
 use super::queries::Query;
-use super::report::{Figures, Report, Row};
-use super::{picture, table};
+use super::report::Report;
 
 const PLAN: Plan =
     Plan { warm_up: Duration::from_secs(2), time: Duration::from_secs(5), parallel: 1, rate: None };
 
-/// A region of which nothing was measured.
-fn row(region: &'static str, place: &'static str, role: Role) -> Row {
-    Row {
-        region,
-        place: Some(place),
-        role,
+/// A region without figures.
+fn row(region: &str, place: &str, role: Role) -> Entry {
+    Entry {
+        detail: place.to_owned(),
+        is_accented: role == Role::Primary,
         rows: Some(51),
-        errors: 0,
-        last_error: None,
-        never_begun: 0,
-        figures: None,
+        ..Entry::new(region, role.as_str(), &Outcome::new().unwrap())
     }
 }
 
-/// With figures: those that the article has, and percentiles that it has not.
-fn measured(row: Row, average: f64, deviation: f64, [p1, p25, median, p75, p99]: [f64; 5]) -> Row {
+/// The figures of the article, and percentiles that are not in it.
+fn measured(
+    row: Entry,
+    average: f64,
+    deviation: f64,
+    [p1, p25, median, p75, p99]: [f64; 5],
+) -> Entry {
     let per_second = 1000.0 / average;
-    Row {
-        figures: Some(Figures { per_second, average, deviation, p1, p25, median, p75, p99 }),
-        ..row
-    }
+    let summary = Summary { per_second, average, deviation, p1, p25, median, p75, p99 };
+    Entry { summary: Some(summary), ..row }
 }
 
-fn report(from: &str, rows: Vec<Row>) -> Report {
+fn report(from: &str, entries: Vec<Entry>) -> Report {
     let mut report = Report::new(from, Query::Index, PLAN);
-    report.fill(rows);
+    report.set_entries(entries);
     report
 }
 
@@ -80,9 +78,9 @@ fn article() -> Report {
     )
 }
 
-/// One region that never answers, one that sometimes does not, one that is too slow for the rate.
+/// One region never answers, one sometimes fails, one is too slow for the rate.
 fn troubled() -> Report {
-    let never = Row {
+    let never = Entry {
         rows: None,
         errors: 50,
         last_error: Some(
@@ -90,12 +88,12 @@ fn troubled() -> Report {
         ),
         ..row("ord", "Chicago <&> \"Illinois\"", Role::Replica)
     };
-    let at_times = Row {
+    let at_times = Entry {
         errors: 3,
         last_error: Some("terminating connection".to_owned()),
         ..measured(row("nrt", "Tokyo", Role::Primary), 0.214, 12.5, [0.18, 0.2, 0.211, 0.22, 0.31])
     };
-    let slow = Row {
+    let slow = Entry {
         never_begun: 120,
         ..measured(row("ams", "Amsterdam", Role::Replica), 1.4, 5.0, [1.1, 1.3, 1.4, 1.5, 1.7])
     };
@@ -106,7 +104,7 @@ fn troubled() -> Report {
 
 #[track_caller]
 fn assert_prints(report: &Report, expected: &Expect) {
-    expected.assert_eq(&table::of(report));
+    expected.assert_eq(&report.text());
 }
 
 #[test]
@@ -198,14 +196,14 @@ fn the_json_of_trouble() {
 }
 
 #[test]
-fn the_picture_of_the_article() {
-    expect_file!["picture.svg"].assert_eq(&picture::of(&article()).unwrap());
+fn the_chart_of_the_article() {
+    expect_file!["chart.svg"].assert_eq(&article().svg().unwrap());
 }
 
-/// The text of each element, as a reader of XML understands it.
+/// The texts and descriptions in the chart, with entities resolved.
 fn texts(report: &Report) -> Vec<String> {
-    let picture = picture::of(report).unwrap();
-    let document = roxmltree::Document::parse(&picture).unwrap();
+    let chart = report.svg().unwrap();
+    let document = roxmltree::Document::parse(&chart).unwrap();
     let texts = document
         .descendants()
         .filter(|node| node.has_tag_name("text") || node.has_tag_name("desc"));
@@ -217,7 +215,7 @@ fn texts(report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn the_picture_of_trouble_is_sound_xml() {
+fn the_chart_of_trouble_is_valid_xml() {
     let texts = texts(&troubled());
     for text in ["Chicago <&> \"Illinois\"", "no answer: 50 errors", "0.21 ms", "–", "milliseconds"]
     {
@@ -227,8 +225,8 @@ fn the_picture_of_trouble_is_sound_xml() {
 }
 
 #[test]
-fn a_picture_of_nothing_is_drawn_without_an_axis() {
-    let row = Row { errors: 9, ..row("ord", "Chicago", Role::Replica) };
+fn a_chart_without_figures_has_no_axis() {
+    let row = Entry { errors: 9, ..row("ord", "Chicago", Role::Replica) };
     let texts = texts(&report("nrt", vec![row]));
     assert!(!texts.iter().any(|text| text.starts_with("milliseconds")), "{texts:?}");
 }

@@ -1,4 +1,7 @@
-//! What it costs to choose a database: the generated match beside what one would write without it. Nothing is asked of any server.
+//! The nanoseconds that it takes to choose a database: the generated match beside what one would
+//! write without it. No query is sent.
+//!
+//! `cargo bench -p archipelago-benches`
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -15,7 +18,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 archipelago::repos! { primary home; replica near; replica far; replica farther; replica farthest }
 
-/// What an app without Archipelago would hide its databases behind.
+/// The trait behind which an app without Archipelago would hide its databases.
 trait Databases {
     fn replica_in(&self, region: &str) -> Replica<'_>;
 }
@@ -39,8 +42,7 @@ fn choice(criterion: &mut Criterion) {
     let settings = Settings::single_database::<Repos>("postgres://app@127.0.0.1:1/app")
         .expect("a URL")
         .in_region("near");
-    let repos =
-        runtime.block_on(Repos::connect(&settings)).expect("pools, of which none is opened");
+    let repos = runtime.block_on(Repos::connect(&settings)).expect("pools without connections");
     let cluster = Cluster::new::<Repos>(&settings).expect("members");
     let hard_coded = cluster.member(1);
     let map: HashMap<_, _> = Region::ALL
@@ -76,14 +78,14 @@ fn choice(criterion: &mut Criterion) {
         .to_http_request();
     criterion.bench_function("a Reader out of a request", |bencher| {
         bencher.iter(|| {
-            // Or the second would find the trace of the first.
+            // Otherwise the second reader would find what the first has stored in the request.
             request.extensions_mut().clear();
             Reader::<Repos>::from_request(black_box(&request), &mut Payload::None)
         });
     });
 }
 
-/// All of them in about half a minute: nanoseconds need no longer.
+/// All measurements together take about half a minute.
 fn short() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_millis(500))

@@ -1,4 +1,8 @@
-//! A contender as a process of its own: this program again, which serves until its standard input closes.
+//! A contender in a process of its own: this program again, serving until its stdin closes.
+//!
+//! The child prints its address as one line and serves until the parent closes its standard input.
+//! Builds of different versions talk to each other this way (`load --against`), so this protocol
+//! and the arguments of `serve` stay as they are.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -12,31 +16,31 @@ use tokio::time::timeout;
 
 use crate::Failed;
 
-/// More than any contender needs to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most time that a contender may take to start or to stop.
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A contender that listens.
+/// A contender that accepts requests.
 pub struct Running {
     child: Child,
-    /// Where.
+    /// Where it listens.
     pub address: SocketAddr,
-    /// Its process.
+    /// Its process id.
     pub pid: i32,
 }
 
 impl Running {
-    /// Starts this program with other arguments and variables: a hidden command that serves.
+    /// Starts this program with the arguments of a hidden command that serves.
     ///
     /// # Errors
-    /// When it does not start; what it says of that goes to standard error.
+    /// When it does not start. Its own message goes to standard error.
     pub async fn start(arguments: &[&str], vars: &[(String, String)]) -> Result<Self, Failed> {
         Self::start_binary(&std::env::current_exe()?, arguments, vars).await
     }
 
-    /// The same of another build of this program.
+    /// Starts `binary`, which is a build of this program, with such arguments.
     ///
     /// # Errors
-    /// When it does not start; what it says of that goes to standard error.
+    /// When it does not start. Its own message goes to standard error.
     pub async fn start_binary(
         binary: &Path,
         arguments: &[&str],
@@ -50,28 +54,28 @@ impl Running {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
-        let unstarted = || format!("`{}` does not start", arguments.join(" "));
-        let stdout = child.stdout.take().ok_or_else(unstarted)?;
-        let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line())
+        let not_started = || format!("`{}` does not start", arguments.join(" "));
+        let stdout = child.stdout.take().ok_or_else(not_started)?;
+        let line = timeout(DEADLINE, BufReader::new(stdout).lines().next_line())
             .await??
-            .ok_or_else(unstarted)?;
-        let pid = i32::try_from(child.id().ok_or_else(unstarted)?)?;
+            .ok_or_else(not_started)?;
+        let pid = i32::try_from(child.id().ok_or_else(not_started)?)?;
         Ok(Self { child, address: line.parse()?, pid })
     }
 
-    /// Where a path of it is.
+    /// The URL of one of its paths.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Ends it in order.
+    /// Stops it by closing its standard input.
     ///
     /// # Errors
-    /// When it does not end, or not in order.
+    /// When it does not stop in time, or stops with an error.
     pub async fn stop(mut self) -> Result<(), Failed> {
         drop(self.child.stdin.take());
-        let status = timeout(PATIENCE, self.child.wait()).await??;
+        let status = timeout(DEADLINE, self.child.wait()).await??;
         if status.success() {
             Ok(())
         } else {
@@ -80,16 +84,16 @@ impl Running {
     }
 }
 
-/// In the child: tells the parent where it listens.
+/// In the child: tells the parent the address.
 ///
 /// # Errors
-/// When there is no parent any more.
+/// When the parent has ended.
 pub fn announce(address: SocketAddr) -> io::Result<()> {
     writeln!(io::stdout(), "{address}")
 }
 
-/// In the child: waits until the parent wants it to stop, or is gone.
-pub async fn told_to_stop() {
-    // Nothing is ever written: it ends when the pipe closes.
+/// In the child: waits until the parent closes the child's standard input or ends.
+pub async fn wait_for_stop() {
+    // The parent never writes to it: the copy ends when the pipe closes.
     let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
 }

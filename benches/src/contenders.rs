@@ -1,4 +1,5 @@
-//! The programs that are compared: each serves GET `/users/{id}`, GET `/users` and POST `/users`, with the same bytes.
+//! The contenders: programs that serve the same pages, GET `/users/{id}`, GET `/users` and POST
+//! `/users`.
 
 mod archipelago;
 pub mod hand_written;
@@ -19,45 +20,46 @@ use askama::Template;
 use clap::ValueEnum;
 
 use crate::Failed;
-use crate::child::{announce, told_to_stop};
+use crate::child::{Running, announce, wait_for_stop};
 
-/// Who serves.
+/// A program that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Contender {
-    /// What an expert would write: Actix, diesel-async and bb8, two pools of 8 for each worker.
+    /// What an expert would write: Actix, diesel-async and bb8; two pools of 8 for each worker.
     HandWritten,
-    /// tokio-postgres itself: one pipelined connection to each server for each worker.
+    /// Only tokio-postgres: one pipelined connection to each server for each worker.
     Raw,
     /// The app of this repository.
     Archipelago,
-    /// The same, with each read on a connection that it checks out.
+    /// The app, which checks out a connection for each read instead of pipelining.
     ArchipelagoCheckout,
 }
 
-/// Connections of all workers together, as many as the hand-written program may open: Actix has a worker for each core.
+/// The most connections to one server, of all workers together: as many as the hand-written program
+/// may open. Actix has a worker for each core.
 #[must_use]
 pub fn pool_size() -> u32 {
     let workers = available_parallelism().map_or(1, usize::from);
     hand_written::POOL_SIZE.saturating_mul(u32::try_from(workers).unwrap_or(1))
 }
 
-/// The variable with the primary's URL.
+/// The environment variable with the primary's URL.
 pub const PRIMARY_URL: &str = "DATABASE_URL";
 
-/// The region of the replica: every contender runs there.
+/// The region of the replica, in which every contender runs.
 #[must_use]
 pub fn replica_region() -> &'static str {
     Repos::REGIONS.iter().find(|info| info.role == Role::Replica).unwrap_or(Repos::PRIMARY).code
 }
 
-/// The variable with the replica's URL.
+/// The environment variable with the replica's URL.
 #[must_use]
 pub fn replica_url() -> String {
     ::archipelago::override_variable(replica_region())
 }
 
 impl Contender {
-    /// Its name, as in arguments.
+    /// The name in arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,13 +70,27 @@ impl Contender {
         }
     }
 
-    /// Whether a ratio to `yardstick` says something.
+    /// Whether the ratio to `yardstick` is worth a row.
     #[must_use]
     pub fn is_compared_to(self, yardstick: Self) -> bool {
         self != yardstick && self != Self::HandWritten
     }
 
-    /// Serves on a free port, which it announces, until told to stop.
+    /// The arguments with which this program serves as the contender.
+    #[must_use]
+    pub fn arguments(self) -> [&'static str; 2] {
+        ["serve", self.name()]
+    }
+
+    /// Starts the contender in a process of its own.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(self, vars: &[(String, String)]) -> Result<Running, Failed> {
+        Running::start(&self.arguments(), vars).await
+    }
+
+    /// In the child: serves on a free port until the parent wants it to stop.
     ///
     /// # Errors
     /// When it cannot start.
@@ -89,19 +105,19 @@ impl Contender {
             Self::Raw => raw::listen(listener, primary, replica)?,
             _ => hand_written::listen(listener, primary, replica)?,
         };
-        until_told(server, address).await
+        serve_until_stopped(server, address).await
     }
 }
 
-/// In the child: serves until told to stop.
+/// In the child: announces the address and serves until the parent wants it to stop.
 ///
 /// # Errors
-/// When there is nobody to tell the address, or the server ends by itself.
-pub async fn until_told(server: Server, address: SocketAddr) -> Result<(), Failed> {
+/// When the parent has ended, or the server ends by itself.
+pub async fn serve_until_stopped(server: Server, address: SocketAddr) -> Result<(), Failed> {
     let handle = server.handle();
     let serving = tokio::spawn(server);
     announce(address)?;
-    told_to_stop().await;
+    wait_for_stop().await;
     handle.stop(false).await;
     Ok(serving.await??)
 }
@@ -110,7 +126,7 @@ fn env_var(name: &str) -> Result<String, VarError> {
     env::var(name)
 }
 
-/// The layout of a page whose query began at `start`, as the app has it.
+/// The app's layout of a page whose query began at `start`.
 pub fn layout(start: Instant) -> Layout<'static> {
     let served_by = ServedBy {
         region: replica_region(),
@@ -123,10 +139,10 @@ pub fn layout(start: Instant) -> Layout<'static> {
     Layout { flash: None, database, instance: replica_region() }
 }
 
-/// A page as an answer.
+/// The response with a page.
 ///
 /// # Errors
-/// When it cannot be rendered.
+/// When the page cannot be rendered.
 pub fn page(template: &impl Template) -> actix_web::Result<HttpResponse> {
     let body = template.render().map_err(actix_web::error::ErrorInternalServerError)?;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(body))

@@ -1,100 +1,106 @@
-//! `idle`: what instances cost that nobody asks, by how they watch the databases.
+//! `idle`: what an instance without requests costs, because it monitors the databases.
+//!
+//! Counts queries and bytes per hour between each server and two instances: one in the region of a
+//! replica, one in the primary's region. Also measures how much log the primary writes with and
+//! without them.
+//!
+//! `cargo run --release -p archipelago-benches -- idle`
+
+mod counter;
 
 use std::time::Duration;
 
 use archipelago::RegionSet;
-use archipelago_app::plain_table::{plain_table, trimmed};
 use archipelago_app::repos::Repos;
 use archipelago_lab::{Server, World};
+use archipelago_measure::{Column, FigureTable, Figures, median, milliseconds};
 use clap::Args;
 use tokio::time::sleep;
 
+use self::counter::{CountingProxy, Counts};
 use crate::Failed;
 use crate::child::Running;
 use crate::contenders::{Contender, replica_region};
-use crate::counter::{Counted, Counter};
-use crate::databases::Watched;
-use crate::far::{self, INSTANCE};
-use crate::figures::median;
+use crate::databases::AdminSession;
+use crate::http;
+use crate::world::{self, INSTANCE};
 
 /// How to measure.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// For how long, in seconds: first without the instances, then with them.
+    /// How long to measure, in seconds: first without the instances, then with them.
     #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 }
 
 const USERS: u32 = 1000;
 
-/// For the instances to open their connections, over long lines.
+/// How long the instances have to open their connections over long distances.
 const WARM_UP: Duration = Duration::from_secs(10);
 
-/// The primary notes running transactions every 15 s, once it has written something.
-const SLICE: Duration = Duration::from_secs(15);
+/// How often the primary logs the running transactions, once it has written something else.
+const LOG_INTERVAL: Duration = Duration::from_secs(15);
 
-/// An instance, and what counts between it and each server.
-struct Watching<'a> {
+/// An instance, with a counting proxy before each server.
+struct Instance<'a> {
     region: &'a str,
-    /// Where it stands.
+    /// The place from which the distances count.
     place: &'a str,
-    counters: Vec<(&'a Server, Counter)>,
+    proxies: Vec<(&'a Server, CountingProxy)>,
     running: Running,
 }
 
-/// What went between an instance and a server.
+/// What an instance and a server sent each other.
 struct Row {
     instance: String,
     server: String,
     round_trip: Duration,
-    counted: Counted,
+    counts: Counts,
 }
 
-/// Measures, and prints.
+/// Measures, and prints the report.
 ///
 /// # Errors
-/// When something does not start.
+/// When a server or an instance does not start.
 pub async fn run(options: &Options) -> Result<(), Failed> {
-    let world = far::world(USERS).await?;
-    let measured = on(&world, options).await;
+    let world = world::start(USERS).await?;
+    let measured = measure(&world, options).await;
     world.shutdown().await?;
     measured
 }
 
-async fn on(world: &World, options: &Options) -> Result<(), Failed> {
-    // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+async fn measure(world: &World, options: &Options) -> Result<(), Failed> {
     let time = Duration::from_secs(options.seconds);
-    let primary = Watched::new(world.primary()).await?;
-    let alone = written(&primary, time).await?;
-    // One near the primary does more: it gives the primary something to commit.
+    let primary = AdminSession::new(world.primary()).await?;
+    let alone = log_written(&primary, time).await?;
+    // The instance in the primary's region does more: it lets the primary commit something.
     let near = start(world, Repos::PRIMARY.code, Repos::PRIMARY.code).await?;
     let instances = [start(world, replica_region(), INSTANCE).await?, near];
     sleep(WARM_UP).await;
-    let before = instances.each_ref().map(Watching::counted);
-    let with = written(&primary, time).await?;
-    let counted = instances.iter().zip(before).flat_map(|(instance, before)| {
-        let now = instance.counted();
-        instance.counters.iter().zip(now.into_iter().zip(before)).map(
+    let before = instances.each_ref().map(Instance::counts);
+    let with = log_written(&primary, time).await?;
+    let rows = instances.iter().zip(before).flat_map(|(instance, before)| {
+        let now = instance.counts();
+        instance.proxies.iter().zip(now.into_iter().zip(before)).map(
             |((server, _), (now, before))| Row {
                 instance: instance.region.to_owned(),
                 server: server.region().to_owned(),
                 round_trip: world.links().round_trip(instance.place, server.region()),
-                counted: now.since(before),
+                counts: now.since(before),
             },
         )
     });
     println!(
-        "An instance in {} and one in {}, which served one page and are asked nothing, for {} s: what goes between them and each server, without the\nbytes of TCP \
-         and IP.\n",
+        "An instance in {} and one in {}, which served one page and then get no requests for {} s: what each sends to and \
+         receives from\neach server, without the bytes of TCP and IP.\n",
         replica_region(),
         Repos::PRIMARY.code,
         options.seconds
     );
-    print!("{}", table(&counted.collect::<Vec<_>>(), time));
-    let [alone, with] = [alone, with].map(|bytes| per_hour(bytes, time));
+    print!("{}", table(&rows.collect::<Vec<_>>(), time));
+    let [alone, with] = [alone, with].map(|bytes| kib_per_hour(bytes, time));
     println!(
-        "\nThe primary writes {with:.1} KiB of log an hour, which goes to each replica; without the instances {alone:.1}."
+        "\nThe primary writes {with:.1} KiB of log per hour and sends it to each replica; without the instances {alone:.1} KiB."
     );
     for instance in instances {
         instance.running.stop().await?;
@@ -102,74 +108,81 @@ async fn on(world: &World, options: &Options) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Starts the instance of a region, which stands at `place`.
+/// Starts the instance of a region at `place`.
 async fn start<'a>(
     world: &'a World,
     region: &'a str,
     place: &'a str,
-) -> Result<Watching<'a>, Failed> {
-    let mut counters = Vec::new();
+) -> Result<Instance<'a>, Failed> {
+    let mut proxies = Vec::new();
     for server in world.servers() {
         let door =
             world.links().proxy(place, server.region(), (server.host(), server.port()).into())?;
-        counters.push((server, Counter::before(door).await?));
+        proxies.push((server, CountingProxy::start(door).await?));
     }
-    let vars = far::vars(world, region, |server| {
+    let vars = world::vars(world, region, |server| {
         let address = format!("{}:{}", server.host(), server.port());
-        let counter = counters.iter().find(|(counted, _)| counted.region() == server.region());
-        let counter = counter.map_or(address.clone(), |(_, counter)| counter.address.to_string());
-        Ok(server.url().replace(&address, &counter))
+        let proxy = proxies.iter().find(|(proxied, _)| proxied.region() == server.region());
+        let through = proxy.map_or(address.clone(), |(_, proxy)| proxy.address.to_string());
+        Ok(server.url().replace(&address, &through))
     })?;
-    let running = Running::start(&["serve", Contender::Archipelago.name()], &vars).await?;
-    // Before the first visitor it opens little.
-    reqwest::get(running.url("/users")).await?.error_for_status()?;
-    Ok(Watching { region, place, counters, running })
+    let running = Contender::Archipelago.start(&vars).await?;
+    // Before its first request an instance opens few connections.
+    let client = http::client().build()?;
+    client.get(running.url("/users")).send().await?.error_for_status()?;
+    Ok(Instance { region, place, proxies, running })
 }
 
-impl Watching<'_> {
-    fn counted(&self) -> Vec<Counted> {
-        self.counters.iter().map(|(_, counter)| counter.counted()).collect()
+impl Instance<'_> {
+    fn counts(&self) -> Vec<Counts> {
+        self.proxies.iter().map(|(_, proxy)| proxy.counts()).collect()
     }
 }
 
-/// The log that the primary writes in this time, in bytes: as it usually does, as `autovacuum` may write more in a moment.
-async fn written(primary: &Watched, time: Duration) -> Result<f64, Failed> {
-    let (mut found, mut before) = (Vec::new(), primary.log_position().await?);
-    let slices = u32::try_from(time.as_secs() / SLICE.as_secs())?.max(1);
-    for _ in 0..slices {
-        sleep(time / slices).await;
+/// How much log the primary writes in this time, in bytes.
+///
+/// Computed from the median of several intervals, because autovacuum may write much in one of them.
+async fn log_written(primary: &AdminSession, time: Duration) -> Result<f64, Failed> {
+    let (mut written, mut before) = (Vec::new(), primary.log_position().await?);
+    let intervals = u32::try_from(time.as_secs() / LOG_INTERVAL.as_secs())?.max(1);
+    for _ in 0..intervals {
+        sleep(time / intervals).await;
         let now = primary.log_position().await?;
-        found.push(as_number(now - before));
+        written.push(as_number(now - before));
         before = now;
     }
-    Ok(median(found) * f64::from(slices))
+    Ok(median(written) * f64::from(intervals))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 bytes")]
+#[expect(clippy::cast_precision_loss, reason = "an idle instance sends fewer than 2^53 bytes")]
 fn as_number(bytes: u64) -> f64 {
     bytes as f64
 }
 
-/// In KiB.
-fn per_hour(bytes: f64, time: Duration) -> f64 {
+fn kib_per_hour(bytes: f64, time: Duration) -> f64 {
     bytes / 1024.0 * 3600.0 / time.as_secs_f64()
 }
 
+const COLUMNS: [Column; 4] = [
+    Column::new("round_trip_ms", "ROUND TRIP ms", 0),
+    Column::new("queries_per_second", "QUERIES/S", 2),
+    Column::new("sent_kib_per_hour", "SENT KiB/H", 1),
+    Column::new("received_kib_per_hour", "RECEIVED KiB/H", 1),
+];
+
 fn table(rows: &[Row], time: Duration) -> String {
-    let header = ["INSTANCE", "SERVER", "AWAY ms", "QUERIES/S", "SENT KiB/H", "RECEIVED KiB/H"];
-    let mut table = plain_table(header, 2);
-    for Row { instance, server, round_trip, counted } in rows {
-        let Counted { statements, sent, received } = *counted;
-        table.add_row([
-            instance.clone(),
-            server.clone(),
-            format!("{:.0}", round_trip.as_secs_f64() * 1000.0),
-            format!("{:.2}", as_number(statements) / time.as_secs_f64()),
-            format!("{:.1}", per_hour(as_number(sent), time)),
-            format!("{:.1}", per_hour(as_number(received), time)),
+    let mut table = FigureTable::new(&["INSTANCE", "SERVER"], 2, &COLUMNS);
+    for Row { instance, server, round_trip, counts } in rows {
+        let Counts { statements, sent, received } = *counts;
+        let figures = Figures([
+            milliseconds(*round_trip),
+            as_number(statements) / time.as_secs_f64(),
+            kib_per_hour(as_number(sent), time),
+            kib_per_hour(as_number(received), time),
         ]);
+        table.add([instance.clone(), server.clone()], &figures);
     }
-    trimmed(&table)
+    table.text()
 }
 
 #[cfg(test)]
@@ -179,17 +192,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_for_each_server() {
-        let counted = Counted { statements: 120, sent: 10 * 1024, received: 20 * 1024 };
+    fn each_server_has_a_row() {
+        let counts = Counts { statements: 120, sent: 10 * 1024, received: 20 * 1024 };
         let row = Row {
             instance: "ord".to_owned(),
             server: "nrt".to_owned(),
             round_trip: Duration::from_millis(148),
-            counted,
+            counts,
         };
         expect![[r#"
-            INSTANCE  SERVER  AWAY ms  QUERIES/S  SENT KiB/H  RECEIVED KiB/H
-            ord       nrt         148       2.00       600.0          1200.0
+            INSTANCE  SERVER  ROUND TRIP ms  QUERIES/S  SENT KiB/H  RECEIVED KiB/H
+            ord       nrt               148       2.00       600.0          1200.0
         "#]]
         .assert_eq(&table(&[row], Duration::from_mins(1)));
     }

@@ -1,19 +1,37 @@
-//! `cargo run --release -p archipelago-benches -- load`: Archipelago beside programs that do the same without it, on this machine.
+//! Measurements of Archipelago on one machine, each beside programs that do the same without it.
+//!
+//! `cargo run --release -p archipelago-benches -- COMMAND`, where COMMAND is:
+//!
+//! - `load`: the same pages, served by this app, by a hand-written program and by one on
+//!   tokio-postgres. Requests per second, latencies, CPU time, memory and connections.
+//! - `load --against BINARY`: the same pages, served by the app of this build and by the app of
+//!   another build, in interleaved pairs with the ratio of each pair.
+//! - `slow`: quick reads while one of a hundred reads is slow, through pools and through pipelined
+//!   connections, with and without Archipelago. Latencies.
+//! - `verify`: reads that prove their freshness, reads of any age, and reads from a plain pool.
+//!   Reads per second and latencies.
+//! - `scale`: pages of few and of many users, an instance with two regions and one with forty, and
+//!   the time to the first answer.
+//! - `faults`: an instance while a server or a line fails, and without a fault. Failed and slow
+//!   requests.
+//! - `idle`: an instance without requests. The queries and bytes between it and each server.
+//!
+//! `cargo bench -p archipelago-benches` runs `criterion/choice.rs`: the nanoseconds to choose a
+//! database, by the generated match and by what one would write without it.
 
 mod child;
 mod contenders;
 mod cost;
-mod counter;
 mod databases;
-mod far;
 mod faults;
-mod figures;
+mod http;
 mod idle;
 mod load;
 mod scale;
 mod slow;
 mod turn;
 mod verify;
+mod world;
 mod wrk;
 
 use std::process::ExitCode;
@@ -22,7 +40,7 @@ use clap::{Parser, Subcommand};
 
 use self::contenders::Contender;
 
-/// Archipelago beside programs that do the same without it, measured on this machine.
+/// Measures Archipelago on this machine, beside programs that do the same without it.
 #[derive(Debug, Parser)]
 #[command(name = "archipelago-benches")]
 struct Cli {
@@ -32,44 +50,45 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What visitors of a far region notice when a server or a line fails, or another server becomes the primary.
+    /// What visitors of a distant region notice of faults: a server or line fails, a replica is
+    /// promoted.
     Faults(faults::Options),
-    /// What an instance costs that nobody asks: the queries and bytes by which it watches the databases.
+    /// What an instance without requests costs: the queries and bytes of its monitoring.
     Idle(idle::Options),
-    /// The same pages from every contender in turn: requests, latencies, CPU time, memory, connections.
+    /// The same pages served by each contender: requests, latencies, CPU time, memory, connections.
     Load(load::Options),
     /// What more users, more regions and a start cost.
     Scale(scale::Options),
     /// How quick reads are while one of a hundred is slow.
     Slow(slow::Options),
-    /// What it costs to ask the replica, with a read, whether it shows what this visitor wrote.
+    /// What it costs that a read also proves how fresh its replica is.
     Verify(verify::Options),
-    /// Be a contender: started by the other commands.
+    /// Serve as a contender; the other commands start it.
     #[command(hide = true)]
     Serve {
-        /// Which.
+        /// The contender to serve as.
         contender: Contender,
     },
-    /// Be an instance of `scale`.
+    /// Serve as an instance of `scale`.
     #[command(hide = true)]
     ServeRegions {
-        /// With how many.
+        /// How many regions it has.
         regions: scale::Regions,
     },
-    /// Be a contender of `slow`.
+    /// Serve as a contender of `slow`.
     #[command(hide = true)]
     ServeSlow {
-        /// Which.
+        /// The contender to serve as.
         contender: Contender,
     },
 }
 
-/// What a command ends with, to be printed.
+/// Why a command failed.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let outcome = match Cli::parse().command {
         Command::Faults(options) => faults::run(&options).await,
         Command::Idle(options) => idle::run(&options).await,
         Command::Load(options) => load::run(&options).await,
@@ -80,7 +99,7 @@ async fn main() -> ExitCode {
         Command::ServeRegions { regions } => scale::serve(regions).await,
         Command::ServeSlow { contender } => slow::serve(contender).await,
     };
-    match ended {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,34 +1,36 @@
-//! `slow`: how quick reads are while one of a hundred is slow, by how they reach a connection.
+//! `slow`: the latency of quick reads while one of a hundred reads is slow.
+//!
+//! Compares pools, in which a slow read occupies a connection, with pipelined connections, on which
+//! it holds up the reads behind it; each with and without Archipelago.
+//!
+//! `cargo run --release -p archipelago-benches -- slow`
 
 mod servers;
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::time::Duration;
 
-use archipelago_app::plain_table::{plain_table, trimmed};
 use archipelago_lab::Distances;
-use archipelago_measure::Plan;
+use archipelago_measure::{Column, FigureTable, Figures, Plan, milliseconds};
 use clap::{Args, ValueEnum};
-use reqwest::Client;
 
 pub use self::servers::serve;
 use crate::Failed;
 use crate::child::Running;
 use crate::contenders::Contender;
 use crate::databases::Databases;
-use crate::figures::median;
+use crate::http;
 
 /// How to measure.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How often everybody has a turn.
+    /// How many turns each contender has.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// For how long each turn is measured, in seconds.
+    /// How long each turn is measured, in seconds.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Quick reads per second. For each hundred of them comes a slow one.
+    /// Quick reads per second. One slow read is sent for each hundred quick ones.
     #[arg(long, value_delimiter = ',', default_value = "500,2000", value_parser = clap::value_parser!(u32).range(100..))]
     rates: Vec<u32>,
     /// Only these contenders.
@@ -36,88 +38,86 @@ pub struct Options {
     contenders: Vec<Contender>,
 }
 
-/// Clients, each with a connection that it keeps, so that all workers of a server have some.
+/// The number of clients. Each keeps its own connection, so that all workers of a server get some.
 const CLIENTS: usize = 32;
 
-/// Requests that may wait for an answer at the same time, of each kind.
+/// The most quick requests, and the most slow ones, that wait for an answer at the same time.
 const PARALLEL: u32 = 64;
 
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Who, at which rate, and how many of a hundred are slow.
-type Row = (Contender, u32, u32);
+/// The contender, the rate of quick reads, and how many slow reads there are for a hundred of them.
+type Setup = (Contender, u32, u32);
 
-/// What the quick reads of a turn found: per second; median, 99th percentile and longest in milliseconds. Errors of
-/// both kinds; connections to the replica.
-type Found = [f64; 6];
+/// Latencies are those of the quick reads, errors those of all reads, connections those to the
+/// replica.
+const COLUMNS: [Column; 6] = [
+    Column::new("requests_per_second", "REQ/S", 0),
+    Column::new("p50_ms", "P50 ms", 2),
+    Column::new("p99_ms", "P99 ms", 2),
+    Column::new("max_ms", "MAX ms", 1),
+    Column::new("errors", "ERRORS", 0),
+    Column::new("connections", "CONNECTIONS", 0),
+];
 
-/// Measures, and prints.
+/// A number for each of [`COLUMNS`].
+type Row = Figures<{ COLUMNS.len() }>;
+
+/// Measures, and prints the report.
 ///
 /// # Errors
 /// When something does not start.
 pub async fn run(options: &Options) -> Result<(), Failed> {
     let databases = Databases::start(Distances::default(), 1000).await?;
-    let outcome = on(&databases, options).await;
+    let outcome = measure(&databases, options).await;
     databases.stop().await?;
     outcome
 }
 
-async fn on(databases: &Databases, options: &Options) -> Result<(), Failed> {
+async fn measure(databases: &Databases, options: &Options) -> Result<(), Failed> {
     println!("{}\n", databases.description().await?);
     println!(
-        "One user by id, at a steady rate, while for each hundred of them comes no slow read, or one, which sleeps for 100 ms in"
-    );
-    println!(
-        "the same replica. Of the quick ones: medians of {} rounds of {} s. A latency counts from the moment",
+        "One user by id is read at a steady rate, from a replica in which no read or one of a hundred \
+         reads sleeps for 100 ms.\nMedians of {} rounds of {} s for the quick reads. A latency \
+         counts from the moment when the request was due.\nThe client has {CLIENTS} connections, \
+         and opens more when they are busy.\n",
         options.rounds, options.seconds
     );
-    println!(
-        "when the request was due. {CLIENTS} connections of the client, and more where they are busy.\n"
-    );
-    let mut rows: Vec<Row> = Vec::new();
+    let mut measured: Vec<(Setup, Vec<Row>)> = Vec::new();
     for rate in &options.rates {
         for slow in [0, 1] {
-            rows.extend(options.contenders.iter().map(|contender| (*contender, *rate, slow)));
+            let setups =
+                options.contenders.iter().map(|contender| ((*contender, *rate, slow), vec![]));
+            measured.extend(setups);
         }
     }
-    let mut found: HashMap<usize, Vec<Found>> = HashMap::new();
     for round in 0..options.rounds {
-        for (place, row) in rows.iter().enumerate() {
+        for (setup, rounds) in &mut measured {
+            let (contender, rate, slow) = *setup;
             eprintln!(
-                "round {} of {}: {}, {} per second, {} % slow",
+                "round {} of {}: {}, {rate} per second, {slow} % slow",
                 round + 1,
                 options.rounds,
-                row.0.name(),
-                row.1,
-                row.2
+                contender.name(),
             );
-            found.entry(place).or_default().push(turn(databases, *row, options.seconds).await?);
+            rounds.push(turn(databases, *setup, options.seconds).await?);
         }
     }
-    print!(
-        "{}",
-        table(
-            rows.iter()
-                .enumerate()
-                .map(|(place, row)| (*row, found.remove(&place).unwrap_or_default()))
-        )
-    );
+    print!("{}", table(&measured));
     Ok(())
 }
 
 async fn turn(
     databases: &Databases,
-    (contender, rate, slow): Row,
+    (contender, rate, slow): Setup,
     seconds: u64,
-) -> Result<Found, Failed> {
+) -> Result<Row, Failed> {
     let running = Running::start(&["serve-slow", contender.name()], &databases.vars()?).await?;
-    // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let clients = (0..CLIENTS).map(|_| Client::builder().build()).collect::<Result<Vec<_>, _>>()?;
-    let turns = Cell::new(0);
-    let ask = async |path: &str| {
-        turns.update(|turns: usize| turns + 1);
-        let answer = clients[turns.get() % CLIENTS]
+    let clients = (0..CLIENTS).map(|_| http::client().build()).collect::<Result<Vec<_>, _>>()?;
+    let requests = Cell::new(0);
+    let get = async |path: &str| {
+        requests.update(|requests: usize| requests + 1);
+        let answer = clients[requests.get() % CLIENTS]
             .get(running.url(path))
             .send()
             .await?
@@ -130,56 +130,36 @@ async fn turn(
         parallel: PARALLEL,
         rate: Some(rate),
     };
-    let quick = plan.measure(std::future::pending(), async || ask("/quick").await);
+    let quick = plan.measure(std::future::pending(), async || get("/quick").await);
     let slow = async {
         if slow == 0 {
             return Ok(0);
         }
         let plan = Plan { rate: Some(rate * slow / 100), ..plan };
-        plan.measure(std::future::pending(), async || ask("/slow").await)
+        plan.measure(std::future::pending(), async || get("/slow").await)
             .await
             .map(|slow| slow.errors)
     };
     let (quick, failed) = tokio::try_join!(quick, slow)?;
     let connections = databases.replica.connections().await?;
     running.stop().await?;
-    let milliseconds =
-        |time: Option<Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0);
-    #[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 errors")]
+    #[expect(clippy::cast_precision_loss, reason = "a turn has fewer than 2^53 errors")]
     let (errors, connections) = ((quick.errors + failed) as f64, connections as f64);
     let [p50, p99, longest] =
-        [50.0, 99.0, 100.0].map(|percent| milliseconds(quick.percentile(percent)));
-    Ok([quick.per_second().unwrap_or_default(), p50, p99, longest, errors, connections])
+        [50.0, 99.0, 100.0].map(|percent| quick.percentile(percent).map_or(f64::NAN, milliseconds));
+    let per_second = quick.per_second().unwrap_or_default();
+    Ok(Figures([per_second, p50, p99, longest, errors, connections]))
 }
 
-fn table(rows: impl Iterator<Item = (Row, Vec<Found>)>) -> String {
-    let header = [
-        "CONTENDER",
-        "RATE",
-        "SLOW",
-        "REQ/S",
-        "P50 ms",
-        "P99 ms",
-        "MAX ms",
-        "ERRORS",
-        "CONNECTIONS",
-    ];
-    let mut table = plain_table(header, 1);
-    for ((contender, rate, slow), turns) in rows {
-        let middle = |column: usize, digits: usize| {
-            format!("{:.digits$}", median(turns.iter().map(|found| found[column]).collect()))
-        };
-        let given = [contender.name().to_owned(), rate.to_string(), format!("{slow} %")];
-        table.add_row(given.into_iter().chain([
-            middle(0, 0),
-            middle(1, 2),
-            middle(2, 2),
-            middle(3, 1),
-            middle(4, 0),
-            middle(5, 0),
-        ]));
+fn table(measured: &[(Setup, Vec<Row>)]) -> String {
+    let mut table = FigureTable::new(&["CONTENDER", "RATE", "SLOW"], 1, &COLUMNS);
+    for ((contender, rate, slow), rounds) in measured {
+        if let Some(median) = Figures::median(rounds) {
+            let labels = [contender.name().to_owned(), rate.to_string(), format!("{slow} %")];
+            table.add(labels, &median);
+        }
     }
-    trimmed(&table)
+    table.text()
 }
 
 #[cfg(test)]
@@ -189,13 +169,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_for_each_with_the_medians_of_its_rounds() {
-        let round = |p99| [1999.6, 0.511, p99, 9.0, 0.0, 16.0];
+    fn each_setup_has_the_medians_of_its_rounds() {
+        let round = |p99| Figures([1999.6, 0.511, p99, 9.0, 0.0, 16.0]);
         let rows = [((Contender::HandWritten, 2000, 1), vec![round(7.0), round(1.25), round(2.5)])];
         expect![[r#"
             CONTENDER     RATE  SLOW  REQ/S  P50 ms  P99 ms  MAX ms  ERRORS  CONNECTIONS
             hand-written  2000   1 %   2000    0.51    2.50     9.0       0           16
         "#]]
-        .assert_eq(&table(rows.into_iter()));
+        .assert_eq(&table(&rows));
     }
 }

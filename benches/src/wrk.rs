@@ -1,22 +1,23 @@
-//! The client: `wrk`, with a script of `benches/wrk/` that prints what it found as JSON.
+//! The HTTP client `wrk`, with a script of `benches/wrk/` that prints its figures as JSON.
 
 use std::io::ErrorKind;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::Failed;
 
-/// The scripts.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/wrk");
+/// The folder of the scripts.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/wrk");
 
-/// How the requests come.
+/// The requests to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'a> {
-    /// The script, without its ending.
+    /// The name of the script, without `.lua`.
     pub script: &'a str,
-    /// For how long.
+    /// How long to send.
     pub seconds: u64,
     /// Connections, each with one request at a time.
     pub connections: u32,
@@ -24,33 +25,40 @@ pub struct Load<'a> {
     pub users: u32,
 }
 
-/// What came back. Latencies are in microseconds.
+/// The answers to a load. Latencies are in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Answers {
-    /// Answers.
+    /// The number of answers.
     pub requests: f64,
-    /// For how long.
+    /// How long the load lasted.
     pub seconds: f64,
     /// The median latency.
     pub p50: f64,
-    /// The latency that one of a hundred requests exceeded.
+    /// The 99th percentile of the latencies.
     pub p99: f64,
     /// The longest latency.
     pub max: f64,
-    /// Answers with a status of 400 or more.
+    /// The number of answers with a status of 400 or more.
     pub refused: u64,
-    /// Connections that were not opened, broke or were silent.
+    /// How often a connection could not be opened, broke or timed out.
     pub broken: u64,
 }
 
 impl Load<'_> {
-    /// Sends the requests to `url`, as many as are answered.
+    /// Half of the time.
+    #[must_use]
+    pub fn half(self) -> Duration {
+        Duration::from_secs(self.seconds) / 2
+    }
+
+    /// Sends requests to `url`, each connection its next one when the previous one is answered.
     ///
     /// # Errors
-    /// When there is no `wrk`, or it cannot connect.
+    /// When `wrk` is not installed or cannot connect.
     pub async fn run(self, url: &str) -> Result<Answers, Failed> {
         let Self { script, seconds, connections, users } = self;
-        // One thread of wrk is quicker than a program on the other cores, and leaves them more than two would.
+        // One thread of wrk outruns a program on the other cores; a second would take CPU time
+        // from it.
         let output = Command::new("wrk")
             .args([
                 "--threads=1",
@@ -58,22 +66,21 @@ impl Load<'_> {
                 &format!("--duration={seconds}"),
             ])
             .args([&format!("--script={script}.lua"), url, "--", &users.to_string()])
-            .current_dir(FOLDER)
+            .current_dir(SCRIPTS)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
             .await
             .map_err(|error| match error.kind() {
                 ErrorKind::NotFound => {
-                    "there is no wrk, which sends the requests; install it: apt-get install wrk"
-                        .into()
+                    "wrk, which sends the requests, is not installed: apt-get install wrk".into()
                 }
                 _ => Failed::from(error),
             })?;
         let printed = String::from_utf8_lossy(&output.stdout);
         answers(&printed).ok_or_else(|| {
             format!(
-                "wrk gave no figures for {script}.lua:\n{printed}{}",
+                "wrk printed no figures for {script}.lua:\n{printed}{}",
                 String::from_utf8_lossy(&output.stderr)
             )
             .into()
@@ -81,7 +88,7 @@ impl Load<'_> {
     }
 }
 
-/// The script's line is the last one.
+/// The script prints its figures on the last line.
 fn answers(printed: &str) -> Option<Answers> {
     serde_json::from_str(printed.lines().last()?).ok()
 }
@@ -93,9 +100,9 @@ impl Answers {
         self.requests / self.seconds
     }
 
-    /// What was wrong with them, if anything was.
+    /// What was wrong with the answers, if any answer was wrong.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let Self { requests, refused, broken, .. } = self;
         (*refused > 0 || *broken > 0 || *requests < 1.0).then(|| {
             format!("of {requests} answers {refused} had a status of 400 or more, and {broken} times a connection failed")
@@ -114,30 +121,30 @@ Requests/sec:  22593.10
 ";
 
     #[test]
-    fn the_scripts_line_is_read() {
+    fn the_line_of_the_script_is_parsed() {
         let answers = answers(PRINTED).unwrap();
         assert!((answers.per_second() - 22593.07).abs() < 0.01, "{answers:?}");
         assert_eq!((answers.p50, answers.p99, answers.max), (2271.0, 10198.0, 40000.0));
-        assert_eq!(answers.trouble(), None);
+        assert_eq!(answers.problem(), None);
     }
 
     #[test]
-    fn what_is_no_line_of_the_scripts_gives_nothing() {
+    fn other_output_has_no_figures() {
         assert_eq!(answers("unable to connect to 127.0.0.1:1 Connection refused\n"), None);
         assert_eq!(answers(""), None);
     }
 
     #[test]
-    fn any_wrong_answer_is_trouble() {
+    fn any_wrong_answer_is_a_problem() {
         let wrong = answers(&PRINTED.replace("\"refused\":0", "\"refused\":7")).unwrap();
-        let said = wrong.trouble().unwrap();
+        let problem = wrong.problem().unwrap();
         assert_eq!(
-            said,
+            problem,
             "of 22594 answers 7 had a status of 400 or more, and 0 times a connection failed"
         );
         assert!(
-            answers(&PRINTED.replace("22594", "0")).unwrap().trouble().is_some(),
-            "nobody answered"
+            answers(&PRINTED.replace("22594", "0")).unwrap().problem().is_some(),
+            "no answers are a problem"
         );
     }
 }

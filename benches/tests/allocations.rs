@@ -1,4 +1,4 @@
-//! Choosing a database takes no memory.
+//! Choosing a database allocates no memory.
 
 use std::hint::black_box;
 
@@ -23,5 +23,5 @@ async fn choosing_a_database_allocates_nothing() {
     assert_eq!((chosen.count_total, chosen.bytes_total), (0, 0));
 
     let counted = measure(|| drop(black_box(Box::new(black_box(7)))));
-    assert_eq!(counted.count_total, 1, "what does allocate is counted");
+    assert_eq!(counted.count_total, 1, "an allocation is counted");
 }

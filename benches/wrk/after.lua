@@ -1,4 +1,4 @@
--- A full page of the list behind a user at random. The argument is the number of users.
+-- A full page of the list after a user at random. The argument is the number of users.
 require "answers"
 local requests = require "requests"
 local head, tail, last

@@ -1,4 +1,4 @@
--- What every script ends with: one line of JSON, which src/wrk.rs reads. Latencies in microseconds.
+-- Every script prints its figures as one line of JSON, which src/wrk.rs parses. Latencies are in microseconds.
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(

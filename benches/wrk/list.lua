@@ -1,4 +1,4 @@
--- The list's first page.
+-- The first page of the list.
 require "answers"
 
 wrk.path = "/users"

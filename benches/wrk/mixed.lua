@@ -1,4 +1,4 @@
--- Of twenty requests nineteen for one user's page, and one that creates a user. The argument is the number of users.
+-- Nineteen of twenty requests are for one user's page, and one creates a user. The argument is the number of users.
 require "answers"
 local requests = require "requests"
 

@@ -1,13 +1,13 @@
--- The requests that the scripts put together. Formatting each anew would cost the client more than sending it.
+-- The requests of the scripts. They are formatted once, because formatting a request costs the client more than sending it.
 local requests = {}
 local users, head, tail
 
--- What stands before and behind the id in a GET of `path`, where it is written {id}.
+-- The text of a GET request before and after {id} in `path`.
 function requests.split(path)
   return wrk.format("GET", path):match("^(.*){id}(.*)$")
 end
 
--- For users with the ids from 1 to `count`.
+-- Prepares the requests for users with the ids from 1 to `count`.
 function requests.make(count)
   users = count
   head, tail = requests.split("/users/{id}")

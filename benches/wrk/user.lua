@@ -1,4 +1,4 @@
--- One user's page, of a user at random. The argument is the number of users.
+-- The page of one user at random. The argument is the number of users.
 require "answers"
 local requests = require "requests"
 

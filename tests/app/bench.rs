@@ -103,18 +103,18 @@ async fn the_options() {
         Usage: archipelago bench [OPTIONS]
 
         Options:
-              --query <QUERY>       What each database is asked. All but `write` only read [default: index] [possible values: index, show, write]
-              --from <REGION>       The region that the databases are seen from: `FLY_REGION`, or else the primary's
-              --time <DURATION>     For how long each region is measured [default: 5s]
-              --warm-up <DURATION>  For how long each region is asked before that, so that connections are open [default: 2s]
-              --parallel <LOOPS>    Loops that ask at the same time [default: 1]
-              --rate <PER_SECOND>   Iterations per second, of all loops together; without it each loop asks again at once
-              --json <FILE>         Also write the figures as JSON
-              --svg <FILE>          Also draw the distributions as a picture
+              --query <QUERY>       The query to send to each database. Only `write` changes data [default: index] [possible values: index, show, write]
+              --from <REGION>       The region from which the databases are seen [default: `FLY_REGION`, or the primary's]
+              --time <DURATION>     How long to measure each region [default: 5s]
+              --warm-up <DURATION>  How long to query each region before that, so that connections are open [default: 2s]
+              --parallel <LOOPS>    How many loops query at the same time [default: 1]
+              --rate <PER_SECOND>   Iterations per second of all loops together; by default each loop queries back to back
+              --json <FILE>         Also write the figures to FILE as JSON
+              --svg <FILE>          Also draw the distributions to FILE as a chart
           -h, --help                Print help (see more with '--help')
 
-        A duration is 5s, 500ms, 1m 30s. Ctrl-C ends the benchmark, and shows what was measured until then.
-        It ends with status 1 when a region gave no figures, or when it was interrupted.
+        A duration is written as 5s, 500ms or 1m 30s. Ctrl-C ends the benchmark and prints what was measured so far.
+        The exit status is 1 when a region has no figures or the benchmark was interrupted.
     "#]].assert_eq(&help);
 }
 

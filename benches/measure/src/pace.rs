@@ -5,28 +5,29 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// What the loops of one measurement share.
+/// The schedule that all loops of one measurement share.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     start: Instant,
-    /// None where every loop goes on by itself.
+    /// The time between two iterations; `None` when the loops run back to back.
     interval: Option<Duration>,
-    /// Turns taken so far.
+    /// How many iterations the loops have taken from the schedule so far.
     taken: Cell<u32>,
 }
 
 impl Pace {
-    /// So many iterations per second, from now on; none for back to back.
-    pub(super) fn new(rate: Option<u32>) -> Self {
+    /// A schedule that starts now, with `rate` iterations per second, or back to back.
+    pub(crate) fn new(rate: Option<u32>) -> Self {
         let interval = rate.map(|rate| Duration::from_secs(1) / rate.max(1));
         Self { start: Instant::now(), interval, taken: Cell::new(0) }
     }
 
     /// Waits until the next iteration is due, and returns the moment from which its latency counts.
     ///
-    /// A loop that came too late counts from the moment when the iteration was due. A loop that was there counts from when the
-    /// timer let it go: Tokio's timer is up to a millisecond late, and that is no fault of a database's.
-    pub(super) async fn turn(&self) -> Instant {
+    /// For a loop that comes late, this is the moment when the iteration was due. For a loop that
+    /// waits, it is the moment when the timer fires: Tokio's timer is up to a millisecond late,
+    /// which is not part of the operation's latency.
+    pub(crate) async fn next(&self) -> Instant {
         let due = self.due(self.taken.get());
         self.taken.update(|taken| taken.saturating_add(1));
         match due {
@@ -39,15 +40,15 @@ impl Pace {
         }
     }
 
-    /// How long each iteration that was due before `end`, and for which no loop came free, has waited by now.
-    pub(super) fn never_begun(&self, end: Instant) -> impl Iterator<Item = Duration> {
+    /// For each iteration that was due before `end` but never began: how long it has been waiting.
+    pub(crate) fn never_begun(&self, end: Instant) -> impl Iterator<Item = Duration> {
         (self.taken.get()..)
-            .map_while(|turn| self.due(turn))
+            .map_while(|iteration| self.due(iteration))
             .take_while(move |due| *due < end)
             .map(|due| due.elapsed())
     }
 
-    fn due(&self, turn: u32) -> Option<Instant> {
-        self.interval.map(|interval| self.start + interval * turn)
+    fn due(&self, iteration: u32) -> Option<Instant> {
+        self.interval.map(|interval| self.start + interval * iteration)
     }
 }

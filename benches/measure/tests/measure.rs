@@ -1,4 +1,4 @@
-//! What is measured, and what is charged to whom, on a clock that the tests turn.
+//! Which latencies a measurement records, on a paused clock.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -18,7 +18,7 @@ async fn measure(plan: Plan, operation: impl AsyncFn() -> Result<usize, String>)
     plan.measure(pending(), operation).await.unwrap()
 }
 
-/// The histogram keeps three digits.
+/// Compares to three digits, which the histogram keeps.
 #[track_caller]
 fn assert_is(found: Option<Duration>, milliseconds: f64) {
     let found = found.unwrap().as_secs_f64() * 1000.0;
@@ -71,8 +71,8 @@ async fn parallel_loops_do_not_wait_for_each_other() {
     assert!((outcome.per_second().unwrap() - 500.0).abs() < 1e-6);
 }
 
-/// A database that stands still for two of ten seconds, once.
-async fn standing_still_once(rate: Option<u32>) -> Outcome {
+/// An operation of 5 ms that stalls once, for two of ten seconds.
+async fn stalled_once(rate: Option<u32>) -> Outcome {
     let calls = Cell::new(0);
     let plan = Plan { warm_up: Duration::ZERO, time: Duration::from_millis(9995), rate, ..PLAN };
     measure(plan, async || {
@@ -85,14 +85,14 @@ async fn standing_still_once(rate: Option<u32>) -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_rate_a_stall_is_one_slow_iteration() {
-    let outcome = standing_still_once(None).await;
+    let outcome = stalled_once(None).await;
     assert_eq!(outcome.never_begun, 0);
     assert_is(outcome.percentile(99.0), 5.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_rate_a_stall_is_charged_for_all_who_would_have_come() {
-    let outcome = standing_still_once(Some(100)).await;
+async fn at_a_rate_a_stall_delays_all_iterations_that_were_due() {
+    let outcome = stalled_once(Some(100)).await;
     assert_eq!((outcome.succeeded, outcome.never_begun), (1000, 0), "the loop caught up");
     assert_is(outcome.percentile(50.0), 5.0);
     assert!(outcome.percentile(75.0).unwrap() > Duration::from_millis(400), "{outcome:?}");
@@ -101,7 +101,7 @@ async fn with_a_rate_a_stall_is_charged_for_all_who_would_have_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_loop_came_free_for_is_not_forgotten() {
+async fn iterations_that_never_began_have_a_latency() {
     let plan =
         Plan { warm_up: Duration::ZERO, time: Duration::from_secs(1), rate: Some(100), ..PLAN };
     let outcome = measure(plan, async || {
@@ -116,7 +116,7 @@ async fn what_no_loop_came_free_for_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_counted_and_end_nothing() {
+async fn errors_are_counted_and_do_not_end_the_measurement() {
     let calls = Cell::new(0);
     let outcome = measure(
         Plan { warm_up: Duration::ZERO, time: Duration::from_secs(1), ..PLAN },

@@ -1,4 +1,4 @@
-//! The app of this repository, as `archipelago serve` starts it, with its metrics and its log.
+//! The app of this repository as `archipelago serve` starts it, with metrics and log.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::env_var;
 use crate::Failed;
-use crate::child::{announce, told_to_stop};
+use crate::child::{announce, wait_for_stop};
 
 pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
     let mut settings = Settings::from_vars(&env_var)
@@ -23,7 +23,7 @@ pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
     metrics::install_recorder()?;
     let running = server::start(&settings)?;
     announce(running.address)?;
-    told_to_stop().await;
+    wait_for_stop().await;
     running.stop().await;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The yardstick: what an expert would write with Actix, diesel-async and bb8 for one primary and one replica.
+//! The yardstick: what an expert would write with Actix, diesel-async and bb8 for one primary and
+//! one replica.
 
 use std::io;
 use std::net::TcpListener;
@@ -27,7 +28,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{layout, page};
 
-/// Of each worker to each server.
+/// The most connections of one worker to one server.
 pub const POOL_SIZE: u32 = 8;
 
 struct Databases {
@@ -41,7 +42,7 @@ pub(super) fn listen(
     replica: String,
 ) -> io::Result<Server> {
     let server = HttpServer::new(move || {
-        // Made on the worker's own thread: a pool that the workers share costs a fifth.
+        // A pool for each worker: a pool that all workers share costs a fifth of the throughput.
         let databases = Databases { primary: pool(&primary), replica: pool(&replica) };
         App::new()
             .app_data(Data::new(databases))
@@ -52,10 +53,10 @@ pub(super) fn listen(
     Ok(server.disable_signals().listen(listener)?.run())
 }
 
-/// Opens no connection yet.
+/// A pool, which opens its connections when they are needed.
 pub fn pool(url: &str) -> Pool<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
-    // The default asks `SELECT 1` at every checkout, which costs a third.
+    // By default every checkout runs `SELECT 1`, which costs a third of the throughput.
     config.recycling_method = RecyclingMethod::Fast;
     Pool::builder()
         .max_size(POOL_SIZE)

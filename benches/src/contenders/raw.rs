@@ -1,4 +1,5 @@
-//! The limit: the same pages on tokio-postgres itself, one connection to each server for each worker, shared by all its requests.
+//! The limit: the same pages on tokio-postgres, with one connection for each worker and server that
+//! all requests share.
 
 use std::io;
 use std::net::TcpListener;
@@ -18,7 +19,7 @@ use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::{layout, page};
 
-/// A worker's connections, and the statements that are prepared on them. A client pipelines what is asked of it at the same time.
+/// A worker's connections and their prepared statements. A client pipelines concurrent queries.
 struct Databases {
     primary: Client,
     insert: Statement,
@@ -46,7 +47,7 @@ pub(super) fn listen(
 async fn connect(primary: String, replica: String) -> Result<Databases, tokio_postgres::Error> {
     let (primary, to_primary) = tokio_postgres::connect(&primary, NoTls).await?;
     let (replica, to_replica) = tokio_postgres::connect(&replica, NoTls).await?;
-    // On the worker's own thread.
+    // The connections run on the worker's own thread.
     actix_web::rt::spawn(to_primary);
     actix_web::rt::spawn(to_replica);
     Ok(Databases {

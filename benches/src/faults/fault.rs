@@ -1,4 +1,4 @@
-//! What goes wrong, and how it ends.
+//! The faults: what fails, and how it is repaired.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use archipelago_lab::{LabError, Server, World};
 use clap::ValueEnum;
 
 use crate::contenders::replica_region;
-use crate::far::INSTANCE;
+use crate::world::INSTANCE;
 
-/// Each happens in, or to, the region of the instance, but for the last two.
+/// A fault. All but the last two affect the region of the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
-    /// Nothing happens: the yardstick.
+    /// No fault: the yardstick.
     Nothing,
     /// The replica crashes.
     Kill,
@@ -23,18 +23,18 @@ pub enum Fault {
     Cut,
     /// The line to the primary's region is cut, for the instance and for replication.
     CutPrimary,
-    /// The replica shows each commit three seconds late.
+    /// The replica replays each commit three seconds late.
     Lag,
-    /// The replica shows each commit later than `max_lag` allows.
+    /// The replica replays each commit later than `max_lag` allows.
     LagBeyond,
-    /// The primary is stopped in order, and another region promoted.
+    /// The primary is shut down, and a replica is promoted.
     SwitchOver,
-    /// The primary crashes, and another region is promoted at once.
+    /// The primary crashes, and a replica is promoted at once.
     Failover,
 }
 
 impl Fault {
-    /// Its name, as in arguments.
+    /// The name in arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// What happens, in words.
+    /// The fault in words.
     #[must_use]
     pub fn meaning(self) -> String {
         let (home, primary, lag) = (replica_region(), Repos::PRIMARY.code, self.lag());
@@ -61,24 +61,24 @@ impl Fault {
             Self::Cut => format!("{home}'s instance is cut off from {home}'s replica"),
             Self::CutPrimary => format!("{home} is cut off from {primary}"),
             Self::Lag | Self::LagBeyond => {
-                format!("{home}'s replica shows each commit {lag:?} late")
+                format!("{home}'s replica replays each commit {lag:?} late")
             }
-            Self::SwitchOver => format!("{primary} is stopped, {} promoted", promoted()),
+            Self::SwitchOver => format!("{primary} is stopped, {} is promoted", promoted()),
             Self::Failover => format!("{primary} crashes, {} is promoted", promoted()),
         }
     }
 
-    /// The server that becomes the primary.
+    /// The server that this fault promotes.
     #[must_use]
-    pub fn promotes(self, world: &World) -> Option<&Server> {
+    pub fn promoted_server(self, world: &World) -> Option<&Server> {
         matches!(self, Self::SwitchOver | Self::Failover).then(|| world.server(promoted()))?
     }
 
-    /// Breaks something.
+    /// Causes the fault.
     ///
     /// # Errors
-    /// When the lab cannot.
-    pub async fn begin(self, world: &World) -> Result<(), LabError> {
+    /// When the lab fails.
+    pub async fn cause(self, world: &World) -> Result<(), LabError> {
         let home = home(world);
         match self {
             Self::Nothing => Ok(()),
@@ -98,11 +98,11 @@ impl Fault {
         }
     }
 
-    /// Mends it.
+    /// Repairs the fault.
     ///
     /// # Errors
-    /// When the lab cannot.
-    pub async fn end(self, world: &World) -> Result<(), LabError> {
+    /// When the lab fails.
+    pub async fn repair(self, world: &World) -> Result<(), LabError> {
         let home = home(world);
         match self {
             Self::Nothing => Ok(()),
@@ -122,6 +122,7 @@ impl Fault {
         }
     }
 
+    /// How late the replica replays each commit.
     fn lag(self) -> Duration {
         if self == Self::LagBeyond {
             Repos::MAX_LAG + Duration::from_secs(5)
@@ -131,7 +132,7 @@ impl Fault {
     }
 }
 
-/// The last region: neither the primary's nor the instance's.
+/// The region that is promoted: the last one, which is neither the primary's nor the instance's.
 fn promoted() -> &'static str {
     Repos::REGIONS[Repos::REGIONS.len() - 1].code
 }

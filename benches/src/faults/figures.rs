@@ -1,52 +1,54 @@
-//! What visitors noticed, in figures.
+//! The figures of a fault: what visitors noticed.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::load::{Answer, Kind};
+use super::visitors::{Answer, Kind};
 
-/// When what happened.
+/// The moments of a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
-    /// Something began to break it.
+    /// When the fault began.
     pub began: Instant,
-    /// Something began to mend it.
-    pub healed: Instant,
-    /// Another server took writes.
+    /// When its repair began.
+    pub repaired: Instant,
+    /// When another server accepted writes.
     pub new_primary: Option<Instant>,
 }
 
-/// Of all requests that were under way when the fault began, or came later.
+/// The figures of all requests that ended after the fault began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figures {
-    /// Reads, those of what their visitor wrote among them.
+    /// The number of reads, also of visitors who had written.
     pub reads: usize,
-    /// Those that got no page.
+    /// How many reads got no page.
     pub failed_reads: usize,
-    /// The longest read of somebody who wrote nothing, from the moment when it was due to its last byte.
+    /// The longest read by a visitor who had written nothing, from when it was due.
     pub longest_read: Duration,
-    /// The longest read of somebody who had just written.
+    /// The longest read by a visitor who had just written.
     pub longest_own_read: Duration,
-    /// The next region that served somebody who wrote nothing, and how long after the fault began.
+    /// The first other region that served a visitor who had written nothing, and how long after the
+    /// fault began.
     pub next: Option<(String, Duration)>,
-    /// How long after the mending began the region's own replica served again; none where it never stopped.
+    /// How long after the repair began the region's own replica served again; `None` if it never
+    /// stopped.
     pub home_again: Option<Duration>,
-    /// Writes.
+    /// The number of writes.
     pub writes: usize,
-    /// Those that were not acknowledged.
+    /// How many writes were not acknowledged.
     pub failed_writes: usize,
     /// The longest time without an acknowledged write.
     pub without_writes: Duration,
-    /// How long after the fault began another server took writes.
+    /// How long after the fault began another server accepted writes.
     pub new_primary: Option<Duration>,
 }
 
 impl Figures {
-    /// Of these answers, of an instance in the region `home`.
+    /// The figures of an instance in the region `home`.
     #[must_use]
     pub fn new(moments: &Moments, answers: &[Answer], home: &str) -> Self {
-        let Moments { began, healed, new_primary } = *moments;
+        let Moments { began, repaired, new_primary } = *moments;
         let mut answers: Vec<_> = answers.iter().collect();
         answers.sort_by_key(|answer| answer.end);
         let after = |is: fn(Kind) -> bool| {
@@ -54,22 +56,23 @@ impl Figures {
             after.copied().collect::<Vec<_>>()
         };
         let failed =
-            |answers: &[&Answer]| answers.iter().filter(|answer| answer.trouble.is_some()).count();
+            |answers: &[&Answer]| answers.iter().filter(|answer| answer.problem.is_some()).count();
         let (reads, writes) =
             (after(|kind| kind != Kind::Write), after(|kind| kind == Kind::Write));
-        // Who wrote something may have to be served elsewhere at the best of times.
+        // A visitor who has written may be served elsewhere even without a fault.
         let plain = after(|kind| kind == Kind::Read);
         let is_home =
-            |answer: &Answer| answer.trouble.is_none() && answer.region.as_deref() == Some(home);
+            |answer: &Answer| answer.problem.is_none() && answer.region.as_deref() == Some(home);
         let next = plain.iter().find_map(|answer| {
             Some((answer.region.as_ref().filter(|region| *region != home)?, answer.end - began))
         });
         let was_away = plain
             .iter()
-            .take_while(|answer| answer.end < healed)
+            .take_while(|answer| answer.end < repaired)
             .last()
             .is_some_and(|answer| !is_home(answer));
-        let back = plain.iter().find(|answer| was_away && answer.due >= healed && is_home(answer));
+        let back =
+            plain.iter().find(|answer| was_away && answer.due >= repaired && is_home(answer));
         let longest = |kind| {
             reads
                 .iter()
@@ -79,7 +82,7 @@ impl Figures {
                 .unwrap_or_default()
         };
         let acknowledged =
-            answers.iter().filter(|answer| answer.kind == Kind::Write && answer.trouble.is_none());
+            answers.iter().filter(|answer| answer.kind == Kind::Write && answer.problem.is_none());
         let acknowledged: Vec<_> = acknowledged.map(|answer| answer.end).collect();
         let ends = acknowledged.iter().copied().chain(writes.last().map(|answer| answer.end));
         let gaps = acknowledged.iter().zip(ends.skip(1)).filter(|(_, end)| *end > began);
@@ -89,7 +92,7 @@ impl Figures {
             longest_read: longest(Kind::Read),
             longest_own_read: longest(Kind::OwnRead),
             next: next.map(|(region, after)| (region.clone(), after)),
-            home_again: back.map(|answer| answer.end - healed),
+            home_again: back.map(|answer| answer.end - repaired),
             writes: writes.len(),
             failed_writes: failed(&writes),
             without_writes: gaps.map(|(start, end)| end - *start).max().unwrap_or_default(),
@@ -103,15 +106,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_under_way_or_came_later_counts() {
+    fn requests_that_end_after_the_fault_began_count() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let answer = |kind, due, end, region: &str, trouble: Option<&str>| Answer {
+        let answer = |kind, due, end, region: &str, problem: Option<&str>| Answer {
             kind,
             due: at(due),
             end: at(end),
             region: Some(region.to_owned()).filter(|region| !region.is_empty()),
-            trouble: trouble.map(str::to_owned),
+            problem: problem.map(str::to_owned),
         };
         let answers = [
             answer(Kind::Read, 0, 10, "ord", None),
@@ -126,7 +129,7 @@ mod tests {
             answer(Kind::Read, 5010, 5040, "atl", None),
             answer(Kind::Read, 5100, 5105, "ord", None),
         ];
-        let moments = Moments { began: at(1000), healed: at(5000), new_primary: Some(at(2000)) };
+        let moments = Moments { began: at(1000), repaired: at(5000), new_primary: Some(at(2000)) };
         let figures = Figures::new(&moments, &answers, "ord");
         let expected = Figures {
             reads: 6,
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_that_never_stopped_serving_is_not_back() {
+    fn a_region_that_never_stopped_did_not_return() {
         let start = Instant::now();
         let read = |due: u64| {
             let due = start + Duration::from_millis(due);
@@ -153,11 +156,11 @@ mod tests {
                 due,
                 end: due,
                 region: Some("ord".to_owned()),
-                trouble: None,
+                problem: None,
             }
         };
         let moments =
-            Moments { began: start, healed: start + Duration::from_secs(1), new_primary: None };
+            Moments { began: start, repaired: start + Duration::from_secs(1), new_primary: None };
         let figures = Figures::new(&moments, &[read(10), read(1010)], "ord");
         assert_eq!((figures.next, figures.home_again), (None, None));
     }

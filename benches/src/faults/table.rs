@@ -1,35 +1,36 @@
-//! Faults as they are printed, and written as JSON.
+//! The report of `faults` as text and JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use archipelago_app::plain_table::{plain_table, trimmed};
+use archipelago_measure::table::{plain_table, trimmed};
 use serde_json::{Value, json};
 
 use super::Options;
 use super::fault::Fault;
 use super::figures::{Figures, Moments};
-use super::load::Answer;
+use super::visitors::Answer;
 use crate::contenders::replica_region;
 
-/// What a visitor notices, wherever they are.
+/// A request that takes longer is printed as a problem.
 const LONG: Duration = Duration::from_secs(1);
 
-/// What is about to be measured.
+/// The text above the table: what is measured, and what the columns mean.
 #[must_use]
 pub fn heading(options: &Options) -> String {
     let Options { reads, writes, seconds, .. } = options;
     format!(
-        "An instance in {home}, under {reads} reads a second of visitors who wrote nothing and {writes} writes a second, each followed by a \
-         read of what\nwas written. Each fault lasts {seconds} s. Requests count that were under way when it began, or came later; a latency \
-         counts from the moment\nwhen the request was due. NEXT is the first other region that serves a visitor who wrote nothing, AFTER the \
-         fault. HOME AGAIN counts from\nthe moment when mending begins, a server's start included. LONGEST is the longest read of those who \
-         wrote nothing, OWN of those who had\njust written.\n",
+        "An instance in {home} serves {reads} reads a second by visitors who have written nothing, and {writes} writes a \
+         second, each followed by\na read of the same visitor. Each fault lasts {seconds} s. All requests count that end \
+         after it began; a latency counts from the moment\nwhen the request was due. NEXT is the first other region that \
+         serves a visitor who has written nothing, AFTER the beginning of the\nfault. HOME AGAIN counts from the beginning \
+         of the repair, which may include a server's start. LONGEST is the longest read by a\nvisitor who has written \
+         nothing, OWN by one who has just written.\n",
         home = replica_region(),
     )
 }
 
-/// A row for each fault.
+/// A table with a row for each fault.
 #[must_use]
 pub fn table(rows: &[(Fault, Figures)]) -> String {
     let header = [
@@ -70,10 +71,10 @@ pub fn table(rows: &[(Fault, Figures)]) -> String {
     trimmed(&table)
 }
 
-/// Every figure; times are in seconds.
+/// All figures; times are in seconds.
 ///
 /// # Errors
-/// None that is known.
+/// When they cannot be serialized.
 pub fn json(rows: &[(Fault, Figures)]) -> serde_json::Result<String> {
     let object = |(fault, figures): &(Fault, Figures)| {
         json!({
@@ -94,20 +95,20 @@ pub fn json(rows: &[(Fault, Figures)]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&rows.iter().map(object).collect::<Vec<Value>>())? + "\n")
 }
 
-/// What went wrong or took long, and how often: `3 × Read: 503 Service Unavailable`.
+/// What failed or took long, and how often: `3 × Read: 503 Service Unavailable`.
 #[must_use]
-pub fn troubles(moments: &Moments, answers: &[Answer]) -> Vec<String> {
+pub fn problems(moments: &Moments, answers: &[Answer]) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for answer in answers.iter().filter(|answer| answer.end >= moments.began) {
-        if let Some(trouble) = &answer.trouble {
-            *counts.entry(format!("{:?}: {trouble}", answer.kind)).or_default() += 1;
+        if let Some(problem) = &answer.problem {
+            *counts.entry(format!("{:?}: {problem}", answer.kind)).or_default() += 1;
         }
         if answer.end - answer.due > LONG {
             *counts.entry(format!("{:?}: took longer than {LONG:?}", answer.kind)).or_default() +=
                 1;
         }
     }
-    counts.into_iter().map(|(trouble, count)| format!("{count} × {trouble}")).collect()
+    counts.into_iter().map(|(problem, count)| format!("{count} × {problem}")).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_for_each_fault() {
+    fn each_fault_has_a_row() {
         let milliseconds = Duration::from_millis;
         let figures = Figures {
             reads: 8412,

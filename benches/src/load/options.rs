@@ -1,4 +1,4 @@
-//! What `load` may be told, and what it asks the contenders for.
+//! The options of `load`, and the workloads that the client sends.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,18 @@ use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::contenders::Contender;
+use crate::wrk::Load;
 
 /// How to measure.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How often every contender has its turn.
+    /// How many turns each contender has.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
     pub rounds: usize,
-    /// For how long each turn is measured, in seconds.
+    /// How long each turn is measured, in seconds.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
-    /// For how long before that, in seconds: connections are opened, statements prepared.
+    /// How long each turn warms up before that, in seconds, so that connections are open.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub warm_up: u64,
     /// Connections of the client, each with one request at a time.
@@ -31,16 +32,26 @@ pub struct Options {
     /// Only these contenders.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contender::value_variants().to_vec(), hide_default_value = true)]
     pub contenders: Vec<Contender>,
-    /// Compare the app of this build with the app of another build of archipelago-benches, in as many pairs as there are
-    /// rounds.
+    /// Compare the app of this build with that of another build of archipelago-benches, in pairs.
+    ///
+    /// There are as many pairs as rounds.
     #[arg(long, value_name = "BINARY", conflicts_with = "contenders")]
     pub against: Option<PathBuf>,
-    /// Also write every figure as JSON.
+    /// Also write all figures to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
 
-/// What the client asks for.
+impl Options {
+    /// The load of a turn.
+    #[must_use]
+    pub fn load(&self, workload: Workload) -> Load<'static> {
+        let Self { seconds, connections, users, .. } = *self;
+        Load { script: workload.name(), seconds, connections, users }
+    }
+}
+
+/// What the client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// The page of one user at random.
@@ -49,12 +60,12 @@ pub enum Workload {
     List,
     /// A form that creates a user.
     Create,
-    /// Of twenty requests nineteen for one user's page, and one that creates a user.
+    /// Nineteen of twenty requests are for one user's page, and one creates a user.
     Mixed,
 }
 
 impl Workload {
-    /// Its name, as in arguments, and that of its script.
+    /// The name in arguments, which is also that of the wrk script.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,7 +76,7 @@ impl Workload {
         }
     }
 
-    /// What is asked for, in words.
+    /// The requests in words.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {

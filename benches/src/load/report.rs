@@ -1,39 +1,38 @@
-//! What is printed, and written as JSON: the medians of all rounds, and their ratios.
+//! The report of `load` as text and JSON: the medians of all rounds, and their ratios.
 
 use serde_json::{Value, json};
 
 use super::options::{Options, Workload};
 use crate::Failed;
 use crate::contenders::Contender;
-use crate::figures::{Figures, comparison};
-use crate::turn::Turn;
+use crate::turn::{COLUMNS, Costs, Turn, comparison};
 
-/// Everything that was measured.
+/// All turns that were measured.
 pub struct Report {
     workloads: Vec<Workload>,
     contenders: Vec<Contender>,
-    /// In the order of measuring.
-    pub measured: Vec<(Workload, Contender, Turn)>,
+    /// In the order in which they were measured.
+    pub turns: Vec<(Workload, Contender, Turn)>,
 }
 
 impl Report {
-    /// Nothing yet.
+    /// A report without turns.
     #[must_use]
     pub fn new(options: &Options) -> Self {
         Self {
             workloads: options.only.clone(),
             contenders: options.contenders.clone(),
-            measured: Vec::new(),
+            turns: Vec::new(),
         }
     }
 
     /// A table for each workload.
     ///
     /// # Errors
-    /// When an answer was wrong: then nothing is compared.
+    /// When an answer was wrong: then the figures must not be compared.
     pub fn text(&self) -> Result<String, Failed> {
-        let troubles: Vec<_> = self.troubles().collect();
-        if troubles.is_empty() {
+        let problems: Vec<_> = self.problems().collect();
+        if problems.is_empty() {
             Ok(self
                 .workloads
                 .iter()
@@ -43,17 +42,16 @@ impl Report {
         } else {
             Err(format!(
                 "nothing is compared, because answers were wrong:\n  {}",
-                troubles.join("\n  ")
+                problems.join("\n  ")
             )
             .into())
         }
     }
 
-    fn troubles(&self) -> impl Iterator<Item = String> {
-        self.measured.iter().filter_map(|(workload, contender, turn)| {
-            turn.trouble
-                .as_ref()
-                .map(|trouble| format!("{}, {}: {trouble}", contender.name(), workload.name()))
+    fn problems(&self) -> impl Iterator<Item = String> {
+        self.turns.iter().filter_map(|(workload, contender, turn)| {
+            let problem = turn.problem.as_ref()?;
+            Some(format!("{}, {}: {problem}", contender.name(), workload.name()))
         })
     }
 
@@ -80,22 +78,27 @@ impl Report {
         format!("{}: {}\n{}", workload.name(), workload.meaning(), comparison(&rows, pairs))
     }
 
-    fn median(&self, workload: Workload, contender: Contender) -> Option<Figures> {
-        let turns =
-            self.measured.iter().filter(|(its, whose, _)| *its == workload && *whose == contender);
-        Figures::median(&turns.map(|(_, _, turn)| turn.figures).collect::<Vec<_>>())
+    fn median(&self, workload: Workload, contender: Contender) -> Option<Costs> {
+        let turns = self.turns.iter().filter(|(of, by, _)| (*of, *by) == (workload, contender));
+        Costs::median(&turns.map(|(_, _, turn)| turn.costs).collect::<Vec<_>>())
     }
 
-    /// Every turn, and the medians.
+    /// All turns, the medians, and what was wrong.
     ///
     /// # Errors
-    /// None that is known.
+    /// When the report cannot be serialized.
     pub fn json(&self) -> Result<String, Failed> {
-        let object = |workload: Workload, contender: Contender, figures: &Figures| json!({ "workload": workload.name(), "contender": contender.name(), "figures": figures.json() });
+        let object = |workload: Workload, contender: Contender, costs: &Costs| {
+            json!({
+                "workload": workload.name(),
+                "contender": contender.name(),
+                "figures": costs.json(&COLUMNS),
+            })
+        };
         let turns: Vec<Value> = self
-            .measured
+            .turns
             .iter()
-            .map(|(workload, contender, turn)| object(*workload, *contender, &turn.figures))
+            .map(|(workload, contender, turn)| object(*workload, *contender, &turn.costs))
             .collect();
         let mut medians = Vec::new();
         for workload in &self.workloads {
@@ -106,45 +109,48 @@ impl Report {
                 );
             }
         }
-        let troubles: Vec<_> = self.troubles().collect();
+        let problems: Vec<_> = self.problems().collect();
         Ok(serde_json::to_string_pretty(
-            &json!({ "medians": medians, "turns": turns, "troubles": troubles }),
+            &json!({ "medians": medians, "turns": turns, "problems": problems }),
         )? + "\n")
     }
 }
 
-/// What is about to be measured.
+/// The text above the report: how often and for how long is measured.
 #[must_use]
 pub fn heading(options: &Options) -> String {
     let Options { rounds, seconds, warm_up, connections, users, .. } = options;
     let turns = if options.against.is_some() { 2 } else { options.contenders.len() };
-    let whole = turns as u64 * options.only.len() as u64 * *rounds as u64 * (seconds + warm_up);
+    let seconds_of_all =
+        turns as u64 * options.only.len() as u64 * *rounds as u64 * (seconds + warm_up);
     format!(
         "{rounds} rounds of {seconds} s after {warm_up} s of warm-up, about {} min; wrk with {connections} connections; {users} users. \
          Medians, and their ratios.\n",
-        whole.div_ceil(60)
+        seconds_of_all.div_ceil(60)
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use archipelago_measure::Figures;
+
     use super::*;
 
-    fn report(trouble: Option<&str>) -> Report {
+    fn report(problem: Option<&str>) -> Report {
         let turn = |rate| Turn {
-            figures: Figures([rate, 1.0, 2.0, 3.0, 4.0, 5.0, 0.0, 16.0]),
-            trouble: None,
+            costs: Figures([rate, 1.0, 2.0, 3.0, 4.0, 5.0, 0.0, 16.0]),
+            problem: None,
         };
-        let mut measured = vec![];
+        let mut turns = vec![];
         for rate in [100.0, 900.0, 200.0] {
-            measured.push((Workload::User, Contender::HandWritten, turn(rate)));
-            measured.push((Workload::User, Contender::Archipelago, turn(rate * 2.0)));
+            turns.push((Workload::User, Contender::HandWritten, turn(rate)));
+            turns.push((Workload::User, Contender::Archipelago, turn(rate * 2.0)));
         }
-        measured[1].2.trouble = trouble.map(str::to_owned);
+        turns[1].2.problem = problem.map(str::to_owned);
         Report {
             workloads: vec![Workload::User],
             contenders: vec![Contender::HandWritten, Contender::Archipelago],
-            measured,
+            turns,
         }
     }
 
@@ -159,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_answers_are_shown_and_not_compared() {
+    fn wrong_answers_are_printed_and_not_compared() {
         let error = report(Some("of 9 answers 3 had a status of 400 or more"))
             .text()
             .unwrap_err()

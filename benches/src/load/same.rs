@@ -1,33 +1,33 @@
-//! Before anything is measured: every contender does the same. Nobody wins by doing less.
+//! The check before `load`: every contender serves the same pages, so none wins by doing less.
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 
 use crate::Failed;
-use crate::child::Running;
 use crate::contenders::Contender;
 use crate::databases::Databases;
+use crate::http;
 
-/// What a visitor sees of a contender.
+/// The pages of a contender.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Pages {
     user: String,
     list: String,
-    /// The page of a user who was just created, without the id.
+    /// The page of a user that was just created, without its id.
     created: String,
 }
 
-/// Compares the pages of each contender to those of the hand-written program.
+/// Compares the pages of each contender with those of the hand-written program.
 ///
 /// # Errors
-/// When one differs.
+/// When a page differs.
 pub async fn check(databases: &Databases, contenders: &[Contender]) -> Result<(), Failed> {
-    let expected = seen(Contender::HandWritten, databases).await?;
+    let expected = pages(Contender::HandWritten, databases).await?;
     for contender in contenders {
-        let seen = seen(*contender, databases).await?;
-        if seen != expected {
+        let pages = pages(*contender, databases).await?;
+        if pages != expected {
             return Err(format!(
-                "{} serves {seen:#?}, and hand-written {expected:#?}",
+                "{} serves {pages:#?}, and hand-written {expected:#?}",
                 contender.name()
             )
             .into());
@@ -36,11 +36,9 @@ pub async fn check(databases: &Databases, contenders: &[Contender]) -> Result<()
     Ok(())
 }
 
-async fn seen(contender: Contender, databases: &Databases) -> Result<Seen, Failed> {
-    let running = Running::start(&["serve", contender.name()], &databases.vars()?).await?;
-    // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder().redirect(Policy::none()).build()?;
+async fn pages(contender: Contender, databases: &Databases) -> Result<Pages, Failed> {
+    let running = contender.start(&databases.vars()?).await?;
+    let client = http::client().redirect(Policy::none()).build()?;
     let (user, list) = (
         page(&client, &running.url("/users/7")).await?,
         page(&client, &running.url("/users")).await?,
@@ -52,15 +50,15 @@ async fn seen(contender: Contender, databases: &Databases) -> Result<Seen, Faile
         location.filter(|_| answer.status() == StatusCode::SEE_OTHER).ok_or_else(|| {
             format!("{} answers a form with {} and no location", contender.name(), answer.status())
         })?;
-    databases.settle().await?;
+    databases.catch_up().await?;
     let created = page(&client, &running.url(location))
         .await?
         .replace(location.trim_start_matches("/users/"), "{id}");
     running.stop().await?;
-    Ok(Seen { user, list, created })
+    Ok(Pages { user, list, created })
 }
 
-/// Its body, but for the line that says who served it in how many milliseconds.
+/// The body of a page, without the line that says which database served it and how fast.
 async fn page(client: &Client, url: &str) -> Result<String, Failed> {
     let answer = client.get(url).send().await?.error_for_status()?;
     let kind = answer
@@ -68,7 +66,7 @@ async fn page(client: &Client, url: &str) -> Result<String, Failed> {
         .get("content-type")
         .map(|kind| kind.to_str().unwrap_or_default().to_owned());
     if kind.as_deref() != Some("text/html; charset=utf-8") {
-        return Err(format!("{url} is {kind:?} and no page").into());
+        return Err(format!("{url} is {kind:?}, not an HTML page").into());
     }
     let body = answer.text().await?;
     Ok(body

@@ -1,19 +1,17 @@
-//! More regions: what an instance of forty holds that one of two does not.
+//! More regions: an instance with forty regions beside one with two.
 
 mod servers;
 
-use std::time::Duration;
-
-use archipelago_app::plain_table::{plain_table, trimmed};
+use archipelago_measure::{Column, FigureTable, Figures, milliseconds};
 use clap::ValueEnum;
 
 pub use self::servers::serve;
-use super::first::{ask, first_answer};
+use super::first_answer::{first_answer, get};
 use super::{CONNECTIONS, FEW_USERS, Options, WARM_UP};
 use crate::Failed;
-use crate::cost::memory;
+use crate::cost::memory_mib;
 use crate::databases::Databases;
-use crate::figures::median;
+use crate::turn::wrong_answers;
 use crate::wrk::Load;
 
 /// How many regions an instance has.
@@ -21,106 +19,94 @@ use crate::wrk::Load;
 pub enum Regions {
     /// A primary and one replica.
     Few,
-    /// Those of benches/regions.toml.
+    /// The regions of benches/regions.toml.
     Many,
 }
 
-/// Names of the columns, and digits behind the point.
-const COLUMNS: [(&str, usize); 9] = [
-    ("FIRST ANSWER ms", 1),
-    ("MEMORY MiB", 1),
-    ("REQ/S", 0),
-    ("TO PRIMARY", 0),
-    ("TO REPLICA", 0),
-    ("IDLE AFTER", 0),
-    ("MEMORY AFTER", 1),
-    ("ALL ASKED", 0),
-    ("MEMORY THEN", 1),
+const COLUMNS: [Column; 9] = [
+    Column::new("first_answer_ms", "FIRST ANSWER ms", 1),
+    Column::new("started_memory_mib", "MEMORY MiB", 1),
+    Column::new("requests_per_second", "REQ/S", 0),
+    Column::new("connections_to_the_primary", "TO PRIMARY", 0),
+    Column::new("connections_to_the_replica", "TO REPLICA", 0),
+    Column::new("idle_connections", "THEN IDLE", 0),
+    Column::new("loaded_memory_mib", "MEMORY MiB", 1),
+    Column::new("connections_to_all_regions", "TO ALL", 0),
+    Column::new("all_regions_memory_mib", "MEMORY MiB", 1),
 ];
 
-type Found = [f64; COLUMNS.len()];
+/// A number for each of [`COLUMNS`].
+type Row = Figures<{ COLUMNS.len() }>;
 
-/// Few regions and many in turn.
+/// Measures few regions and many in turn.
 ///
 /// # Errors
-/// When something does not start, or an answer was wrong.
+/// When an instance does not start, or an answer was wrong.
 pub async fn measure(databases: &Databases, options: &Options) -> Result<String, Failed> {
     let Options { rounds, seconds, .. } = *options;
-    let mut rows: Vec<(Regions, Vec<Found>)> =
+    let mut measured: Vec<(Regions, Vec<Row>)> =
         Regions::value_variants().iter().map(|regions| (*regions, Vec::new())).collect();
     for round in 0..rounds {
-        for (regions, found) in &mut rows {
+        for (regions, turns) in &mut measured {
             eprintln!("round {} of {rounds}: {} regions", round + 1, regions.count());
-            found.push(turn(databases, *regions, seconds).await?);
+            turns.push(turn(databases, *regions, seconds).await?);
         }
     }
-    let table = table(rows.into_iter().map(|(regions, found)| (regions.count(), found)));
+    let rows = measured
+        .iter()
+        .filter_map(|(regions, turns)| Some((regions.count(), Figures::median(turns)?)));
     Ok(format!(
-        "An instance with so many regions. The time from before its process to its first answer, and the memory it has then; under \
-         load\nof GET /users/{{id}} ({seconds} s, wrk with {CONNECTIONS} connections) the connections of all regions, where all but \
-         one lead to the primary's\nserver; after it those that idle, and the memory; then both once every region was asked. Medians \
-         of {rounds} rounds.\n{table}"
+        "An instance with this number of regions, of which all but one share the primary's server.\n\
+         First the time from before its process exists to its first answer, and its memory then; \
+         under load of GET /users/{{id}} ({seconds} s, wrk\nwith {CONNECTIONS} connections) its \
+         connections to both servers, afterwards the idle ones and the memory; at the end both \
+         when each region\nhas had a query. Medians of {rounds} rounds.\n{}",
+        table(rows)
     ))
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "no machine has 2^53 bytes, and no server 2^53 connections"
-)]
-async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<Found, Failed> {
+#[expect(clippy::cast_precision_loss, reason = "no server has 2^53 connections")]
+async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<Row, Failed> {
     let Databases { primary, replica, .. } = databases;
-    // Or the end of one instance's connections would delay the start of the next.
-    tokio::try_join!(primary.left_alone(), replica.left_alone())?;
-    let word = regions.to_possible_value().ok_or("no such regions")?;
-    let (running, first) =
-        first_answer(&["serve-regions", word.get_name()], &databases.vars()?, "/users/7").await?;
-    let mebibytes = || Ok::<_, Failed>(memory(running.pid)? as f64 / f64::from(1 << 20));
-    let ready = mebibytes()?;
+    // Otherwise the connections of the previous instance, which end, would delay the start.
+    tokio::try_join!(primary.wait_until_unused(), replica.wait_until_unused())?;
+    let name = regions.to_possible_value().ok_or("no such regions")?;
+    let arguments = ["serve-regions", name.get_name()];
+    let (running, first) = first_answer(&arguments, &databases.vars()?, "/users/7").await?;
+    let started = memory_mib(running.pid)?;
     let load = Load { script: "user", seconds, connections: CONNECTIONS, users: FEW_USERS };
     let url = running.url("");
     Load { seconds: WARM_UP, ..load }.run(&url).await?;
-    let in_the_middle = async {
-        tokio::time::sleep(Duration::from_secs(seconds) / 2).await;
-        Ok::<_, Failed>((primary.connections().await?, replica.connections().await?))
-    };
-    let (answers, (to_primary, to_replica)) = tokio::try_join!(load.run(&url), in_the_middle)?;
-    if let Some(trouble) = answers.trouble() {
-        return Err(format!(
-            "nothing is compared, because answers were wrong: {} regions: {trouble}",
-            regions.count()
-        )
-        .into());
+    let (answers, [to_primary, to_replica]) =
+        tokio::try_join!(load.run(&url), databases.connections_after(load.half()))?;
+    if let Some(problem) = answers.problem() {
+        return Err(wrong_answers(&format!("{} regions", regions.count()), &problem));
     }
-    let (idle, after) =
-        (primary.idle_connections().await? + replica.idle_connections().await?, mebibytes()?);
-    ask(running.address, "/everywhere").await?;
-    let (all, then) = (primary.connections().await? + replica.connections().await?, mebibytes()?);
+    let idle = primary.idle_connections().await? + replica.idle_connections().await?;
+    let loaded = memory_mib(running.pid)?;
+    get(running.address, "/everywhere").await?;
+    let all = primary.connections().await? + replica.connections().await?;
+    let all_regions = memory_mib(running.pid)?;
     running.stop().await?;
-    let per_second = answers.per_second();
-    Ok([
-        first.as_secs_f64() * 1000.0,
-        ready,
-        per_second,
-        to_primary as f64,
-        to_replica as f64,
+    Ok(Figures([
+        milliseconds(first),
+        started,
+        answers.per_second(),
+        to_primary,
+        to_replica,
         idle as f64,
-        after,
+        loaded,
         all as f64,
-        then,
-    ])
+        all_regions,
+    ]))
 }
 
-fn table(rows: impl Iterator<Item = (usize, Vec<Found>)>) -> String {
-    let mut header = ["REGIONS"; COLUMNS.len() + 1];
-    header[1..].copy_from_slice(&COLUMNS.map(|(heading, _)| heading));
-    let mut table = plain_table(header, 0);
-    for (regions, found) in rows {
-        let medians = COLUMNS.iter().enumerate().map(|(column, (_, digits))| {
-            format!("{:.digits$}", median(found.iter().map(|found| found[column]).collect()))
-        });
-        table.add_row(std::iter::once(regions.to_string()).chain(medians));
+fn table(rows: impl Iterator<Item = (usize, Row)>) -> String {
+    let mut table = FigureTable::new(&["REGIONS"], 0, &COLUMNS);
+    for (regions, row) in rows {
+        table.add([regions.to_string()], &row);
     }
-    trimmed(&table)
+    table.text()
 }
 
 #[cfg(test)]
@@ -130,14 +116,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_for_each_with_the_medians_of_its_rounds() {
-        let round = |first| [first, 11.94, 30_000.4, 3.0, 2.0, 5.0, 14.0, 44.0, 16.26];
+    fn each_number_of_regions_has_a_row() {
+        let row = |first| Figures([first, 11.94, 30_000.4, 3.0, 2.0, 5.0, 14.0, 44.0, 16.26]);
         expect![[r#"
-            REGIONS  FIRST ANSWER ms  MEMORY MiB  REQ/S  TO PRIMARY  TO REPLICA  IDLE AFTER  MEMORY AFTER  ALL ASKED  MEMORY THEN
-                  2             40.0        11.9  30000           3           2           5          14.0         44         16.3
-                 40             41.0        11.9  30000           3           2           5          14.0         44         16.3
-        "#]]
-        .assert_eq(&table([(2, vec![round(30.0), round(50.26), round(40.04)]), (40, vec![round(41.0)])].into_iter()));
+            REGIONS  FIRST ANSWER ms  MEMORY MiB  REQ/S  TO PRIMARY  TO REPLICA  THEN IDLE  MEMORY MiB  TO ALL  MEMORY MiB
+                  2             40.0        11.9  30000           3           2          5        14.0      44        16.3
+                 40             41.0        11.9  30000           3           2          5        14.0      44        16.3
+        "#]].assert_eq(&table([(2, row(40.04)), (40, row(41.0))].into_iter()));
     }
 
     #[test]

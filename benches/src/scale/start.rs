@@ -1,45 +1,45 @@
-//! A start of the app, its databases running: how long until it answers.
+//! The time from a start of the app to its first answer, while its databases run.
 
-use archipelago_app::plain_table::{plain_table, trimmed};
+use archipelago_measure::{Column, FigureTable, Figures, median, milliseconds};
 
 use super::Options;
-use super::first::first_answer;
+use super::first_answer::first_answer;
 use crate::Failed;
 use crate::contenders::Contender;
 use crate::databases::Databases;
-use crate::figures::median;
 
-/// One start after the other.
+/// Starts the app again and again.
 ///
 /// # Errors
-/// When one fails.
+/// When a start fails.
 pub async fn measure(databases: &Databases, options: &Options) -> Result<String, Failed> {
-    let (mut found, vars) = (Vec::new(), databases.vars()?);
+    let (mut times, vars) = (Vec::new(), databases.vars()?);
     for start in 0..options.starts {
         eprintln!("start {} of {}", start + 1, options.starts);
         let (running, took) =
-            first_answer(&["serve", Contender::Archipelago.name()], &vars, "/users").await?;
+            first_answer(&Contender::Archipelago.arguments(), &vars, "/users").await?;
         running.stop().await?;
-        found.push(took.as_secs_f64() * 1000.0);
+        times.push(milliseconds(took));
     }
     Ok(format!(
-        "From before the process to the end of its first answer, to GET /users.\n{}",
-        table(found)
+        "From before the process exists to the end of its first answer, to GET /users.\n{}",
+        table(times)
     ))
 }
 
-fn table(milliseconds: Vec<f64>) -> String {
-    let fastest = milliseconds.iter().copied().fold(f64::INFINITY, f64::min);
-    let slowest = milliseconds.iter().copied().fold(0.0, f64::max);
-    let mut table = plain_table(["STARTS", "FASTEST ms", "MEDIAN ms", "SLOWEST ms"], 0);
-    let starts = milliseconds.len().to_string();
-    table.add_row([
-        starts,
-        format!("{fastest:.1}"),
-        format!("{:.1}", median(milliseconds)),
-        format!("{slowest:.1}"),
-    ]);
-    trimmed(&table)
+const COLUMNS: [Column; 3] = [
+    Column::new("fastest_ms", "FASTEST ms", 1),
+    Column::new("median_ms", "MEDIAN ms", 1),
+    Column::new("slowest_ms", "SLOWEST ms", 1),
+];
+
+fn table(times: Vec<f64>) -> String {
+    let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let slowest = times.iter().copied().fold(0.0, f64::max);
+    let mut table = FigureTable::new(&["STARTS"], 0, &COLUMNS);
+    let starts = times.len().to_string();
+    table.add([starts], &Figures([fastest, median(times), slowest]));
+    table.text()
 }
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_and_both_ends() {
+    fn the_median_and_both_ends() {
         expect![[r#"
             STARTS  FASTEST ms  MEDIAN ms  SLOWEST ms
                  4        48.0       56.6        99.0

@@ -1,4 +1,5 @@
-//! Tiny servers, one for each way to a connection: `/quick` reads a user, `/slow` sleeps for 100 ms in the replica.
+//! The contenders of `slow`: tiny servers in which `/quick` reads a user and `/slow` sleeps for
+//! 100 ms in the replica.
 
 use std::env;
 use std::io;
@@ -20,19 +21,19 @@ use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::Failed;
 use crate::contenders::hand_written::pool;
-use crate::contenders::{Contender, PRIMARY_URL, pool_size, replica_url, until_told};
+use crate::contenders::{Contender, PRIMARY_URL, pool_size, replica_url, serve_until_stopped};
 
 archipelago::repos! { primary home; replica near }
 
 const ID: i64 = 7;
 
-/// What the slow reads take, in seconds.
+/// How long a slow read sleeps, in seconds.
 const SLEEP: f64 = 0.1;
 
-// Not an `sql` fragment, which Diesel would prepare anew each time.
+// Diesel would prepare an `sql` fragment anew each time.
 diesel::define_sql_function! { fn pg_sleep(seconds: Double) -> Text; }
 
-/// In the child: serves until told to stop.
+/// In the child: serves until the parent wants it to stop.
 ///
 /// # Errors
 /// When it cannot start.
@@ -54,10 +55,10 @@ pub async fn serve(contender: Contender) -> Result<(), Failed> {
             repos(listener, Repos::connect(&settings).await?)?
         }
     };
-    until_told(server, address).await
+    serve_until_stopped(server, address).await
 }
 
-/// Diesel and bb8: eight connections for each worker.
+/// A server on Diesel and bb8, with eight connections for each worker.
 fn pools(listener: TcpListener, replica: String) -> io::Result<Server> {
     async fn quick(replica: Data<Pool<AsyncPgConnection>>) -> Result<String> {
         let mut connection = replica.get().await.map_err(ErrorInternalServerError)?;
@@ -82,7 +83,7 @@ fn pools(listener: TcpListener, replica: String) -> io::Result<Server> {
     Ok(HttpServer::new(app).disable_signals().listen(listener)?.run())
 }
 
-/// tokio-postgres: one pipelined connection for each worker.
+/// A server on tokio-postgres, with one pipelined connection for each worker.
 fn pipelined(listener: TcpListener, replica: String) -> io::Result<Server> {
     struct Replica {
         client: Client,
@@ -122,7 +123,7 @@ fn pipelined(listener: TcpListener, replica: String) -> io::Result<Server> {
     Ok(HttpServer::new(app).disable_signals().listen(listener)?.run())
 }
 
-/// Archipelago.
+/// A server on Archipelago.
 fn repos(listener: TcpListener, repos: Repos) -> io::Result<Server> {
     async fn quick(repos: Data<Repos>) -> Result<String> {
         let user: User =

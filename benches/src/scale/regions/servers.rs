@@ -1,4 +1,4 @@
-//! An instance of two regions and one of forty, which differ in nothing else.
+//! The instances of two and of forty regions, which are otherwise the same.
 
 use std::env;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,13 +16,13 @@ use archipelago_app::views::ShowPage;
 
 use super::Regions;
 use crate::Failed;
-use crate::contenders::{PRIMARY_URL, layout, page, pool_size, replica_url, until_told};
+use crate::contenders::{PRIMARY_URL, layout, page, pool_size, replica_url, serve_until_stopped};
 
 mod two {
     archipelago::repos! { primary nrt; replica ord }
 }
 
-/// Of benches/regions.toml, by way of build.rs.
+/// Generated from benches/regions.toml by build.rs.
 mod forty {
     include!(concat!(env!("OUT_DIR"), "/repos.rs"));
 }
@@ -30,7 +30,7 @@ mod forty {
 const ID: i64 = 7;
 
 impl Regions {
-    /// How many.
+    /// The number of regions.
     #[must_use]
     pub fn count(self) -> usize {
         match self {
@@ -40,7 +40,7 @@ impl Regions {
     }
 }
 
-/// In the child: serves until told to stop.
+/// In the child: serves until the parent wants it to stop.
 ///
 /// # Errors
 /// When it cannot start.
@@ -51,7 +51,7 @@ pub async fn serve(regions: Regions) -> Result<(), Failed> {
             listen(listener, Arc::new(two::Repos::connect(&settings::<two::Repos>()?).await?)).await
         }
         Regions::Many => {
-            // Forty repos take 20 kB, too many for the stack.
+            // Boxed, because the future holds forty repos, which take 20 kB.
             let repos =
                 Arc::new(Box::pin(forty::Repos::connect(&settings::<forty::Repos>()?)).await?);
             listen(listener, repos).await
@@ -59,7 +59,8 @@ pub async fn serve(regions: Regions) -> Result<(), Failed> {
     }
 }
 
-/// This instance runs beside the first replica. All other regions are played by the primary, where their connections show.
+/// The instance is in the region of the first replica. The primary's server plays all other
+/// regions, so their connections are counted there.
 fn settings<R: RepoSet>() -> Result<Settings, Failed> {
     let own = R::REGIONS[1].code;
     let settings = Settings::single_database::<R>(&env::var(PRIMARY_URL)?)?
@@ -75,7 +76,8 @@ async fn listen<R: RepoSet>(listener: TcpListener, repos: Arc<R>) -> Result<(), 
             .route("/users/{id}", get().to(show::<R>))
             .route("/everywhere", get().to(everywhere::<R>))
     };
-    until_told(HttpServer::new(app).disable_signals().listen(listener)?.run(), address).await
+    serve_until_stopped(HttpServer::new(app).disable_signals().listen(listener)?.run(), address)
+        .await
 }
 
 async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpResponse> {
@@ -85,7 +87,7 @@ async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpRespon
     page(&ShowPage { layout: layout(start), user: &user })
 }
 
-/// The same user as every region has them: no pool is left unopened.
+/// Reads a user in every region, which opens every pool.
 async fn everywhere<R: RepoSet>(repos: Data<R>) -> Result<String> {
     for info in R::REGIONS {
         let _: User = repos.replica_in(info.code).get_result(user_query(ID)).await?;

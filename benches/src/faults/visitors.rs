@@ -1,4 +1,4 @@
-//! The load: requests at a steady rate, whether or not those before them have been answered.
+//! The visitors: requests at a steady rate, even when earlier requests have no answer yet.
 
 use std::time::Duration;
 
@@ -10,85 +10,88 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::Failed;
+use crate::http;
 
-/// More than any request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of a request.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After which the client closes a connection that it does not use.
-const IDLE: Duration = Duration::from_secs(2);
+/// The time after which the client closes an idle connection.
+///
+/// The app closes a connection after five idle seconds. A request that is sent at that moment would
+/// get no answer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Requests per second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
-    /// Of visitors who wrote nothing.
+    /// Reads by visitors who have written nothing.
     pub reads: u32,
-    /// After each of which its visitor reads what was written.
+    /// Writes, each followed by a read of the same visitor.
     pub writes: u32,
 }
 
-/// What was asked for.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A user, by somebody who wrote nothing.
+    /// A visitor who has written nothing reads a user.
     Read,
-    /// A user, by who created it.
+    /// A visitor reads the user that they have just created.
     OwnRead,
-    /// A new user.
+    /// A visitor creates a user.
     Write,
 }
 
-/// What came of a request.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was asked for.
+    /// The kind of the request.
     pub kind: Kind,
-    /// When it should have been sent.
+    /// When the request was due.
     pub due: Instant,
-    /// When its answer was complete.
+    /// When the answer was complete.
     pub end: Instant,
-    /// The region whose database served it, by its `x-served-by`.
+    /// The region whose database served the request, from the header `x-served-by`.
     pub region: Option<String>,
-    /// What was wrong with the answer, if anything was.
-    pub trouble: Option<String>,
+    /// What was wrong with the answer, if it was wrong.
+    pub problem: Option<String>,
 }
 
-/// Visitors who come on and on.
-pub struct Load {
-    paces: [JoinHandle<()>; 2],
-    coming: UnboundedReceiver<Answer>,
+/// Visitors who send requests until they are stopped.
+pub struct Visitors {
+    senders: [JoinHandle<()>; 2],
+    incoming: UnboundedReceiver<Answer>,
     answers: Vec<Answer>,
 }
 
-impl Load {
-    /// Begins to read users up to this number, and to create new ones, at the app at `url`.
+impl Visitors {
+    /// Starts to read users with the ids from 1 to `users`, and to create users, at the app at
+    /// `url`.
     ///
     /// # Errors
-    /// When there can be no client.
+    /// When the HTTP client cannot be created.
     pub fn start(url: &str, rates: Rates, users: u32) -> Result<Self, Failed> {
-        // A crate beside this one makes reqwest want TLS. A provider that is there already will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // The app closes a connection that was silent for five seconds, and who just then asks on it gets no answer.
-        let client = Client::builder()
+        let client = http::client()
             .redirect(Policy::none())
-            .timeout(PATIENCE)
-            .pool_idle_timeout(IDLE)
+            .timeout(TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build()?;
-        let (to, coming) = unbounded_channel();
-        let visitor = Visitor { client, url: url.to_owned(), to };
+        let (answers, incoming) = unbounded_channel();
+        let visitor = Visitor { client, url: url.to_owned(), answers };
         let (reader, mut id) = (visitor.clone(), 0);
-        let reads = pace(rates.reads, move |due| {
+        let reads = at_rate(rates.reads, move |due| {
             id = id % users + 1;
             let (reader, path) = (reader.clone(), format!("/users/{id}"));
             tokio::spawn(async move { reader.read(Kind::Read, due, &path, "").await });
         });
-        let writes = pace(rates.writes, move |due| drop(tokio::spawn(visitor.clone().write(due))));
-        Ok(Self { paces: [reads, writes], coming, answers: Vec::new() })
+        let writes =
+            at_rate(rates.writes, move |due| drop(tokio::spawn(visitor.clone().write(due))));
+        Ok(Self { senders: [reads, writes], incoming, answers: Vec::new() })
     }
 
-    /// Waits for such an answer, at most this long: whether it came.
-    pub async fn until(&mut self, patience: Duration, wanted: impl Fn(&Answer) -> bool) -> bool {
-        let come = async {
-            while let Some(answer) = self.coming.recv().await {
+    /// Waits until an answer satisfies `wanted`; false if none does within `limit`.
+    pub async fn wait_for(&mut self, limit: Duration, wanted: impl Fn(&Answer) -> bool) -> bool {
+        let arrival = async {
+            while let Some(answer) = self.incoming.recv().await {
                 self.answers.push(answer);
                 if self.answers.last().is_some_and(&wanted) {
                     return true;
@@ -96,26 +99,28 @@ impl Load {
             }
             false
         };
-        timeout(patience, come).await.unwrap_or(false)
+        timeout(limit, arrival).await.unwrap_or(false)
     }
 
-    /// Ends it, and gives all answers, also to what is under way.
+    /// Sends no more requests, and returns all answers, also those that are still to come.
     pub async fn stop(mut self) -> Vec<Answer> {
-        self.paces.iter().for_each(JoinHandle::abort);
-        // The last visitor closes it.
-        while let Some(answer) = self.coming.recv().await {
+        self.senders.iter().for_each(JoinHandle::abort);
+        // The channel closes when the last request has its answer.
+        while let Some(answer) = self.incoming.recv().await {
             self.answers.push(answer);
         }
         self.answers
     }
 }
 
-/// Calls with each moment that is due, so many times a second. Tokio's timer may be a millisecond late; that counts as waiting.
-fn pace(rate: u32, mut ask: impl FnMut(Instant) + Send + 'static) -> JoinHandle<()> {
+/// Calls `send` with the moment when a request is due, `rate` times a second.
+///
+/// Tokio's timer may be a millisecond late, which counts as latency.
+fn at_rate(rate: u32, mut send: impl FnMut(Instant) + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut moments = interval(Duration::from_secs(1) / rate);
         loop {
-            ask(moments.tick().await);
+            send(moments.tick().await);
         }
     })
 }
@@ -124,20 +129,20 @@ fn pace(rate: u32, mut ask: impl FnMut(Instant) + Send + 'static) -> JoinHandle<
 struct Visitor {
     client: Client,
     url: String,
-    to: UnboundedSender<Answer>,
+    answers: UnboundedSender<Answer>,
 }
 
 impl Visitor {
     async fn read(&self, kind: Kind, due: Instant, path: &str, cookies: &str) {
         let request = self.client.get(format!("{}{path}", self.url)).header(COOKIE, cookies);
-        self.answered(kind, due, StatusCode::OK, request.send().await).await;
+        self.record(kind, due, StatusCode::OK, request.send().await).await;
     }
 
     async fn write(self, due: Instant) {
         let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
         let request = self.client.post(format!("{}/users", self.url)).form(&form);
         let Some(headers) =
-            self.answered(Kind::Write, due, StatusCode::SEE_OTHER, request.send().await).await
+            self.record(Kind::Write, due, StatusCode::SEE_OTHER, request.send().await).await
         else {
             return;
         };
@@ -151,8 +156,8 @@ impl Visitor {
         }
     }
 
-    /// Notes what came; the headers of an answer as it should be.
-    async fn answered(
+    /// Records the answer. Returns its headers if it has the status `wanted`.
+    async fn record(
         &self,
         kind: Kind,
         due: Instant,
@@ -168,7 +173,7 @@ impl Visitor {
             Ok((status, headers)) => (Ok(status), Some(headers)),
             Err(error) => (Err(error), None),
         };
-        let trouble = match status {
+        let problem = match status {
             Ok(status) => (status != wanted).then(|| status.to_string()),
             Err(error) => Some(last_cause(&error)),
         };
@@ -176,14 +181,14 @@ impl Visitor {
             .as_ref()
             .and_then(|headers| headers.get("x-served-by")?.to_str().ok()?.split(';').next());
         let region = served.map(str::to_owned);
-        let headers = headers.filter(|_| trouble.is_none());
-        // Nobody listens any more once a measurement has failed.
-        let _ = self.to.send(Answer { kind, due, end: Instant::now(), region, trouble });
+        let headers = headers.filter(|_| problem.is_none());
+        // The channel is closed when the measurement has failed.
+        let _ = self.answers.send(Answer { kind, due, end: Instant::now(), region, problem });
         headers
     }
 }
 
-/// What the client says of its own accord is only that it could not send.
+/// The innermost cause of an error: the error itself only says that the request was not sent.
 fn last_cause(error: &reqwest::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.last().map_or_else(|| error.to_string(), ToString::to_string)

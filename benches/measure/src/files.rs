@@ -1,4 +1,4 @@
-//! The files that a benchmark is written to.
+//! The files that a report is written to.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -7,13 +7,17 @@ use std::path::Path;
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}: {reason}")]
-pub(super) struct FileError {
+pub struct FileError {
     path: String,
     reason: io::Error,
 }
 
-/// Finds out whether `path` can be written, before minutes are spent on what would be lost. Leaves no trace.
-pub(super) fn check(path: &Path) -> Result<(), FileError> {
+/// Checks that `path` can be written, before a measurement takes minutes and its result is lost.
+/// Leaves no file behind.
+///
+/// # Errors
+/// When the file cannot be created, or exists and cannot be written.
+pub fn check(path: &Path) -> Result<(), FileError> {
     let checked = match File::create_new(path) {
         Ok(_) => fs::remove_file(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -24,8 +28,11 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
     checked.map_err(|reason| failed(path, reason))
 }
 
-/// Writes the whole file, in the place of what is there.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), FileError> {
+/// Writes the whole file; replaces its content if it exists.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     fs::write(path, text).map_err(|reason| failed(path, reason))
 }
 

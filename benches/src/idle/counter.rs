@@ -1,4 +1,4 @@
-//! A proxy in front of a server, which counts what goes through it.
+//! A proxy before a server, which counts the statements and bytes that pass through it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,75 +10,75 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Failed;
 
-/// Counts for as long as the process lives.
+/// A proxy that counts until the process ends.
 #[derive(Debug)]
-pub struct Counter {
+pub struct CountingProxy {
     /// Where it listens.
     pub address: SocketAddr,
-    counts: Arc<Counts>,
+    totals: Arc<Totals>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct Totals {
     statements: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
 }
 
-/// What went through since the beginning.
+/// What has passed through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// Statements that were run.
+pub struct Counts {
+    /// The statements that were run.
     pub statements: u64,
-    /// Bytes to the server, without those of TCP and IP.
+    /// The bytes sent to the server, without those of TCP and IP.
     pub sent: u64,
-    /// Bytes from the server.
+    /// The bytes received from the server.
     pub received: u64,
 }
 
-impl Counter {
-    /// Begins to lead to `server`.
+impl CountingProxy {
+    /// Starts a proxy before `server`.
     ///
     /// # Errors
-    /// When there is no free port.
-    pub async fn before(server: SocketAddr) -> Result<Self, Failed> {
+    /// When no port is free.
+    pub async fn start(server: SocketAddr) -> Result<Self, Failed> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let (address, counts) = (listener.local_addr()?, Arc::<Counts>::default());
-        let counting = counts.clone();
+        let (address, totals) = (listener.local_addr()?, Arc::<Totals>::default());
+        let counting = totals.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                // As a refusal, to the client: its connection closes.
+                // Otherwise the client's connection closes, as if the server had refused it.
                 let Ok(server) = TcpStream::connect(server).await else { continue };
-                // Without it TCP would wait for more to send.
+                // Otherwise TCP would delay small messages.
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
-                let (asking, answering) = (counting.clone(), counting.clone());
+                let (to_total, from_total) = (counting.clone(), counting.clone());
                 let mut messages = Messages::default();
-                tokio::spawn(pass(from_client, to_server, move |bytes| {
-                    asking.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                    asking.statements.fetch_add(messages.statements(bytes), Ordering::Relaxed);
+                tokio::spawn(forward(from_client, to_server, move |bytes| {
+                    to_total.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    to_total.statements.fetch_add(messages.statements(bytes), Ordering::Relaxed);
                 }));
-                tokio::spawn(pass(from_server, to_client, move |bytes| {
-                    answering.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                tokio::spawn(forward(from_server, to_client, move |bytes| {
+                    from_total.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 }));
             }
         });
-        Ok(Self { address, counts })
+        Ok(Self { address, totals })
     }
 
-    /// What it has counted so far.
+    /// What has passed through so far.
     #[must_use]
-    pub fn counted(&self) -> Counted {
-        let Counts { statements, sent, received } = &*self.counts;
+    pub fn counts(&self) -> Counts {
+        let Totals { statements, sent, received } = &*self.totals;
         let [statements, sent, received] =
             [statements, sent, received].map(|count| count.load(Ordering::Relaxed));
-        Counted { statements, sent, received }
+        Counts { statements, sent, received }
     }
 }
 
-impl Counted {
-    /// What came after `earlier`.
+impl Counts {
+    /// What has passed through since `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Counted {
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut count: impl FnMut(&[u8])) {
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut count: impl FnMut(&[u8])) {
     let mut bytes = vec![0; 1 << 14];
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
         count(&bytes[..length]);
@@ -99,21 +99,24 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut count: impl F
     }
 }
 
-/// Finds the messages in what a client sends, wherever it is divided:
-/// <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
+/// Finds the messages in the bytes of a client, which may be split anywhere.
+///
+/// See <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 #[derive(Default)]
 struct Messages {
-    /// The startup message is over: from now on each message begins with its type.
+    /// Whether the startup message is complete. All messages after it begin with their type.
     started: bool,
+    /// The bytes so far of a message's type and length.
     head: Vec<u8>,
-    /// Bytes of the message that are still to come.
+    /// How many bytes of the current message are still to come.
     rest: usize,
 }
 
 impl Messages {
-    /// `SSLRequest` and `GSSENCRequest`, which come before the startup message.
+    /// The codes of `SSLRequest` and `GSSENCRequest`, which precede the startup message.
     const REQUESTS: [u32; 2] = [80_877_103, 80_877_104];
 
+    /// Takes the next bytes, and returns how many statements begin in them.
     fn statements(&mut self, mut bytes: &[u8]) -> u64 {
         let mut statements = 0;
         while let Some((byte, others)) = bytes.split_first() {
@@ -128,10 +131,10 @@ impl Messages {
             let number = |at: usize| {
                 self.head[at..at + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
             };
-            // The length of a message counts its own four bytes, but not its type.
+            // The length of a message includes its own four bytes, but not the type.
             match (self.started, self.head.len()) {
                 (true, 5) => {
-                    // Execute, and Query.
+                    // Execute and Query run a statement.
                     statements += u64::from(matches!(self.head[0], b'E' | b'Q'));
                     self.rest = (number(1) as usize).saturating_sub(4);
                     self.head.clear();
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_found_wherever_the_bytes_are_divided() {
+    fn statements_are_found_wherever_the_bytes_are_split() {
         let startup =
             [&[0, 0, 0, 8, 4, 210, 22, 47][..], &[0, 0, 0, 12, 0, 3, 0, 0], b"EEEE"].concat();
         let bind_execute_sync = b"B\0\0\0\x06QEE\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
@@ -164,7 +167,7 @@ mod tests {
             assert_eq!(
                 messages.statements(&all[..at]) + messages.statements(&all[at..]),
                 2,
-                "divided at {at}"
+                "split at {at}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The first answer of a program: what a visitor waits for who came while it was started.
+//! The time from the start of a program to its first answer.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,37 +11,37 @@ use tokio::time::{sleep, timeout};
 use crate::Failed;
 use crate::child::Running;
 
-/// Between two attempts to connect: each takes time from the program that starts.
+/// The pause between two attempts to connect, which take CPU time from the program that starts.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// More than any program needs to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most time that a program may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Starts this program with other arguments and variables, and asks it for `path` until it answers: how long that took from
-/// before there was a process.
+/// Starts this program with such arguments, and requests `path` until it answers. Returns the time
+/// from before the process existed to the end of the answer.
 ///
 /// # Errors
-/// When it does not start, or its answer is no page.
+/// When it does not start, or its answer is not a page.
 pub async fn first_answer(
     arguments: &[&str],
     vars: &[(String, String)],
     path: &str,
 ) -> Result<(Running, Duration), Failed> {
-    let address = free()?;
+    let address = free_address()?;
     let vars = [vars, &[("PORT".to_owned(), address.port().to_string())]].concat();
     let began = Instant::now();
     let answered = async {
-        timeout(PATIENCE, ask(address, path)).await??;
+        timeout(DEADLINE, get(address, path)).await??;
         Ok(began.elapsed())
     };
     tokio::try_join!(Running::start(arguments, &vars), answered)
 }
 
-/// Asks for a page.
+/// Requests a page.
 ///
 /// # Errors
-/// When there is none.
-pub async fn ask(address: SocketAddr, path: &str) -> Result<(), Failed> {
+/// When the answer is not a page.
+pub async fn get(address: SocketAddr, path: &str) -> Result<(), Failed> {
     let mut stream = loop {
         match TcpStream::connect(address).await {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => sleep(PAUSE).await,
@@ -59,7 +59,7 @@ pub async fn ask(address: SocketAddr, path: &str) -> Result<(), Failed> {
     }
 }
 
-/// An address where nobody listens, as far as anybody can know.
-fn free() -> Result<SocketAddr, Failed> {
+/// An address on which no program listens at the moment.
+fn free_address() -> Result<SocketAddr, Failed> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
