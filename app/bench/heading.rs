@@ -13,7 +13,7 @@ pub(super) fn text(report: &Report, work: Work, pool_size: u32) -> String {
     let Plan { warm_up, time, .. } = report.plan;
     let (name, meaning, statements) =
         (report.query.name(), report.query.meaning(), work.statements());
-    let (from, pace) = (report.from_in_words(), report.plan.pace_in_words());
+    let (from, pace) = (report.region_in_words(), report.plan.pace_in_words());
     let whole = warm_up.saturating_add(time).saturating_mul(report.query.count()).as_secs_f64();
     let (warm_up, time) = (format_duration(warm_up), format_duration(time));
     let primary_only = match report.query {

@@ -42,7 +42,7 @@ impl Report {
     }
 
     /// The region that the databases are seen from, in words.
-    pub(super) fn from_in_words(&self) -> String {
+    pub(super) fn region_in_words(&self) -> String {
         let Some(code) = &self.from else {
             return "this machine, whose region FLY_REGION does not name".to_owned();
         };
