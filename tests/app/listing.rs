@@ -7,7 +7,7 @@ use archipelago_app::paging::Cursor;
 use archipelago_app::{reads, schema::users, users::NewUser};
 use archipelago_lab::World;
 
-use super::site::{PRIMARY, REPLICAS, Site, catch_up, environment, primary, settings};
+use super::site::{PRIMARY, REPLICAS, Site, environment, primary, settings};
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn pages_of_fifty_lead_forward_and_back(world: World) {
@@ -16,7 +16,7 @@ async fn pages_of_fifty_lead_forward_and_back(world: World) {
         (1..=120).map(|n| NewUser { name: format!("User number {n};"), age: 1 }).collect();
     let mut connection = settings(&vars).databases.url(primary()).unwrap().connect().await.unwrap();
     diesel::insert_into(users::table).values(&people).execute(&mut connection).await.unwrap();
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let site = Site::of(&vars);
 
     let counts = |body: &str| body.matches("<bdi>User number").count() / 2;
