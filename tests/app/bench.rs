@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use archipelago::Role;
 use archipelago_app::repos::Repos;
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -14,13 +14,10 @@ use expect_test::expect;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
 use super::process::{output, program, vars};
-use super::site::{
-    BETWEEN_LOOKS, DEADLINE, PRIMARY, REPLICAS, catch_up, environment, first_replica, primary,
-    settings,
-};
+use super::site::{DEADLINE, PRIMARY, REPLICAS, environment, first_replica, primary, settings};
 
 /// Short, and long enough for some iterations on any machine.
 const SHORT: [&str; 4] =
@@ -37,7 +34,7 @@ impl Bench {
     async fn new(world: &World) -> Self {
         let bench = Self { vars: environment(world).await, folder: tempfile::tempdir().unwrap() };
         bench.sql("INSERT INTO users (name, age) VALUES ('Ada', 36)").await;
-        catch_up(world).await;
+        world.catch_up().await.unwrap();
         bench
     }
 
@@ -234,13 +231,10 @@ async fn an_interrupt_shows_what_there_is_and_cleans_up(world: World) {
         .command(&["--query=write", "--time=1h", "--warm-up=0s", "--json=bench.json"])
         .spawn()
         .unwrap();
-    let writes = async {
-        let mut looks = interval(BETWEEN_LOOKS);
-        while bench.number("SELECT last_value AS number FROM users_id_seq").await < 10 {
-            looks.tick().await;
-        }
-    };
-    timeout(DEADLINE, writes).await.expect("it does not begin to write");
+    eventually("the benchmark writes", DEADLINE, async || {
+        bench.number("SELECT last_value AS number FROM users_id_seq").await >= 10
+    })
+    .await;
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
     let ended =

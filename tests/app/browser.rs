@@ -4,7 +4,7 @@ use archipelago_lab::World;
 use chromiumoxide::cdp::browser_protocol::accessibility::{AxNode, AxValue};
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 
-use super::site::{PRIMARY, REPLICAS, Site, catch_up};
+use super::site::{PRIMARY, REPLICAS, Site};
 use super::visitor::Visitor;
 
 /// The page is as wide as the phone, and nothing overflows it.
@@ -115,7 +115,7 @@ async fn the_keyboard_is_enough(visitor: &Visitor) {
 
 async fn no_page_is_wider_than_a_phone(visitor: &Visitor, site: &Site, world: &World) {
     let shown = site.create(&"x".repeat(100), "150").await;
-    catch_up(world).await;
+    world.catch_up().await.unwrap();
     visitor.page.execute(SetDeviceMetricsOverrideParams::new(390, 844, 3.0, true)).await.unwrap();
     for path in
         ["/", "/users", "/users/new", &shown, &format!("{shown}/edit"), "/regions", "/users/0"]

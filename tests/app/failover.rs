@@ -13,8 +13,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::site::{
-    DEADLINE, HOUR, PRIMARY, Page, REPLICAS, Site, catch_up, environment,
-    environment_without_tables, first_replica,
+    DEADLINE, HOUR, PRIMARY, Page, REPLICAS, Site, environment, environment_without_tables,
+    first_replica,
 };
 use super::site::{primary, regions, settings, until};
 
@@ -91,7 +91,7 @@ async fn a_replica_of_unknown_lag_is_not_shown_as_healthy(world: World) {
 async fn without_a_primary_reads_go_on_and_writes_are_explained(world: World) {
     let site = Site::with_max_lag(&environment(&world).await, MAX_LAG);
     let shown = site.create("Ada", "36").await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     world.primary().kill().await.unwrap();
 
     let page = site.until(&shown, |page| page.served_by().contains("stale=")).await;
@@ -140,7 +140,7 @@ async fn without_a_primary_reads_go_on_and_writes_are_explained(world: World) {
 async fn writes_go_to_a_primary_promoted_in_another_region(world: World) {
     let site = Site::with_max_lag(&environment(&world).await, HOUR);
     let before = site.create("Ada", "36").await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let new =
         regions(Role::Replica).nth(1).expect("this test needs a second replica in regions.toml");
     world.switch_over(new).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_superseded_primary_gets_no_write(world: World) {
     let vars = environment(&world).await;
     let site = Site::with_max_lag(&vars, HOUR);
     site.create("Ada", "36").await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     world.promote(first_replica()).await.unwrap();
     let found = format!("{}; role=primary; reason=primary", first_replica());
     let write = || {

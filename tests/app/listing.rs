@@ -7,7 +7,7 @@ use archipelago_app::paging::Cursor;
 use archipelago_app::{reads, schema::users, users::NewUser};
 use archipelago_lab::World;
 
-use super::site::{PRIMARY, REPLICAS, Site, catch_up, environment, primary, settings};
+use super::site::{PRIMARY, REPLICAS, Site, environment, primary, settings};
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn pages_of_fifty_lead_forward_and_back(world: World) {
@@ -17,7 +17,7 @@ async fn pages_of_fifty_lead_forward_and_back(world: World) {
     let mut connection =
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     diesel::insert_into(users::table).values(&people).execute(&mut connection).await.unwrap();
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let site = Site::of(&vars);
 
     let counts = |body: &str| body.matches("<bdi>User number").count() / 2;

@@ -1,7 +1,7 @@
 //! For operators: health checks, metrics, security headers, and a shutdown that loses no request.
 
 use archipelago_app::repos::Repos;
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -9,8 +9,8 @@ use reqwest::StatusCode;
 use tokio::net::TcpStream;
 
 use super::site::{
-    PRIMARY, Page, REPLICAS, Site, environment, eventually, first_replica, primary, settings,
-    until, visitor,
+    DEADLINE, PRIMARY, Page, REPLICAS, Site, environment, first_replica, primary, settings, until,
+    visitor,
 };
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
@@ -90,7 +90,7 @@ async fn a_shutdown_finishes_the_requests_in_flight(world: World) {
         archipelago::connect(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
     let waiting = "(SELECT count(*) FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND datname = current_database())";
-    eventually("the request waits for the lock", async || {
+    eventually("the request waits for the lock", DEADLINE, async || {
         diesel::select(sql::<BigInt>(waiting)).get_result::<i64>(&mut watcher).await.unwrap() > 0
     })
     .await;
@@ -98,7 +98,7 @@ async fn a_shutdown_finishes_the_requests_in_flight(world: World) {
     let address = site.running.address;
     let stop = tokio::spawn(site.running.stop());
     let is_refused = async || TcpStream::connect(address).await.is_err();
-    eventually("the port is closed", is_refused).await;
+    eventually("the port is closed", DEADLINE, is_refused).await;
     admin.batch_execute("COMMIT").await.unwrap();
     assert_eq!(
         create.await.unwrap().status,

@@ -8,15 +8,11 @@ use archipelago::{Role, override_variable};
 use archipelago_app::repos::Repos;
 use archipelago_app::server::{self, Running};
 use archipelago_app::{migrations, settings::Settings};
-use archipelago_lab::{Server, World};
+use archipelago_lab::{Server, World, eventually};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
-use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Long enough for any machine: a test that waits so long has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
-
-/// The time between two checks of a condition that a test waits for.
-pub const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A limit on replication lag that no replica reaches, for tests of something else.
 pub const HOUR: Duration = Duration::from_hours(1);
@@ -60,7 +56,7 @@ pub fn first_replica() -> &'static str {
 pub async fn environment(world: &World) -> HashMap<String, String> {
     let vars = environment_without_tables(world).await;
     migrations::run(settings(&vars).databases.url(primary()).unwrap()).await.unwrap();
-    catch_up(world).await;
+    world.catch_up().await.unwrap();
     vars
 }
 
@@ -73,20 +69,12 @@ pub async fn environment_without_tables(world: &World) -> HashMap<String, String
     {
         vars.insert(name.to_owned(), value.to_owned());
     }
-    catch_up(world).await;
+    world.catch_up().await.unwrap();
     vars
 }
 
 pub fn settings(vars: &HashMap<String, String>) -> Settings {
     Settings::from_vars(&|name: &str| vars.get(name).cloned().ok_or(VarError::NotPresent)).unwrap()
-}
-
-/// Waits until every replica has replayed what the primary has written.
-pub async fn catch_up(world: &World) {
-    let position = world.primary().position().await.unwrap();
-    for replica in world.replicas() {
-        replica.wait_until_replayed(position, DEADLINE).await.unwrap();
-    }
 }
 
 impl Site {
@@ -165,32 +153,11 @@ pub fn visitor() -> Client {
 
 /// Repeats a request until its answer is as wanted.
 pub async fn until(request: impl Fn() -> RequestBuilder, wanted: impl Fn(&Page) -> bool) -> Page {
-    let mut last = None;
-    let asking = async {
-        let mut looks = interval(BETWEEN_LOOKS);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            let page = Page::of(request()).await;
-            if wanted(&page) {
-                return page;
-            }
-            last = Some(page);
-        }
-    };
-    timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("the last answer: {last:#?}"))
-}
-
-/// Waits until `condition` holds; the test fails if it does not in time.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        let mut looks = interval(BETWEEN_LOOKS);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !condition().await {
-            looks.tick().await;
-        }
-    };
-    timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("it never happened that {what}"));
+    eventually("an answer as wanted", DEADLINE, async || {
+        let page = Page::of(request()).await;
+        if wanted(&page) { Ok(page) } else { Err(page) }
+    })
+    .await
 }
 
 /// An answer to a request.

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use archipelago::{Error, Freshness, ReadResult, Reason, RepoSet, ServedBy, Settings, Timeouts};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
 
-use super::setup::{DEADLINE, HOUR, Repos, catch_up, create_users, eventually, users};
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 /// The repos of an instance in `near`.
 async fn seen_from_near(world: &World) -> Repos {
@@ -17,7 +17,7 @@ async fn seen_from_near(world: &World) -> Repos {
 /// The same with these settings, once the monitor knows both other roles.
 async fn connected(settings: Settings) -> Repos {
     let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
-    eventually("the monitor knows the roles", async || {
+    eventually("the monitor knows the roles", DEADLINE, async || {
         repos.members().filter(|member| member.health().role.is_some()).count() == 2
     })
     .await;
@@ -42,7 +42,10 @@ async fn add(repos: &Repos, name: &str) -> archipelago::Position {
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn a_crashed_replica_is_passed_over_until_it_is_back(world: World) {
     let repos = seen_from_near(&world).await;
-    eventually("the replica serves", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("the replica serves", DEADLINE, async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
 
     let near = world.server("near").unwrap();
     near.kill().await.unwrap();
@@ -50,13 +53,16 @@ async fn a_crashed_replica_is_passed_over_until_it_is_back(world: World) {
         assert_eq!(by(&repos).await.1, Reason::Failover, "no read fails");
     }
     let health = || repos.members().nth(1).unwrap().health();
-    eventually("the replica is known to be down", async || health().up == Some(false)).await;
+    eventually("the replica is known to be down", DEADLINE, async || health().up == Some(false))
+        .await;
     let health = health();
     assert!(health.down_reason.is_some() && health.down_since.is_some(), "{health:?}");
 
     near.start().await.unwrap();
-    eventually("the replica serves again", async || by(&repos).await == ("near", Reason::Local))
-        .await;
+    eventually("the replica serves again", DEADLINE, async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
@@ -64,7 +70,10 @@ async fn a_replica_that_hangs_does_not_hold_up_reads_for_long(world: World) {
     let patient = Timeouts { statement: Duration::from_mins(10), ..Timeouts::default() };
     let repos =
         connected(create_users(&world).await.with_max_lag(HOUR).with_timeouts(patient)).await;
-    eventually("the replica serves", async || by(&repos).await == ("near", Reason::Local)).await;
+    eventually("the replica serves", DEADLINE, async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
     let near = world.server("near").unwrap();
     near.freeze().await.unwrap();
     let served = tokio::time::timeout(DEADLINE, by(&repos))
@@ -73,8 +82,10 @@ async fn a_replica_that_hangs_does_not_hold_up_reads_for_long(world: World) {
     assert_eq!(served.1, Reason::Failover);
     assert_eq!(by(&repos).await.1, Reason::Failover);
     near.thaw().await.unwrap();
-    eventually("the replica serves again", async || by(&repos).await == ("near", Reason::Local))
-        .await;
+    eventually("the replica serves again", DEADLINE, async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
@@ -113,21 +124,18 @@ async fn a_primary_that_is_back_serves_the_read_after_its_write(world: World) {
         replica.pause_replay().await.unwrap();
     }
     world.primary().kill().await.unwrap();
-    eventually("the primary is known to be down", async || {
+    eventually("the primary is known to be down", DEADLINE, async || {
         repos.leader().health().up == Some(false)
     })
     .await;
     world.primary().start().await.unwrap();
 
-    let mut written = None;
-    eventually("a write is taken", async || {
+    let written = eventually("the primary takes a write", DEADLINE, async || {
         let ada =
             diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
-        written = repos.primary().execute(ada).await.ok();
-        written.is_some()
-    })
-    .await;
-    let position = written.and_then(|written| written.position).unwrap();
+        repos.primary().execute(ada).await
+    });
+    let position = written.await.position.unwrap();
     for read in [repos.primary().reads(), repos.replica().fresh(Freshness::AtLeast(position))] {
         let served = read.load_served::<String>(users::table.select(users::name)).await.unwrap();
         assert_eq!((served.value, served.served_by.region), (vec!["Ada".to_owned()], "home"));
@@ -157,7 +165,8 @@ async fn a_read_after_a_write_goes_to_a_server_that_has_it(world: World) {
     near.resume_replay().await.unwrap();
     let fresh =
         async || fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
-    eventually("the replica has it", async || fresh().await.served_by.region == "near").await;
+    eventually("the replica has it", DEADLINE, async || fresh().await.served_by.region == "near")
+        .await;
     assert_eq!(fresh().await.value, ["Ada"]);
 }
 
@@ -165,14 +174,14 @@ async fn a_read_after_a_write_goes_to_a_server_that_has_it(world: World) {
 async fn a_replica_too_far_behind_is_passed_over(world: World) {
     let settings = create_users(&world).await.with_max_lag(Duration::from_secs(3));
     let repos = connected(settings).await;
-    eventually("the replica is known to be fresh", async || {
+    eventually("the replica is known to be fresh", DEADLINE, async || {
         by(&repos).await == ("near", Reason::Local)
     })
     .await;
     let (near, far) = (world.server("near").unwrap(), world.server("far").unwrap());
     near.pause_replay().await.unwrap();
     add(&repos, "Ada").await;
-    eventually("another replica serves in place of the one behind", async || {
+    eventually("another replica serves in place of the one behind", DEADLINE, async || {
         let lag = repos.members().nth(1).unwrap().health().lag;
         by(&repos).await == ("far", Reason::Failover)
             && lag.is_some_and(|lag| lag > Duration::from_secs(3))
@@ -207,7 +216,7 @@ async fn an_idle_primary_does_not_make_replicas_look_late(world: World) {
     let repos = seen_from_near(&world).await;
     let near = || repos.members().nth(1).unwrap().health();
     let begin = Instant::now();
-    eventually("the reported lag is less than half of the idle time", async || {
+    eventually("the reported lag is less than half of the idle time", DEADLINE, async || {
         let idle = begin.elapsed();
         idle > Duration::from_secs(6) && near().lag.is_some_and(|lag| lag < idle / 2)
     })
@@ -240,7 +249,7 @@ async fn a_replica_without_the_newest_migration_serves_no_reads(world: World) {
     let run = async |sql: &str| plain.primary().execute(sql_query(sql)).await.unwrap();
     run("CREATE TABLE __diesel_schema_migrations (version text PRIMARY KEY)").await;
     run("INSERT INTO __diesel_schema_migrations VALUES ('20260101000000')").await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let near = world.server("near").unwrap();
     near.pause_replay().await.unwrap();
     run("INSERT INTO __diesel_schema_migrations VALUES ('20260202000000')").await;
@@ -257,8 +266,10 @@ async fn a_replica_without_the_newest_migration_serves_no_reads(world: World) {
         "{why}"
     );
     near.resume_replay().await.unwrap();
-    eventually("the migrated replica serves", async || by(&repos).await == ("near", Reason::Local))
-        .await;
+    eventually("the migrated replica serves", DEADLINE, async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
 }
 
 mod crowd {
@@ -279,23 +290,17 @@ mod crowd {
             .unwrap();
         let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
         world.server("near").unwrap().kill().await.unwrap();
-        eventually("the replica is known to be down", async || {
+        eventually("the replica is known to be down", DEADLINE, async || {
             repos.members().nth(1).unwrap().health().up == Some(false)
         })
         .await;
 
         let slow = repos.replica().load_served::<String>(diesel::select(pg_sleep(600.0)));
         let mut slow = std::pin::pin!(slow);
-        let crowd = async {
-            let mut last = None;
-            eventually("the spill permit is taken", async || {
-                last =
-                    repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0))).await.err();
-                matches!(last, Some(Error::Spilled { .. }))
-            })
-            .await;
-            last.unwrap()
-        };
+        let crowd = eventually("the spill permit is taken", DEADLINE, async || {
+            let read = repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0)));
+            read.await.err().filter(|error| matches!(error, Error::Spilled { .. }))
+        });
         let refused = tokio::select! {
             biased;
             _ = &mut slow => panic!("the slow read is answered"),
@@ -320,9 +325,10 @@ async fn a_server_of_another_cluster_is_never_used(world: World) {
     let position = add(&repos, "Ada").await;
     assert_eq!((repos.leader().info().code, position.timeline()), ("home", 1));
     let near = || repos.members().nth(1).unwrap().health();
-    eventually("the server is known to be foreign", async || near().up == Some(false)).await;
+    eventually("the server is known to be foreign", DEADLINE, async || near().up == Some(false))
+        .await;
     assert!(near().down_reason.unwrap().to_string().contains("another database"), "{:?}", near());
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let fresh = repos.replica().fresh(Freshness::AtLeast(position));
     let ReadResult { value, served_by, .. } =
         fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();

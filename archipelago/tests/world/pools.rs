@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use archipelago::{Error, RepoSet, Settings, Timeouts};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::sql_types::Integer;
 use tokio::net::TcpListener;
 
-use super::setup::{DEADLINE, Repos, create_users, eventually, users};
+use super::setup::{DEADLINE, Repos, create_users, users};
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn only_pools_of_the_primary_and_this_region_open_at_start(world: World) {
@@ -40,7 +40,7 @@ async fn a_pool_reconnects_when_its_server_is_back(world: World) {
     assert!(down.to_string().contains("Connection refused"), "{down}");
 
     near.start().await.unwrap();
-    eventually("the same pool serves again", async || one().await.is_ok()).await;
+    eventually("the same pool serves again", DEADLINE, async || one().await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -145,19 +145,21 @@ async fn a_shutdown_finishes_queries_and_refuses_new_ones(world: World) {
             .await
             .unwrap()
     };
-    eventually("a writer, a reader and the monitor are connected", async || sessions().await == 3)
-        .await;
+    eventually("a writer, a reader and the monitor are connected", DEADLINE, async || {
+        sessions().await == 3
+    })
+    .await;
     let in_flight = repos.replica_in("home").snapshot(async |snapshot| {
         let one = || diesel::select(diesel::dsl::sql::<Integer>("1"));
         snapshot.get_result::<i32>(one()).await?;
         let is_closed =
             async || matches!(repos.repo_home().pool().ping().await, Err(Error::ShutDown { .. }));
-        eventually("the pool is closed during this query", is_closed).await;
+        eventually("the pool is closed during this query", DEADLINE, is_closed).await;
         snapshot.get_result::<i32>(one()).await
     });
     let (answer, ()) = tokio::join!(in_flight, repos.shutdown());
     assert_eq!(answer.unwrap(), 1, "the query in flight was finished");
     let refused = repos.repo_home().pool().ping().await.unwrap_err();
     assert_eq!(refused.to_string(), "the pool of region `home` was shut down");
-    eventually("the server has no session left", async || sessions().await == 0).await;
+    eventually("the server has no session left", DEADLINE, async || sessions().await == 0).await;
 }

@@ -1,10 +1,10 @@
 //! A promotion: writes find the new primary without a restart, and the old one gets no write.
 
 use archipelago::{Error, Freshness, Position, RepoSet, Role, Settings, Timeouts};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 
-use super::setup::{DEADLINE, HOUR, Repos, catch_up, create_users, eventually, users};
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 async fn add(repos: &Repos, name: &str) -> Result<Position, archipelago::Error> {
     let user = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
@@ -13,13 +13,7 @@ async fn add(repos: &Repos, name: &str) -> Result<Position, archipelago::Error> 
 
 /// Tries to write until a primary takes it.
 async fn added(repos: &Repos, name: &str) -> Position {
-    let mut position = None;
-    eventually("a write is taken", async || {
-        position = add(repos, name).await.ok();
-        position.is_some()
-    })
-    .await;
-    position.unwrap()
+    eventually("a primary takes the write", DEADLINE, async || add(repos, name).await).await
 }
 
 /// What a read shows that must be at least as fresh as `position`.
@@ -45,7 +39,7 @@ async fn seen_from(world: &World, region: &str) -> (Settings, Repos) {
 async fn writes_find_the_new_primary_without_a_restart(world: World) {
     let (_, repos) = seen_from(&world, "near").await;
     let before = add(&repos, "Ada").await.unwrap();
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
 
     world.primary().kill().await.unwrap();
     let refused = add(&repos, "Mallory").await.unwrap_err();
@@ -59,11 +53,11 @@ async fn writes_find_the_new_primary_without_a_restart(world: World) {
     assert_eq!(repos.leader().info().code, "far");
     assert_eq!(repos.primary().served_by().to_string(), "far; role=primary; reason=primary");
     assert_eq!(names(&repos, after).await, ["Ada", "Grace"]);
-    eventually("reads show what was written before the promotion", async || {
+    eventually("reads show what was written before the promotion", DEADLINE, async || {
         names(&repos, before).await == ["Ada", "Grace"]
     })
     .await;
-    eventually("the other replica follows the new primary", async || {
+    eventually("the other replica follows the new primary", DEADLINE, async || {
         let fresh = repos.replica().fresh(Freshness::AtLeast(after));
         fresh
             .load_served::<String>(users::table.select(users::name))
@@ -81,19 +75,17 @@ async fn writes_find_the_new_primary_without_a_restart(world: World) {
 async fn a_superseded_primary_gets_no_write_and_serves_no_read(world: World) {
     let (settings, repos) = seen_from(&world, "home").await;
     add(&repos, "Ada").await.unwrap();
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     world.promote("far").await.unwrap();
 
     // Another instance writes to the new primary, and its visitor brings the position here.
     let other = Repos::connect(&settings.clone().in_region("near")).await.unwrap();
-    let mut position = None;
-    eventually("the other instance finds the new primary", async || {
-        position = add(&other, "Grace").await.ok().filter(|position| position.timeline() == 2);
-        position.is_some()
+    let position = eventually("the other instance finds the new primary", DEADLINE, async || {
+        add(&other, "Grace").await.ok().filter(|position| position.timeline() == 2)
     })
     .await;
-    eventually("this instance finds the new primary", async || {
-        names(&repos, position.unwrap()).await.contains(&"Grace".to_owned())
+    eventually("this instance finds the new primary", DEADLINE, async || {
+        names(&repos, position).await.contains(&"Grace".to_owned())
     })
     .await;
     assert_eq!(added(&repos, "Edsger").await.timeline(), 2);
@@ -110,7 +102,7 @@ async fn a_superseded_primary_gets_no_write_and_serves_no_read(world: World) {
     assert!(!old.contains(&"Edsger".to_owned()), "{old:?}");
 
     world.rejoin("home").await.unwrap();
-    eventually("the old primary serves as a replica", async || {
+    eventually("the old primary serves as a replica", DEADLINE, async || {
         let served = repos
             .replica()
             .load_served::<String>(users::table.select(users::name))
@@ -126,7 +118,7 @@ async fn a_superseded_primary_gets_no_write_and_serves_no_read(world: World) {
 async fn an_instance_started_after_a_promotion_writes_at_once(world: World) {
     let (settings, repos) = seen_from(&world, "home").await;
     repos.shutdown().await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     world.promote("far").await.unwrap();
     let repos = Repos::connect(&settings).await.unwrap();
     assert_eq!(added(&repos, "Ada").await.timeline(), 2, "the first write");
@@ -145,13 +137,13 @@ async fn a_promoted_replica_keeps_serving_on_open_connections(world: World) {
     };
     assert_eq!(read().await.role, Role::Replica);
     world.promote("far").await.unwrap();
-    eventually("the replica says that it is the primary", async || {
+    eventually("the replica says that it is the primary", DEADLINE, async || {
         let by = read().await;
         (by.region, by.role) == ("far", Role::Primary)
     })
     .await;
     // The read has shown that there is a new primary.
-    eventually("the new primary takes a write", async || {
+    eventually("the new primary takes a write", DEADLINE, async || {
         add(&repos, "Ada").await.is_ok_and(|position| position.timeline() == 2)
     })
     .await;
@@ -165,7 +157,10 @@ async fn a_transaction_open_during_a_promotion_is_rolled_back(world: World) {
             diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
         diesel_async::RunQueryDsl::execute(ada, connection).await?;
         world.promote("far").await.unwrap();
-        eventually("the new primary is known", async || repos.leader().info().code == "far").await;
+        eventually("the new primary is known", DEADLINE, async || {
+            repos.leader().info().code == "far"
+        })
+        .await;
         Ok::<_, Error>(())
     });
     let error = outcome.await.unwrap_err();

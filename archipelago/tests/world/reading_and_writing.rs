@@ -1,12 +1,12 @@
 //! Reads come from the replica, writes go to the primary, and a session for reads refuses writes.
 
 use archipelago::{Error, Position, Replica, Settings};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::setup::{DEADLINE, Repos, catch_up, create_users, eventually, settings, users};
+use super::setup::{DEADLINE, Repos, create_users, settings, users};
 
 type User = (i64, String, i32);
 
@@ -38,7 +38,7 @@ async fn the_reading_methods(world: World) {
     let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     insert(&repos, "Ada").await;
     insert(&repos, "Grace").await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let far: Replica = repos.replica_in("far");
 
     let first: User = far.first(users::table.order(users::id.desc())).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_transaction_is_all_or_nothing(world: World) {
         })
         .await;
     assert!(neither.is_err());
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     assert_eq!(repos.replica_in("near").get_result::<i64>(users::table.count()).await.unwrap(), 2);
 }
 
@@ -203,13 +203,13 @@ async fn a_transaction_is_all_or_nothing(world: World) {
 async fn the_reads_of_a_snapshot_see_one_state(world: World) {
     let repos = Repos::connect(&create_users(&world).await).await.unwrap();
     insert(&repos, "Ada").await;
-    catch_up(&world).await;
+    world.catch_up().await.unwrap();
     let (before, after) = repos
         .replica_in("near")
         .snapshot(async |snapshot| {
             let before: i64 = snapshot.get_result(users::table.count()).await?;
             insert(&repos, "Grace").await;
-            catch_up(&world).await;
+            world.catch_up().await.unwrap();
             Ok((before, snapshot.get_result::<i64>(users::table.count()).await?))
         })
         .await
@@ -236,7 +236,7 @@ async fn an_idle_replica_reaches_every_position(world: World) {
             "{position} is behind the header of a segment, 40 bytes long"
         );
         if synchronous_commit == "on" {
-            eventually("the replica reaches the position", async || {
+            eventually("the replica reaches the position", DEADLINE, async || {
                 repos.replica_in("near").has_replayed(position).await.unwrap()
             })
             .await;
@@ -254,7 +254,7 @@ async fn an_asynchronous_commit_has_a_position_that_covers_it(world: World) {
     for number in 1..=50 {
         let position = insert(&repos, "Ada").await;
         // Once the replica has reached the position, it shows the row.
-        eventually("the replica reaches the position", async || {
+        eventually("the replica reaches the position", DEADLINE, async || {
             near.replica_in("near").has_replayed(position).await.unwrap()
         })
         .await;
@@ -277,7 +277,7 @@ async fn so_does_one_that_only_its_transaction_makes_asynchronous(world: World) 
             Ok::<_, Error>(ada.execute(connection).await?)
         });
         let position = added.await.unwrap().position.unwrap();
-        eventually("the replica reaches the position", async || {
+        eventually("the replica reaches the position", DEADLINE, async || {
             repos.replica_in("near").has_replayed(position).await.unwrap()
         })
         .await;

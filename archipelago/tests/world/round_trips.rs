@@ -5,7 +5,7 @@ use archipelago_lab::World;
 use diesel::prelude::*;
 
 use super::counting_proxy::{CountingProxy, fewest};
-use super::setup::{HOUR, Repos, catch_up, create_users, users};
+use super::setup::{HOUR, Repos, create_users, users};
 
 /// Settings of an instance in `region` with one connection of each kind, and the proxy in front
 /// of that region's server.
@@ -66,7 +66,7 @@ async fn a_read_at_a_replica_is_one_round_trip(world: World) {
     };
     for _ in 0..2 {
         let seen = write(&repos).await;
-        catch_up(&world).await;
+        world.catch_up().await.unwrap();
         read(repos.replica().fresh(Freshness::AtLeast(seen))).await;
     }
 
@@ -86,7 +86,7 @@ async fn a_read_at_a_replica_is_one_round_trip(world: World) {
     assert_eq!(known.await, 1, "at least a position that this connection has shown");
     let unknown = fewest(async || {
         let written = write(&repos).await;
-        catch_up(&world).await;
+        world.catch_up().await.unwrap();
         only(repos.replica().fresh(Freshness::AtLeast(written))).await
     });
     assert_eq!(unknown.await, 1, "at least a newer position: the check goes along with the read");

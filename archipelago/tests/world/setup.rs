@@ -33,7 +33,7 @@ pub async fn create_users(world: &World) -> Settings {
         .await
         .unwrap();
     repos.shutdown().await;
-    catch_up(world).await;
+    world.catch_up().await.unwrap();
     settings
 }
 
@@ -46,26 +46,4 @@ pub fn settings(world: &World) -> Settings {
         .and_then(|settings| settings.with_url("far", &url("far")))
         .unwrap()
         .with_timeouts(Timeouts { shutdown: DEADLINE, ..Timeouts::default() })
-}
-
-/// Waits until every replica has replayed what the primary has written.
-pub async fn catch_up(world: &World) {
-    let position = world.primary().position().await.unwrap();
-    for replica in world.replicas() {
-        replica.wait_until_replayed(position, DEADLINE).await.unwrap();
-    }
-}
-
-/// Waits until `condition` holds; the test fails if it does not in time.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !condition().await {
-            looks.tick().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("it never happened that {what}"));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use archipelago::{Error, Settings, Timeouts};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::IntoSql;
 use diesel::sql_types::{Double, Integer};
 use futures_util::FutureExt;
@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::runtime;
 use tokio::task::block_in_place;
 
-use super::setup::{DEADLINE, Repos, create_users, eventually};
+use super::setup::{DEADLINE, Repos, create_users};
 
 // Diesel prepares these once. Only such reads share a connection, not those with an `sql` fragment.
 diesel::define_sql_function! { fn pg_backend_pid() -> Integer; }
@@ -45,7 +45,7 @@ async fn asleep(repos: &Repos, count: i32) {
     let query = "(SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
     let sleepers = || diesel::select(diesel::dsl::sql::<Integer>(query));
     let counted = async || repos.replica().get_result::<i32>(sleepers()).await.unwrap() == count;
-    eventually("so many reads sleep", counted).await;
+    eventually("so many reads sleep", DEADLINE, counted).await;
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
@@ -132,8 +132,10 @@ async fn a_dropped_read_leaves_its_connection_usable(world: World) {
     let dropped = repos.replica().get_result::<String>(diesel::select(pg_sleep(0.5)));
     assert!(tokio::time::timeout(Duration::from_millis(100), dropped).await.is_err());
     assert_eq!(echo(&repos, 7).await.unwrap(), 7);
-    eventually("every connection is idle", async || pool.state().idle == pool.state().connections)
-        .await;
+    eventually("every connection is idle", DEADLINE, async || {
+        pool.state().idle == pool.state().connections
+    })
+    .await;
     assert_eq!(backend(&repos).await, before);
 }
 
@@ -142,8 +144,10 @@ async fn idle_connections_are_closed(world: World) {
     let timeouts = Timeouts { idle: Duration::from_millis(100), ..Timeouts::default() };
     let repos = repos(&world, |settings| settings.with_timeouts(timeouts)).await;
     assert_eq!(echo(&repos, 1).await.unwrap(), 1);
-    eventually("no connection is open", async || repos.repo_near().pool().state().connections == 0)
-        .await;
+    eventually("no connection is open", DEADLINE, async || {
+        repos.repo_near().pool().state().connections == 0
+    })
+    .await;
     assert_eq!(echo(&repos, 2).await.unwrap(), 2);
 }
 
@@ -152,7 +156,8 @@ async fn a_connection_is_replaced_at_the_end_of_its_lifetime(world: World) {
     let timeouts = Timeouts { lifetime: Duration::from_millis(100), ..Timeouts::default() };
     let repos = repos(&world, |settings| settings.with_timeouts(timeouts)).await;
     let before = backend(&repos).await;
-    eventually("another connection serves", async || backend(&repos).await != before).await;
+    eventually("another connection serves", DEADLINE, async || backend(&repos).await != before)
+        .await;
 }
 
 /// A runtime does not drive the connections of another one on the same thread.

@@ -1,11 +1,11 @@
 //! `sslmode` against a server that speaks TLS.
 
 use archipelago::{DatabaseUrl, Error, Settings};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::sql_types::{Nullable, Text};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use super::setup::{Repos, eventually};
+use super::setup::{DEADLINE, Repos};
 
 /// A server whose certificate is for `localhost`, and the file of the authority that signed it.
 struct Encrypted {
@@ -46,7 +46,7 @@ async fn encrypted(world: World) -> Option<Encrypted> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();
     let encrypted = Encrypted { world, authority: file };
-    eventually("the server offers TLS", async || {
+    eventually("the server offers TLS", DEADLINE, async || {
         encrypted.version("localhost", "sslmode=require").await.is_ok()
     })
     .await;
