@@ -1,5 +1,6 @@
-//! Runs with random faults break no promise. Their seed is random; a failure prints the command
-//! that replays it.
+//! Runs with faults by fixed seeds break no promise; a failure prints the command that replays it.
+//!
+//! The program itself draws a new seed for each run.
 
 use std::collections::BTreeSet;
 
@@ -28,10 +29,9 @@ fn have_every_kind(plans: &[RunPlan]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_faults_break_no_promise() {
-    let random = u64::from(fastrand::u32(..));
+async fn seeded_faults_break_no_promise() {
     // Which seeds have every kind depends on the regions.
-    let mut candidates = (random..random + 1_000_000).map(plans);
+    let mut candidates = (0..1_000_000).map(plans);
     let plans = candidates.find(|plans| have_every_kind(plans)).unwrap();
     join_all(plans.iter().map(async |plan| {
         let replay = plan.replay_command();
