@@ -10,9 +10,9 @@ use crate::schema::users;
 pub struct User {
     /// Assigned by the database.
     pub id: i64,
-    /// 1 to [`MAX_NAME`] characters.
+    /// 1 to `MAX_NAME` characters.
     pub name: String,
-    /// In years, 0 to [`MAX_AGE`].
+    /// In years, 0 to `MAX_AGE`.
     pub age: i32,
 }
 
@@ -21,9 +21,9 @@ pub struct User {
 // With defaults for missing values, Diesel would not cache the prepared INSERT.
 #[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct NewUser {
-    /// 1 to [`MAX_NAME`] characters.
+    /// 1 to `MAX_NAME` characters.
     pub name: String,
-    /// In years, 0 to [`MAX_AGE`].
+    /// In years, 0 to `MAX_AGE`.
     pub age: i32,
 }
 
