@@ -134,19 +134,19 @@ fn the_table_of_trouble() {
     assert_prints(
         &troubled(),
         &expect![[r#"
-        REGION  ROLE         IPS   AVERAGE  DEVIATION    MEDIAN    99TH %  ROWS  ERRORS
-        nrt     primary  4672.90  0.214 ms   ±12.50 %  0.211 ms  0.310 ms    51       3
-        ams     replica   714.29  1.400 ms    ±5.00 %  1.400 ms  1.700 ms    51       0
-        ord     replica        -         -          -         -         -     -      50
+            REGION  ROLE         IPS   AVERAGE  DEVIATION    MEDIAN    99TH %  ROWS  ERRORS
+            nrt     primary  4672.90  0.214 ms   ±12.50 %  0.211 ms  0.310 ms    51       3
+            ams     replica   714.29  1.400 ms    ±5.00 %  1.400 ms  1.700 ms    51       0
+            ord     replica        -         -          -         -         -     -      50
 
-        COMPARISON      IPS
-        nrt         4672.90
-        ams          714.29  6.54x slower  +1.186 ms
+            COMPARISON      IPS
+            nrt         4672.90
+            ams          714.29  6.54x slower  +1.186 ms
 
-        nrt: 3 failed, the last one because: terminating connection
-        ams: 120 were due and never began, because every loop was busy; they count with what they waited. More loops (--parallel) or a lower --rate would let all begin.
-        ord: 50 failed, the last one because: the database of region `ord` cannot be reached: Connection refused
-    "#]],
+            nrt: 3 iterations failed; the last error: terminating connection
+            ams: 120 iterations were due but never began, because every loop was busy; the time that they waited counts as their latency. With more loops or a lower rate all would begin.
+            ord: 50 iterations failed; the last error: the database of region `ord` cannot be reached: Connection refused
+        "#]],
     );
 }
 
