@@ -3,24 +3,26 @@
 
 mod backoff;
 mod election;
-mod interviews;
 mod leader;
 mod member;
 mod monitor;
+mod record;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::election::Known;
 pub(crate) use self::leader::Elections;
 use self::leader::Leader;
 pub use self::member::Member;
-use crate::error::Error;
-use crate::server::Timelines;
+use crate::error::{Error, NoPrimary};
+use crate::position::Position;
+use crate::server::Leadership;
 use crate::settings::{RegionSet, Safeguard, SettingError, Settings};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
@@ -31,10 +33,11 @@ use crate::settings::{RegionSet, Safeguard, SettingError, Settings};
 /// this process has elected from those reports, and [`Primary`](crate::Primary) writes to it.
 /// Before the first election the declared primary leads.
 ///
-/// Nothing is opened before the first query, or before `Repos::connect`. From then on a thread
-/// checks this instance's own database, the primary, and every other database that is asked: once a
-/// second, on one connection each. When the primary is lost, it asks every member which one is
-/// writable on the newest timeline, on connections that it closes again.
+/// Nothing is opened before the first query, or before `Repos::connect`. From then on a thread asks
+/// every database how it is, on one kept connection each: once a second this instance's own, the
+/// primary, and every other one that reads have used; every four seconds the rest. An election
+/// follows each answer. It weighs what all members last said, because a server that takes writes
+/// need not be the primary.
 pub struct Cluster {
     inner: Arc<Inner>,
     stop: CancellationToken,
@@ -45,13 +48,13 @@ pub struct Cluster {
 struct Inner {
     members: Vec<Arc<Member>>,
     leader: Leader,
-    timelines: Arc<Timelines>,
+    leadership: Arc<Leadership>,
     /// The region that this instance runs in.
     region: String,
     max_lag: Option<Duration>,
     spill_permits: Arc<Semaphore>,
-    /// Hands members to the monitor's thread. Set once that has started.
-    watched: OnceLock<mpsc::UnboundedSender<Arc<Member>>>,
+    /// Set once the monitor's thread has started.
+    monitor: OnceLock<()>,
 }
 
 impl Cluster {
@@ -60,19 +63,29 @@ impl Cluster {
     /// # Errors
     /// When the settings were made for other regions.
     pub fn new<R: RegionSet>(settings: &Settings) -> Result<Self, SettingError> {
-        let timelines = Arc::new(Timelines::new(settings.safeguards()));
+        let safeguards = settings.safeguards();
+        let leadership = Arc::new(Leadership::new(safeguards));
         let members =
-            R::REGIONS.iter().map(|info| Member::new(info, settings, &timelines).map(Arc::new));
+            R::REGIONS.iter().map(|info| Member::new(info, settings, &leadership).map(Arc::new));
         let primary = R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code);
+        let known = Known {
+            system: 0,
+            leader: None,
+            newest: 0,
+            declared: primary.unwrap_or_default(),
+            follows_promotions: R::FOLLOW_PROMOTIONS,
+            safeguards,
+        };
+        let regions = R::REGIONS.iter().map(|info| info.code).collect();
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {
             members: members.collect::<Result<_, _>>()?,
-            leader: Leader::new(primary.unwrap_or_default()),
+            leader: Leader::new(regions, known, leadership.clone()),
             region: settings.region().to_owned(),
-            max_lag: timelines.safeguards.has(Safeguard::MaxLag).then_some(max_lag),
-            timelines,
+            max_lag: safeguards.has(Safeguard::MaxLag).then_some(max_lag),
+            leadership,
             spill_permits: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
-            watched: OnceLock::new(),
+            monitor: OnceLock::new(),
         };
         let stop = CancellationToken::new();
         Ok(Self { inner: Arc::new(inner), _stop_on_drop: stop.clone().drop_guard(), stop })
@@ -97,8 +110,8 @@ impl Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn timelines(&self) -> &Timelines {
-        &self.inner.timelines
+    pub(crate) fn leadership(&self) -> &Leadership {
+        &self.inner.leadership
     }
 
     /// How far behind the primary a read may be by default.
@@ -114,12 +127,14 @@ impl Cluster {
         self.inner.leader.index()
     }
 
-    /// Has the monitor check a member from now on.
+    /// Has the monitor check a member every second from now on.
     pub(crate) fn watch(&self, index: usize) {
         let member = &self.inner.members[index];
         if !member.is_watched() && !self.stop.is_cancelled() {
-            self.inner.watched.get_or_init(|| self.start_monitor());
-            self.inner.watch(member);
+            self.inner.monitor.get_or_init(|| self.start_monitor());
+            if member.health.mark_watched() {
+                member.health.request_check();
+            }
         }
     }
 
@@ -130,29 +145,30 @@ impl Cluster {
 
     /// Whether there was an election.
     pub(crate) fn has_held_election(&self) -> bool {
-        self.inner.leader.has_held_election()
+        self.inner.leader.elections().has_begun
     }
 
     /// Waits for the first election: before it, a superseded primary may look like the leader.
     pub(crate) async fn wait_for_leader(&self, limit: Duration) {
         if !self.has_held_election() {
             self.watch(self.leader_index());
-            let election = self.inner.leader.wait_for_election(Elections::default());
-            let _ = timeout(limit, election).await;
+            let _ = timeout(limit, self.inner.leader.first_election()).await;
         }
     }
 
-    /// The leader, for a visitor who knows of `timeline`. Fails where the leader is known to be
-    /// superseded or silent.
-    pub(crate) fn writable_leader(&self, timeline: u32) -> Result<&Member, Error> {
-        let Inner { leader, timelines, .. } = &*self.inner;
-        let (member, elected) = (self.leader(), leader.timeline());
+    /// The leader, for a visitor who has seen a position. Fails where no member leads, the leader is
+    /// silent, or the visitor has seen a newer timeline than any that is known.
+    pub(crate) fn writable_leader(&self, seen: Option<Position>) -> Result<&Member, Error> {
+        let Inner { leader, leadership, .. } = &*self.inner;
+        let member = self.leader();
         let region = member.info().code;
-        let is_behind_visitor =
-            elected > 0 && elected < timeline && !timelines.is_disproved(timeline);
-        let is_checked = timelines.safeguards.has(Safeguard::Role);
-        if timelines.is_superseded(elected) || is_behind_visitor && is_checked {
-            return Err(Error::NotPrimary { region });
+        if leadership.safeguards.has(Safeguard::Role) {
+            if let Some(reason) = leader.vacancy() {
+                return Err(Error::NoPrimary { reason });
+            }
+            if seen.is_some_and(|position| leadership.is_unknown(position)) {
+                return Err(Error::NotPrimary { region });
+            }
         }
         member.health.silence().map_or(Ok(member), |reason| Err(reason.in_region(region)))
     }
@@ -162,12 +178,35 @@ impl Cluster {
         self.inner.leader.elections()
     }
 
-    /// Requests an election, and waits for the next completed round or change of leader after
-    /// `seen`.
-    pub(crate) async fn wait_for_election(&self, seen: Elections, limit: Duration) {
+    /// Has every member asked, and waits until all were, or another one has come to lead than in
+    /// `seen`. Returns whether that has happened within `limit`.
+    pub(crate) async fn hold_election(&self, seen: Elections, limit: Duration) -> bool {
         self.watch(self.leader_index());
-        self.inner.leader.request_election();
-        let _ = timeout(limit, self.inner.leader.wait_for_election(seen)).await;
+        timeout(limit, self.inner.leader.hold_election(seen)).await.is_ok()
+    }
+
+    /// Whether a position is of another history, so that it means nothing here. If it is on a
+    /// timeline that no member has shown, every member is asked first.
+    pub(crate) async fn drops(&self, position: Position, limit: Duration) -> bool {
+        let leadership = &self.inner.leadership;
+        if !leadership.is_unknown(position) {
+            return false;
+        }
+        let has_ended = self.hold_election(self.elections(), limit).await;
+        has_ended && leadership.drops(position)
+    }
+
+    /// How many positions of visitors were dropped, because they were of another history: a backup
+    /// was restored, or they come from a copy of the site.
+    #[must_use]
+    pub fn dropped_positions(&self) -> u64 {
+        self.inner.leadership.dropped()
+    }
+
+    /// Why no database takes writes. None while one does.
+    #[must_use]
+    pub fn no_primary(&self) -> Option<NoPrimary> {
+        self.inner.leader.vacancy()
     }
 
     /// Stops the monitor.
@@ -175,12 +214,10 @@ impl Cluster {
         self.stop.cancel();
     }
 
-    fn start_monitor(&self) -> mpsc::UnboundedSender<Arc<Member>> {
-        let (watched, members) = mpsc::unbounded_channel();
-        if let Err(error) = monitor::start(self.inner.clone(), members, self.stop.clone()) {
+    fn start_monitor(&self) {
+        if let Err(error) = monitor::start(self.inner.clone(), self.stop.clone()) {
             tracing::error!(%error, "no thread can be started to watch the databases");
         }
-        watched
     }
 }
 
@@ -189,22 +226,10 @@ impl Inner {
         &self.members[self.leader.index()]
     }
 
-    fn is_leader(&self, member: &Member) -> bool {
-        member.info().code == self.leader().info().code
-    }
-
-    fn watch(&self, member: &Arc<Member>) {
-        if let Some(watched) = self.watched.get()
-            && member.health.mark_watched()
-        {
-            let _ = watched.send(member.clone());
-        }
-    }
-
     /// Whether this instance sends the primary's heartbeat: the instances near it do.
     fn sends_heartbeat(&self) -> bool {
         let is_near = self.region.is_empty() || self.region == self.leader().info().code;
-        self.members.len() > 1 && self.leader.has_held_election() && is_near
+        self.members.len() > 1 && self.leader.elections().has_begun && is_near
     }
 }
 

@@ -11,13 +11,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
+pub(crate) use self::connector::Connector;
 pub use self::connector::connect;
-pub(crate) use self::connector::{Connector, Interview};
+use self::probe::Questions;
 pub(crate) use self::request::{
     Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request,
 };
@@ -29,6 +30,7 @@ use crate::region::Role;
 use crate::server::{
     HealthRecord, NotFresh, Requirement, ServerIdentity, ServerReport, ServerState,
 };
+use crate::settings::Safeguard;
 
 /// Commits an empty message. No standby is waited for.
 const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = local; \
@@ -41,6 +43,8 @@ pub(crate) struct Connection {
     /// How long the server took to answer the last request of the opening.
     pub(crate) round_trip: Duration,
     identity: ServerIdentity,
+    questions: Questions,
+    opening_report: ServerReport,
     /// The state of the server when it was last asked on this connection.
     state: Mutex<ServerState>,
     health: Arc<HealthRecord>,
@@ -55,7 +59,7 @@ impl Connection {
         inner: AsyncPgConnection,
         region: &'static str,
         round_trip: Duration,
-        (identity, report): (ServerIdentity, ServerReport),
+        (identity, report, questions): (ServerIdentity, ServerReport, Questions),
         health: Arc<HealthRecord>,
         driver: AbortOnDropHandle<()>,
     ) -> Self {
@@ -64,6 +68,8 @@ impl Connection {
             region,
             round_trip,
             identity,
+            questions,
+            opening_report: report,
             state: Mutex::new(health.observe(identity, report, None)),
             health,
             shared: Weak::new(),
@@ -82,6 +88,21 @@ impl Connection {
         self.identity.sees_timelines
     }
 
+    /// What the server reported when the connection was opened.
+    pub(crate) fn opening_report(&self) -> ServerReport {
+        self.opening_report
+    }
+
+    /// Which server it leads to.
+    pub(crate) fn identity(&self) -> ServerIdentity {
+        self.identity
+    }
+
+    /// The monitoring functions that the login role may not call.
+    pub(crate) fn denied_functions(&self) -> &[&'static str] {
+        self.questions.denied()
+    }
+
     /// Whether the socket is known to be closed. Asks nothing of the server.
     pub(crate) fn is_closed(&self) -> bool {
         self.driver.is_finished()
@@ -97,12 +118,19 @@ impl Connection {
     pub(crate) fn probe(
         &self,
     ) -> impl Future<Output = Result<ServerState, Error>> + Send + use<'_> {
-        let report = probe::report(&self.inner);
+        self.report().map_ok(|(_, state)| state)
+    }
+
+    /// As [`probe`](Self::probe), with the report that the state follows from.
+    pub(crate) fn report(
+        &self,
+    ) -> impl Future<Output = Result<(ServerReport, ServerState), Error>> + Send + use<'_> {
+        let report = probe::report(&self.inner, &self.questions);
         async move {
             let report = report.await?;
             let mut state = self.state.lock();
             *state = self.health.observe(self.identity, report, Some(*state));
-            Ok(*state)
+            Ok((report, *state))
         }
     }
 
@@ -123,14 +151,21 @@ impl Connection {
             return self.probe().await;
         }
         match probe::replayed(&self.inner).await? {
-            Some(lsn) => {
+            Some((lsn, is_settled)) => {
                 let mut state = self.state.lock();
+                let is_newest = lsn >= state.lsn;
                 state.lsn = state.lsn.max(lsn);
+                state.is_settled = is_newest && (is_settled || !self.bounds_from_above());
                 Ok(*state)
             }
             // It was promoted meanwhile.
             None => self.probe().await,
         }
+    }
+
+    /// Whether what the server has shown is bounded from above. A test may switch that off.
+    fn bounds_from_above(&self) -> bool {
+        self.health.leadership.safeguards.has(Safeguard::Bound)
     }
 
     /// Whether a server in this state satisfies the requirement of a read.
@@ -142,19 +177,23 @@ impl Connection {
         if self.is_foreign() {
             return Err(NotFresh::Unfit);
         }
-        let newest = self.health.timelines.newest_enforced();
-        requirement.met_by(state, self.identity.system, newest)
+        requirement.met_by(state, self.identity.system, self.is_led(state))
     }
 
     /// Whether it leads to another database than the primary.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.health.timelines.is_foreign(self.identity.system)
+        self.health.leadership.is_foreign(self.identity.system)
     }
 
-    /// Whether it leads to a superseded primary, whose writes are lost.
-    pub(crate) fn is_superseded(&self) -> bool {
+    /// Whether it leads to a server that takes writes while another one leads: they would be lost.
+    pub(crate) fn is_rival_primary(&self) -> bool {
         let state = self.state();
-        state.role == Role::Primary && self.health.timelines.is_superseded(state.timeline)
+        let has_leader = self.health.leadership.view().leader.is_some();
+        state.role == Role::Primary && has_leader && !self.is_led(&state)
+    }
+
+    fn is_led(&self, state: &ServerState) -> bool {
+        self.health.leadership.is_led_by(self.region, self.identity, state.timeline)
     }
 
     /// The position of `lsn` on a timeline of this server.
@@ -165,6 +204,11 @@ impl Connection {
     /// Has the primary commit an empty message, so that replicas can tell the age of what they
     /// show. A read-only session may do this: it changes nothing that a query can see.
     pub(crate) async fn send_heartbeat(&self) -> diesel::QueryResult<()> {
-        (&mut &self.inner).batch_execute(HEARTBEAT).await
+        let sent = (&mut &self.inner).batch_execute(HEARTBEAT).await;
+        if sent.is_err() {
+            // The transaction has failed, and would refuse every question.
+            (&mut &self.inner).batch_execute("ROLLBACK").await?;
+        }
+        sent
     }
 }

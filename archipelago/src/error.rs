@@ -1,12 +1,14 @@
 //! What can go wrong between a caller and a database.
 
 mod down_reason;
+mod no_primary;
 
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 pub use self::down_reason::DownReason;
+pub use self::no_primary::NoPrimary;
 
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,13 @@ pub enum Error {
     NotPrimary {
         /// The region.
         region: &'static str,
+    },
+    /// No database takes the writes: none can, or nothing tells which is the primary. Nothing was
+    /// sent.
+    #[error("no database takes writes: {reason}")]
+    NoPrimary {
+        /// Why.
+        reason: NoPrimary,
     },
     /// No database that can be reached is fresh enough for the read.
     #[error(
@@ -88,6 +97,7 @@ impl Error {
             | Self::Busy { .. }
             | Self::Timeout { .. }
             | Self::NotPrimary { .. }
+            | Self::NoPrimary { .. }
             | Self::NotFresh { .. }
             | Self::Spilled { .. }
             | Self::ShutDown { .. } => true,
@@ -131,6 +141,16 @@ impl Error {
                 if message.message().contains("statement timeout")
         );
         self.is_passing() && !is_slow && !matches!(self, Self::Busy { .. } | Self::ShutDown { .. })
+    }
+
+    /// Whether a write that failed so is worth an election: the leader is silent, or another one
+    /// leads. A server that refuses a connection still leads.
+    pub(crate) fn asks_for_election(&self) -> bool {
+        match self {
+            Self::NotPrimary { .. } | Self::NoPrimary { .. } => true,
+            Self::Unreachable { reason, .. } => reason.is_silence(),
+            _ => false,
+        }
     }
 
     /// Whether a write that failed so may have happened all the same: it was sent, and its outcome

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! ServerIdentity, ServerReport   what a server says of itself
-//! ServerState                    what follows from a report and from the Timelines
+//! Leadership                     which server leads, as the last election has found
+//! ServerState                    what follows from a report and from the leader's position
 //! Requirement                    whether a read may be answered in that state, or is NotFresh
 //! HealthRecord                   whether reads are sent to the server at all; Health is its public copy
 //! ```
@@ -12,14 +13,14 @@
 
 mod freshness;
 mod health;
+mod leadership;
 mod report;
 mod state;
-mod timelines;
 
 pub use self::freshness::Freshness;
 pub(crate) use self::freshness::{NotFresh, Requirement};
 pub use self::health::Health;
 pub(crate) use self::health::HealthRecord;
-pub(crate) use self::report::{ServerIdentity, ServerReport};
+pub(crate) use self::leadership::{LeaderView, Leadership, LeadingServer};
+pub(crate) use self::report::{CommitAge, ServerIdentity, ServerReport};
 pub(crate) use self::state::ServerState;
-pub(crate) use self::timelines::Timelines;

@@ -15,9 +15,7 @@ use crate::connection::{
 };
 use crate::error::Error;
 use crate::pool::Checkout;
-use crate::position::Committed;
-#[cfg(feature = "actix")]
-use crate::position::Position;
+use crate::position::{Committed, Position};
 use crate::query::{LoadsAs, first_row};
 use crate::read::Replica;
 use crate::region::{Reason, Role, ServedBy};
@@ -41,21 +39,21 @@ use crate::settings::Safeguard;
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     cluster: &'a Cluster,
-    /// The newest timeline that the visitor knows of. A primary on an older one is superseded.
-    timeline: u32,
+    /// What the visitor has seen. A primary on an older timeline is superseded.
+    seen: Option<Position>,
 }
 
 impl<'a> Primary<'a> {
     /// Writes to the leader of this cluster. For generated code.
     #[must_use]
     pub fn new(cluster: &'a Cluster) -> Self {
-        Self { cluster, timeline: 0 }
+        Self { cluster, seen: None }
     }
 
     /// Writes for a visitor who has seen this position.
     #[cfg(feature = "actix")]
     pub(crate) fn after(self, position: Option<Position>) -> Self {
-        Self { timeline: position.map_or(0, Position::timeline), ..self }
+        Self { seen: position, ..self }
     }
 
     /// The database that takes the writes of this handle.
@@ -152,15 +150,15 @@ impl<'a> Primary<'a> {
         E: From<Error> + From<diesel::result::Error>,
     {
         let mut checkout = self.checkout().await?;
-        let (timelines, region) = (self.cluster.timelines(), checkout.region());
-        let timeline = checkout.state().timeline;
+        let (leadership, region) = (self.cluster.leadership(), checkout.region());
+        let (identity, timeline) = (checkout.identity(), checkout.state().timeline);
         let work = async |connection: &mut AsyncPgConnection| {
             let value = work(connection).await?;
             // A promotion may have superseded this primary meanwhile.
-            if timelines.is_superseded(timeline) {
-                Err(E::from(Error::NotPrimary { region }))
-            } else {
+            if leadership.is_led_by(region, identity, timeline) {
                 Ok(value)
+            } else {
+                Err(E::from(Error::NotPrimary { region }))
             }
         };
         let (value, lsn) = checkout
@@ -174,7 +172,7 @@ impl<'a> Primary<'a> {
     /// Runs a statement, which commits by itself, and asks for the position behind it: one round
     /// trip.
     async fn write<R: Request>(self, write: R) -> Result<Committed<R::Output>, Error> {
-        let asks_after = self.cluster.timelines().safeguards.has(Safeguard::AfterCommit);
+        let asks_after = self.cluster.leadership().safeguards.has(Safeguard::AfterCommit);
         let mut checkout = self.checkout().await?;
         // Outside of the time limit: the write is certain once it is answered, even if the answer
         // to the request for its position never comes.
@@ -211,21 +209,23 @@ impl<'a> Primary<'a> {
         let limit = cluster.leader().writing.timeouts().checkout;
         let deadline = Instant::now() + limit;
         cluster.wait_for_leader(limit).await;
-        let begun = cluster.elections();
+        let seen = match self.seen {
+            Some(position) if cluster.drops(position, limit).await => None,
+            seen => seen,
+        };
+        let mut was_held = false;
         loop {
-            let seen = cluster.elections();
-            let checked_out = match cluster.writable_leader(self.timeline) {
+            let elections = cluster.elections();
+            let checked_out = match cluster.writable_leader(seen) {
                 Ok(member) => member.writing.checkout().await,
                 Err(error) => Err(error),
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            // A round that was under way at the beginning may have asked too early.
-            let has_asked_all = cluster.elections().rounds > begun.rounds + 1;
             match checked_out {
-                Err(Error::NotPrimary { .. } | Error::Unreachable { .. })
-                    if !has_asked_all && !left.is_zero() =>
-                {
-                    cluster.wait_for_election(seen, left).await;
+                Err(error) if error.asks_for_election() && !was_held && !left.is_zero() => {
+                    let has_ended = cluster.hold_election(elections, left).await;
+                    // Another leader is worth an attempt as well.
+                    was_held = !has_ended || cluster.elections().changes == elections.changes;
                 }
                 outcome => return outcome,
             }

@@ -10,7 +10,13 @@ pub(super) const UNKNOWN: &str = "it cannot be reached";
 pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
     match reason {
         DownReason::SchemaTooOld { .. } => "its tables are older than this program needs",
-        DownReason::Superseded => "another one was promoted in its place",
+        DownReason::Superseded { .. } => "another one was promoted in its place",
+        DownReason::SecondPrimary { .. } => "it takes writes beside the primary",
+        DownReason::NotFollowed { .. } => "it takes writes, and no replica follows it",
+        DownReason::Unproven { .. } => "it takes writes, and may be a copy of the primary",
+        DownReason::Contested { .. } => "it is one of several that take writes",
+        DownReason::AheadOfPrimary { .. } => "it shows what the primary has lost",
+        DownReason::ForeignDatabase => "it is another database",
         DownReason::Silent { .. } => "it does not answer",
         DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
             "28000" | "28P01" => "it does not let this program in",
@@ -38,7 +44,10 @@ mod tests {
                 DownReason::SchemaTooOld { newest: None, needed: "20261123010000".to_owned() },
                 "its tables are older than this program needs",
             ),
-            (DownReason::Superseded, "another one was promoted in its place"),
+            (
+                DownReason::Superseded { by: Some("ord"), timeline: 1, newest: 2 },
+                "another one was promoted in its place",
+            ),
             (DownReason::Silent { waited: Duration::from_secs(5) }, "it does not answer"),
             (refused("57P03"), "it is starting, or shutting down"),
             (refused("28P01"), "it does not let this program in"),

@@ -145,7 +145,7 @@ impl<R: RepoSet> Reader<R> {
     /// The handle for the next read, which must show what this request has shown already.
     fn replica(&self) -> Replica<'_> {
         let mut replica = self.repos.replica();
-        if self.repos.cluster().timelines().safeguards.has(Safeguard::Cookie) {
+        if self.repos.cluster().leadership().safeguards.has(Safeguard::Cookie) {
             let requirement = &mut replica.plan.requirement;
             *requirement = requirement.and_at_least(self.session.position());
         }

@@ -41,10 +41,10 @@ impl RequestSession {
     pub(super) fn with_visitor<R: RepoSet>(repos: &R, request: &HttpRequest) -> Self {
         let session = Self::of(request);
         if session.position().is_none() {
-            let timelines = repos.cluster().timelines();
+            let leadership = repos.cluster().leadership();
             let brought = brought_positions(request).into_iter().flatten();
             let position =
-                brought.filter_map(|position| timelines.vet(position)).reduce(Position::or_later);
+                brought.filter(|it| !leadership.is_foreign(it.system)).reduce(Position::or_later);
             session.0.borrow_mut().set_brought(position);
         }
         session

@@ -1,115 +1,310 @@
-//! Which member is the primary: a pure decision from what the members have reported. Each process
-//! decides by itself; members do not vote.
+//! Who is the primary: a pure decision from what every member last said and what was known before.
+//! Each process decides by itself; members do not vote.
+//!
+//! The decision weighs evidence, because a server that takes writes need not be the primary: it may
+//! be a copy, a restored backup, an old primary, or a replica that lost its `standby.signal`.
+//!
+//! 1. A primary is *proven* if this process saw its promotion, if a replica streams its timeline,
+//!    or if it leads already and was proven before. Of the proven ones the newest timeline leads.
+//! 2. Without a proven one, the newest timeline leads for the time being, unless the primary of
+//!    regions.toml is silent and the other could never have been promoted.
+//! 3. Between two on one timeline the present leader stays, then the primary of regions.toml
+//!    leads; otherwise nobody does.
+//! 4. The timeline never goes back, unless all members answer and none knows the newer one.
 
-use crate::server::{ServerIdentity, ServerReport};
+use std::time::Instant;
 
-/// What a member has replied to an interview.
-pub(super) type Reply = (ServerIdentity, ServerReport);
+use super::record::{MemberRecord, Reply};
+use crate::error::{DownReason, NoPrimary};
+use crate::settings::{Safeguard, Safeguards};
 
 /// What is known before an election.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     /// The system identifier of the members; 0 while it is unknown.
     pub(super) system: u64,
-    /// The index of the member that leads.
-    pub(super) leader: usize,
-    /// Whether timelines count. A test may switch that off.
-    pub(super) compares_timelines: bool,
+    /// The member that leads. It stays known while nobody leads.
+    pub(super) leader: Option<Elected>,
+    /// The newest timeline that was proven.
+    pub(super) newest: u32,
+    /// The index of the primary of regions.toml.
+    pub(super) declared: usize,
+    /// Whether another member than the declared one may lead.
+    pub(super) follows_promotions: bool,
+    /// A test may switch rules off.
+    pub(super) safeguards: Safeguards,
 }
 
 /// The winner of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Elected {
-    pub(super) system: u64,
     pub(super) index: usize,
     pub(super) timeline: u32,
+    /// When its server was started, in microseconds of its own clock.
+    pub(super) started: i64,
+    /// Whether its timeline is proven.
+    pub(super) is_proven: bool,
 }
 
-/// Elects the writable member on the newest timeline, by what each member last replied. None where
-/// no member of the database is writable. Where one database plays several regions, the present
-/// leader stays.
-pub(super) fn elect(replies: &[Option<Reply>], known: Known) -> Option<Elected> {
-    let system = match known.system {
-        0 => system_of_most(replies, known.leader)?,
-        system => system,
+/// The result of an election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) system: u64,
+    pub(super) leader: Result<Elected, NoPrimary>,
+    pub(super) newest: u32,
+    /// Why each member may serve neither reads nor writes. None where it may.
+    pub(super) unfit: Vec<Option<DownReason>>,
+}
+
+/// A member that takes writes.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    elected: Elected,
+    leads: bool,
+    is_declared: bool,
+    answers: bool,
+}
+
+/// Elects the primary by what each member last said.
+pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Outcome {
+    let system = system_of(records, known);
+    // Another database: what was known of the old one means nothing.
+    let is_same = known.system == 0 || known.system == system;
+    let leader = known.leader.filter(|_| is_same);
+    let newest = if is_same { known.newest } else { 0 };
+    let known = Known { system, leader, newest, ..known.clone() };
+    let candidates = candidates(records, &known, now);
+    let newest = known.newest.max(newest_followed(records, system));
+    let leader = choose(records, &candidates, &known)
+        .and_then(|elected| with_newest(records, &known, newest, elected));
+    let newest = match &leader {
+        Ok(elected) if elected.timeline < newest => elected.timeline,
+        Ok(elected) if elected.is_proven => newest.max(elected.timeline),
+        _ => newest,
     };
-    let timeline_of =
-        |report: &ServerReport| if known.compares_timelines { report.timeline } else { 1 };
-    replied(replies)
-        .filter(|(_, identity, report)| identity.system == system && !report.is_replica)
-        .map(|(index, _, report)| Elected { system, index, timeline: timeline_of(&report) })
-        .max_by_key(|elected| (elected.timeline, elected.index == known.leader))
+    let unfit = (0..records.len()).map(|index| unfit(records, index, &known, &leader)).collect();
+    Outcome { system, leader, newest, unfit }
 }
 
-/// The database that most members belong to; in a tie, the one of the present leader.
-fn system_of_most(replies: &[Option<Reply>], leader: usize) -> Option<u64> {
-    let members_of =
-        |system: u64| replied(replies).filter(|(_, identity, _)| identity.system == system).count();
-    replied(replies)
-        .map(|(index, identity, _)| (members_of(identity.system), index == leader, identity.system))
-        .max()
-        .map(|(_, _, system)| system)
-}
-
-fn replied(
-    replies: &[Option<Reply>],
-) -> impl Iterator<Item = (usize, ServerIdentity, ServerReport)> {
-    let replies = replies.iter().enumerate();
-    replies.filter_map(|(index, reply)| reply.map(|(identity, report)| (index, identity, report)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-
-    /// What a member replies: its system identifier, whether it is a replica, and its timeline.
-    type Short = Option<(u64, bool, u32)>;
-
-    /// The index and the timeline of the winner.
-    type Winner = Option<(usize, u32)>;
-
-    const SILENT: Short = None;
-    const PRIMARY: Short = Some((7, false, 1));
-    const REPLICA: Short = Some((7, true, 1));
-    const PROMOTED: Short = Some((7, false, 2));
-    const FOREIGN: Short = Some((8, false, 9));
-
-    fn elected(replies: &[Short], known: Known) -> Winner {
-        let reply = |&(system, is_replica, timeline): &(u64, bool, u32)| {
-            let identity = ServerIdentity { system, started: 0, sees_timelines: true };
-            let asked = Instant::now();
-            let report = ServerReport { is_replica, timeline, lsn: 1, commit_age: None, asked };
-            (identity, report)
-        };
-        let replies: Vec<_> = replies.iter().map(|short| short.as_ref().map(reply)).collect();
-        elect(&replies, known).map(|elected| (elected.index, elected.timeline))
+/// The database of the members: the known one, until no answer comes from it any more and all
+/// answers agree on another one, which takes writes.
+fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
+    let answers = || {
+        let answer = |record: &MemberRecord| record.answer().map(|reply| reply.identity.system);
+        records.iter().enumerate().filter_map(move |(index, record)| Some((index, answer(record)?)))
+    };
+    let answering = answers().count();
+    let of = |system: u64| answers().filter(|(_, other)| *other == system).count();
+    let leader = known.leader.map_or(known.declared, |leader| leader.index);
+    if known.system == 0 {
+        // The database of most members; in a tie, that of the declared primary.
+        let best = answers().max_by_key(|(index, system)| (of(*system), *index == leader));
+        return best.map_or(0, |(_, system)| system);
     }
+    let Some((_, other)) = answers().next().filter(|(_, system)| *system != 0) else {
+        return known.system;
+    };
+    let is_agreed = other != known.system && of(other) == answering;
+    let takes_writes =
+        records.iter().any(|it| it.answer().is_some_and(|reply| !reply.report.is_replica));
+    let is_most = answering * 2 > records.len() || answers().any(|(index, _)| index == leader);
+    if is_agreed && takes_writes && is_most { other } else { known.system }
+}
 
-    #[test]
-    fn who_is_elected() {
-        // Member 0 leads; the system is known or not; who is elected, and on which timeline.
-        let table: [(&str, &[Short], u64, Winner); 9] = [
-            ("nothing has replied", &[SILENT, SILENT], 7, None),
-            ("only replicas", &[SILENT, REPLICA], 7, None),
-            ("the primary", &[PRIMARY, REPLICA], 7, Some((0, 1))),
-            ("a promoted replica", &[SILENT, PROMOTED], 7, Some((1, 2))),
-            ("the newer of two", &[PRIMARY, PROMOTED], 7, Some((1, 2))),
-            ("one database for all regions", &[PRIMARY, PRIMARY], 7, Some((0, 1))),
-            ("a foreign database", &[REPLICA, FOREIGN], 7, None),
-            ("the database of most", &[FOREIGN, PRIMARY, REPLICA], 0, Some((1, 1))),
-            ("in a tie the leader's database", &[PRIMARY, FOREIGN], 0, Some((0, 1))),
-        ];
-        for (story, replies, system, expected) in table {
-            let known = Known { system, leader: 0, compares_timelines: true };
-            assert_eq!(elected(replies, known), expected, "{story}");
+/// The members that take writes: those that answer, and the leader if it did a moment ago.
+fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Candidate> {
+    let candidate = |(index, record): (usize, &MemberRecord)| {
+        let leader = known.leader.filter(|leader| leader.index == index);
+        let answer = record.answer();
+        let reply = answer.or_else(|| leader.and_then(|_| record.recent(now)))?;
+        let Reply { identity, report } = reply;
+        if report.is_replica || !reply.is_of(known.system) {
+            return None;
         }
-    }
+        let was_proven = leader.is_some_and(|leader| leader.is_proven);
+        let is_proven =
+            was_proven || record.was_promoted || is_followed(records, known.system, reply);
+        let elected =
+            Elected { index, timeline: report.timeline, started: identity.started, is_proven };
+        Some(Candidate {
+            elected,
+            leads: leader.is_some(),
+            is_declared: index == known.declared,
+            answers: answer.is_some(),
+        })
+    };
+    records.iter().enumerate().filter_map(candidate).collect()
+}
 
-    #[test]
-    fn without_timelines_the_leader_stays() {
-        let known = Known { system: 7, leader: 0, compares_timelines: false };
-        assert_eq!(elected(&[PRIMARY, PROMOTED], known), Some((0, 1)));
+/// Whether a replica streams the timeline of `primary`, and is not known to be ahead of it: then it
+/// follows another one.
+fn is_followed(records: &[MemberRecord], system: u64, primary: Reply) -> bool {
+    let primary = primary.report;
+    records.iter().filter_map(|record| replica(record, system)).any(|reply| {
+        let report = reply.report;
+        let is_ahead = report.asked < primary.asked && report.lsn > primary.lsn;
+        report.is_streaming && report.timeline == primary.timeline && !is_ahead
+    })
+}
+
+/// The last answer of a replica of the database.
+fn replica(record: &MemberRecord, system: u64) -> Option<Reply> {
+    record.answer().filter(|reply| reply.is_of(system) && reply.report.is_replica)
+}
+
+/// The newest timeline that a replica streams; the primary that it follows may not answer.
+fn newest_followed(records: &[MemberRecord], system: u64) -> u32 {
+    let replicas = records.iter().filter_map(|record| replica(record, system));
+    replicas.filter(|it| it.report.is_streaming).map(|it| it.report.timeline).max().unwrap_or(0)
+}
+
+fn choose(
+    records: &[MemberRecord],
+    candidates: &[Candidate],
+    known: &Known,
+) -> Result<Elected, NoPrimary> {
+    if !known.follows_promotions {
+        let declared = candidates.iter().find(|candidate| candidate.is_declared);
+        return declared.map(|it| it.elected).ok_or(NoPrimary::NoneWritable);
     }
+    let weighs = known.safeguards.has(Safeguard::Evidence);
+    let is_any_proven = candidates.iter().any(|candidate| candidate.elected.is_proven);
+    let eligible = candidates.iter().filter(|candidate| match weighs && is_any_proven {
+        true => candidate.elected.is_proven,
+        false => candidate.answers,
+    });
+    let timeline = |candidate: &Candidate| match known.safeguards.has(Safeguard::Timeline) {
+        true => candidate.elected.timeline,
+        false => 1,
+    };
+    let newest = eligible.clone().map(timeline).max().ok_or(NoPrimary::NoneWritable)?;
+    let contenders: Vec<_> = eligible.filter(|candidate| timeline(candidate) == newest).collect();
+    let stays = |candidate: &&&Candidate| {
+        candidate.leads && (candidate.elected.is_proven || !is_declared_among(&contenders))
+    };
+    let preferred = contenders.iter().find(stays).or_else(|| {
+        contenders.iter().find(|candidate| candidate.is_declared).or(match &*contenders {
+            [first, rest @ ..] if rest.iter().all(|other| is_same_server(first, other)) => {
+                Some(first)
+            }
+            _ => None,
+        })
+    });
+    let Some(Candidate { elected, leads, is_declared, .. }) = preferred else {
+        let regions = contenders.iter().map(|it| records[it.elected.index].region).collect();
+        return Err(NoPrimary::Contested { regions, timeline: newest });
+    };
+    let is_trusted = elected.is_proven || *leads || *is_declared;
+    if weighs && !is_trusted && !may_be_promoted(records, known, *elected) {
+        let region = records[elected.index].region;
+        return Err(NoPrimary::Unproven { region, timeline: elected.timeline });
+    }
+    Ok(*elected)
+}
+
+fn is_declared_among(contenders: &[&Candidate]) -> bool {
+    contenders.iter().any(|candidate| candidate.is_declared)
+}
+
+/// One server may play several regions.
+fn is_same_server(one: &Candidate, other: &Candidate) -> bool {
+    one.elected.started == other.elected.started
+}
+
+/// Whether an unproven primary may come from a promotion: while the declared primary is silent, its
+/// timeline must be newer than every replica's. A promotion never makes timeline 1.
+fn may_be_promoted(records: &[MemberRecord], known: &Known, elected: Elected) -> bool {
+    let declared = records[known.declared].answer();
+    let replicas = records.iter().filter_map(|record| replica(record, known.system));
+    let is_newer =
+        replicas.map(|it| it.report.timeline).all(|timeline| timeline < elected.timeline);
+    declared.is_some() || elected.timeline > 1 && is_newer
+}
+
+/// The elected one, if its timeline is the newest proven one, or if all members answer and none
+/// knows a newer one: then an older backup was restored.
+fn with_newest(
+    records: &[MemberRecord],
+    known: &Known,
+    newest: u32,
+    elected: Elected,
+) -> Result<Elected, NoPrimary> {
+    let is_checked = known.follows_promotions && known.safeguards.has(Safeguard::Timeline);
+    let has_left = |reply: Reply| !reply.is_of(known.system) || reply.report.timeline < newest;
+    let all_have_left = records.iter().all(|record| record.answer().is_some_and(has_left));
+    if is_checked && elected.timeline < newest && !all_have_left {
+        let region = records[elected.index].region;
+        return Err(NoPrimary::Superseded { region, timeline: elected.timeline, newest });
+    }
+    Ok(elected)
+}
+
+/// Whether a position on a newer timeline than the leader's is of another history: the leader is
+/// followed, or all members answer, and none is awaited that may know the newer one.
+pub(super) fn excludes_newer(records: &[MemberRecord], outcome: &Outcome, now: Instant) -> bool {
+    let Ok(elected) = &outcome.leader else { return false };
+    let is_awaited =
+        |record: &MemberRecord| record.answer().is_none() && record.recent(now).is_some();
+    let leader = records[elected.index].answer();
+    let is_followed = leader.is_some_and(|reply| is_followed(records, outcome.system, reply));
+    let all_answer = records.iter().all(|record| record.answer().is_some());
+    all_answer || is_followed && !records.iter().any(is_awaited)
+}
+
+/// Why a member may serve neither reads nor writes.
+fn unfit(
+    records: &[MemberRecord],
+    index: usize,
+    known: &Known,
+    leader: &Result<Elected, NoPrimary>,
+) -> Option<DownReason> {
+    let reply = records[index].answer()?;
+    if !reply.is_of(known.system) {
+        return Some(DownReason::ForeignDatabase);
+    }
+    let Reply { identity, report } = reply;
+    let timeline = report.timeline;
+    let elected = match leader {
+        Ok(elected) => elected,
+        Err(NoPrimary::Contested { regions, .. })
+            if regions.contains(&records[index].region) && !report.is_replica =>
+        {
+            let others = regions.iter().copied().filter(|other| *other != records[index].region);
+            return Some(DownReason::Contested { with: others.collect(), timeline });
+        }
+        Err(NoPrimary::Superseded { newest, .. }) if !report.is_replica && timeline < *newest => {
+            return Some(DownReason::Superseded { by: None, timeline, newest: *newest });
+        }
+        Err(_) if !report.is_replica => {
+            return Some(DownReason::Unproven { timeline });
+        }
+        Err(_) => return None,
+    };
+    let leads = index == elected.index || identity.started == elected.started;
+    let primary = records[elected.index].region;
+    if report.is_replica {
+        let is_ahead = records[index].was_ahead || is_ahead(records, index, elected);
+        return is_ahead.then_some(DownReason::AheadOfPrimary { primary });
+    }
+    match timeline.cmp(&elected.timeline) {
+        _ if leads => None,
+        std::cmp::Ordering::Less => {
+            let newest = elected.timeline;
+            Some(DownReason::Superseded { by: Some(primary), timeline, newest })
+        }
+        std::cmp::Ordering::Equal => Some(DownReason::SecondPrimary { primary, timeline }),
+        std::cmp::Ordering::Greater => Some(DownReason::NotFollowed { primary, timeline }),
+    }
+}
+
+/// Whether a replica has replayed further than the primary had written when it was asked later: it
+/// holds another history. True only where the two are on one timeline.
+fn is_ahead(records: &[MemberRecord], index: usize, elected: &Elected) -> bool {
+    let reports = records[index].answer().zip(records[elected.index].answer());
+    reports.is_some_and(|(replica, primary)| {
+        let (replica, primary) = (replica.report, primary.report);
+        replica.timeline == primary.timeline
+            && replica.asked < primary.asked
+            && replica.lsn > primary.lsn
+    })
 }

@@ -1,34 +1,75 @@
-//! The member that takes the writes, as far as this process knows.
+//! The leader: keeps what every member last said, and elects after each word.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::election::{Elected, Known, elect, excludes_newer};
+use super::record::{MemberRecord, Reply};
+use crate::error::{DownReason, NoPrimary};
+use crate::server::{LeaderView, Leadership, LeadingServer};
+
+/// How long the first election waits for members that were never heard.
+const FIRST_ROUND: Duration = Duration::from_secs(1);
+
+/// Between two questions to each member while no primary is known: a promotion is noticed so soon.
+/// The pause grows to the longest in the course of several seconds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The member that takes the writes: the primary of regions.toml, until an election finds another.
 pub(super) struct Leader {
+    leadership: Arc<Leadership>,
+    ballot: Mutex<Ballot>,
+    /// The member that led last. It stays while nobody leads.
     index: AtomicUsize,
-    /// The timeline of its election; 0 before the first.
-    timeline: AtomicU32,
     elections: watch::Sender<Elections>,
-    requested: Notify,
+    /// When an election was last requested.
+    requested: watch::Sender<Option<Instant>>,
+    begun: Instant,
+}
+
+/// What every member last said, and what follows from it.
+struct Ballot {
+    records: Vec<MemberRecord>,
+    known: Known,
+    /// Why no member leads. None where one does, or before the first election.
+    vacancy: Option<NoPrimary>,
+    /// Since when no leader answers. None while one does.
+    unsettled_since: Option<Instant>,
 }
 
 /// Counts what a caller may wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Elections {
-    /// Rounds in which every member was asked.
-    pub(crate) rounds: u64,
-    /// Elections that another member won.
+    /// Whether the first one has ended. Before that, a superseded primary may look like the leader.
+    pub(crate) has_begun: bool,
+    /// How often another member, or none, has come to lead.
     pub(crate) changes: u64,
+    /// How many words were counted.
+    words: u64,
 }
 
 impl Leader {
-    pub(super) fn new(index: usize) -> Self {
+    pub(super) fn new(
+        regions: Vec<&'static str>,
+        known: Known,
+        leadership: Arc<Leadership>,
+    ) -> Self {
+        let index = AtomicUsize::new(known.declared);
+        let records = regions.into_iter().map(MemberRecord::new).collect();
+        let begun = Instant::now();
+        let ballot = Ballot { records, known, vacancy: None, unsettled_since: Some(begun) };
         Self {
-            index: AtomicUsize::new(index),
-            timeline: AtomicU32::new(0),
+            leadership,
+            ballot: Mutex::new(ballot),
+            index,
             elections: watch::Sender::default(),
-            requested: Notify::new(),
+            requested: watch::Sender::default(),
+            begun,
         }
     }
 
@@ -36,47 +77,150 @@ impl Leader {
         self.index.load(Ordering::Relaxed)
     }
 
-    /// The timeline of its election; 0 before the first.
-    pub(super) fn timeline(&self) -> u32 {
-        self.timeline.load(Ordering::Relaxed)
-    }
-
     pub(super) fn elections(&self) -> Elections {
         *self.elections.borrow()
     }
 
-    /// Whether every member was asked once, or one was elected. Before that, a superseded primary
-    /// may look like the leader.
-    pub(super) fn has_held_election(&self) -> bool {
-        self.timeline() > 0 || self.elections().rounds > 0
+    /// Why no member leads.
+    pub(super) fn vacancy(&self) -> Option<NoPrimary> {
+        self.ballot.lock().vacancy.clone()
     }
 
-    /// Records the winner of an election.
-    pub(super) fn set(&self, index: usize, timeline: u32) {
-        let before = self.index.swap(index, Ordering::Relaxed);
-        self.timeline.store(timeline, Ordering::Relaxed);
-        if before != index {
-            self.elections.send_modify(|elections| elections.changes += 1);
+    /// How long a member may wait for its next question while no leader answers. None while one
+    /// does.
+    pub(super) fn election_pause(&self) -> Option<Duration> {
+        let since = self.ballot.lock().unsettled_since?;
+        Some((since.elapsed() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+    }
+
+    /// Records what a member said, and elects. Returns why that member may not serve.
+    pub(super) fn record(&self, index: usize, reply: Reply) -> Option<DownReason> {
+        self.elect_after(|records| records[index].observe(reply)).swap_remove(index)
+    }
+
+    /// Records that a member did not answer, and elects.
+    pub(super) fn record_silence(&self, index: usize, asked: Instant) {
+        self.elect_after(|records| records[index].record_silence(asked, Instant::now()));
+    }
+
+    /// Records that a member answered and refused to say anything of itself.
+    pub(super) fn record_refusal(&self, index: usize, asked: Instant) {
+        self.elect_after(|records| records[index].asked = Some(asked));
+    }
+
+    fn elect_after(&self, word: impl FnOnce(&mut [MemberRecord])) -> Vec<Option<DownReason>> {
+        let mut ballot = self.ballot.lock();
+        word(&mut ballot.records);
+        let now = Instant::now();
+        let outcome = elect(&ballot.records, &ballot.known, now);
+        let were_all_asked = ballot.records.iter().all(|record| record.asked.is_some());
+        let is_time = now - self.begun >= FIRST_ROUND && outcome.leader.is_ok();
+        let has_begun = self.elections().has_begun || were_all_asked || is_time;
+        let mut has_changed = false;
+        if has_begun {
+            has_changed = self.apply(&mut ballot, &outcome.leader);
+            self.announce_system(ballot.known.system, outcome.system);
+            ballot.known.system = outcome.system;
+            ballot.known.newest = outcome.newest;
+            for (record, reason) in ballot.records.iter_mut().zip(&outcome.unfit) {
+                record.was_ahead |= matches!(reason, Some(DownReason::AheadOfPrimary { .. }));
+            }
+            let leader = outcome.leader.as_ref().ok();
+            let answers = leader.is_some_and(|it| ballot.records[it.index].answer().is_some());
+            ballot.unsettled_since =
+                if answers { None } else { ballot.unsettled_since.or(Some(now)) };
+            self.leadership.publish(LeaderView {
+                system: outcome.system,
+                leader: leader.map(|it| LeadingServer {
+                    region: ballot.records[it.index].region,
+                    timeline: it.timeline,
+                    started: it.started,
+                }),
+                newest: outcome.newest,
+                excludes_newer: excludes_newer(&ballot.records, &outcome, now),
+            });
+        }
+        drop(ballot);
+        self.elections.send_modify(|elections| {
+            elections.has_begun = has_begun;
+            elections.changes += u64::from(has_changed);
+            elections.words += 1;
+        });
+        outcome.unfit
+    }
+
+    /// Follows the elected one. Returns whether another member, or none, has come to lead.
+    fn apply(&self, ballot: &mut Ballot, elected: &Result<Elected, NoPrimary>) -> bool {
+        let before = ballot.known.leader.filter(|_| ballot.vacancy.is_none());
+        match elected {
+            Ok(elected) => {
+                let region = ballot.records[elected.index].region;
+                let timeline = elected.timeline;
+                if self.index.swap(elected.index, Ordering::Relaxed) != elected.index {
+                    tracing::warn!(
+                        region,
+                        timeline,
+                        "this region's database is the primary now: writes go there"
+                    );
+                }
+                ballot.known.leader = Some(*elected);
+                ballot.vacancy = None;
+                before.is_none_or(|before| {
+                    (before.index, before.timeline) != (elected.index, elected.timeline)
+                })
+            }
+            Err(vacancy) => {
+                let is_news = ballot.vacancy.as_ref() != Some(vacancy);
+                if is_news {
+                    tracing::error!(reason = %vacancy, "writes stop: no database is the primary");
+                }
+                ballot.vacancy = Some(vacancy.clone());
+                is_news
+            }
         }
     }
 
-    /// Records that every member was asked.
-    pub(super) fn end_round(&self) {
-        self.elections.send_modify(|elections| elections.rounds += 1);
+    fn announce_system(&self, before: u64, system: u64) {
+        if before != 0 && before != system {
+            tracing::warn!(
+                before,
+                system,
+                "no server of the former database is left: the new one behind the same URLs is used"
+            );
+        }
     }
 
     /// Asks for an election.
     pub(super) fn request_election(&self) {
-        self.requested.notify_one();
+        self.requested.send_replace(Some(Instant::now()));
     }
 
-    /// Resolves once an election is requested.
-    pub(super) async fn election_requested(&self) {
-        self.requested.notified().await;
+    /// Resolves once an election is requested after `asked`.
+    pub(super) async fn election_requested(&self, asked: Instant) {
+        let is_later = |at: &Option<Instant>| at.is_some_and(|at| at > asked);
+        let _ = self.requested.subscribe().wait_for(is_later).await;
     }
 
-    /// Resolves at the next completed round or change of leader after `seen`.
-    pub(super) async fn wait_for_election(&self, seen: Elections) {
-        let _ = self.elections.subscribe().wait_for(|elections| *elections != seen).await;
+    /// Has every member asked, and resolves once all were, or another one has come to lead than in
+    /// `seen`.
+    pub(super) async fn hold_election(&self, seen: Elections) {
+        let since = Instant::now();
+        self.request_election();
+        let has_ended = |now: &Elections| now.changes != seen.changes || self.were_asked(since);
+        let _ = self.elections.subscribe().wait_for(has_ended).await;
+    }
+
+    /// Resolves once the first election has ended.
+    pub(super) async fn first_election(&self) {
+        let _ = self.elections.subscribe().wait_for(|elections| elections.has_begun).await;
+    }
+
+    /// Whether every member was asked since, but for those that are known to be silent.
+    fn were_asked(&self, since: Instant) -> bool {
+        let is_new = self.begun.elapsed() < FIRST_ROUND;
+        self.ballot.lock().records.iter().all(|record| match record.asked {
+            Some(asked) => asked >= since || record.silent_since.is_some(),
+            None => !is_new,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::pool::{Pool, PoolState};
 use crate::region::{Reason, RegionInfo, ServedBy};
-use crate::server::{Health, HealthRecord, Timelines};
+use crate::server::{Health, HealthRecord, Leadership};
 use crate::settings::{Access, SettingError, Settings};
 
 /// A region's database, as this instance uses it. A generated repo wraps one.
@@ -21,9 +21,9 @@ impl Member {
     pub(super) fn new(
         info: &'static RegionInfo,
         settings: &Settings,
-        timelines: &Arc<Timelines>,
+        leadership: &Arc<Leadership>,
     ) -> Result<Self, SettingError> {
-        let health = Arc::new(HealthRecord::new(info.code, timelines.clone()));
+        let health = Arc::new(HealthRecord::new(info.code, leadership.clone()));
         Ok(Self {
             info,
             reading: Pool::new(info, Access::Read, settings, health.clone())?,

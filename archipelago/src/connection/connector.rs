@@ -15,7 +15,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::Connection;
 use super::probe::identify;
 use crate::error::DownReason;
-use crate::server::{HealthRecord, ServerIdentity, ServerReport};
+use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 
 /// One connection outside any pool, to read and write without a limit on the time of a statement:
@@ -51,16 +51,15 @@ pub(crate) struct Connector {
 impl Connector {
     /// A new connection, driven by the current runtime.
     pub(crate) async fn open(&self) -> Result<Connection, DownReason> {
-        within(self.timeouts.checkout, self.open_unbounded()).await
+        let (connection, migrated) = within(self.timeouts.checkout, self.open_any()).await?;
+        migrated.map(|()| connection)
     }
 
-    /// A connection that only asks for the server's report.
-    pub(crate) async fn interview(&self) -> Result<Interview, DownReason> {
-        let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
-        Ok(Interview { client, _driver: AbortOnDropHandle::new(tokio::spawn(driver)) })
-    }
-
-    async fn open_unbounded(&self) -> Result<Connection, DownReason> {
+    /// A new connection, and whether the database has the required migrations: the monitor also asks
+    /// one that has not. Waits without a limit.
+    pub(crate) async fn open_any(
+        &self,
+    ) -> Result<(Connection, Result<(), DownReason>), DownReason> {
         let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
         // Diesel could drive the connection too, but would then poll the driver for errors at each
         // query. A query on a broken connection fails without that as well.
@@ -75,16 +74,17 @@ impl Connector {
         let (identified, migrated) =
             join(identify(&client, &session), self.check_migration(&client)).await;
         let round_trip = asked.elapsed();
-        let (identity, report) = identified?;
-        migrated?;
+        let identified = identified?;
         let must_be_primary =
-            self.access == Access::Write && self.health.timelines.safeguards.has(Safeguard::Role);
-        if must_be_primary && report.is_replica {
+            self.access == Access::Write && self.health.leadership.safeguards.has(Safeguard::Role);
+        if must_be_primary && identified.1.is_replica {
             return Err(DownReason::NotPrimary);
         }
         let inner = AsyncPgConnection::try_from(client).await?;
         let health = self.health.clone();
-        Ok(Connection::new(inner, self.region, round_trip, (identity, report), health, driver))
+        let connection =
+            Connection::new(inner, self.region, round_trip, identified, health, driver);
+        Ok((connection, migrated))
     }
 
     /// The commands that prepare a session. SET, as `PgBouncer` refuses startup parameters.
@@ -120,19 +120,6 @@ impl Connector {
             return Ok(());
         }
         Err(DownReason::SchemaTooOld { newest, needed: needed.to_owned() })
-    }
-}
-
-/// A connection that asks a server for its report, again and again.
-pub(crate) struct Interview {
-    client: Client,
-    _driver: AbortOnDropHandle<Result<(), tokio_postgres::Error>>,
-}
-
-impl Interview {
-    /// Which server it is, and its report.
-    pub(crate) async fn ask(&self) -> Result<(ServerIdentity, ServerReport), DownReason> {
-        identify(&self.client, "").await
     }
 }
 

@@ -1,20 +1,21 @@
 //! Asks a server for a report of itself: role, timeline, position and age.
 
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use diesel::pg::Pg;
 use diesel::pg::data_types::PgLsn;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, sql_types};
 use diesel_async::AsyncPgConnection;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn as Lsn;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-use super::commit::COMMIT_LSN;
 use crate::error::DownReason;
 use crate::query::LoadsAs;
-use crate::server::{ServerIdentity, ServerReport};
+use crate::server::{CommitAge, ServerIdentity, ServerReport};
 
 /// The whole report, in one row.
 ///
@@ -24,55 +25,162 @@ use crate::server::{ServerIdentity, ServerReport};
 /// is too low for some minutes after a promotion. Too low means that reads go elsewhere, never that
 /// a write is missed.
 ///
-/// The position of a primary is that of [its last commit](COMMIT_LSN): a commit is flushed before
-/// others see it, unless its session does without. The subquery reads the role first. A primary
-/// does not become a replica while it runs, so a primary's row is a primary's throughout. A
-/// promotion in between leaves a replica's row whose position is too low at worst.
-const REPORT: [&str; 3] = [
-    "SELECT is_replica,
-        CASE WHEN is_replica
+/// The position of a primary is what it has inserted: a commit without `synchronous_commit` is
+/// visible before it is flushed. Behind the header of a page or a segment (24 or 40 bytes) no
+/// record ends; hence the subtraction.
+///
+/// A replica shows a commit before its position passes it: the record of a commit that removes
+/// files is in work for as long as they take. Nothing is in work where everything received is
+/// replayed, or where replay is paused.
+///
+/// The subquery reads the role first. A primary does not become a replica while it runs, so a
+/// primary's row is a primary's throughout. A promotion in between leaves a replica's row whose
+/// position is too low at worst.
+const REPORT: &str = "SELECT is_replica,
+        coalesce(CASE WHEN is_replica
             THEN coalesce(
                 (SELECT received_tli FROM pg_stat_get_wal_receiver()),
-                (SELECT greatest(timeline_id, min_recovery_end_timeline)
-                     FROM pg_control_checkpoint(), pg_control_recovery())
+                greatest(
+                    (SELECT timeline_id FROM pg_control_checkpoint()),
+                    (SELECT min_recovery_end_timeline FROM pg_control_recovery())
+                )
             )
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
+        END, 0),
+        coalesce(CASE WHEN is_replica THEN pg_last_wal_replay_lsn() ELSE (
+            SELECT CASE
+                WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
+                WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
+                ELSE lsn
+            END
+            FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
+                         pg_size_bytes(current_setting('wal_segment_size')) AS segment,
+                         current_setting('wal_block_size')::bigint AS page) AS now
+        ) END, '0/0'),
+        CASE WHEN is_replica THEN coalesce(
+            pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                OR pg_get_wal_replay_pause_state() = 'paused',
+            false
+        ) ELSE true END,
+        CASE WHEN is_replica
+            THEN coalesce((SELECT pid IS NOT NULL FROM pg_stat_get_wal_receiver()), false)
+            ELSE false
         END,
-        CASE WHEN is_replica THEN coalesce(pg_last_wal_replay_lsn(), '0/0') ELSE (",
-    COMMIT_LSN,
-    ") END,
         CASE WHEN is_replica
             THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
         END
-    FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role",
-];
+    FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role";
 
 /// Which server it is: asked once, when a connection is opened.
-const IDENTITY: &str = "SELECT system_identifier,
+const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
-        pg_has_role('pg_read_all_stats', 'USAGE')
-    FROM pg_control_system()";
+        pg_has_role('pg_read_all_stats', 'USAGE')";
 
-/// The position of a replica. NULL where it was promoted: then the function's value stands still.
-const REPLAYED_LSN: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END";
+/// The position of a replica, and whether a record behind it can have been shown. NULL where it was
+/// promoted: then the functions' values stand still.
+const REPLAYED_LSN: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END,
+    coalesce(
+        pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+            OR pg_get_wal_replay_pause_state() = 'paused',
+        false
+    )";
 
-#[derive(Clone, Copy, QueryId)]
-struct ReportQuery;
+/// The functions of the questions that an operator may have revoked; how a question calls each, and
+/// what stands in for a call that the login role may not make.
+const REVOCABLE: [(&str, &str, &str); 10] = [
+    ("pg_control_system()", "(SELECT system_identifier FROM pg_control_system())", "0::bigint"),
+    ("pg_control_checkpoint()", "(SELECT timeline_id FROM pg_control_checkpoint())", "NULL::int"),
+    (
+        "pg_control_recovery()",
+        "(SELECT min_recovery_end_timeline FROM pg_control_recovery())",
+        "NULL::int",
+    ),
+    (
+        "pg_stat_get_wal_receiver()",
+        "(SELECT received_tli FROM pg_stat_get_wal_receiver())",
+        "NULL::int",
+    ),
+    (
+        "pg_stat_get_wal_receiver()",
+        "(SELECT pid IS NOT NULL FROM pg_stat_get_wal_receiver())",
+        "NULL::bool",
+    ),
+    ("pg_walfile_name(pg_lsn)", "pg_walfile_name(pg_current_wal_insert_lsn())", "NULL::text"),
+    ("pg_current_wal_insert_lsn()", "pg_current_wal_insert_lsn()", "NULL::pg_lsn"),
+    ("pg_last_wal_receive_lsn()", "pg_last_wal_receive_lsn()", "NULL::pg_lsn"),
+    ("pg_get_wal_replay_pause_state()", "pg_get_wal_replay_pause_state()", "NULL::text"),
+    ("pg_last_wal_replay_lsn()", "pg_last_wal_replay_lsn()", "NULL::pg_lsn"),
+];
+
+/// The questions that a login role may ask.
+#[derive(Clone)]
+pub(crate) struct Questions {
+    identity: Arc<str>,
+    report: Arc<str>,
+    /// The functions that the role may not call.
+    denied: Vec<&'static str>,
+}
+
+impl Questions {
+    /// All of them.
+    fn all() -> Self {
+        static ALL: LazyLock<Questions> = LazyLock::new(|| Questions::without(Vec::new()));
+
+        ALL.clone()
+    }
+
+    /// The questions without these functions: what they would tell is then unknown.
+    fn without(denied: Vec<&'static str>) -> Self {
+        let reduced = |question: &str| {
+            let revoked = REVOCABLE.iter().filter(|(function, ..)| denied.contains(function));
+            revoked.fold(question.to_owned(), |text, (_, call, other)| text.replace(call, other))
+        };
+        Self { identity: reduced(IDENTITY).into(), report: reduced(REPORT).into(), denied }
+    }
+
+    /// Asks which functions the role may call.
+    async fn allowed(client: &Client) -> Result<Self, DownReason> {
+        let mut functions: Vec<_> = REVOCABLE.iter().map(|(function, ..)| *function).collect();
+        functions.dedup();
+        let may_call = |function: &&str| format!("has_function_privilege('{function}', 'EXECUTE')");
+        let query = functions.iter().map(may_call).collect::<Vec<_>>().join(", ");
+        let query = format!("SELECT {query}");
+        let messages = client.simple_query(&query).await?;
+        let row = rows(&messages).next().ok_or_else(incomplete)?;
+        let is_denied = |(column, _): &(usize, &'static str)| row.get(*column) != Some("t");
+        let denied = functions.into_iter().enumerate().filter(is_denied);
+        Ok(Self::without(denied.map(|(_, function)| function).collect()))
+    }
+
+    /// The functions that the role may not call.
+    pub(super) fn denied(&self) -> &[&'static str] {
+        &self.denied
+    }
+}
+
+struct ReportQuery(Arc<str>);
+
+type ReportTypes = (
+    sql_types::Bool,
+    sql_types::Integer,
+    sql_types::PgLsn,
+    sql_types::Bool,
+    sql_types::Bool,
+    sql_types::Nullable<sql_types::Double>,
+);
 
 impl Query for ReportQuery {
-    type SqlType = (
-        sql_types::Bool,
-        sql_types::Integer,
-        sql_types::PgLsn,
-        sql_types::Nullable<sql_types::Double>,
-    );
+    type SqlType = ReportTypes;
+}
+
+impl QueryId for ReportQuery {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
 }
 
 impl QueryFragment<Pg> for ReportQuery {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        for part in REPORT {
-            out.push_sql(part);
-        }
+        out.push_sql(&self.0);
         Ok(())
     }
 }
@@ -81,7 +189,7 @@ impl QueryFragment<Pg> for ReportQuery {
 struct ReplayedQuery;
 
 impl Query for ReplayedQuery {
-    type SqlType = sql_types::Nullable<sql_types::PgLsn>;
+    type SqlType = (sql_types::Nullable<sql_types::PgLsn>, sql_types::Bool);
 }
 
 impl QueryFragment<Pg> for ReplayedQuery {
@@ -93,47 +201,74 @@ impl QueryFragment<Pg> for ReplayedQuery {
 
 /// Asks for the whole report, behind everything sent before. The future sends it when it is first
 /// polled.
-pub(super) fn report(
-    connection: &AsyncPgConnection,
-) -> impl Future<Output = QueryResult<ServerReport>> + Send + use<'_> {
-    type Row = (bool, i32, PgLsn, Option<f64>);
+pub(super) fn report<'c>(
+    connection: &'c AsyncPgConnection,
+    questions: &Questions,
+) -> impl Future<Output = QueryResult<ServerReport>> + Send + use<'c> {
+    type Row = (bool, i32, PgLsn, bool, bool, Option<f64>);
 
     let asked = Instant::now();
-    let rows = <ReportQuery as LoadsAs<Row>>::load(&ReportQuery, connection);
+    let rows =
+        <ReportQuery as LoadsAs<Row>>::load(&ReportQuery(questions.report.clone()), connection);
     async move {
         let row = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
-        let (is_replica, timeline, PgLsn(lsn), age) = row;
-        let (timeline, commit_age) = (timeline.unsigned_abs(), age.and_then(duration));
-        Ok(ServerReport { is_replica, timeline, lsn, commit_age, asked })
+        let (is_replica, timeline, PgLsn(lsn), is_settled, is_streaming, age) = row;
+        let (timeline, commit_age) = (timeline.unsigned_abs(), CommitAge::from_seconds(age));
+        Ok(ServerReport { is_replica, timeline, lsn, is_settled, is_streaming, commit_age, asked })
     }
 }
 
-/// Asks a replica how far it has replayed. None where it is a primary now.
-pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Option<u64>> {
-    let rows = <ReplayedQuery as LoadsAs<Option<PgLsn>>>::load(&ReplayedQuery, connection).await?;
-    Ok(rows.into_iter().next().flatten().map(|PgLsn(lsn)| lsn))
+/// Asks a replica how far it has replayed, and whether no record behind that can have been shown.
+/// None where it is a primary now.
+pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Option<(u64, bool)>> {
+    type Row = (Option<PgLsn>, bool);
+
+    let rows = <ReplayedQuery as LoadsAs<Row>>::load(&ReplayedQuery, connection).await?;
+    let row = rows.into_iter().next();
+    Ok(row.and_then(|(lsn, is_settled)| lsn.map(|PgLsn(lsn)| (lsn, is_settled))))
 }
 
 /// Sends `session` (commands that end with a semicolon) and asks for identity and report, in one
-/// round trip.
+/// round trip. Where the role may not call a function of the questions, two more round trips leave
+/// out what it would tell.
 pub(super) async fn identify(
     client: &Client,
     session: &str,
-) -> Result<(ServerIdentity, ServerReport), DownReason> {
+) -> Result<(ServerIdentity, ServerReport, Questions), DownReason> {
+    let identified = ask_identity(client, session, Questions::all()).await;
+    let is_denied = |reason: &DownReason| match reason {
+        DownReason::Refused { sqlstate: Some(code), .. } => {
+            code == SqlState::INSUFFICIENT_PRIVILEGE.code()
+        }
+        _ => false,
+    };
+    match identified {
+        Err(reason) if is_denied(&reason) => {
+            ask_identity(client, session, Questions::allowed(client).await?).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn ask_identity(
+    client: &Client,
+    session: &str,
+    questions: Questions,
+) -> Result<(ServerIdentity, ServerReport, Questions), DownReason> {
     let asked = Instant::now();
-    let commands = format!("{session} {IDENTITY}; {}", REPORT.concat());
+    let commands = format!("{session} {}; {}", questions.identity, questions.report);
     let messages = client.simple_query(&commands).await?;
-    let mut rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    let (identity, report) = rows.next().zip(rows.next()).ok_or_else(incomplete)?;
-    let age = report.get(3).and_then(|seconds| seconds.parse().ok());
+    // The session's commands may return a row as well.
+    let rows: Vec<_> = rows(&messages).collect();
+    let [.., identity, report] = rows[..] else { return Err(incomplete()) };
+    let age = report.get(5).and_then(|seconds| seconds.parse().ok());
     let report = ServerReport {
         is_replica: text(report, 0)? == "t",
         timeline: parsed(report, 1)?,
         lsn: parsed::<Lsn>(report, 2)?.into(),
-        commit_age: age.and_then(duration),
+        is_settled: text(report, 3)? == "t",
+        is_streaming: text(report, 4)? == "t",
+        commit_age: CommitAge::from_seconds(age),
         asked,
     };
     let identity = ServerIdentity {
@@ -141,12 +276,14 @@ pub(super) async fn identify(
         started: parsed(identity, 1)?,
         sees_timelines: text(identity, 2)? == "t",
     };
-    Ok((identity, report))
+    Ok((identity, report, questions))
 }
 
-/// A fast clock of the replica makes the age negative.
-fn duration(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
+fn rows(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+    messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
 }
 
 fn incomplete() -> DownReason {

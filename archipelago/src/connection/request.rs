@@ -164,7 +164,11 @@ impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
                 return Ok(ReadOutcome::NotFresh(not_fresh));
             }
             let (value, state) = (value?, behind?);
-            let position = connection.position(state.lsn, state.timeline);
+            // The answer may have come late: what was fresh when it was asked may be too old now.
+            if let Err(not_fresh) = connection.meets(requirement, &state) {
+                return Ok(ReadOutcome::NotFresh(not_fresh));
+            }
+            let position = connection.position(state.shown(), state.timeline);
             Ok(ReadOutcome::Answered(Answer { value, state, position }))
         }
     }

@@ -54,12 +54,75 @@ pub enum DownReason {
     /// The server belongs to another database than the primary: its system identifier differs.
     #[error("it is another database than the primary, and no replica of it: mend its URL")]
     ForeignDatabase,
-    /// A promotion replaced this primary, and it still runs as one.
+    /// It takes writes on an older timeline than the cluster is on: a promotion has replaced it.
     #[error(
-        "it was replaced as the primary by a promotion, and goes on by itself: \
-         stop it, and make it a replica of the new one"
+        "it takes writes on timeline {timeline}, and {} on timeline {newest}: what is written here is lost to \
+         the others; make it a replica of that one, unless the promotion was a mistake",
+        by.map_or_else(|| "its replicas are".to_owned(), |by| format!("the primary is `{by}`"))
     )]
-    Superseded,
+    Superseded {
+        /// The region of the primary, where it is known.
+        by: Option<&'static str>,
+        /// The timeline of this server.
+        timeline: u32,
+        /// The timeline of the cluster.
+        newest: u32,
+    },
+    /// It takes writes on the primary's own timeline: a replica that lost its `standby.signal`, or
+    /// a copy.
+    #[error(
+        "it takes writes on timeline {timeline}, as the primary `{primary}` does: it has lost its \
+         standby.signal, or is a copy; compare the two, and rebuild the wrong one as a replica"
+    )]
+    SecondPrimary {
+        /// The region of the primary.
+        primary: &'static str,
+        /// The timeline of both.
+        timeline: u32,
+    },
+    /// It takes writes on a newer timeline that no replica follows, and this process has not seen
+    /// its promotion: a copy, or a restored backup.
+    #[error(
+        "it takes writes on timeline {timeline}, which no replica follows; the primary is \
+         `{primary}`: give a copy another URL; if this one was promoted, point the replicas to it"
+    )]
+    NotFollowed {
+        /// The region of the primary.
+        primary: &'static str,
+        /// The timeline of this server.
+        timeline: u32,
+    },
+    /// It takes writes, and nothing tells whether it is the primary.
+    #[error(
+        "it takes writes on timeline {timeline}, and nothing tells whether it was promoted or is a \
+         copy: start the primary of regions.toml, or point the replicas to this one"
+    )]
+    Unproven {
+        /// The timeline of this server.
+        timeline: u32,
+    },
+    /// It and others take writes on one timeline, and nothing tells which is right.
+    #[error(
+        "it takes writes on timeline {timeline}, and so does {}: nothing tells which is the \
+         primary; compare them, and stop or rebuild the wrong one",
+        quoted(with)
+    )]
+    Contested {
+        /// The regions of the others.
+        with: Vec<&'static str>,
+        /// The timeline of all of them.
+        timeline: u32,
+    },
+    /// A replica has replayed further than its primary had written: the primary was put back to an
+    /// older copy, or this replica followed another one.
+    #[error(
+        "its log reaches further than that of the primary `{primary}`: it shows what the primary \
+         has lost, or never had; rebuild it from the primary"
+    )]
+    AheadOfPrimary {
+        /// The region of the primary.
+        primary: &'static str,
+    },
     /// A connection for writing led to a replica.
     #[error("it is a replica, and takes no writes")]
     NotPrimary,
@@ -113,6 +176,12 @@ impl From<diesel::result::Error> for DownReason {
     fn from(error: diesel::result::Error) -> Self {
         Self::refused(&error)
     }
+}
+
+/// Regions for a sentence: `ord` and `syd`.
+pub(super) fn quoted(codes: &[&'static str]) -> String {
+    let codes: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+    codes.join(" and ")
 }
 
 /// The whole chain of causes: tokio-postgres itself says only "error connecting to server".

@@ -10,7 +10,7 @@ use super::manager::Manager;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::position::Position;
-use crate::server::{HealthRecord, NotFresh, Requirement, ServerState};
+use crate::server::{HealthRecord, NotFresh, Requirement, ServerIdentity, ServerState};
 use crate::settings::Timeouts;
 
 /// A connection in use by one caller. Dropping it returns the connection to the pool, or closes it
@@ -79,6 +79,11 @@ impl Checkout {
 
     pub(crate) fn region(&self) -> &'static str {
         self.pooled.connection.region
+    }
+
+    /// Which server it leads to.
+    pub(crate) fn identity(&self) -> ServerIdentity {
+        self.pooled.connection.identity()
     }
 
     /// The state of the server when it was last asked on this connection.

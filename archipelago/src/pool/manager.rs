@@ -20,9 +20,9 @@ impl Pooled {
         Self { connection, owes_answer: false }
     }
 
-    /// Whether its server is a superseded primary, or belongs to another database.
+    /// Whether its server takes writes without leading, or belongs to another database.
     pub(super) fn leads_elsewhere(&self) -> bool {
-        self.connection.is_superseded() || self.connection.is_foreign()
+        self.connection.is_rival_primary() || self.connection.is_foreign()
     }
 }
 

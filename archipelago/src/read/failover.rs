@@ -70,8 +70,14 @@ impl<'a> Failover<'a> {
         operation: &mut O,
         mut outcome: Option<Result<ReadOutcome<O::Value>, Error>>,
     ) -> Result<ReadResult<O::Value>, Error> {
-        let limit = self.cluster.at(self.current).reading.timeouts().answer();
+        let timeouts = self.cluster.at(self.current).reading.timeouts();
+        let limit = timeouts.answer();
         let deadline = self.begun + limit;
+        if self.learn_of_elections(timeouts.checkout).await
+            && matches!(outcome, Some(Ok(ReadOutcome::NotFresh(_))))
+        {
+            outcome = None;
+        }
         loop {
             let member = self.cluster.at(self.current);
             self.cluster.watch(self.current);
@@ -114,6 +120,23 @@ impl<'a> Failover<'a> {
         }
     }
 
+    /// Waits for the elections that this read depends on: the first one, before which no primary may
+    /// answer, and one that finds the timeline of the required position. A position of another
+    /// history is no longer required. Returns whether an earlier refusal may have been premature.
+    async fn learn_of_elections(&mut self, limit: Duration) -> bool {
+        let was_unknown = !self.cluster.has_held_election();
+        self.cluster.wait_for_leader(limit).await;
+        let requirement = &mut self.plan.requirement;
+        let is_dropped = match requirement.at_least {
+            Some(position) => self.cluster.drops(position, limit).await,
+            None => false,
+        };
+        if is_dropped {
+            requirement.at_least = None;
+        }
+        was_unknown || is_dropped
+    }
+
     /// Asks the current member, unless that has happened. If it is behind, waits for it to catch
     /// up, no longer than the way to the primary takes.
     async fn ask<O: Operation>(
@@ -139,10 +162,6 @@ impl<'a> Failover<'a> {
     ) -> Result<ReadOutcome<O::Value>, Error> {
         let (cluster, member) = (self.cluster, self.cluster.at(self.current));
         let is_leader = self.current == cluster.leader_index();
-        if is_leader {
-            // Before the first election, the leader may be a superseded primary.
-            cluster.wait_for_leader(member.reading.timeouts().connect).await;
-        }
         let permit = match self.order.first() {
             Some(first) if is_leader && self.current != *first => {
                 let region = cluster.at(*first).info().code;

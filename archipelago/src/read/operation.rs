@@ -54,7 +54,7 @@ impl Operation for CheckOutConnection {
             return Ok(ReadOutcome::NotFresh(not_fresh));
         }
         let state = checkout.state();
-        let position = checkout.position(state.lsn);
+        let position = checkout.position(state.shown());
         Ok(ReadOutcome::Answered(Answer { value: checkout, state, position }))
     }
 

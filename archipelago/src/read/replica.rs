@@ -258,7 +258,7 @@ impl<'a> Replica<'a> {
                     failure = Some(error);
                 }
                 outcome => {
-                    let position = checkout.position(checkout.state().lsn);
+                    let position = checkout.position(checkout.state().shown());
                     return Ok(ReadResult { value: outcome?, served_by, position });
                 }
             }

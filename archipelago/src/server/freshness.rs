@@ -29,7 +29,7 @@ pub(crate) struct Requirement {
     pub(crate) at_least: Option<Position>,
     pub(crate) at_most: Option<Duration>,
     pub(crate) primary: bool,
-    /// Whether a superseded primary may answer.
+    /// Whether a primary that does not lead may answer.
     pub(crate) allow_superseded: bool,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum NotFresh {
     NotReplayed,
     /// The server is further behind than the read allows, or its lag is unknown.
     TooOld,
-    /// The server is not the primary, was superseded, or belongs to another database.
+    /// The server is not the primary, takes writes without leading, or belongs to another database.
     Unfit,
 }
 
@@ -67,7 +67,7 @@ impl Requirement {
     }
 
     /// Whether a server of the database `system` whose last known state is `state` satisfies this
-    /// requirement. `newest` is the newest timeline that any server has shown.
+    /// requirement. `leads` where it is the server that the last election has found to lead.
     ///
     /// A required position on an older timeline than the server's may be compared by its LSN alone:
     /// a server that has replayed that far on the newer timeline shows everything up to there that
@@ -76,11 +76,11 @@ impl Requirement {
         self,
         state: &ServerState,
         system: u64,
-        newest: u32,
+        leads: bool,
     ) -> Result<(), NotFresh> {
         let is_primary = state.role == Role::Primary;
-        let is_superseded = is_primary && state.timeline < newest;
-        if is_superseded && !self.allow_superseded || self.primary && !is_primary {
+        let is_unfit = is_primary && !leads && !self.allow_superseded;
+        if is_unfit || self.primary && !is_primary {
             return Err(NotFresh::Unfit);
         }
         // A position of another database means nothing here.
@@ -112,7 +112,7 @@ mod tests {
     fn server(role: Role, age: Option<u64>) -> ServerState {
         let asked = Instant::now();
         let as_of = age.map(|age| asked.checked_sub(Duration::from_secs(age)).unwrap());
-        ServerState { role, timeline: 2, lsn: 50, as_of, asked }
+        ServerState { role, timeline: 2, lsn: 50, is_settled: true, as_of, asked }
     }
 
     #[test]
@@ -128,27 +128,33 @@ mod tests {
         let replica = |age| server(Role::Replica, age);
         let leader = || server(Role::Primary, Some(0));
         let table = [
-            ("any state will do", any, replica(None), 2, Ok(())),
-            ("a young replica", ten_seconds, replica(Some(1)), 2, Ok(())),
-            ("an old replica", ten_seconds, replica(Some(60)), 2, Err(TooOld)),
-            ("an unknown age", ten_seconds, replica(None), 2, Err(TooOld)),
-            ("a primary has no age", ten_seconds, server(Role::Primary, None), 2, Ok(())),
-            ("reached", at_least(2, 50), replica(None), 2, Ok(())),
-            ("not reached", at_least(2, 51), replica(None), 2, Err(NotReplayed)),
-            ("an older timeline, reached", at_least(1, 50), replica(None), 2, Ok(())),
-            ("an older timeline, not reached", at_least(1, 51), replica(None), 2, Err(NotReplayed)),
-            ("a newer timeline", at_least(3, 1), replica(None), 2, Err(NotReplayed)),
-            ("a primary shows all of its timeline", at_least(2, 51), leader(), 2, Ok(())),
-            ("a primary on an older timeline", at_least(3, 1), leader(), 2, Err(NotReplayed)),
-            ("a position of another database", foreign, replica(None), 2, Ok(())),
-            ("the primary wanted, a replica", primary, replica(Some(0)), 2, Err(Unfit)),
-            ("the primary wanted and there", primary, leader(), 2, Ok(())),
-            ("a superseded primary", any, leader(), 3, Err(Unfit)),
-            ("a superseded primary, allowed", allow_superseded, leader(), 3, Ok(())),
-            ("a replica on an older timeline", any, replica(None), 3, Ok(())),
+            ("any state will do", any, replica(None), true, Ok(())),
+            ("a young replica", ten_seconds, replica(Some(1)), true, Ok(())),
+            ("an old replica", ten_seconds, replica(Some(60)), true, Err(TooOld)),
+            ("an unknown age", ten_seconds, replica(None), true, Err(TooOld)),
+            ("a primary has no age", ten_seconds, server(Role::Primary, None), true, Ok(())),
+            ("reached", at_least(2, 50), replica(None), true, Ok(())),
+            ("not reached", at_least(2, 51), replica(None), true, Err(NotReplayed)),
+            ("an older timeline, reached", at_least(1, 50), replica(None), true, Ok(())),
+            (
+                "an older timeline, not reached",
+                at_least(1, 51),
+                replica(None),
+                true,
+                Err(NotReplayed),
+            ),
+            ("a newer timeline", at_least(3, 1), replica(None), true, Err(NotReplayed)),
+            ("a primary shows all of its timeline", at_least(2, 51), leader(), true, Ok(())),
+            ("a primary on an older timeline", at_least(3, 1), leader(), true, Err(NotReplayed)),
+            ("a position of another database", foreign, replica(None), true, Ok(())),
+            ("the primary wanted, a replica", primary, replica(Some(0)), true, Err(Unfit)),
+            ("the primary wanted and there", primary, leader(), true, Ok(())),
+            ("a primary that does not lead", any, leader(), false, Err(Unfit)),
+            ("one that does not lead, allowed", allow_superseded, leader(), false, Ok(())),
+            ("a replica never leads", any, replica(None), false, Ok(())),
         ];
-        for (story, requirement, state, newest, expected) in table {
-            assert_eq!(requirement.met_by(&state, SYSTEM, newest), expected, "{story}");
+        for (story, requirement, state, leads, expected) in table {
+            assert_eq!(requirement.met_by(&state, SYSTEM, leads), expected, "{story}");
         }
     }
 

@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::report::{ServerIdentity, ServerReport};
+use super::leadership::Leadership;
+use super::report::{CommitAge, ServerIdentity, ServerReport};
 use super::state::ServerState;
-use super::timelines::Timelines;
 use crate::error::DownReason;
 use crate::region::Role;
+use crate::settings::Safeguard;
 
 /// How long an answer may take before the monitor is asked to check the server.
 const SUSPICIOUS: Duration = Duration::from_millis(250);
+
+/// How long a wrong clock of a replica is remembered. While replay stands still, the age of the last
+/// commit grows past zero although the clock is as wrong as before.
+const SKEW_MEMORY: Duration = Duration::from_mins(10);
 
 /// Returned by a change that need not wake a waiting task.
 const WAKES_NO_TASK: bool = false;
@@ -22,7 +27,7 @@ const WAKES_NO_TASK: bool = false;
 /// The health of a region's database, as this instance has found it.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// Whether the database answers and serves reads. None where this instance does not watch it.
+    /// Whether the database answers and serves reads. None before it was asked once.
     pub up: Option<bool>,
     /// Why it serves no reads. Its text may name a host: for operators, not for visitors.
     pub down_reason: Option<DownReason>,
@@ -35,6 +40,9 @@ pub struct Health {
     /// How far it is behind the primary, at most: the time since the moment whose commits it showed
     /// when it last answered. Grows while the server does not answer. None where it is unknown.
     pub lag: Option<Duration>,
+    /// How far its clock is behind the primary's, at least. Some only while that is proven: then its
+    /// clock tells no lag, and only positions do.
+    pub clock_skew: Option<Duration>,
     /// How long its last answer took: nearly the round trip.
     pub round_trip: Option<Duration>,
 }
@@ -42,7 +50,7 @@ pub struct Health {
 /// What is known of one region's database. Its pools and the monitor share it.
 pub(crate) struct HealthRecord {
     region: &'static str,
-    pub(crate) timelines: Arc<Timelines>,
+    pub(crate) leadership: Arc<Leadership>,
     is_watched: AtomicBool,
     /// Whether `status` has no [`Down`].
     is_up: AtomicBool,
@@ -54,6 +62,8 @@ pub(crate) struct HealthRecord {
     /// The start of the server that was asked last, and the newest timeline that it has reported.
     started: AtomicI64,
     timeline: AtomicU32,
+    /// The last commit that seemed to lie in the future: when it was seen, and by how much.
+    skew: ArcSwapOption<(Instant, Duration)>,
 }
 
 /// What the monitor has found, and what it is asked for.
@@ -65,8 +75,6 @@ struct Status {
     silent_checks: u32,
     /// The server is suspect: an answer is late, or a connection broke.
     is_suspect: bool,
-    /// The server was found silent, and has answered an election since.
-    has_recovered: bool,
 }
 
 struct Down {
@@ -83,10 +91,10 @@ struct Check {
 }
 
 impl HealthRecord {
-    pub(crate) fn new(region: &'static str, timelines: Arc<Timelines>) -> Self {
+    pub(crate) fn new(region: &'static str, leadership: Arc<Leadership>) -> Self {
         Self {
             region,
-            timelines,
+            leadership,
             is_watched: AtomicBool::new(false),
             // Up until a check fails.
             is_up: AtomicBool::new(true),
@@ -96,6 +104,7 @@ impl HealthRecord {
             last_check: ArcSwapOption::empty(),
             started: AtomicI64::new(0),
             timeline: AtomicU32::new(0),
+            skew: ArcSwapOption::empty(),
         }
     }
 
@@ -125,12 +134,13 @@ impl HealthRecord {
         let status = self.status.borrow();
         let down = status.down.as_ref();
         Health {
-            up: self.is_watched().then_some(down.is_none()),
+            up: (check.is_some() || down.is_some()).then_some(down.is_none()),
             down_reason: down.map(|down| down.reason.clone()),
             down_since: down.map(|down| down.since),
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
+            clock_skew: self.clock_skew(),
             round_trip: check.as_ref().map(|check| check.round_trip),
         }
     }
@@ -174,31 +184,15 @@ impl HealthRecord {
         self.is_up.store(false, Ordering::Relaxed);
         self.status.send_modify(|status| {
             status.silent_checks = status.silent_checks.wrapping_add(reason.is_silence().into());
-            status.has_recovered = false;
             let since = status.down.as_ref().map_or_else(Instant::now, |down| down.since);
             status.down = Some(Down { since, reason });
         });
-    }
-
-    /// Whether the last check found the server silent.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.status.borrow().down.as_ref().is_some_and(|down| down.reason.is_silence())
     }
 
     /// Why the server gives no answer, if the last check found it silent.
     pub(crate) fn silence(&self) -> Option<DownReason> {
         let status = self.status.borrow();
         status.down.as_ref().map(|down| &down.reason).filter(|reason| reason.is_silence()).cloned()
-    }
-
-    /// Records that a server found silent has answered an election: the monitor checks it soon.
-    pub(crate) fn mark_recovered(&self) {
-        self.change(|status| !std::mem::replace(&mut status.has_recovered, true));
-    }
-
-    /// Resolves once a server that is down has answered an election.
-    pub(crate) async fn recovered(&self) {
-        self.until(|status| status.has_recovered).await;
     }
 
     /// Asks the monitor to check the server soon: an answer is late, or a connection broke. Does
@@ -215,7 +209,7 @@ impl HealthRecord {
     /// Marks the start of a check. It settles all earlier requests.
     pub(crate) fn begin_check(&self) {
         self.change(|status| {
-            (status.is_suspect, status.has_recovered) = (false, false);
+            status.is_suspect = false;
             WAKES_NO_TASK
         });
     }
@@ -256,8 +250,37 @@ impl HealthRecord {
         before: Option<ServerState>,
     ) -> ServerState {
         self.heard.fetch_max(self.milliseconds(report.asked), Ordering::Relaxed);
+        let leadership = &self.leadership;
         let timeline = self.observe_timeline(identity, report);
-        self.timelines.interpret(identity.system, report, timeline, before)
+        leadership.observe(identity, timeline);
+        let is_settled = report.is_settled || !leadership.safeguards.has(Safeguard::Bound);
+        let commit_age = self.trusted_age(report);
+        let report = ServerReport { is_settled, commit_age, ..report };
+        let newest = leadership.view().newest;
+        ServerState::interpret(report, timeline, before, newest, leadership.last_sample())
+    }
+
+    /// The age that a replica's clock tells, unless that clock was wrong a while ago.
+    fn trusted_age(&self, report: ServerReport) -> CommitAge {
+        if let CommitAge::Skewed(by) = report.commit_age {
+            if self.clock_skew().is_none() {
+                tracing::warn!(
+                    region = self.region,
+                    ?by,
+                    "this replica's clock is behind the primary's, at least by so much: its lag is \
+                     known only where its position tells it; correct the clocks (NTP)"
+                );
+            }
+            self.skew.store(Some(Arc::new((report.asked, by))));
+        }
+        if self.clock_skew().is_some() { CommitAge::Unknown } else { report.commit_age }
+    }
+
+    /// How far the server's clock is behind, if that was proven a while ago.
+    fn clock_skew(&self) -> Option<Duration> {
+        let skew = self.skew.load();
+        let (seen, by) = **skew.as_ref()?;
+        (seen.elapsed() < SKEW_MEMORY).then_some(by)
     }
 
     /// Whether the server has answered a request that was sent then or later.
@@ -277,6 +300,9 @@ impl HealthRecord {
     /// The timeline of a server. While it runs a server never returns to an older timeline, even if
     /// a report of a replica names one.
     fn observe_timeline(&self, identity: ServerIdentity, report: ServerReport) -> u32 {
+        if !self.leadership.safeguards.has(Safeguard::Timeline) {
+            return 0;
+        }
         if self.started.swap(identity.started, Ordering::Relaxed) != identity.started {
             self.timeline.store(report.timeline, Ordering::Relaxed);
         }
@@ -293,7 +319,7 @@ mod tests {
     use crate::settings::Safeguards;
 
     fn record() -> HealthRecord {
-        HealthRecord::new("ord", Arc::new(Timelines::new(Safeguards::default())))
+        HealthRecord::new("ord", Arc::new(Leadership::new(Safeguards::default())))
     }
 
     fn silent() -> DownReason {
@@ -316,27 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn only_an_election_shortens_the_pause_of_a_server_that_is_down() {
+    fn a_write_marks_the_server_up() {
         let health = record();
-        health.mark_down(silent());
-        health.request_check();
-        assert!(!is_ready(health.recovered()));
-        health.mark_recovered();
-        assert!(is_ready(health.recovered()));
-        assert!(!health.is_up(), "it is down until a check succeeds");
-        health.begin_check();
-        health.mark_down(silent());
-        assert!(!is_ready(health.recovered()));
-    }
-
-    #[test]
-    fn a_write_marks_the_server_up_and_wakes_no_monitor() {
-        let health = record();
-        health.mark_down(DownReason::Superseded);
-        assert!(!health.is_up() && !health.is_silent());
+        health.mark_down(DownReason::NotPrimary);
+        assert!(!health.is_up() && health.silence().is_none());
         health.record_write();
         assert!(health.is_up() && health.health().down_reason.is_none());
-        assert!(!is_ready(health.recovered()));
     }
 
     #[test]
@@ -347,5 +358,19 @@ mod tests {
         health.mark_down(DownReason::ForeignDatabase);
         assert_eq!(health.health().down_since, since);
         assert_eq!(health.health().down_reason, Some(DownReason::ForeignDatabase));
+    }
+
+    #[test]
+    fn a_wrong_clock_is_remembered_after_its_ages_look_right() {
+        let health = record();
+        let identity = ServerIdentity { system: 7, started: 1, sees_timelines: true };
+        let as_of = |commit_age| {
+            let report = ServerReport::for_test(true, 1, 5, Instant::now());
+            health.observe(identity, ServerReport { commit_age, ..report }, None).as_of
+        };
+        assert!(as_of(CommitAge::Known(Duration::ZERO)).is_some());
+        assert!(as_of(CommitAge::Skewed(Duration::from_secs(20))).is_none());
+        assert!(as_of(CommitAge::Known(Duration::ZERO)).is_none());
+        assert_eq!(health.health().clock_skew, Some(Duration::from_secs(20)));
     }
 }

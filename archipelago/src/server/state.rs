@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::report::ServerReport;
+use super::report::{CommitAge, ServerReport};
 use crate::region::Role;
 
 /// The state of a server when it was last asked.
@@ -12,6 +12,8 @@ pub(crate) struct ServerState {
     pub(crate) timeline: u32,
     /// The server shows every commit up to here.
     pub(crate) lsn: u64,
+    /// Whether no record behind `lsn` can have been shown.
+    pub(crate) is_settled: bool,
     /// The server shows everything that the primary had committed at this moment. None where that
     /// is unknown.
     pub(crate) as_of: Option<Instant>,
@@ -28,6 +30,13 @@ pub(crate) struct PrimarySample {
 }
 
 impl ServerState {
+    /// A bound from above on all that the server has shown: its position, or "later than its
+    /// position" while a record may be in work. A replica's position moves in whole records, so
+    /// one that has passed `lsn` at all has replayed that record.
+    pub(crate) fn shown(&self) -> u64 {
+        if self.is_settled { self.lsn } else { self.lsn.saturating_add(1) }
+    }
+
     /// Derives a server's state from its report.
     ///
     /// `timeline` is the one that the server is on, `newest` the newest that any server has shown,
@@ -51,7 +60,10 @@ impl ServerState {
         } else if role == Role::Primary {
             Some(report.asked)
         } else {
-            let by_commit_age = report.commit_age.and_then(|age| report.asked.checked_sub(age));
+            let by_commit_age = match report.commit_age {
+                CommitAge::Known(age) => report.asked.checked_sub(age),
+                CommitAge::Unknown | CommitAge::Skewed(_) => None,
+            };
             let has_reached =
                 |sample: &PrimarySample| timeline == sample.timeline && report.lsn >= sample.lsn;
             let by_sample = sample.filter(has_reached).map(|sample| sample.at);
@@ -59,7 +71,8 @@ impl ServerState {
         };
         let before_here = before.filter(|before| before.timeline == timeline);
         let lsn = before_here.map_or(report.lsn, |before| before.lsn.max(report.lsn));
-        Self { role, timeline, lsn, as_of, asked: report.asked }
+        let is_settled = report.is_settled && lsn == report.lsn;
+        Self { role, timeline, lsn, is_settled, as_of, asked: report.asked }
     }
 }
 
@@ -79,8 +92,9 @@ mod tests {
     }
 
     fn report(start: Instant, is_replica: bool, lsn: u64, age: Option<u64>) -> ServerReport {
-        let commit_age = age.map(seconds);
-        ServerReport { is_replica, timeline: 2, lsn, commit_age, asked: minute(start) }
+        let commit_age = age.map_or(CommitAge::Unknown, |age| CommitAge::Known(seconds(age)));
+        let report = ServerReport::for_test(is_replica, 2, lsn, minute(start));
+        ServerReport { commit_age, ..report }
     }
 
     #[test]
@@ -117,6 +131,7 @@ mod tests {
             role: Role::Replica,
             timeline: 2,
             lsn: 4,
+            is_settled: true,
             as_of: Some(start + seconds(20)),
             asked: start,
         };
@@ -134,6 +149,7 @@ mod tests {
             role: Role::Replica,
             timeline,
             lsn: 9,
+            is_settled: true,
             as_of: None,
             asked: start,
         };
@@ -142,5 +158,29 @@ mod tests {
             ServerState::interpret(replica, 2, Some(before(timeline)), 2, None).lsn
         };
         assert_eq!((lsn(2), lsn(1)), (9, 5));
+    }
+
+    #[test]
+    fn what_was_shown_is_bounded_from_above() {
+        let start = Instant::now();
+        let shown = |is_settled, lsn| {
+            let report = ServerReport { is_settled, ..report(start, true, lsn, None) };
+            let before = ServerState::interpret(report, 2, None, 2, None);
+            let older = ServerReport { is_settled: true, lsn: 4, ..report };
+            let after = ServerState::interpret(older, 2, Some(before), 2, None);
+            (before.shown(), after.shown())
+        };
+        assert_eq!(shown(true, 5), (5, 6), "an answer that came late settles nothing");
+        assert_eq!(shown(false, 5), (6, 6));
+    }
+
+    #[test]
+    fn a_wrong_clock_tells_no_age() {
+        let start = Instant::now();
+        let skewed = ServerReport {
+            commit_age: CommitAge::Skewed(seconds(20)),
+            ..report(start, true, 5, None)
+        };
+        assert_eq!(ServerState::interpret(skewed, 2, None, 2, None).as_of, None);
     }
 }

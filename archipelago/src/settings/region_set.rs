@@ -20,6 +20,9 @@ pub trait RegionSet: 'static {
     const MAX_SPILL: u32 = 100;
     /// Where a write from afar runs: `[routing] writes`.
     const WRITES: Writes = Writes::Replay;
+    /// Whether writes follow a promotion to another region: `[routing] follow_promotions`. Otherwise
+    /// they go to [`PRIMARY`](Self::PRIMARY) and nowhere else.
+    const FOLLOW_PROMOTIONS: bool = true;
 
     /// The replicas by nearness to a place, the nearest first. Empty for an unknown place.
     fn nearest_to(place: &str) -> impl Iterator<Item = &'static str>;

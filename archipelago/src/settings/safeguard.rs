@@ -13,8 +13,14 @@ pub enum Safeguard {
     AfterCommit,
     /// A replica further behind than `max_lag` serves no read.
     MaxLag,
-    /// A replica takes no writes, and a superseded primary serves nothing.
+    /// A replica takes no writes, and of the servers that take writes only the leader serves.
     Role,
+    /// A primary whose promotion is not proven does not win from one that is.
+    Evidence,
+    /// What a replica has shown ends behind the record that it may be replaying.
+    Bound,
+    /// A member that an election finds unfit serves no reads.
+    Fitness,
 }
 
 /// The safeguards that are switched off, one bit each.

@@ -1,0 +1,130 @@
+//! What this process knows of one member: its last reply, and what its earlier replies prove.
+
+use std::time::{Duration, Instant};
+
+use crate::server::{ServerIdentity, ServerReport};
+
+/// How long a primary that was heard a moment ago is awaited before an unproven one may take its
+/// place: longer than an ordinary restart. A promotion that this process has seen does not wait.
+pub(super) const AWAITED: Duration = Duration::from_mins(1);
+
+/// What a member has replied when it was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply {
+    pub(super) identity: ServerIdentity,
+    pub(super) report: ServerReport,
+}
+
+impl Reply {
+    /// Whether it comes from a server of the database `system`. A server whose role may not see
+    /// its system identifier (0) counts as one.
+    pub(super) fn is_of(self, system: u64) -> bool {
+        self.identity.system == 0 || self.identity.system == system
+    }
+}
+
+/// One member as an election sees it.
+#[derive(Clone, Debug)]
+pub(super) struct MemberRecord {
+    pub(super) region: &'static str,
+    /// None until it has replied once.
+    pub(super) reply: Option<Reply>,
+    /// When the last attempt to ask it began that has ended since.
+    pub(super) asked: Option<Instant>,
+    /// Since when it has not answered. None while it answers.
+    pub(super) silent_since: Option<Instant>,
+    /// Whether this process has seen the server as a replica before it took writes on a newer
+    /// timeline: a promotion in step, and no copy that came up by itself.
+    pub(super) was_promoted: bool,
+    /// Whether it once was ahead of its primary: it holds another history until it is rebuilt, also
+    /// when the primary's log has passed it since.
+    pub(super) was_ahead: bool,
+}
+
+impl MemberRecord {
+    pub(super) fn new(region: &'static str) -> Self {
+        Self {
+            region,
+            reply: None,
+            asked: None,
+            silent_since: None,
+            was_promoted: false,
+            was_ahead: false,
+        }
+    }
+
+    /// Records a reply.
+    pub(super) fn observe(&mut self, reply: Reply) {
+        let Reply { identity, report } = reply;
+        let before = self.reply.filter(|before| before.identity.started == identity.started);
+        let is_promotion =
+            |before: &Reply| before.report.is_replica && before.report.timeline < report.timeline;
+        self.was_promoted = !report.is_replica
+            && before.is_some_and(|before| self.was_promoted || is_promotion(&before));
+        self.was_ahead &= before.is_some();
+        self.reply = Some(reply);
+        self.asked = Some(report.asked);
+        self.silent_since = None;
+    }
+
+    /// Records that an attempt to ask it, begun at `asked`, got no reply.
+    pub(super) fn record_silence(&mut self, asked: Instant, now: Instant) {
+        self.asked = Some(asked);
+        self.silent_since.get_or_insert(now);
+    }
+
+    /// The last reply, if it answers now.
+    pub(super) fn answer(&self) -> Option<Reply> {
+        self.reply.filter(|_| self.silent_since.is_none())
+    }
+
+    /// The last reply, if it answers now or did a moment ago.
+    pub(super) fn recent(&self, now: Instant) -> Option<Reply> {
+        let is_recent = |since: Instant| now.saturating_duration_since(since) < AWAITED;
+        self.reply.filter(|_| self.silent_since.is_none_or(is_recent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(started: i64, is_replica: bool, timeline: u32) -> Reply {
+        let identity = ServerIdentity { system: 7, started, sees_timelines: true };
+        Reply { identity, report: ServerReport::for_test(is_replica, timeline, 1, Instant::now()) }
+    }
+
+    #[test]
+    fn which_primaries_were_promoted_in_step() {
+        // The replies of one member in order, and whether the last is a promotion in step.
+        let table: [(&str, &[(i64, bool, u32)], bool); 6] = [
+            ("a primary from the beginning", &[(1, false, 2)], false),
+            ("a replica that was promoted", &[(1, true, 1), (1, false, 2)], true),
+            ("later replies keep it", &[(1, true, 1), (1, false, 2), (1, false, 2)], true),
+            ("another server at the same URL", &[(1, true, 1), (2, false, 2)], false),
+            ("a lost standby.signal", &[(1, true, 1), (2, false, 1)], false),
+            ("a replica again", &[(1, true, 1), (1, false, 2), (2, true, 2)], false),
+        ];
+        for (story, replies, expected) in table {
+            let mut record = MemberRecord::new("ord");
+            for (started, is_replica, timeline) in replies {
+                record.observe(reply(*started, *is_replica, *timeline));
+            }
+            assert_eq!(record.was_promoted, expected, "{story}");
+        }
+    }
+
+    #[test]
+    fn a_silent_member_is_awaited_for_a_while() {
+        let mut record = MemberRecord::new("ord");
+        record.observe(reply(1, false, 1));
+        let now = Instant::now();
+        record.record_silence(now, now);
+        record.record_silence(now + AWAITED, now + AWAITED);
+        assert!(record.answer().is_none());
+        assert!(record.recent(now).is_some());
+        assert!(record.recent(now + AWAITED).is_none());
+        record.observe(reply(1, false, 1));
+        assert!(record.answer().is_some());
+    }
+}
