@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use super::record::{MemberRecord, Reply};
 use crate::error::{DownReason, NoPrimary};
+use crate::server::ServerIdentity;
 use crate::settings::{Safeguard, Safeguards};
 
 /// What is known before an election.
@@ -86,29 +87,34 @@ pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Ou
     Outcome { system, leader, newest, unfit }
 }
 
-/// The database of the members: the known one, until no answer comes from it any more and all
-/// answers agree on another one, which takes writes.
+/// The database of the members. The known one, until no server of it answers but replicas that
+/// receive nothing, and all other answers agree on another one, which takes writes: in the leader's
+/// place, or with most members.
 fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     let answers = || {
-        let answer = |record: &MemberRecord| record.answer().map(|reply| reply.identity.system);
-        records.iter().enumerate().filter_map(move |(index, record)| Some((index, answer(record)?)))
+        let answers = records.iter().enumerate();
+        answers.filter_map(|(index, record)| Some((index, record.answer()?)))
     };
-    let answering = answers().count();
-    let of = |system: u64| answers().filter(|(_, other)| *other == system).count();
+    let of = |system: u64| answers().filter(move |(_, it)| it.identity.system == system);
     let leader = known.leader.map_or(known.declared, |leader| leader.index);
     if known.system == 0 {
         // The database of most members; in a tie, that of the declared primary.
-        let best = answers().max_by_key(|(index, system)| (of(*system), *index == leader));
-        return best.map_or(0, |(_, system)| system);
+        let weight =
+            |(index, reply): &(usize, Reply)| (of(reply.identity.system).count(), *index == leader);
+        return answers().max_by_key(weight).map_or(0, |(_, reply)| reply.identity.system);
     }
-    let Some((_, other)) = answers().next().filter(|(_, system)| *system != 0) else {
+    let is_alive = |reply: Reply| !reply.report.is_replica || reply.report.is_streaming;
+    let is_left = answers().any(|(_, reply)| reply.is_of(known.system) && is_alive(reply));
+    let mut others = answers().filter(|(_, reply)| !reply.is_of(known.system));
+    let Some((_, Reply { identity: ServerIdentity { system: other, .. }, .. })) = others.next()
+    else {
         return known.system;
     };
-    let is_agreed = other != known.system && of(other) == answering;
-    let takes_writes =
-        records.iter().any(|it| it.answer().is_some_and(|reply| !reply.report.is_replica));
-    let is_most = answering * 2 > records.len() || answers().any(|(index, _)| index == leader);
-    if is_agreed && takes_writes && is_most { other } else { known.system }
+    let is_agreed = others.all(|(_, reply)| reply.identity.system == other);
+    let takes_writes = |(_, reply): &(usize, Reply)| !reply.report.is_replica;
+    let is_in_place = of(other).filter(takes_writes).any(|(index, _)| index == leader);
+    let is_most = of(other).any(|it| takes_writes(&it)) && of(other).count() * 2 > records.len();
+    if !is_left && is_agreed && (is_in_place || is_most) { other } else { known.system }
 }
 
 /// The members that take writes: those that answer, and the leader if it did a moment ago.
@@ -272,7 +278,9 @@ fn unfit(
             let others = regions.iter().copied().filter(|other| *other != records[index].region);
             return Some(DownReason::Contested { with: others.collect(), timeline });
         }
-        Err(NoPrimary::Superseded { newest, .. }) if !report.is_replica && timeline < *newest => {
+        Err(
+            NoPrimary::Superseded { newest, .. } | NoPrimary::Contested { timeline: newest, .. },
+        ) if !report.is_replica && timeline < *newest => {
             return Some(DownReason::Superseded { by: None, timeline, newest: *newest });
         }
         Err(_) if !report.is_replica => {
@@ -308,3 +316,6 @@ fn is_ahead(records: &[MemberRecord], index: usize, elected: &Elected) -> bool {
             && replica.lsn > primary.lsn
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,9 +55,8 @@ impl CommitAge {
             Some(seconds) if seconds < -CLOCK_TOLERANCE => {
                 Duration::try_from_secs_f64(-seconds).map_or(Self::Unknown, Self::Skewed)
             }
-            Some(seconds) => {
-                Duration::try_from_secs_f64(seconds.max(0.0)).map_or(Self::Unknown, Self::Known)
-            }
+            Some(seconds) => Duration::try_from_secs_f64(seconds.clamp(0.0, f64::MAX))
+                .map_or(Self::Unknown, Self::Known),
             None => Self::Unknown,
         }
     }
