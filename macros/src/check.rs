@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use proc_macro2::Span;
 use quote::format_ident;
-use syn::{Error, Ident, LitInt, LitStr, Result};
+use syn::{Error, Ident, LitBool, LitInt, LitStr, Result};
 
 use crate::parse::{Code, Nearest, Repo, Statement, Statements};
 
@@ -21,12 +21,14 @@ pub(crate) struct Declaration {
     pub(crate) max_lag_ms: Option<u32>,
     pub(crate) max_spill: Option<u32>,
     pub(crate) writes: Option<Ident>,
+    pub(crate) follow_promotions: Option<LitBool>,
 }
 
 pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     let mut mistakes = Mistakes::default();
     let (mut source, mut pool_size, mut max_lag_ms, mut max_spill, mut writes) =
         (None, None, None, None, None);
+    let mut follow_promotions = None;
     let (mut primary, mut replicas, mut nearest) = (None, Vec::new(), Vec::new());
     for statement in statements {
         match statement {
@@ -41,6 +43,14 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
                 mistakes.set_once(&mut max_spill, reads.span(), "max_spill", reads);
             }
             Statement::Writes(mode) => mistakes.set_once(&mut writes, mode.span(), "writes", mode),
+            Statement::FollowPromotions(choice) => {
+                mistakes.set_once(
+                    &mut follow_promotions,
+                    choice.span(),
+                    "follow_promotions",
+                    choice,
+                );
+            }
             Statement::Primary(repo) => {
                 mistakes.set_once(&mut primary, repo.code.span, "primary", repo);
             }
@@ -69,6 +79,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
             max_lag_ms,
             max_spill,
             writes,
+            follow_promotions,
         })
     } else {
         Err(mistakes.into_error())

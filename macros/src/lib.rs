@@ -33,6 +33,7 @@ use proc_macro::TokenStream;
 /// max_lag_ms 10000;
 /// max_spill 100;
 /// writes replay;
+/// follow_promotions true;
 /// ```
 #[proc_macro]
 pub fn repos(input: TokenStream) -> TokenStream {

@@ -4,7 +4,7 @@ use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Ident, LitInt, LitStr, Result, Token, braced};
+use syn::{Error, Ident, LitBool, LitInt, LitStr, Result, Token, braced};
 
 /// The statements of one call.
 pub(crate) struct Statements(pub(crate) Vec<Statement>);
@@ -19,6 +19,7 @@ pub(crate) enum Statement {
     MaxLag(LitInt),
     MaxSpill(LitInt),
     Writes(Ident),
+    FollowPromotions(LitBool),
 }
 
 /// `ord { line: 2, place: "Chicago", url_env: "ORD_URL" }`
@@ -61,6 +62,7 @@ impl Parse for Statement {
             "max_lag_ms" => Self::MaxLag(input.parse()?),
             "max_spill" => Self::MaxSpill(input.parse()?),
             "writes" => Self::Writes(input.parse()?),
+            "follow_promotions" => Self::FollowPromotions(input.parse()?),
             other => {
                 return Err(Error::new(
                     keyword.span(),

@@ -61,6 +61,7 @@ pool_size 8;
 max_lag_ms 5000;
 max_spill 20;
 writes direct;
+follow_promotions false;
 "#,
         &expect_file!["../tests/expanded/from_a_file.rs"],
     );

@@ -66,6 +66,7 @@ fn walk(
         pool_size: settings.pool_size,
         max_lag: settings.max_lag,
         max_spill: settings.max_spill,
+        follow_promotions: settings.follow_promotions,
         writes: settings.writes,
     })
 }

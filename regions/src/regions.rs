@@ -25,6 +25,8 @@ pub struct Regions {
     pub max_spill: Option<u32>,
     /// How a write outside the primary's region is handled; `None` if the file does not set it.
     pub writes: Option<Writes>,
+    /// `[routing] follow_promotions`: whether writes follow a promotion to another region.
+    pub follow_promotions: Option<bool>,
 }
 
 /// One region with a database.

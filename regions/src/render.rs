@@ -70,8 +70,12 @@ fn write_settings(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result 
         writeln!(f, "    max_spill {reads};")?;
     }
     match regions.writes {
-        Some(Writes::Replay) => writeln!(f, "    writes replay;"),
-        Some(Writes::Direct) => writeln!(f, "    writes direct;"),
+        Some(Writes::Replay) => writeln!(f, "    writes replay;")?,
+        Some(Writes::Direct) => writeln!(f, "    writes direct;")?,
+        None => {}
+    }
+    match regions.follow_promotions {
+        Some(choice) => writeln!(f, "    follow_promotions {choice};"),
         None => Ok(()),
     }
 }

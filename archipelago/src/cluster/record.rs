@@ -55,14 +55,18 @@ impl MemberRecord {
 
     /// Records a reply.
     pub(super) fn observe(&mut self, reply: Reply) {
-        let Reply { identity, report } = reply;
+        let Reply { identity, mut report } = reply;
         let before = self.reply.filter(|before| before.identity.started == identity.started);
         let is_promotion =
             |before: &Reply| before.report.is_replica && before.report.timeline < report.timeline;
         self.was_promoted = !report.is_replica
             && before.is_some_and(|before| self.was_promoted || is_promotion(&before));
         self.was_ahead &= before.is_some();
-        self.reply = Some(reply);
+        if let Some(before) = before.filter(|_| report.is_replica) {
+            // Without its receiver a replica may name an older timeline than it has replayed.
+            report.timeline = report.timeline.max(before.report.timeline);
+        }
+        self.reply = Some(Reply { identity, report });
         self.asked = Some(report.asked);
         self.silent_since = None;
     }

@@ -14,11 +14,11 @@ async fn seen_from_near(world: &World) -> Repos {
     connected(create_users(world).await.with_max_lag(HOUR)).await
 }
 
-/// The same with these settings, once the monitor knows both other roles.
+/// The same with these settings, once the monitor knows every role.
 async fn connected(settings: Settings) -> Repos {
     let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
     eventually("the monitor knows the roles", DEADLINE, async || {
-        repos.members().filter(|member| member.health().role.is_some()).count() == 2
+        repos.members().all(|member| member.health().role.is_some())
     })
     .await;
     repos

@@ -177,6 +177,10 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
         let mode = if mode == "direct" { quote!(Direct) } else { quote!(Replay) };
         quote! { const WRITES: ::archipelago::Writes = ::archipelago::Writes::#mode; }
     });
+    let follow_promotions = declaration
+        .follow_promotions
+        .as_ref()
+        .map(|choice| quote! { const FOLLOW_PROMOTIONS: bool = #choice; });
     quote! {
         impl ::archipelago::RegionSet for Repos {
             const PRIMARY: &'static ::archipelago::RegionInfo = #primary_repo::INFO;
@@ -186,6 +190,7 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
             #max_lag
             #max_spill
             #writes
+            #follow_promotions
 
             fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
                 Region::nearest_to(place).iter().map(|region| region.as_str())

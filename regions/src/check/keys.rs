@@ -38,7 +38,7 @@ pub(super) fn owning_section(name: &str) -> Option<&'static str> {
     match name {
         "primary" | "replicas" => Some("above the first line with a [table]"),
         "size" => Some("under [pool]"),
-        "max_lag" | "max_spill" | "writes" => Some("under [routing]"),
+        "max_lag" | "max_spill" | "writes" | "follow_promotions" => Some("under [routing]"),
         "latitude" | "longitude" | "url_env" => {
             Some("under the place that it describes, [places.CODE]")
         }
@@ -71,7 +71,7 @@ impl Section<'_> {
         match self {
             Self::Top => &["primary", "replicas", "pool", "routing", "places"],
             Self::Pool => &["size"],
-            Self::Routing => &["max_lag", "max_spill", "writes"],
+            Self::Routing => &["max_lag", "max_spill", "writes", "follow_promotions"],
             Self::Place(_) => &["latitude", "longitude", "url_env"],
         }
     }

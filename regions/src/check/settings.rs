@@ -14,6 +14,7 @@ pub(super) struct Settings {
     pub max_lag: Option<Duration>,
     pub max_spill: Option<u32>,
     pub writes: Option<Writes>,
+    pub follow_promotions: Option<bool>,
 }
 
 const POOL_SIZE_LIMIT: u32 = 1000;
@@ -38,6 +39,9 @@ pub(super) fn read(source: &mut SourceFile<'_>, top: &DeTable<'_>) -> Settings {
         settings.max_spill = routing
             .get("max_spill")
             .and_then(|reads| number(source, "max_spill", reads, 100, MAX_SPILL_LIMIT));
+        settings.follow_promotions = routing
+            .get("follow_promotions")
+            .and_then(|choice| boolean(source, "follow_promotions", choice, false));
         settings.writes = routing.get("writes").and_then(|choice| writes(source, choice));
     }
     settings
@@ -87,6 +91,20 @@ fn max_lag(source: &mut SourceFile<'_>, value: &Value<'_>) -> Option<Duration> {
     };
     source.report(value.span(), problem, fix);
     None
+}
+
+/// True or false; `example` is the one that a file would say.
+fn boolean(
+    source: &mut SourceFile<'_>,
+    key: &str,
+    value: &Value<'_>,
+    example: bool,
+) -> Option<bool> {
+    let choice = value.get_ref().as_bool();
+    if choice.is_none() {
+        value::report_wrong_type(source, key, value, "a boolean", &format!("`{key} = {example}`"));
+    }
+    choice
 }
 
 fn writes(source: &mut SourceFile<'_>, value: &Value<'_>) -> Option<Writes> {
