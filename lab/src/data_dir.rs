@@ -21,9 +21,12 @@ use crate::world_context::WorldContext;
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// Makes the data of a new primary.
-pub(crate) async fn init(context: &WorldContext, region: &str) -> Result<(), LabError> {
-    let data = context.dir.primary();
-    let new = make_unfinished(context, &data)?;
+pub(crate) async fn init(
+    context: &WorldContext,
+    region: &str,
+    data: &Path,
+) -> Result<(), LabError> {
+    let new = make_unfinished(context, data)?;
     let password = context.dir.home.join("initdb.password");
     context.dir.write_private(&password, &scram::verifier(&context.passwords.admin))?;
     let mut arguments = vec!["-D".into(), new.clone().into_os_string()];
@@ -36,10 +39,11 @@ pub(crate) async fn init(context: &WorldContext, region: &str) -> Result<(), Lab
     let made = run(context, "initdb", region, arguments, |_| {}).await;
     let _ = fs::remove_file(&password);
     made?;
-    replace(&data, &new)
+    replace(data, &new)
 }
 
-/// Makes the data of a new replica: a copy of the running primary's, which listens on this port.
+/// Makes a copy of the running primary's data, as a replica or a backup is; the primary listens on
+/// this port.
 pub(crate) async fn base_backup(
     context: &WorldContext,
     region: &str,
@@ -105,7 +109,7 @@ fn unfinished(data: &Path) -> PathBuf {
 }
 
 /// Puts finished data in the place of the old.
-fn replace(data: &Path, new: &Path) -> Result<(), LabError> {
+pub(crate) fn replace(data: &Path, new: &Path) -> Result<(), LabError> {
     remove_folder(data)?;
     fs::rename(new, data).map_err(LabError::file("rename", new))
 }

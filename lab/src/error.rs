@@ -229,6 +229,11 @@ pub enum LabError {
         /// The region of the primary, which still runs.
         primary: String,
     },
+    /// The library that gives a server another clock is not installed.
+    #[error(
+        "libfaketime is not installed, so no server can have a clock of its own: apt-get install faketime"
+    )]
+    NoFakeClock,
     /// The server is frozen, and would never answer.
     #[error("the server of region `{region}` is frozen: thaw it first")]
     Frozen {

@@ -46,7 +46,13 @@
 //! [lag](Server::lag) or [pause](Server::pause_replay) one. [`Links`]: [cut](Links::cut) or
 //! [slow](Links::slow) the link between two places. [`World`]: [promote](World::promote) a replica
 //! while the old primary runs or not, and let it [rejoin](World::rejoin). [`World::status`] shows
-//! the state of all of them. As a [`Command`] each can be sent to a world in another process:
+//! the state of all of them.
+//!
+//! Rarer ones: start a replica [writable](Server::start_writable), give a server another
+//! [clock](Server::set_clock), let one [connection vanish](Server::blackhole_one), replace a server
+//! by a [clone](World::replace_by_clone), [put the primary back](World::put_back_to) to an older
+//! copy, or [start anew](World::start_anew) behind the same URLs.
+//! As a [`Command`] each can be sent to a world in another process:
 //! [`Remote`].
 //!
 //! # Finding PostgreSQL
@@ -140,4 +146,4 @@ pub use status::{LinkStatus, ServerState, ServerStatus, Status};
 #[doc(hidden)]
 pub use test_attribute::{Flavor as __Flavor, Test as __Test};
 pub use tokio_postgres::types::PgLsn;
-pub use world::{Builder, Promotion, World};
+pub use world::{Backup, Builder, Promotion, World};

@@ -5,6 +5,7 @@ mod connection;
 mod direction;
 mod distances;
 mod link;
+mod open_connections;
 mod pair;
 mod proxy;
 mod thread;
@@ -21,7 +22,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{LabError, port};
+use connection::Way;
 use link::LinkState;
+use open_connections::{ConnectionKey, OpenConnections};
 use pair::Pair;
 use thread::LinkThread;
 
@@ -59,6 +62,7 @@ struct Inner {
     distances: Distances,
     states: Mutex<HashMap<Pair, watch::Sender<LinkState>>>,
     proxies: Mutex<HashMap<ProxyKey, SocketAddr>>,
+    open: OpenConnections,
 }
 
 /// From which place, to which place, and to which address there.
@@ -74,7 +78,13 @@ impl Links {
         let thread = LinkThread::start().map_err(|source| LabError::Links { source })?;
         let (states, proxies) = (Mutex::default(), Mutex::default());
         Ok(Self {
-            inner: Arc::new(Inner { thread, distances, states, proxies }),
+            inner: Arc::new(Inner {
+                thread,
+                distances,
+                states,
+                proxies,
+                open: OpenConnections::default(),
+            }),
             shared_by_tests: false,
         })
     }
@@ -100,7 +110,9 @@ impl Links {
             return Ok(*proxy);
         }
         let listener = port::reserve()?;
-        let proxy = proxy::open(listener, target, self.subscribe(pair), &self.inner.thread);
+        let (link, open) = (self.subscribe(pair), self.inner.open.clone());
+        let way = Way { from: from.to_owned(), target, link, open };
+        let proxy = proxy::open(listener, way, &self.inner.thread);
         let proxy = proxy.map_err(|source| LabError::NoFreePort { source })?;
         proxies.insert(key, proxy);
         Ok(proxy)
@@ -153,6 +165,12 @@ impl Links {
         self.check_not_shared("make a link slow")?;
         self.change(a, b, |state| state.slow(round_trip));
         Ok(())
+    }
+
+    /// Lets one connection from a place vanish: the one that has this address at its target. False
+    /// if no proxy carries it.
+    pub(crate) fn blackhole(&self, from: &str, at_target: SocketAddr, target: SocketAddr) -> bool {
+        self.inner.open.vanish(&ConnectionKey { from: from.to_owned(), at_target, target })
     }
 
     /// Heals all links. At the end of a world no replica may be cut off, because a primary that

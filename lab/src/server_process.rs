@@ -1,5 +1,7 @@
 //! One server's process and data, on which every [`Server`](crate::Server) handle to it stands.
 
+mod apart;
+mod clock;
 mod config_files;
 mod follow;
 mod hand_over;
@@ -21,7 +23,7 @@ pub(crate) use wal_position::end_of_record;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -59,6 +61,8 @@ pub(crate) struct ServerProcess {
     upstream: Mutex<Option<Upstream>>,
     /// In milliseconds.
     lag: AtomicU64,
+    /// By how many seconds its clock is ahead; negative where it is behind.
+    clock: AtomicI64,
     process: Mutex<Option<Process>>,
     /// Locked while the server starts, stops or changes, so that two callers do not do so at once.
     changing: tokio::sync::Mutex<()>,

@@ -1,5 +1,6 @@
 //! A primary and its replicas, for as long as a handle to them exists.
 
+mod apart;
 mod builder;
 mod database_roles;
 mod databases;
@@ -10,6 +11,7 @@ mod rejoin;
 mod server_processes;
 mod take_status;
 
+pub use apart::Backup;
 pub use builder::Builder;
 pub use promotion::Promotion;
 

@@ -20,6 +20,14 @@ pub(crate) fn last_checkpoint(data: &Path) -> Option<PgLsn> {
     Some(PgLsn::from(u64::from_ne_bytes(*checkpoint)))
 }
 
+/// The timeline of the last checkpoint. (`ControlFileData.checkPointCopy.ThisTimeLineID` is at the
+/// same offset in all versions that the lab supports.)
+pub(crate) fn timeline(data: &Path) -> Option<u32> {
+    let bytes: [u8; 52] = read(data)?;
+    let (_, timeline) = bytes.split_last_chunk()?;
+    Some(u32::from_ne_bytes(*timeline))
+}
+
 /// The major version of PostgreSQL that made the data.
 pub(crate) fn made_with(data: &Path) -> Option<u32> {
     fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()

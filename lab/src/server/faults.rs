@@ -1,9 +1,14 @@
 //! Starting, stopping, freezing and delaying a server.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::LabError;
+use crate::passwords::APP;
 use crate::server::Server;
+
+/// For a server to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// PostgreSQL takes up to `i32::MAX` milliseconds, a little more than this.
 const LONGEST_LAG: Duration = Duration::from_hours(24 * 24);
@@ -75,6 +80,53 @@ impl Server {
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         self.process.is_frozen()
+    }
+
+    /// Restarts this replica writable, as if its `standby.signal` were lost: a second primary on the
+    /// same timeline, which goes on from what it has replayed. It follows no primary until
+    /// [`World::rejoin`](crate::World::rejoin), which copies the primary's data.
+    ///
+    /// # Errors
+    /// [`LabError::SharedServers`]; [`LabError::NotAReplica`]; [`LabError::DidNotStart`].
+    pub async fn start_writable(&self) -> Result<(), LabError> {
+        self.not_shared("make a replica writable")?;
+        self.check_replica()?;
+        self.process.start_writable().await
+    }
+
+    /// Restarts the server with a clock that is so many seconds ahead, or behind if negative, by
+    /// libfaketime. It outlasts restarts until it is set to 0.
+    ///
+    /// # Errors
+    /// [`LabError::SharedServers`]; [`LabError::NoFakeClock`] where libfaketime is not installed;
+    /// those of [`start`](Self::start).
+    pub async fn set_clock(&self, seconds: i64) -> Result<(), LabError> {
+        let process = self.not_shared("change the clock of a server")?;
+        process.store_clock(seconds)?;
+        process.stop().await;
+        process.start().await
+    }
+
+    /// Lets one connection to this server vanish, as when a firewall forgets it: what either end
+    /// sends on it is lost, its end too, and all other connections work. It is the one from this
+    /// place, of the role `app`, that ran a query last. False if there is none.
+    ///
+    /// The server keeps its side of it until it stops.
+    ///
+    /// # Errors
+    /// [`LabError::SharedServers`]; if the server does not answer.
+    pub async fn blackhole_one(&self, from: &str) -> Result<bool, LabError> {
+        let doing = "list its sessions";
+        let process = self.not_shared("let a connection vanish")?;
+        let sessions = "SELECT client_port FROM pg_stat_activity \
+            WHERE usename = $1 AND client_port > 0 ORDER BY query_start DESC NULLS LAST";
+        let session = process.session(doing).await?;
+        let ports = process.within(ANSWER, doing, session.query(sessions, &[&APP])).await?;
+        let ports = ports.iter().filter_map(|row| u16::try_from(row.get::<_, i32>(0)).ok());
+        let (links, target) = (&process.context.links, self.address());
+        let vanished =
+            |port: u16| links.blackhole(from, (Ipv4Addr::LOCALHOST, port).into(), target);
+        Ok(ports.into_iter().any(vanished))
     }
 
     /// Delays this replica: it replays each commit this long after the primary made it.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use parking_lot::Mutex;
 use tokio::time::sleep;
@@ -33,6 +33,7 @@ impl ServerProcess {
             data,
             upstream: Mutex::new(upstream),
             lag,
+            clock: AtomicI64::new(0),
             process,
             changing,
         };

@@ -75,13 +75,17 @@ impl ServerProcess {
         orphans::stop_server_on(&self.data).await?;
         self.set_upstream(Some(upstream.clone()));
         let rewound = async {
+            // Two histories on one timeline look alike to `pg_rewind`.
+            let [own, primary] = [&self.data, &upstream.data].map(|it| control_file::timeline(it));
+            if own >= primary {
+                return self.copy(&upstream).await.map(|()| Rejoined::Copied);
+            }
             data_dir::rewind(&self.context, &self.region, &self.data, upstream.port).await?;
-            self.run_and_catch_up(&upstream).await
+            self.run_and_catch_up(&upstream).await.map(|()| Rejoined::Rewound)
         };
         match rewound.await {
-            Ok(()) => Ok(Rejoined::Rewound),
-            // It runs, and its data is sound.
-            Err(error @ LabError::NotCaughtUp { .. }) => Err(error),
+            // Or it runs, and its data is sound.
+            done @ (Ok(_) | Err(LabError::NotCaughtUp { .. })) => done,
             Err(error) => {
                 tracing::info!(
                     region = self.region,

@@ -1,5 +1,6 @@
 //! From a data folder to a server that accepts connections.
 
+use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -21,12 +22,17 @@ const CHILDREN_REMAIN: [&str; 2] =
 impl ServerProcess {
     /// Runs the server on its data, and returns when it accepts connections.
     pub(super) async fn run(&self) -> Result<(), LabError> {
+        self.run_with(&[]).await
+    }
+
+    /// The same, with settings that hold until it stops.
+    pub(super) async fn run_with(&self, settings: &[&str]) -> Result<(), LabError> {
         orphans::stop_server_on(&self.data).await?;
         self.write_config_files()?;
         let since = Instant::now();
         loop {
             let logged = self.log_length();
-            self.spawn()?;
+            self.spawn(settings)?;
             let error = match self.accepts_connections(logged).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -41,11 +47,15 @@ impl ServerProcess {
         }
     }
 
-    fn spawn(&self) -> Result<(), LabError> {
+    fn spawn(&self, settings: &[&str]) -> Result<(), LabError> {
         let (context, port) = (&*self.context, self.port.to_string());
-        let arguments = ["-p".as_ref(), port.as_ref(), "-D".as_ref(), self.data.as_os_str()];
-        let at_end = context.shutdown_at_end();
-        let process = context.spawn("postgres", &self.region, at_end, arguments, |_| {})?;
+        let mut arguments: Vec<&OsStr> = vec!["-p".as_ref(), port.as_ref()];
+        arguments.extend(["-D".as_ref(), self.data.as_os_str()]);
+        arguments.extend(settings.iter().flat_map(|it| ["-c", it]).map(OsStr::new));
+        let (at_end, clock) = (context.shutdown_at_end(), self.clock_variables()?);
+        let process = context.spawn("postgres", &self.region, at_end, arguments, |command| {
+            command.envs(clock);
+        })?;
         *self.process() = Some(process);
         Ok(())
     }

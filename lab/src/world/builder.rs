@@ -108,7 +108,7 @@ impl Builder {
         let context = Arc::new(WorldContext { postgres, passwords, dir, links });
 
         if !data_exists {
-            data_dir::init(&context, &self.primary).await?;
+            data_dir::init(&context, &self.primary, &data).await?;
         }
         let primary = ServerProcess::launch(context.clone(), self.primary, data, None).await?;
         database_roles::provide(&primary).await?;

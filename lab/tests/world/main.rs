@@ -17,6 +17,7 @@ mod faults;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod folder;
+mod histories;
 mod killed;
 mod leftovers;
 mod promotion;
