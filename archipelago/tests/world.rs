@@ -3,6 +3,7 @@
 mod world {
     pub mod counting_proxy;
     pub mod failover;
+    pub mod histories;
     pub mod pools;
     pub mod promotion;
     pub mod reading_and_writing;
