@@ -148,9 +148,10 @@ async fn a_primary_put_back_and_a_database_replaced(world: World) {
     let repos = Repos::connect(&settings).await.unwrap();
     add(&repos, "Ada").await.unwrap();
     let backup = world.backup().await.unwrap();
+    add(&repos, "Grace").await.unwrap();
     // More than the primary writes while it recovers.
     admin(&world, "home").await.batch_execute("SELECT pg_switch_wal()").await.unwrap();
-    let lost = add(&repos, "Grace").await.unwrap();
+    let lost = add(&repos, "Barbara").await.unwrap();
     world.catch_up().await.unwrap();
 
     world.put_back_to(backup).await.unwrap();
@@ -163,6 +164,9 @@ async fn a_primary_put_back_and_a_database_replaced(world: World) {
 
     // New servers behind the same URLs.
     world.start_anew().await.unwrap();
+    for replica in world.replicas() {
+        replica.start().await.unwrap();
+    }
     create_users(&world).await;
     let position =
         eventually("the new database takes writes", DEADLINE, async || add(&repos, "Edsger").await)
