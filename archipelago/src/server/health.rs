@@ -180,6 +180,14 @@ impl HealthRecord {
         });
     }
 
+    /// Why reads pass it over, if they do.
+    pub(crate) fn down_reason(&self) -> Option<DownReason> {
+        if self.is_up() {
+            return None;
+        }
+        self.status.borrow().down.as_ref().map(|down| down.reason.clone())
+    }
+
     /// Whether the last check found the server silent.
     pub(crate) fn is_silent(&self) -> bool {
         self.status.borrow().down.as_ref().is_some_and(|down| down.reason.is_silence())
