@@ -50,20 +50,24 @@ impl ResponseError for Failure {
 
 #[cfg(test)]
 mod tests {
+    use archipelago::{NotServed, Tried};
+
     use super::*;
 
     #[test]
     fn each_failure_has_its_status_and_its_time_to_retry() {
         let (region, waited) = ("ord", Duration::from_secs(1));
         let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let not_served =
+            |reason| Failure::Database(Error::NotServed { tried: vec![Tried { region, reason }] });
         for (failure, status, retry_after) in [
             (Failure::NoSuchUser, 404, None),
             (Failure::BadRequest("say what"), 400, None),
             (Failure::CrossSite, 403, None),
             (Failure::Database(Error::Busy { region, waited }), 503, seconds(5)),
-            (Failure::Database(Error::Spilled { region }), 503, seconds(1)),
+            (not_served(NotServed::Spilled), 503, seconds(1)),
+            (not_served(NotServed::Lagging), 503, seconds(5)),
             (Failure::Database(Error::Timeout { region, waited }), 503, seconds(5)),
-            (Failure::Database(Error::NotFresh { region }), 503, seconds(5)),
             (Failure::Database(diesel::result::Error::NotFound.into()), 404, None),
             (Failure::Database(diesel::result::Error::RollbackTransaction.into()), 500, None),
             (Failure::Render(askama::Error::Fmt), 500, None),

@@ -187,6 +187,9 @@ fn save_problem(error: &Error, has_key: bool) -> &'static str {
         error if error.is_uncertain() => {
             "The database did not confirm that it was saved. Look at the list before you send it again."
         }
+        Error::Query(_) => {
+            "Nothing was saved: the primary stopped the change. Try again in a few seconds."
+        }
         Error::Busy { .. } => {
             "Nothing was saved: the primary is too busy at the moment. Try again in a few seconds."
         }

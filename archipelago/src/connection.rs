@@ -2,9 +2,12 @@
 
 mod commit;
 mod connector;
+mod dial;
+mod lost;
 mod probe;
 mod request;
 mod shared_probe;
+mod tap;
 mod transaction;
 
 use std::sync::{Arc, Weak};
@@ -18,13 +21,14 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
 pub(crate) use self::connector::Connector;
 pub use self::connector::connect;
+pub(crate) use self::lost::HasLost;
 use self::probe::Questions;
 pub(crate) use self::request::{
     Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request,
 };
 use self::shared_probe::SharedProbe;
-pub(crate) use self::transaction::{read_only_transaction, transaction};
-use crate::error::Error;
+pub(crate) use self::transaction::{begin, read_only_transaction, transaction};
+use crate::error::{End, Error, QueryError, SessionRecord};
 use crate::position::Position;
 use crate::region::Role;
 use crate::server::{
@@ -52,6 +56,7 @@ pub(crate) struct Connection {
     shared: Weak<Self>,
     shared_probe: SharedProbe,
     driver: AbortOnDropHandle<()>,
+    session: Arc<SessionRecord>,
 }
 
 impl Connection {
@@ -62,6 +67,7 @@ impl Connection {
         (identity, report, questions): (ServerIdentity, ServerReport, Questions),
         health: Arc<HealthRecord>,
         driver: AbortOnDropHandle<()>,
+        session: Arc<SessionRecord>,
     ) -> Self {
         Self {
             inner,
@@ -75,6 +81,7 @@ impl Connection {
             shared: Weak::new(),
             shared_probe: SharedProbe::default(),
             driver,
+            session,
         }
     }
 
@@ -103,9 +110,26 @@ impl Connection {
         self.questions.denied()
     }
 
-    /// Whether the socket is known to be closed. Asks nothing of the server.
+    /// Whether it is of no more use: its socket is closed, or a younger connection is to be used in
+    /// its place. Asks nothing of the server.
     pub(crate) fn is_closed(&self) -> bool {
-        self.driver.is_finished()
+        let session = &self.session;
+        session.end() != End::None || session.is_retired() || self.driver.is_finished()
+    }
+
+    /// What the server has said on it.
+    pub(crate) fn session(&self) -> &Arc<SessionRecord> {
+        &self.session
+    }
+
+    /// How many bytes were sent. [`failed`](Self::failed) tells by it whether a statement was.
+    pub(crate) fn sent(&self) -> u64 {
+        self.session.sent()
+    }
+
+    /// The failure of a statement that was begun when `sent` bytes had been sent.
+    pub(crate) fn failed(&self, error: diesel::result::Error, sent: u64) -> Error {
+        QueryError::new(error, &self.session, self.sent() > sent).into()
     }
 
     /// The state of the server when it was last asked here. It has only moved forward since.
@@ -125,9 +149,9 @@ impl Connection {
     pub(crate) fn report(
         &self,
     ) -> impl Future<Output = Result<(ServerReport, ServerState), Error>> + Send + use<'_> {
-        let report = probe::report(&self.inner, &self.questions);
+        let (report, sent) = (probe::report(&self.inner, &self.questions), self.sent());
         async move {
-            let report = report.await?;
+            let report = report.await.map_err(|error| self.failed(error, sent))?;
             let mut state = self.state.lock();
             *state = self.health.observe(self.identity, report, Some(*state));
             Ok((report, *state))
@@ -150,7 +174,9 @@ impl Connection {
         if known.role == Role::Primary || known.asked.elapsed() > limit {
             return self.probe().await;
         }
-        match probe::replayed(&self.inner).await? {
+        let sent = self.sent();
+        let replayed = probe::replayed(&self.inner).await;
+        match replayed.map_err(|error| self.failed(error, sent))? {
             Some((lsn, is_settled)) => {
                 let mut state = self.state.lock();
                 let is_newest = lsn >= state.lsn;

@@ -1,20 +1,30 @@
 //! What can go wrong between a caller and a database.
 
 mod down_reason;
+mod failure_kind;
 mod no_primary;
+mod not_served;
+mod query_error;
+mod session_record;
+mod sqlstate;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 
 pub use self::down_reason::DownReason;
+pub(crate) use self::failure_kind::NextRead;
 pub use self::no_primary::NoPrimary;
+pub use self::not_served::{NotServed, Tried};
+pub use self::query_error::QueryError;
+pub(crate) use self::session_record::{End, ServerError, SessionRecord};
 
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection could be opened.
-    #[error("the database of region `{region}` cannot be reached: {reason}")]
+    #[error("the database of region `{region}` {}: {reason}", reason.verdict())]
     Unreachable {
         /// The region.
         region: &'static str,
@@ -52,23 +62,11 @@ pub enum Error {
         /// Why.
         reason: NoPrimary,
     },
-    /// No database that can be reached is fresh enough for the read.
-    #[error(
-        "no database that can be reached is fresh enough for this read; \
-         `{region}` was the last one asked"
-    )]
-    NotFresh {
-        /// The region.
-        region: &'static str,
-    },
-    /// The primary already serves as many reads from elsewhere as `[routing] max_spill` allows.
-    #[error(
-        "too many reads have left region `{region}` for the primary; \
-         its own database is down, or behind"
-    )]
-    Spilled {
-        /// The region that the reads come from.
-        region: &'static str,
+    /// No database could serve the read.
+    #[error("no database can serve this read: {}", not_served::list(tried))]
+    NotServed {
+        /// Each database that was asked or passed over, in that order.
+        tried: Vec<Tried>,
     },
     /// The repos were shut down.
     #[error("the pool of region `{region}` was shut down")]
@@ -76,16 +74,72 @@ pub enum Error {
         /// The region.
         region: &'static str,
     },
-    /// The database answered with an error, or with no row where the caller asked for one.
+    /// The statement failed, or found no row where the caller asked for one.
     #[error(transparent)]
-    Query(#[from] DieselError),
+    Query(QueryError),
+}
+
+tokio::task_local! {
+    /// The session on which a caller's own closure runs its statements.
+    static SESSION: Arc<SessionRecord>;
+}
+
+/// Runs a caller's closure on the connection of this record: in it, `?` on one of Diesel's errors
+/// finds the SQLSTATE.
+pub(crate) async fn in_session<T>(session: Arc<SessionRecord>, work: impl Future<Output = T>) -> T {
+    SESSION.scope(session, work).await
+}
+
+impl From<DieselError> for Error {
+    /// In the closure of a transaction or a snapshot this finds the server's SQLSTATE. Elsewhere
+    /// the connection of the error is not known, and [`code`](Error::code) tells only the eight
+    /// that Diesel has a kind for.
+    fn from(error: DieselError) -> Self {
+        let mut error = Some(error);
+        let known = SESSION
+            .try_with(|session| error.take().map(|error| QueryError::new(error, session, true)));
+        Self::Query(match (known, error) {
+            (Ok(Some(known)), _) => known,
+            (_, error) => error.unwrap_or(DieselError::NotFound).into(),
+        })
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
+    }
 }
 
 impl Error {
+    /// The SQLSTATE of the server's error, if the failure came with one: five characters.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Query(error) => error.code(),
+            Self::Unreachable { reason, .. } => reason.code(),
+            Self::NotServed { tried } => tried.iter().rev().find_map(|tried| match &tried.reason {
+                NotServed::Failed(error) => error.code(),
+                NotServed::Down(reason) => reason.code(),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The constraint that the statement violates.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Query(error) => error.constraint(),
+            _ => None,
+        }
+    }
+
     /// Whether the query ran and found no row.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Query(DieselError::NotFound))
+        matches!(self, Self::Query(error) if matches!(error.diesel(), DieselError::NotFound))
     }
 
     /// Whether the same query may succeed a little later: the database is down, slow, read-only, or
@@ -98,26 +152,9 @@ impl Error {
             | Self::Timeout { .. }
             | Self::NotPrimary { .. }
             | Self::NoPrimary { .. }
-            | Self::NotFresh { .. }
-            | Self::Spilled { .. }
+            | Self::NotServed { .. }
             | Self::ShutDown { .. } => true,
-            Self::Query(DieselError::DatabaseError(kind, message)) => match kind {
-                DatabaseErrorKind::ReadOnlyTransaction
-                | DatabaseErrorKind::SerializationFailure
-                | DatabaseErrorKind::UnableToSendCommand
-                | DatabaseErrorKind::ClosedConnection => true,
-                // Diesel drops the SQLSTATE of 57014, 57P01 and 57P03 and keeps the server's words.
-                // An error in another language than English counts as permanent.
-                _ => [
-                    "terminating connection",
-                    "canceling statement",
-                    "connection closed",
-                    "the database system is",
-                ]
-                .iter()
-                .any(|words| message.message().contains(words)),
-            },
-            Self::Query(_) => false,
+            Self::Query(error) => error.kind().is_passing(),
         }
     }
 
@@ -125,22 +162,12 @@ impl Error {
     /// again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
+        let is_spilled = |tried: &Tried| matches!(tried.reason, NotServed::Spilled);
         let seconds = match self {
-            Self::Spilled { .. } => 1,
+            Self::NotServed { tried } if tried.iter().any(is_spilled) => 1,
             _ => 5,
         };
         self.is_passing().then_some(Duration::from_secs(seconds))
-    }
-
-    /// Whether a read that failed so is sent to the next database. A slow statement would take as
-    /// long there, and an overload would spread.
-    pub(crate) fn is_retried_elsewhere(&self) -> bool {
-        let is_slow = matches!(
-            self,
-            Self::Query(DieselError::DatabaseError(_, message))
-                if message.message().contains("statement timeout")
-        );
-        self.is_passing() && !is_slow && !matches!(self, Self::Busy { .. } | Self::ShutDown { .. })
     }
 
     /// Whether a write that failed so is worth an election: the leader is silent, or another one
@@ -159,10 +186,102 @@ impl Error {
     pub fn is_uncertain(&self) -> bool {
         match self {
             Self::Timeout { .. } => true,
-            Self::Query(DieselError::DatabaseError(kind, _)) => {
-                !matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) && self.is_passing()
-            }
+            Self::Query(error) => error.kind().is_uncertain(),
             _ => false,
         }
+    }
+
+    /// What becomes of a read that failed so. `is_replica` tells where.
+    pub(crate) fn next_read(&self, is_replica: bool) -> NextRead {
+        match self {
+            // It broke after the read was sent.
+            Self::Unreachable { reason: DownReason::Broken { .. }, .. } => NextRead::Once,
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::NotPrimary { .. }
+            | Self::NoPrimary { .. }
+            | Self::NotServed { .. } => NextRead::Anywhere,
+            // An overload would spread.
+            Self::Busy { .. } | Self::ShutDown { .. } => NextRead::Final,
+            Self::Query(error) => error.kind().next_read(is_replica),
+        }
+    }
+
+    /// Whether a write that failed so is sent once more, on a new connection.
+    pub(crate) fn is_write_repeated(&self) -> bool {
+        matches!(self, Self::Query(error) if error.kind().is_write_repeated())
+    }
+
+    /// Names the statement, if it is the statement that is wrong.
+    pub(crate) fn in_statement(mut self, sql: impl FnOnce() -> Option<String>) -> Self {
+        if let Self::Query(error) = &mut self {
+            error.name_statement(sql);
+        }
+        self
+    }
+}
+
+impl From<Error> for NotServed {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unreachable { reason, .. } => Self::Down(reason),
+            Error::Busy { waited, .. } => Self::Busy { waited },
+            Error::Timeout { waited, .. } => Self::Silent { waited },
+            Error::Query(error) => Self::Failed(error),
+            Error::NotPrimary { .. } | Error::NoPrimary { .. } => {
+                Self::Down(DownReason::NotPrimary)
+            }
+            Error::NotServed { .. } | Error::ShutDown { .. } => {
+                Self::Down(DownReason::broken(&error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGION: &str = "ord";
+
+    #[test]
+    fn what_each_error_means() {
+        let (region, waited) = (REGION, Duration::from_secs(1));
+        let tried = |reason| Error::NotServed { tried: vec![Tried { region, reason }] };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let silent = DownReason::Silent { waited };
+        // The error; whether a write is uncertain; when it is worth another attempt; what becomes
+        // of a read at a replica.
+        for (error, is_uncertain, retry_after, next) in [
+            (silent.clone().in_region(region), false, seconds(5), NextRead::Anywhere),
+            (DownReason::broken(&"broke").in_region(region), false, seconds(5), NextRead::Once),
+            (Error::Busy { region, waited }, false, seconds(5), NextRead::Final),
+            (Error::Timeout { region, waited }, true, seconds(5), NextRead::Anywhere),
+            (Error::NotPrimary { region }, false, seconds(5), NextRead::Anywhere),
+            (tried(NotServed::Spilled), false, seconds(1), NextRead::Anywhere),
+            (tried(NotServed::Lagging), false, seconds(5), NextRead::Anywhere),
+            (Error::ShutDown { region }, false, seconds(5), NextRead::Final),
+            (DieselError::NotFound.into(), false, None, NextRead::Final),
+            (DieselError::RollbackTransaction.into(), false, None, NextRead::Final),
+        ] {
+            assert_eq!(error.is_uncertain(), is_uncertain, "{error}");
+            assert_eq!(error.retry_after(), retry_after, "{error}");
+            assert_eq!(error.is_passing(), retry_after.is_some(), "{error}");
+            assert_eq!(error.next_read(true), next, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_each_region_that_was_tried() {
+        let waited = Duration::from_secs(1);
+        let tried = vec![
+            Tried { region: "ord", reason: NotServed::Down(DownReason::Silent { waited }) },
+            Tried { region: "nrt", reason: NotServed::Spilled },
+        ];
+        assert_eq!(
+            Error::NotServed { tried }.to_string(),
+            "no database can serve this read: `ord` cannot be reached (no answer within 1s); \
+             `nrt` serves as many reads from elsewhere as it may"
+        );
     }
 }

@@ -72,7 +72,7 @@ pub use archipelago_macros::repos;
 
 pub use crate::cluster::{Cluster, Member};
 pub use crate::connection::connect;
-pub use crate::error::{DownReason, Error, NoPrimary};
+pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, Tried};
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, InvalidPosition, Position};
 pub use crate::query::{LoadsAs, PlainSelect};

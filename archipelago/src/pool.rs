@@ -96,6 +96,7 @@ impl Pool {
             health,
             migration: settings.migration(),
             connections: TaskTracker::new(),
+            generation: Arc::default(),
         };
         Ok(Self {
             info,
@@ -161,8 +162,18 @@ impl Pool {
     }
 
     /// Sends one request: on a shared connection where this pool reads, else on a connection of its
-    /// own.
+    /// own. What never ran, or met a stale plan, is sent once more on a new connection.
     pub(crate) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
+        match self.ask_once(request).await {
+            Ok(output) => Ok(output),
+            // Boxed: it is rare.
+            Err(error) if error.next_read(true).is_here() => Box::pin(self.ask_once(request)).await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| error.in_statement(|| request.sql()))
+    }
+
+    async fn ask_once<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
         let is_shared =
             self.shares_connections && self.access() == Access::Read && request.is_prepared_once();
         if is_shared {

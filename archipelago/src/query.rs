@@ -5,8 +5,8 @@ mod plain_select;
 use diesel::QueryResult;
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
-use diesel::pg::Pg;
-use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::pg::{Pg, PgQueryBuilder};
+use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::query_dsl::CompatibleType;
 use diesel::result::Error::DeserializationError;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
@@ -56,5 +56,13 @@ where
 
 /// The first of the rows, or [`NotFound`](diesel::result::Error::NotFound).
 pub(crate) fn first_row<U>(rows: Vec<U>) -> Result<U, Error> {
-    rows.into_iter().next().ok_or(Error::Query(diesel::result::Error::NotFound))
+    rows.into_iter().next().ok_or_else(|| diesel::result::Error::NotFound.into())
+}
+
+/// The SQL of a statement, without the values of its parameters. None where Diesel cannot render
+/// it.
+pub(crate) fn sql(statement: &impl QueryFragment<Pg>) -> Option<String> {
+    let mut sql = PgQueryBuilder::new();
+    statement.to_sql(&mut sql, &Pg).ok()?;
+    Some(sql.finish())
 }

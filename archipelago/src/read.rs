@@ -4,6 +4,7 @@
 //! [`Operation`](operation::Operation) at the first database of the plan, which serves nearly every
 //! read; a [`Failover`](failover::Failover) goes on from there.
 
+mod attempts;
 mod failover;
 mod next_candidate;
 mod operation;

@@ -11,9 +11,9 @@ use futures_util::future::join;
 
 use crate::cluster::Cluster;
 use crate::connection::{
-    Execute, Load, Request, commit_lsn, transaction, warn_of_unknown_position,
+    Execute, Load, Request, begin, commit_lsn, transaction, warn_of_unknown_position,
 };
-use crate::error::Error;
+use crate::error::{Error, NextRead};
 use crate::pool::Checkout;
 use crate::position::{Committed, Position};
 use crate::query::{LoadsAs, first_row};
@@ -149,7 +149,7 @@ impl<'a> Primary<'a> {
     where
         E: From<Error> + From<diesel::result::Error>,
     {
-        let mut checkout = self.checkout().await?;
+        let mut checkout = self.begin().await?;
         let (leadership, region) = (self.cluster.leadership(), checkout.region());
         let (identity, timeline) = (checkout.identity(), checkout.state().timeline);
         let work = async |connection: &mut AsyncPgConnection| {
@@ -162,16 +162,42 @@ impl<'a> Primary<'a> {
             }
         };
         let (value, lsn) = checkout
-            .within_transaction_limit(async |connection| {
-                transaction(&mut connection.inner, work).await
-            })
+            .within_transaction_limit(async |connection| transaction(connection, work).await)
             .await?;
         Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
     }
 
-    /// Runs a statement, which commits by itself, and asks for the position behind it: one round
-    /// trip.
-    async fn write<R: Request>(self, write: R) -> Result<Committed<R::Output>, Error> {
+    /// Checks out a connection, and begins a transaction on it. Nothing else has run, so a connection
+    /// that turns out to be closed is replaced.
+    async fn begin(self) -> Result<Checkout, Error> {
+        let mut is_repeated = false;
+        loop {
+            let mut checkout = self.checkout().await?;
+            match checkout.within_statement_limit(async |connection| begin(connection).await).await
+            {
+                Ok(()) => return Ok(checkout),
+                Err(error @ Error::Query(_))
+                    if !is_repeated && error.next_read(false) != NextRead::Final =>
+                {
+                    is_repeated = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Runs a statement, which commits by itself. What never ran, or met a stale plan, is sent once
+    /// more on a new connection.
+    async fn write<R: Request>(self, mut write: R) -> Result<Committed<R::Output>, Error> {
+        match self.write_once(&mut write).await {
+            // Boxed: it is rare.
+            Err(error) if error.is_write_repeated() => Box::pin(self.write_once(&mut write)).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Sends a statement, and asks for the position behind it: one round trip.
+    async fn write_once<R: Request>(self, write: &mut R) -> Result<Committed<R::Output>, Error> {
         let asks_after = self.cluster.leadership().safeguards.has(Safeguard::AfterCommit);
         let mut checkout = self.checkout().await?;
         // Outside of the time limit: the write is certain once it is answered, even if the answer
@@ -197,7 +223,12 @@ impl<'a> Primary<'a> {
             let unanswered = Error::Timeout { region: checkout.region(), waited };
             return Err(position.err().unwrap_or(unanswered));
         };
-        let value = output?;
+        let value = output.inspect_err(|error| {
+            // Read-only: it may have been replaced.
+            if error.code() == Some("25006") {
+                checkout.request_check();
+            }
+        })?;
         let lsn = position.inspect_err(warn_of_unknown_position).ok();
         Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
     }

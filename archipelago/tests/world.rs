@@ -2,11 +2,13 @@
 
 mod world {
     pub mod counting_proxy;
+    pub mod errors;
     pub mod failover;
     pub mod histories;
     pub mod pools;
     pub mod promotion;
     pub mod reading_and_writing;
+    pub mod relay;
     #[cfg(feature = "actix")]
     pub mod replay;
     pub mod round_trips;

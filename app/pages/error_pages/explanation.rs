@@ -1,7 +1,7 @@
 //! The texts of the error pages, chosen by the failure or, without one, by the status.
 
 use actix_web::http::StatusCode;
-use archipelago::Error;
+use archipelago::{Error, NotServed};
 
 use crate::failure::Failure;
 
@@ -97,6 +97,11 @@ fn failed_write(error: &Error) -> Texts {
             "Nothing was changed: the database that takes the writes is overloaded.",
             RETRY,
         ),
+        Error::Query(_) => (
+            "The database stopped the change",
+            "Nothing was changed: it took too long, or stood in the way of another change.",
+            RETRY,
+        ),
         _ => (
             "No primary can be reached",
             "Nothing was changed: the database that takes the writes is down, cut off, or being replaced. You can still read.",
@@ -107,13 +112,18 @@ fn failed_write(error: &Error) -> Texts {
 
 /// A read that failed and may succeed later.
 fn failed_read(error: &Error) -> Texts {
+    let tried = match error {
+        Error::NotServed { tried } => tried.as_slice(),
+        _ => &[],
+    };
+    let is_any = |is_it: fn(&NotServed) -> bool| tried.iter().any(|tried| is_it(&tried.reason));
     match error {
-        Error::Spilled { .. } => (
+        _ if is_any(|reason| matches!(reason, NotServed::Spilled)) => (
             "Too many requests at once",
             "The databases near you are down or too far behind, and the primary serves as many of their readers as it can take.",
             RETRY,
         ),
-        Error::NotFresh { .. } => (
+        _ if is_any(|reason| matches!(reason, NotServed::Lagging | NotServed::NotReplayed)) => (
             "No database can serve this",
             "No database that can be reached is up to date and has what you wrote or saw before.",
             "Nothing was lost. Try again in a few seconds.",
@@ -121,6 +131,11 @@ fn failed_read(error: &Error) -> Texts {
         Error::Busy { .. } => {
             ("The database is too busy", "It is overloaded at the moment.", RETRY)
         }
+        Error::Query(_) => (
+            "The database stopped this",
+            "It took too long, or stood in the way of something else.",
+            RETRY,
+        ),
         _ => (
             "No database answers",
             "No database can be reached, or none answered in time.",
@@ -134,7 +149,7 @@ mod tests {
     use std::time::Duration;
 
     use actix_web::ResponseError;
-    use archipelago::DownReason;
+    use archipelago::{DownReason, Tried};
 
     use super::*;
 
@@ -142,6 +157,8 @@ mod tests {
     fn each_failure_has_a_page_of_its_own() {
         let (region, waited) = ("ord", Duration::from_secs(1));
         let database = |error| Failure::Database(error);
+        let not_served =
+            |reason| database(Error::NotServed { tried: vec![Tried { region, reason }] });
         let unreachable = || Error::Unreachable {
             region,
             reason: DownReason::Unreachable { detail: "10.0.0.7: refused".to_owned() },
@@ -157,8 +174,9 @@ mod tests {
             (database(Error::Timeout { region, waited }), true, "The database did not confirm"),
             (database(Error::Busy { region, waited }), false, "The database is too busy"),
             (database(Error::Busy { region, waited }), true, "The primary is too busy"),
-            (database(Error::Spilled { region }), false, "Too many requests at once"),
-            (database(Error::NotFresh { region }), false, "No database can serve this"),
+            (not_served(NotServed::Spilled), false, "Too many requests at once"),
+            (not_served(NotServed::Lagging), false, "No database can serve this"),
+            (not_served(NotServed::Silent { waited }), false, "No database answers"),
             (
                 database(diesel::result::Error::RollbackTransaction.into()),
                 false,

@@ -20,8 +20,9 @@ pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
         DownReason::Silent { .. } => "it does not answer",
         DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
             "28000" | "28P01" => "it does not let this program in",
+            "53300" => "it takes no more connections",
             "57P03" => "it is starting, or shutting down",
-            _ => UNKNOWN,
+            _ => "it refuses this program's questions",
         },
         _ => UNKNOWN,
     }
@@ -52,7 +53,8 @@ mod tests {
             (refused("57P03"), "it is starting, or shutting down"),
             (refused("28P01"), "it does not let this program in"),
             (refused("28000"), "it does not let this program in"),
-            (refused("53300"), "it cannot be reached"),
+            (refused("53300"), "it takes no more connections"),
+            (refused("42501"), "it refuses this program's questions"),
             (
                 DownReason::Unreachable { detail: "no address of ord.db.internal".to_owned() },
                 "it cannot be reached",

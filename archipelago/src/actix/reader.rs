@@ -130,7 +130,7 @@ impl<R: RepoSet> Reader<R> {
     ) -> Result<T, Error> {
         let begun = Instant::now();
         let work = async |connection: &mut Connection| {
-            let value = snapshot(&mut connection.inner, &reads).await?;
+            let value = snapshot(connection, &reads).await?;
             connection.probe().await.map(|_| value)
         };
         let work = async |checkout: &mut Checkout| checkout.within_transaction_limit(work).await;

@@ -1,20 +1,19 @@
 //! Opens connections: dials, prepares the session, identifies the server, and checks its schema.
 
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, SimpleQueryMessage, Socket};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::Connection;
+use super::dial::{Driver, dial};
 use super::probe::identify;
-use crate::error::DownReason;
+use crate::error::{DownReason, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 
@@ -26,8 +25,10 @@ use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason> {
     let timeouts = Timeouts::default();
     within(timeouts.checkout, async {
-        let (client, driver) = dial(url, "archipelago", timeouts).await?;
-        Ok(AsyncPgConnection::try_from_client_and_connection(client, driver).await?)
+        let session = Arc::new(SessionRecord::new(false, &Arc::default()));
+        let (client, driver) = dial(url, "archipelago", timeouts, None, session).await?;
+        tokio::spawn(driver);
+        Ok(AsyncPgConnection::try_from(client).await?)
     })
     .await
 }
@@ -46,7 +47,13 @@ pub(crate) struct Connector {
     pub(crate) migration: Option<Arc<str>>,
     /// Counts the open connections.
     pub(crate) connections: TaskTracker,
+    /// The generation of connections that is in use. Older ones are retired.
+    pub(crate) generation: Arc<AtomicU64>,
 }
+
+/// Goes first in the first message of a session: a standby refuses a role's own default of
+/// `serializable`.
+const FIRST: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;";
 
 impl Connector {
     /// A new connection, driven by the current runtime.
@@ -55,12 +62,21 @@ impl Connector {
         migrated.map(|()| connection)
     }
 
+    async fn dial(&self) -> Result<(Client, Driver, Arc<SessionRecord>), DownReason> {
+        let is_read = self.access == Access::Read;
+        let session = Arc::new(SessionRecord::new(is_read, &self.generation));
+        let round_trip = self.health.round_trip();
+        let (client, driver) =
+            dial(&self.url, self.name, self.timeouts, round_trip, session.clone()).await?;
+        Ok((client, driver, session))
+    }
+
     /// A new connection, and whether the database has the required migrations: the monitor also asks
     /// one that has not. Waits without a limit.
     pub(crate) async fn open_any(
         &self,
     ) -> Result<(Connection, Result<(), DownReason>), DownReason> {
-        let (client, driver) = dial(&self.url, self.name, self.timeouts).await?;
+        let (client, driver, session) = self.dial().await?;
         // Diesel could drive the connection too, but would then poll the driver for errors at each
         // query. A query on a broken connection fails without that as well.
         let driver = self.connections.track_future(async {
@@ -70,9 +86,9 @@ impl Connector {
         });
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
         let asked = Instant::now();
-        let session = self.session_setup();
+        let setup = self.session_setup();
         let (identified, migrated) =
-            join(identify(&client, &session), self.check_migration(&client)).await;
+            join(identify(&client, &setup), self.check_migration(&client)).await;
         let round_trip = asked.elapsed();
         let identified = identified?;
         let must_be_primary =
@@ -83,23 +99,35 @@ impl Connector {
         let inner = AsyncPgConnection::try_from(client).await?;
         let health = self.health.clone();
         let connection =
-            Connection::new(inner, self.region, round_trip, identified, health, driver);
+            Connection::new(inner, self.region, round_trip, identified, health, driver, session);
         Ok((connection, migrated))
     }
 
-    /// The commands that prepare a session. SET, as `PgBouncer` refuses startup parameters.
+    /// The commands that prepare a session. SET, as `PgBouncer` refuses startup parameters. They
+    /// return no row.
     fn session_setup(&self) -> String {
         let options = self.url.config().get_options();
         let has_limit = options.is_some_and(|options| options.contains("statement_timeout"));
         let limit = self.timeouts.statement.as_millis();
-        let limit =
-            if has_limit { String::new() } else { format!("SET statement_timeout = {limit};") };
+        // The smaller one of the role's or the database's own limit and ours. 0 is none.
+        let limit = if has_limit {
+            String::new()
+        } else {
+            format!(
+                "SELECT FROM set_config('statement_timeout', least(nullif((extract(epoch
+                    FROM current_setting('statement_timeout')::interval) * 1000)::bigint, 0),
+                    {limit})::text, false) AS value WHERE value IS NULL;"
+            )
+        };
         // Never switched off: an operator may have made the whole database read-only.
         let access = match self.access {
-            Access::Read => "SET default_transaction_read_only = on;",
+            Access::Read => {
+                "SET default_transaction_read_only = on;
+                 SET default_transaction_isolation = 'repeatable read';"
+            }
             Access::Write => "",
         };
-        limit + access
+        [FIRST, &limit, access].concat()
     }
 
     /// Fails where the database lacks the required migration. Asked once for each connection: a
@@ -121,39 +149,6 @@ impl Connector {
         }
         Err(DownReason::SchemaTooOld { newest, needed: needed.to_owned() })
     }
-}
-
-type Driver =
-    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
-
-async fn dial(
-    url: &DatabaseUrl,
-    name: &str,
-    timeouts: Timeouts,
-) -> Result<(Client, Driver), DownReason> {
-    let mut config = url.config().clone();
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(timeouts.connect);
-    }
-    if config.get_application_name().is_none() {
-        config.application_name(name);
-    }
-    // A cut line shows as silence. The kernel must give up before a caller does.
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(timeouts.statement);
-    }
-    if !url.has_parameter("keepalives_idle") {
-        config.keepalives_idle(Duration::from_secs(15));
-    }
-    let limit = config.get_connect_timeout().copied().unwrap_or(timeouts.connect);
-    config.connect(url.tls().connector()).await.map_err(|error| {
-        if has_timed_out(&error) { DownReason::Silent { waited: limit } } else { error.into() }
-    })
-}
-
-fn has_timed_out(error: &tokio_postgres::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-    cause.is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 async fn within<T>(

@@ -13,7 +13,7 @@ use futures_util::future::{OptionFuture, join, join3};
 use super::Connection;
 use crate::error::Error;
 use crate::position::Position;
-use crate::query::LoadsAs;
+use crate::query::{LoadsAs, sql};
 use crate::server::{NotFresh, Requirement, ServerState};
 
 /// What one round trip asks of a server. It can be sent several times: a future of
@@ -24,6 +24,9 @@ pub(crate) trait Request: Send {
     /// Whether the statement is prepared once on each connection. Otherwise Diesel prepares it each
     /// time, and blocks the connection for that round trip.
     fn is_prepared_once(&self) -> bool;
+
+    /// The statement's SQL, without the values of its parameters.
+    fn sql(&self) -> Option<String>;
 
     /// Renders the request for `connection`. The future sends it when it is first polled, behind
     /// everything sent before.
@@ -56,12 +59,16 @@ impl<Q: LoadsAs<U>, U: Send> Request for Load<Q, U> {
         self.query.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
     }
 
+    fn sql(&self) -> Option<String> {
+        sql(&self.query)
+    }
+
     fn send<'c>(
         &self,
         connection: &'c Connection,
     ) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
-        let rows = Q::load(&self.query, &connection.inner);
-        async move { Ok(rows.await?) }
+        let (rows, sent) = (Q::load(&self.query, &connection.inner), connection.sent());
+        async move { rows.await.map_err(|error| connection.failed(error, sent)) }
     }
 
     fn is_sent_at_once(&self) -> bool {
@@ -79,12 +86,17 @@ impl<S: QueryFragment<Pg> + QueryId + Send> Request for Execute<S> {
         self.0.is_safe_to_cache_prepared(&Pg).unwrap_or(false)
     }
 
+    fn sql(&self) -> Option<String> {
+        sql(&self.0)
+    }
+
     fn send<'c>(
         &self,
         connection: &'c Connection,
     ) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
         let count = AsyncConnectionCore::execute_returning_count(&mut &connection.inner, &self.0);
-        async move { Ok(count.await?) }
+        let sent = connection.sent();
+        async move { count.await.map_err(|error| connection.failed(error, sent)) }
     }
 
     fn is_sent_at_once(&self) -> bool {
@@ -141,6 +153,10 @@ impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
         self.request.is_prepared_once()
     }
 
+    fn sql(&self) -> Option<String> {
+        self.request.sql()
+    }
+
     fn send<'c>(
         &self,
         connection: &'c Connection,
@@ -188,11 +204,19 @@ impl Request for Ping {
         true
     }
 
+    fn sql(&self) -> Option<String> {
+        None
+    }
+
     fn send<'c>(
         &self,
         connection: &'c Connection,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
-        async move { Ok((&mut &connection.inner).batch_execute("").await?) }
+        let sent = connection.sent();
+        async move {
+            let answer = (&mut &connection.inner).batch_execute("").await;
+            answer.map_err(|error| connection.failed(error, sent))
+        }
     }
 
     fn is_sent_at_once(&self) -> bool {

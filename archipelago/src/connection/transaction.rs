@@ -7,50 +7,64 @@ use diesel_async::{
 };
 use futures_util::future::join;
 
+use super::Connection;
 use super::commit::{COMMIT, commit_lsn, warn_of_unknown_position};
+use crate::error::{Error, in_session};
+
+/// Begins a transaction that may write.
+pub(crate) async fn begin(connection: &mut Connection) -> Result<(), Error> {
+    begin_with("BEGIN", connection).await
+}
+
+/// Runs `work` in the transaction that was [begun](begin). Returns the LSN behind its commit as
+/// well, if it could be asked.
+pub(crate) async fn transaction<T, E: From<diesel::result::Error>>(
+    connection: &mut Connection,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+) -> Result<(T, Option<u64>), E> {
+    in_transaction(connection, work, commit).await
+}
 
 /// Runs `reads` in a read-only transaction, whose statements all see one state of the database.
-pub(crate) async fn read_only_transaction<T, E: From<diesel::result::Error>>(
-    connection: &mut AsyncPgConnection,
-    reads: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(crate) async fn read_only_transaction<T>(
+    connection: &mut Connection,
+    reads: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", connection).await?;
     let commit = AnsiTransactionManager::commit_transaction;
-    let (value, ()) = in_transaction(connection, begin, reads, commit).await?;
+    let (value, ()) = in_transaction(connection, reads, commit).await?;
     Ok(value)
 }
 
-/// Runs `work` in a transaction that may write. Returns the LSN behind its commit as well, if it
-/// could be asked.
-pub(crate) async fn transaction<T, E: From<diesel::result::Error>>(
-    connection: &mut AsyncPgConnection,
-    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
-) -> Result<(T, Option<u64>), E> {
-    in_transaction(connection, "BEGIN", work, commit).await
+async fn begin_with(sql: &str, connection: &mut Connection) -> Result<(), Error> {
+    let sent = connection.sent();
+    let begun = AnsiTransactionManager::begin_transaction_sql(&mut connection.inner, sql).await;
+    begun.map_err(|error| connection.failed(error, sent))
 }
 
-/// Begins with `begin`; ends with `commit` when `work` returns `Ok`, and rolls back when it returns
-/// an error.
+/// Ends with `commit` when `work` returns `Ok`, and rolls back when it returns an error.
 ///
 /// Diesel's own `transaction` takes only closures whose futures are `Send`. Those of handlers on an
 /// Actix worker are not.
 async fn in_transaction<T, C, E: From<diesel::result::Error>>(
-    connection: &mut AsyncPgConnection,
-    begin: &str,
+    connection: &mut Connection,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     commit: impl AsyncFnOnce(&mut AsyncPgConnection) -> QueryResult<C>,
 ) -> Result<(T, C), E> {
-    AnsiTransactionManager::begin_transaction_sql(connection, begin).await?;
-    let error = match work(connection).await {
-        Ok(value) => match commit(connection).await {
-            Ok(committed) => return Ok((value, committed)),
-            Err(error) => error.into(),
-        },
-        Err(error) => error,
-    };
-    // A connection on which even this fails counts as broken, and closing it rolls back.
-    let _ = AnsiTransactionManager::rollback_transaction(connection).await;
-    Err(error)
+    let (session, connection) = (connection.session().clone(), &mut connection.inner);
+    in_session(session, async move {
+        let error = match work(connection).await {
+            Ok(value) => match commit(connection).await {
+                Ok(committed) => return Ok((value, committed)),
+                Err(error) => error.into(),
+            },
+            Err(error) => error,
+        };
+        // A connection on which even this fails counts as broken, and closing it rolls back.
+        let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+        Err(error)
+    })
+    .await
 }
 
 /// Commits and asks for the LSN behind the commit, in one round trip.

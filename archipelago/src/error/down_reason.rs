@@ -146,6 +146,24 @@ impl DownReason {
         matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
     }
 
+    /// The error's SQLSTATE, where the server gave one.
+    pub(super) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { sqlstate, .. } => sqlstate.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What an error says before this reason.
+    pub(super) fn verdict(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Broken { .. } => {
+                "cannot be reached"
+            }
+            _ => "cannot be used",
+        }
+    }
+
     /// The failure of a query to `region` for this reason.
     pub(crate) fn in_region(self, region: &'static str) -> Error {
         match self {

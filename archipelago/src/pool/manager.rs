@@ -62,6 +62,8 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.owes_answer || pooled.connection.inner.is_broken() || pooled.leads_elsewhere()
+        let connection = &mut pooled.connection;
+        let is_of_no_use = connection.is_closed() || connection.inner.is_broken();
+        pooled.owes_answer || is_of_no_use || pooled.leads_elsewhere()
     }
 }

@@ -1,21 +1,18 @@
 //! Connections that the reads of one thread share. Usually one carries all reads; others are opened
 //! while a slow query stalls it.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::pipeline::{Pipeline, SLACK, Standing, Ticket};
-use crate::connection::{Connector, Request};
+use crate::connection::{Connector, HasLost, Load, Request};
 use crate::error::{DownReason, Error};
 
 /// How many unanswered requests a connection may have, on average. More callers wait for a permit.
@@ -23,6 +20,9 @@ const DEPTH: usize = 64;
 
 /// How often a stuck request is sent again on another connection.
 const COPIES: u8 = 2;
+
+/// How late an answer must be before the server is asked whether its connection has lost it.
+const LOST: Duration = Duration::from_secs(1);
 
 /// The pause after a failed attempt to open another connection beside one that works.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -84,88 +84,128 @@ impl PipelinedPool {
     /// on another connection and the first answer counts. Fails once the monitor declares the
     /// server silent.
     pub(super) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
-        // Whether silence counts: while a connection opens, and again once the answer is late.
-        let is_late = AtomicBool::new(true);
-        let answer = async {
-            let ticket = self.enter().await?;
-            is_late.store(false, Ordering::Relaxed);
-            let deadline = Instant::now() + self.connector.timeouts.answer();
-            self.ask_with(ticket, request, deadline, COPIES, &is_late).await
+        // Its timer starts with its first poll. Most answers come before that.
+        let mut silent = pin!(self.connector.health.until_silent());
+        let ticket = tokio::select! {
+            biased;
+            ticket = self.enter() => ticket?,
+            waited = &mut silent => return Err(self.give_up(waited)),
         };
-        // Most answers come before they could be late. They do without the timer of `until_silent`,
-        // which starts with its first poll; both futures are polled together.
-        let until_silent = self.connector.health.until_silent();
-        let silent = async {
-            let late = |_: &mut Context<'_>| {
-                if is_late.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
-            };
-            poll_fn(late).await;
-            until_silent.await
-        };
+        let deadline = Instant::now() + self.connector.timeouts.answer();
+        let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
+        let mut answer = pin!(answer_to(request, &pipeline, ticket));
+        if let Ok(answer) = timeout(pipeline.late_after(), &mut answer).await {
+            return answer;
+        }
+        let late = Late { pipeline: &pipeline, standing: &standing, deadline, copies: COPIES };
         tokio::select! {
             biased;
-            answer = answer => answer,
-            waited = silent => {
-                // The server will not answer the other callers either.
-                self.pipelines.lock().open.drain(..).for_each(|pipeline| pipeline.retire());
-                Err(Error::Timeout { region: self.connector.region, waited })
-            }
+            answer = self.wait_longer(late, answer, request) => answer,
+            waited = silent => Err(self.give_up(waited)),
         }
     }
 
-    async fn ask_with<R: Request>(
+    /// The server is silent, and will not answer the other callers either.
+    fn give_up(&self, waited: Duration) -> Error {
+        self.pipelines.lock().open.drain(..).for_each(|pipeline| pipeline.retire());
+        Error::Timeout { region: self.connector.region, waited }
+    }
+
+    /// Waits for an answer that is late.
+    async fn wait_longer<R: Request>(
         &self,
-        ticket: Ticket,
+        late: Late<'_>,
+        mut answer: Pin<&mut impl Answer<R>>,
         request: &mut R,
-        deadline: Instant,
-        copies: u8,
-        is_late: &AtomicBool,
     ) -> Result<R::Output, Error> {
-        let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
-        let mut answer = pin!(request.send(pipeline.connection()).map(move |answer| {
-            ticket.answered(answer.is_ok());
-            answer
-        }));
+        let Late { pipeline, standing, deadline, copies } = late;
         let mut pause = pipeline.late_after();
-        let mut until = Instant::now() + pause;
-        while until < deadline {
-            if let Ok(answer) = timeout_at(until, &mut answer).await {
-                return answer;
-            }
-            is_late.store(true, Ordering::Relaxed);
+        while Instant::now() < deadline {
             // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
-                Standing::First => break,
+                Standing::First => match self.wait_in_front(late, answer.as_mut()).await {
+                    Some(answer) => return answer,
+                    None => return self.ask_again(self.enter().await?, request, deadline, 0).await,
+                },
                 Standing::Moving => None,
                 Standing::Stuck if copies == 0 => break,
                 Standing::Stuck => self.enter_another(),
             };
             if let Some(ticket) = other {
-                let copy = self.ask_again(ticket, request, deadline, copies - 1, is_late);
+                let copy = self.ask_again(ticket, request, deadline, copies - 1);
                 return match select(answer, copy).await {
                     Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
                     Either::Left((Err(_), copy)) => copy.await,
                     Either::Right((Err(_), answer)) => {
-                        self.wait_until(deadline, &pipeline, answer).await
+                        self.wait_until(deadline, pipeline, answer).await
                     }
                 };
             }
             pause *= 2;
-            until = Instant::now() + pause;
+            if let Ok(answer) = timeout_at(deadline.min(Instant::now() + pause), &mut answer).await
+            {
+                return answer;
+            }
         }
-        self.wait_until(deadline, &pipeline, answer).await
+        self.wait_until(deadline, pipeline, answer).await
     }
 
+    /// Sends the request on another connection.
     fn ask_again<'a, R: Request>(
         &'a self,
         ticket: Ticket,
         request: &'a mut R,
         deadline: Instant,
         copies: u8,
-        is_late: &'a AtomicBool,
     ) -> BoxFuture<'a, Result<R::Output, Error>> {
-        Box::pin(self.ask_with(ticket, request, deadline, copies, is_late))
+        Box::pin(async move {
+            let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
+            let mut answer = pin!(answer_to(request, &pipeline, ticket));
+            if let Ok(answer) = timeout(pipeline.late_after(), &mut answer).await {
+                return answer;
+            }
+            let late = Late { pipeline: &pipeline, standing: &standing, deadline, copies };
+            self.wait_longer(late, answer, request).await
+        })
+    }
+
+    /// Waits for the answer to the request that is the first of its queue. None where the server
+    /// has no such request: its connection lost it, and is retired.
+    async fn wait_in_front<A>(
+        &self,
+        late: Late<'_>,
+        mut answer: Pin<&mut impl Future<Output = Result<A, Error>>>,
+    ) -> Option<Result<A, Error>> {
+        let Late { pipeline, deadline, .. } = late;
+        let mut check = Instant::now() + LOST;
+        while check < deadline {
+            if let Ok(answer) = timeout_at(check, &mut answer).await {
+                return Some(answer);
+            }
+            let has_lost = pin!(self.has_lost(pipeline));
+            check = match select(&mut answer, has_lost).await {
+                Either::Left((answer, _)) => return Some(answer),
+                Either::Right((Some(true), _)) => {
+                    pipeline.retire();
+                    return None;
+                }
+                Either::Right((Some(false), _)) => Instant::now() + 2 * LOST,
+                // Another connection is being opened.
+                Either::Right((None, _)) => Instant::now() + LOST / 8,
+            };
+        }
+        Some(self.wait_until(deadline, pipeline, answer).await)
+    }
+
+    /// Whether a connection has lost a request: asked on another one. None where there is none yet.
+    async fn has_lost(&self, pipeline: &Pipeline) -> Option<bool> {
+        let ticket = self.enter_another()?;
+        let other = ticket.pipeline().clone();
+        let process = pipeline.connection().session().process();
+        let request = Load::<_, Option<bool>>::new(HasLost { process });
+        let states = timeout(LOST, answer_to(&request, &other, ticket)).await;
+        Some(states.is_ok_and(|states| states.is_ok_and(|states| states.contains(&Some(true)))))
     }
 
     /// Waits for an answer until the deadline. A connection without an answer by then is retired.
@@ -250,6 +290,33 @@ impl PipelinedPool {
         let open = || spawn_opening(open(self.connector.clone(), self.pipelines.clone()));
         pipelines.opening.get_or_insert_with(open).clone()
     }
+}
+
+/// A request whose answer is late.
+#[derive(Clone, Copy)]
+struct Late<'a> {
+    pipeline: &'a Pipeline,
+    standing: &'a (dyn Fn() -> Standing + Send + Sync),
+    deadline: Instant,
+    /// How often it may still be sent on another connection.
+    copies: u8,
+}
+
+/// The future of an answer.
+trait Answer<R: Request>: Future<Output = Result<R::Output, Error>> + Send {}
+
+impl<R: Request, F: Future<Output = Result<R::Output, Error>> + Send> Answer<R> for F {}
+
+/// Sends a request. Its ticket is given back with the answer.
+fn answer_to<'a, R: Request>(
+    request: &R,
+    pipeline: &'a Pipeline,
+    ticket: Ticket,
+) -> impl Answer<R> + use<'a, R> {
+    request.send(pipeline.connection()).map(move |answer| {
+        ticket.answered(answer.is_ok());
+        answer
+    })
 }
 
 /// Spawns an attempt to connect: it goes on when the callers that wait for it leave.

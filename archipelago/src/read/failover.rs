@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::attempts::Attempts;
 use super::next_candidate::{Progress, Wanted};
 use super::operation::{Operation, RunQuery};
 use super::plan::ReadPlan;
 use super::result::ReadResult;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Member};
 use crate::connection::{Ping, ReadOutcome};
-use crate::error::Error;
+use crate::error::{Error, NextRead, NotServed, Tried};
 use crate::region::Reason;
 use crate::server::{NotFresh, Requirement};
 
@@ -31,7 +32,7 @@ pub(super) struct Failover<'a> {
     tried: Vec<usize>,
     /// Those of them that may give a stale answer.
     lagging: Vec<usize>,
-    failure: Option<Error>,
+    attempts: &'a mut Attempts,
 }
 
 impl<'a> Failover<'a> {
@@ -39,7 +40,7 @@ impl<'a> Failover<'a> {
         plan: ReadPlan<'a>,
         cluster: &'a Cluster,
         order: &'static [usize],
-        failed: &[&'static str],
+        attempts: &'a mut Attempts,
         begun: std::time::Instant,
     ) -> Self {
         let needs_primary = plan.requirement.primary;
@@ -48,8 +49,10 @@ impl<'a> Failover<'a> {
             _ => cluster.leader_index(),
         };
         let reason = if needs_primary { Reason::Primary } else { plan.reason };
+        let has_failed =
+            |member: &Member| attempts.tried.iter().any(|tried| tried.region == member.info().code);
         let members = cluster.members().enumerate();
-        let failed_members = members.filter(|(_, member)| failed.contains(&member.info().code));
+        let failed_members = members.filter(|(_, member)| has_failed(member));
         Self {
             plan,
             cluster,
@@ -59,7 +62,7 @@ impl<'a> Failover<'a> {
             reason,
             tried: failed_members.map(|(index, _)| index).collect(),
             lagging: Vec::new(),
-            failure: None,
+            attempts,
         }
     }
 
@@ -82,17 +85,10 @@ impl<'a> Failover<'a> {
             let member = self.cluster.at(self.current);
             self.cluster.watch(self.current);
             let mut was_behind = false;
-            let max_lag = self.plan.requirement.at_most;
-            let lag = max_lag.and_then(|limit| member.health.lag_over(limit));
-            let was_asked = outcome.is_some();
-            // The monitor checks a database that is down; reads do not.
-            let may_ask = was_asked || member.health.is_up();
-            if lag.is_some() && !was_asked && may_ask && !self.tried.contains(&self.current) {
-                self.lagging.push(self.current);
-            } else if may_ask && !self.tried.contains(&self.current) {
+            if outcome.is_some() || self.may_ask(member) {
                 let region = member.info().code;
-                let late = |_| Err(Error::Timeout { region, waited: limit });
                 let asked = timeout_at(deadline, self.ask(operation, outcome.take())).await;
+                let late = |_| Err(Error::Timeout { region, waited: limit });
                 match asked.unwrap_or_else(late) {
                     Ok(ReadOutcome::Answered(answer)) => {
                         return Ok(ReadResult::new(member, self.reason, answer, None));
@@ -102,15 +98,18 @@ impl<'a> Failover<'a> {
                         if not_fresh == NotFresh::TooOld {
                             self.lagging.push(self.current);
                         }
-                        self.failure.get_or_insert(Error::NotFresh { region });
+                        self.attempts.passed_over(region, not_fresh.into());
                     }
-                    Err(error) if error.is_retried_elsewhere() => {
-                        if !matches!(error, Error::Spilled { .. }) {
+                    Err(error) => {
+                        let is_replica = self.current != self.cluster.leader_index();
+                        if error.next_read(is_replica) != NextRead::Final {
                             member.health.request_check();
                         }
-                        self.failure = Some(error);
+                        self.attempts.failed(region, is_replica, error)?;
                     }
-                    Err(error) => return Err(error),
+                }
+                if Instant::now() >= deadline {
+                    return Err(self.attempts.all_failed());
                 }
             }
             self.tried.push(self.current);
@@ -135,6 +134,25 @@ impl<'a> Failover<'a> {
             requirement.at_least = None;
         }
         was_unknown || is_dropped
+    }
+
+    /// Whether the current member is to be asked. The monitor checks a database that is down; reads
+    /// do not.
+    fn may_ask(&mut self, member: &Member) -> bool {
+        if self.tried.contains(&self.current) {
+            return false;
+        }
+        let lag = |limit| member.health.lag_over(limit);
+        let reason = match member.health.down_reason() {
+            Some(reason) => NotServed::Down(reason),
+            None if self.plan.requirement.at_most.and_then(lag).is_some() => {
+                self.lagging.push(self.current);
+                NotServed::Lagging
+            }
+            None => return true,
+        };
+        self.attempts.passed_over(member.info().code, reason);
+        false
     }
 
     /// Asks the current member, unless that has happened. If it is behind, waits for it to catch
@@ -164,8 +182,9 @@ impl<'a> Failover<'a> {
         let is_leader = self.current == cluster.leader_index();
         let permit = match self.order.first() {
             Some(first) if is_leader && self.current != *first => {
-                let region = cluster.at(*first).info().code;
-                Some(cluster.spill_permit().ok_or(Error::Spilled { region })?)
+                let spilled = Tried { region: member.info().code, reason: NotServed::Spilled };
+                let permit = cluster.spill_permit();
+                Some(permit.ok_or_else(|| Error::NotServed { tried: vec![spilled] })?)
             }
             _ => None,
         };
@@ -202,10 +221,12 @@ impl<'a> Failover<'a> {
     }
 
     fn next(&self, was_behind: bool) -> Option<usize> {
-        let wanted = match self.plan.requirement.primary {
-            true => Wanted::PrimaryOnly,
-            false if was_behind => Wanted::PrimaryFirst,
-            false => Wanted::Any,
+        let wanted = match (self.plan.requirement.primary, self.attempts.has_broken) {
+            (true, true) => return None,
+            (true, false) => Wanted::PrimaryOnly,
+            (false, true) => Wanted::ReplicaOnly,
+            (false, false) if was_behind => Wanted::PrimaryFirst,
+            (false, false) => Wanted::Any,
         };
         let (order, leader) = (self.order, self.cluster.leader_index());
         Progress { order, leader, tried: &self.tried }.next(wanted)
@@ -228,7 +249,6 @@ impl<'a> Failover<'a> {
                 return Ok(ReadResult::new(member, reason, answer, limit));
             }
         }
-        let region = self.cluster.at(self.current).info().code;
-        Err(self.failure.take().unwrap_or(Error::NotFresh { region }))
+        Err(self.attempts.all_failed())
     }
 }

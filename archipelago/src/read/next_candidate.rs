@@ -19,6 +19,8 @@ pub(super) enum Wanted {
     PrimaryFirst,
     /// The primary, and no other.
     PrimaryOnly,
+    /// Any database but the primary: the read may be what broke the connection.
+    ReplicaOnly,
 }
 
 impl Progress<'_> {
@@ -30,6 +32,7 @@ impl Progress<'_> {
         match wanted {
             Wanted::PrimaryOnly => leader,
             Wanted::PrimaryFirst if leader.is_some() => leader,
+            Wanted::ReplicaOnly => replicas.find(is_untried),
             Wanted::PrimaryFirst | Wanted::Any => replicas.find(is_untried).or(leader),
         }
     }
@@ -37,14 +40,14 @@ impl Progress<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Wanted::{Any, PrimaryFirst, PrimaryOnly};
+    use super::Wanted::{Any, PrimaryFirst, PrimaryOnly, ReplicaOnly};
     use super::*;
 
     #[test]
     fn which_member_is_next() {
         let order = [2, 0, 1, 3];
         // What was tried, what is wanted, and what is next where member 0 leads.
-        let table: [(&[usize], Wanted, Option<usize>); 10] = [
+        let table: [(&[usize], Wanted, Option<usize>); 13] = [
             (&[], Any, Some(2)),
             (&[2], Any, Some(1)),
             (&[2, 1, 3], Any, Some(0)),
@@ -55,6 +58,9 @@ mod tests {
             (&[3, 2, 0, 1], PrimaryFirst, None),
             (&[2], PrimaryOnly, Some(0)),
             (&[0], PrimaryOnly, None),
+            (&[2], ReplicaOnly, Some(1)),
+            (&[0], ReplicaOnly, Some(2)),
+            (&[3, 2, 1], ReplicaOnly, None),
         ];
         for (tried, wanted, next) in table {
             let progress = Progress { order: &order, leader: 0, tried };

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use diesel::dsl::Limit;
-use diesel::query_builder::AsQuery;
+use diesel::pg::Pg;
+use diesel::query_builder::{AsQuery, QueryFragment};
 use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::attempts::Attempts;
 use super::operation::{CheckOutConnection, RunQuery};
 use super::plan::{Candidates, ReadPlan};
 use super::result::ReadResult;
@@ -15,11 +17,11 @@ use super::run::run;
 use super::snapshot::{Snapshot, snapshot};
 use crate::cluster::{Cluster, Member};
 use crate::connection::{Load, Ping, ReadOutcome, Request};
-use crate::error::Error;
+use crate::error::{Error, NextRead};
 use crate::pool::Checkout;
 use crate::position::Position;
-use crate::query::{LoadsAs, PlainSelect, first_row};
-use crate::region::{Reason, ServedBy};
+use crate::query::{LoadsAs, PlainSelect, first_row, sql};
+use crate::region::{Reason, Role, ServedBy};
 use crate::server::{Freshness, Requirement};
 
 /// Reads, from the nearest database that can serve them. `repos.replica()` returns one;
@@ -161,7 +163,10 @@ impl<'a> Replica<'a> {
     /// [`DatabaseErrorKind::ReadOnlyTransaction`](diesel::result::DatabaseErrorKind) for a write.
     pub async fn load_unchecked<'query, U>(
         self,
-        query: impl LoadQuery<'query, AsyncPgConnection, U> + Clone + 'query,
+        query: impl LoadQuery<'query, AsyncPgConnection, U>
+        + AsQuery<Query: QueryFragment<Pg>>
+        + Clone
+        + 'query,
     ) -> Result<Vec<U>, Error>
     where
         U: Send,
@@ -170,11 +175,15 @@ impl<'a> Replica<'a> {
             let query = query.clone();
             checkout
                 .within_statement_limit(async |connection| {
-                    Ok(query.load(&mut connection.inner).await?)
+                    let sent = connection.sent();
+                    let rows = query.load(&mut connection.inner).await;
+                    rows.map_err(|error| connection.failed(error, sent))
                 })
                 .await
         };
-        Ok(self.on_checkout(load).await?.value)
+        let outcome = self.on_checkout(load).await;
+        let rows = outcome.map_err(|error| error.in_statement(|| sql(&query.as_query())));
+        Ok(rows?.value)
     }
 
     /// Several reads of one state of the database: a read-only transaction, `REPEATABLE READ`.
@@ -191,9 +200,7 @@ impl<'a> Replica<'a> {
     ) -> Result<T, Error> {
         let work = async |checkout: &mut Checkout| {
             checkout
-                .within_transaction_limit(async |connection| {
-                    snapshot(&mut connection.inner, &reads).await
-                })
+                .within_transaction_limit(async |connection| snapshot(connection, &reads).await)
                 .await
         };
         Ok(self.on_checkout(work).await?.value)
@@ -231,7 +238,7 @@ impl<'a> Replica<'a> {
 
     /// Sends one request to the first database that can serve it.
     pub(crate) async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Output>, Error> {
-        run(self.plan, &mut RunQuery(request), &[]).await
+        run(self.plan, &mut RunQuery(request), &mut Attempts::default()).await
     }
 
     /// Runs `work` on a connection of its own to the first database that can serve it. If that
@@ -242,26 +249,31 @@ impl<'a> Replica<'a> {
     ) -> Result<ReadResult<T>, Error> {
         let begun = Instant::now();
         let limit = self.plan.first().reading.timeouts().answer();
-        let mut failed = Vec::new();
-        let mut failure = None;
+        let mut attempts = Attempts::default();
+        let mut may_repeat_here = true;
         loop {
-            let outcome = run(self.plan, &mut CheckOutConnection, &failed).await;
-            let ReadResult { value: mut checkout, served_by, .. } = match (outcome, failure.take())
-            {
-                (Err(_), Some(error)) => return Err(error),
-                (outcome, _) => outcome?,
-            };
-            match work(&mut checkout).await {
-                Err(error) if error.is_retried_elsewhere() && begun.elapsed() < limit => {
-                    checkout.request_check();
-                    failed.push(served_by.region);
-                    failure = Some(error);
-                }
-                outcome => {
+            let ReadResult { value: mut checkout, served_by, .. } =
+                run(self.plan, &mut CheckOutConnection, &mut attempts).await?;
+            let error = match work(&mut checkout).await {
+                Ok(value) => {
                     let position = checkout.position(checkout.state().shown());
-                    return Ok(ReadResult { value: outcome?, served_by, position });
+                    return Ok(ReadResult { value, served_by, position });
                 }
+                Err(error) => error,
+            };
+            let is_replica = checkout.state().role == Role::Replica;
+            let next = error.next_read(is_replica);
+            if next == NextRead::Final || begun.elapsed() >= limit {
+                return Err(error);
             }
+            checkout.request_check();
+            if next.is_here() && std::mem::take(&mut may_repeat_here) {
+                continue;
+            }
+            if matches!(self.plan.candidates, Candidates::Pinned(_)) {
+                return Err(error);
+            }
+            attempts.failed(served_by.region, is_replica, error)?;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::attempts::Attempts;
 use super::failover::Failover;
 use super::operation::Operation;
 use super::plan::{Candidates, ReadPlan};
@@ -11,16 +12,16 @@ use crate::cluster::{Cluster, Member};
 use crate::connection::ReadOutcome;
 use crate::error::Error;
 
-/// Runs the operation at one database of the plan after another until one serves. Passes over the
-/// regions in `failed`.
+/// Runs the operation at one database of the plan after another until one serves. Passes over those
+/// that have failed in earlier `attempts`.
 pub(crate) async fn run<O: Operation>(
     plan: ReadPlan<'_>,
     operation: &mut O,
-    failed: &[&'static str],
+    attempts: &mut Attempts,
 ) -> Result<ReadResult<O::Value>, Error> {
     let begun = Instant::now();
     let first = match plan.candidates {
-        _ if !failed.is_empty() => None,
+        _ if !attempts.tried.is_empty() => None,
         Candidates::Pinned(member) => Some(member),
         Candidates::Ordered { cluster, order } => first_if_usable(plan, cluster, order),
     };
@@ -36,12 +37,16 @@ pub(crate) async fn run<O: Operation>(
     match plan.candidates {
         // Boxed: few reads come here, and it is much larger than the rest.
         Candidates::Ordered { cluster, order } => {
-            let mut failover = Failover::new(plan, cluster, order, failed, begun);
+            let mut failover = Failover::new(plan, cluster, order, attempts, begun);
             Box::pin(async move { failover.run(operation, outcome).await }).await
         }
         Candidates::Pinned(member) => match outcome {
             Some(Err(error)) => Err(error),
-            _ => Err(Error::NotFresh { region: member.info().code }),
+            Some(Ok(ReadOutcome::NotFresh(not_fresh))) => {
+                attempts.passed_over(member.info().code, not_fresh.into());
+                Err(attempts.all_failed())
+            }
+            _ => Err(attempts.all_failed()),
         },
     }
 }

@@ -2,9 +2,9 @@
 
 use diesel_async::AsyncPgConnection;
 
-use crate::connection::read_only_transaction;
+use crate::connection::{Connection, read_only_transaction};
 use crate::error::Error;
-use crate::query::{LoadsAs, PlainSelect, first_row};
+use crate::query::{LoadsAs, PlainSelect, first_row, sql};
 
 /// A read-only transaction. [`Replica::snapshot`](crate::Replica::snapshot) hands it to its
 /// closure.
@@ -48,12 +48,14 @@ impl Snapshot<'_> {
 }
 
 async fn load<Q: LoadsAs<U>, U>(query: Q, connection: &AsyncPgConnection) -> Result<Vec<U>, Error> {
-    Ok(Q::load(&query.as_query(), connection).await?)
+    let query = query.as_query();
+    let rows = Q::load(&query, connection).await;
+    rows.map_err(|error| Error::from(error).in_statement(|| sql(&query)))
 }
 
 /// Runs `reads` on one state of the database.
 pub(crate) async fn snapshot<T>(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Connection,
     reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let reads =

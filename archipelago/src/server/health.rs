@@ -189,6 +189,14 @@ impl HealthRecord {
         });
     }
 
+    /// Why reads pass it over, if they do.
+    pub(crate) fn down_reason(&self) -> Option<DownReason> {
+        if self.is_up() {
+            return None;
+        }
+        self.status.borrow().down.as_ref().map(|down| down.reason.clone())
+    }
+
     /// Why the server gives no answer, if the last check found it silent.
     pub(crate) fn silence(&self) -> Option<DownReason> {
         let status = self.status.borrow();

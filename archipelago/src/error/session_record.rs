@@ -1,0 +1,181 @@
+//! What a server has said and done on one connection that Diesel's errors do not tell: the SQLSTATE
+//! of its errors, how the connection ended, and whether a request was sent.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+
+use diesel::result::DatabaseErrorInformation;
+use parking_lot::Mutex;
+
+use super::sqlstate::{ENDED_WHILE_IDLE, Sqlstate, is_of_stale_plan};
+
+/// How many errors of one connection are remembered: more than it may have requests without an
+/// answer.
+const REMEMBERED: usize = 128;
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum End {
+    /// It is open.
+    None,
+    /// The server or the network closed it.
+    Closed,
+    /// The kernel gave up on bytes that were never acknowledged.
+    Vanished,
+}
+
+/// An error as the server sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerError {
+    pub(crate) code: Sqlstate,
+    /// Whether the server closes the connection behind it.
+    pub(crate) is_fatal: bool,
+    /// Whether a plan or a type that the session keeps is no longer that of the database.
+    pub(crate) is_stale: bool,
+    /// Of all texts that Diesel passes on.
+    fingerprint: u64,
+}
+
+impl ServerError {
+    /// Reads the fields of an `ErrorResponse`. None where they make no sense.
+    ///
+    /// The fields: <https://www.postgresql.org/docs/current/protocol-error-fields.html>.
+    pub(crate) fn parse(mut body: &[u8]) -> Option<Self> {
+        let (mut code, mut severity, mut routine) = (None, &[][..], &[][..]);
+        let mut texts: [Option<Cow<'_, str>>; 6] = Default::default();
+        while let [field, rest @ ..] = body
+            && *field != 0
+        {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            let value = &rest[..end];
+            match field {
+                b'C' => code = Sqlstate::new(value),
+                b'V' => severity = value,
+                b'R' => routine = value,
+                field => {
+                    if let Some(index) = b"MDHtcn".iter().position(|known| known == field) {
+                        texts[index] = Some(String::from_utf8_lossy(value));
+                    }
+                }
+            }
+            body = &rest[end + 1..];
+        }
+        let code = code?;
+        Some(Self {
+            code,
+            is_fatal: matches!(severity, b"FATAL" | b"PANIC"),
+            is_stale: is_of_stale_plan(code.as_str(), routine),
+            fingerprint: fingerprint(texts.each_ref().map(Option::as_deref)),
+        })
+    }
+}
+
+fn fingerprint(texts: [Option<&str>; 6]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    texts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What is known of one connection. The stream under tokio-postgres writes it.
+#[derive(Debug)]
+pub(crate) struct SessionRecord {
+    /// Whether the session is for reading.
+    pub(crate) is_read: bool,
+    /// The generation of the connection, and that of its pool.
+    generation: (u64, Arc<AtomicU64>),
+    errors: Mutex<VecDeque<ServerError>>,
+    end: AtomicU8,
+    sent: AtomicU64,
+    process: AtomicI32,
+}
+
+impl SessionRecord {
+    /// The record of a new connection. `generation` is its pool's.
+    pub(crate) fn new(is_read: bool, generation: &Arc<AtomicU64>) -> Self {
+        Self {
+            is_read,
+            generation: (generation.load(Ordering::Relaxed), generation.clone()),
+            errors: Mutex::default(),
+            end: AtomicU8::new(End::None as u8),
+            sent: AtomicU64::new(0),
+            process: AtomicI32::new(0),
+        }
+    }
+
+    /// Records an error of the server. A stale plan, and an end for idleness, are true of the whole
+    /// pool: each connection that is older than this moment is retired.
+    pub(crate) fn record_error(&self, error: ServerError) {
+        if error.is_stale || error.code.as_str() == ENDED_WHILE_IDLE {
+            let (mine, pool) = &self.generation;
+            // Only the first of a generation counts.
+            let (order, next) = (Ordering::Relaxed, mine + 1);
+            let _ = pool.compare_exchange(*mine, next, order, order);
+        }
+        if error.is_fatal {
+            self.record_end(End::Closed);
+        }
+        let mut errors = self.errors.lock();
+        errors.truncate(REMEMBERED - 1);
+        errors.push_front(error);
+    }
+
+    /// Records how the connection ended. The first record counts.
+    pub(crate) fn record_end(&self, end: End) {
+        let (none, order) = (End::None as u8, Ordering::Relaxed);
+        let _ = self.end.compare_exchange(none, end as u8, order, order);
+    }
+
+    pub(crate) fn record_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn record_process(&self, process: i32) {
+        self.process.store(process, Ordering::Relaxed);
+    }
+
+    /// How the connection ended, if it did.
+    pub(crate) fn end(&self) -> End {
+        match self.end.load(Ordering::Relaxed) {
+            end if end == End::None as u8 => End::None,
+            end if end == End::Closed as u8 => End::Closed,
+            _ => End::Vanished,
+        }
+    }
+
+    /// How many bytes were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The process of the server that serves the connection. 0 where it was not told.
+    pub(crate) fn process(&self) -> i32 {
+        self.process.load(Ordering::Relaxed)
+    }
+
+    /// Whether a younger connection is to be used in its place.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.generation.0 != self.generation.1.load(Ordering::Relaxed)
+    }
+
+    /// The server's error that Diesel passes on as `error`.
+    pub(super) fn find(&self, error: &dyn DatabaseErrorInformation) -> Option<ServerError> {
+        let sought = fingerprint([
+            Some(error.message()),
+            error.details(),
+            error.hint(),
+            error.table_name(),
+            error.column_name(),
+            error.constraint_name(),
+        ]);
+        self.errors.lock().iter().copied().find(|error| error.fingerprint == sought)
+    }
+
+    /// The last error of the server if the connection ended with it.
+    pub(super) fn last_words(&self) -> Option<ServerError> {
+        self.errors.lock().front().copied().filter(|error| error.is_fatal)
+    }
+}

@@ -1,0 +1,83 @@
+//! A relay in front of a server that can hold or lose what passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Passes on what clients and a server send to each other.
+#[derive(Clone)]
+pub struct Relay {
+    /// The connections up to this number are deaf: what is sent on them is taken, and lost.
+    deaf: watch::Sender<usize>,
+    /// Whether answers wait.
+    held: watch::Sender<bool>,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Relay {
+    /// Starts a relay to the server of `url`; returns it with the URL that leads through it.
+    pub async fn start(url: &str) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server =
+            url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+        let url = url.replace(&server, &listener.local_addr().unwrap().to_string());
+        let relay = Self {
+            deaf: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+            accepted: Arc::default(),
+        };
+        let accepting = relay.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let number = accepting.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+                let server = TcpStream::connect(&server).await.unwrap();
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(accepting.clone().pass(number, false, from_client, to_server));
+                tokio::spawn(accepting.clone().pass(number, true, from_server, to_client));
+            }
+        });
+        (relay, url)
+    }
+
+    /// How many connections were opened.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Loses all that is sent from now on on the connections that are open. They stay open.
+    pub fn lose_open_connections(&self) {
+        self.deaf.send_replace(self.accepted());
+    }
+
+    /// Holds all answers back, or lets them go.
+    pub fn hold_answers(&self, is_held: bool) {
+        self.held.send_replace(is_held);
+    }
+
+    async fn pass(
+        self,
+        number: usize,
+        is_answer: bool,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) {
+        let mut bytes = vec![0; 1 << 16];
+        loop {
+            let count = from.read(&mut bytes).await.unwrap_or_default();
+            if is_answer {
+                let _ = self.held.subscribe().wait_for(|is_held| !is_held).await;
+            }
+            if *self.deaf.borrow() >= number {
+                // Neither end hears of the other.
+                std::future::pending::<()>().await;
+            }
+            if count == 0 || to.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    }
+}
