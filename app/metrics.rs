@@ -13,11 +13,11 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use archipelago::actix::{FLY_REPLAY, RequestSession};
-use archipelago::{RepoSet, Role, ServedBy};
+use archipelago::{DownReason, RepoSet, Role, ServedBy};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
-use crate::repos::Repos;
+use crate::repos::{Repos, leading_region};
 
 /// The one recorder of this process.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -74,12 +74,25 @@ pub fn install_recorder() -> Result<(), BuildError> {
     );
     metrics::describe_gauge!(
         "archipelago_region_up",
-        "Whether a region's database is up; only for databases that this instance watches"
+        "Whether a region's database serves; 0 or 1, from its first answer on"
     );
     metrics::describe_gauge!(
         "archipelago_region_lag_seconds",
         metrics::Unit::Seconds,
         "Upper bound of a region's replication lag: 0 for a primary, NaN if it is unknown"
+    );
+    metrics::describe_gauge!(
+        "archipelago_region_down",
+        "Why a region's database does not serve: 1 for the reason"
+    );
+    metrics::describe_gauge!(
+        "archipelago_region_clock_skew_seconds",
+        metrics::Unit::Seconds,
+        "How far a replica's clock is behind the primary's, at least; 0 if that is not proven"
+    );
+    metrics::describe_counter!(
+        "archipelago_positions_dropped_total",
+        "Positions of visitors that were of another history"
     );
     metrics::describe_gauge!(
         "archipelago_region_is_primary",
@@ -109,10 +122,20 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
         gauge!("archipelago_pool_idle_connections", &labels).set(state.idle);
         gauge!("archipelago_pool_size", &labels).set(state.size);
     }
-    let leader = repos.leader().info().code;
+    counter!("archipelago_positions_dropped_total").absolute(repos.cluster().dropped_positions());
+    let leader = leading_region(&repos);
     for member in repos.members() {
         let (health, region) = (member.health(), member.info().code);
-        gauge!("archipelago_region_is_primary", "region" => region).set(u8::from(region == leader));
+        let is_primary = Some(region) == leader;
+        gauge!("archipelago_region_is_primary", "region" => region).set(u8::from(is_primary));
+        let skew = health.clock_skew.map_or(0.0, |skew| skew.as_secs_f64());
+        gauge!("archipelago_region_clock_skew_seconds", "region" => region).set(skew);
+        let reason = health.down_reason.as_ref().map(DownReason::label);
+        for label in DownReason::LABELS.iter().copied() {
+            let is_reason = reason == Some(label);
+            gauge!("archipelago_region_down", "region" => region, "reason" => label)
+                .set(u8::from(is_reason));
+        }
         if let Some(up) = health.up {
             gauge!("archipelago_region_up", "region" => region).set(u8::from(up));
             // Set even without a lag: a gauge would keep its last value after a promotion.

@@ -10,13 +10,13 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use archipelago::{Health, Member, RegionSet, RepoSet, Role};
+use archipelago::{DownReason, Health, Member, RegionSet, RepoSet, Role};
 use serde::Serialize;
 
 use self::down_reason::{UNKNOWN, in_plain_words};
 use super::PageContext;
 use crate::failure::Failure;
-use crate::repos::Repos;
+use crate::repos::{Repos, leading_region};
 use crate::views::{RegionRow, RegionsPage, human_time};
 
 /// GET `/regions`
@@ -34,7 +34,7 @@ pub(crate) async fn json(repos: Data<Repos>) -> HttpResponse {
 }
 
 fn region_statuses(repos: &Repos) -> Vec<RegionStatus> {
-    let leader = repos.leader().info().code;
+    let leader = leading_region(repos);
     let first_for_reads = repos.replica().served_by().region;
     repos.members().map(|member| RegionStatus::new(member, leader, first_for_reads)).collect()
 }
@@ -53,9 +53,11 @@ struct RegionStatus {
     leads: bool,
     /// Whether this instance sends its reads there first.
     first_for_reads: bool,
-    /// Whether it serves reads; none if this instance does not watch it.
+    /// Whether it serves reads; none before its first answer.
     up: Option<bool>,
     why_down: Option<&'static str>,
+    /// The same in one word, for programs.
+    down_reason: Option<&'static str>,
     down_seconds: Option<f64>,
     /// Upper bound of the replication lag; none for a primary, and if it is unknown.
     lag_seconds: Option<f64>,
@@ -67,10 +69,10 @@ struct RegionStatus {
 }
 
 impl RegionStatus {
-    fn new(member: &Member, leader: &str, first_for_reads: &str) -> Self {
+    fn new(member: &Member, leader: Option<&str>, first_for_reads: &str) -> Self {
         let (info, health) = (member.info(), member.health());
         let Health { up, down_reason, down_since, role, timeline, lag, round_trip, .. } = health;
-        let leads = info.code == leader;
+        let leads = Some(info.code) == leader;
         let role = role.unwrap_or(info.role);
         let is_replica = role == Role::Replica;
         let is_down = up == Some(false);
@@ -88,6 +90,7 @@ impl RegionStatus {
             leads,
             first_for_reads: info.code == first_for_reads,
             up,
+            down_reason: down_reason.as_ref().filter(|_| is_down).map(DownReason::label),
             why_down: down_reason.filter(|_| is_down).map(|reason| in_plain_words(&reason)),
             down_seconds: down_since.filter(|_| is_down).map(|since| since.elapsed().as_secs_f64()),
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
@@ -101,7 +104,7 @@ impl RegionStatus {
     /// The state in words, and whether it is good; none if it is unknown.
     fn state(&self) -> (String, Option<bool>) {
         match (self.up, self.round_trip_ms) {
-            (None, _) => ("not watched by this instance".to_owned(), None),
+            (None, _) => ("not asked yet".to_owned(), None),
             (Some(false), _) => {
                 let time =
                     |seconds| format!(" for {}", human_time(Duration::from_secs_f64(seconds)));
@@ -155,6 +158,7 @@ mod tests {
         first_for_reads: false,
         up: Some(true),
         why_down: None,
+        down_reason: None,
         down_seconds: None,
         lag_seconds: Some(0.1),
         lags: false,
@@ -179,7 +183,7 @@ mod tests {
                 Some(false),
             ),
             (RegionStatus { round_trip_ms: None, ..UP }, "not asked yet", None),
-            (RegionStatus { up: None, ..UP }, "not watched by this instance", None),
+            (RegionStatus { up: None, ..UP }, "not asked yet", None),
             (
                 RegionStatus { why_down: Some("it does not answer"), ..down },
                 "down for 12 seconds: it does not answer",

@@ -164,6 +164,43 @@ impl DownReason {
         }
     }
 
+    /// Every [`label`](Self::label).
+    pub const LABELS: &'static [&'static str] = &[
+        "unreachable",
+        "silent",
+        "refused",
+        "broken",
+        "schema_too_old",
+        "foreign_database",
+        "superseded",
+        "second_primary",
+        "not_followed",
+        "unproven",
+        "contested",
+        "ahead_of_primary",
+        "not_primary",
+    ];
+
+    /// The reason in one word, for metrics and programs.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Silent { .. } => "silent",
+            Self::Refused { .. } => "refused",
+            Self::Broken { .. } => "broken",
+            Self::SchemaTooOld { .. } => "schema_too_old",
+            Self::ForeignDatabase => "foreign_database",
+            Self::Superseded { .. } => "superseded",
+            Self::SecondPrimary { .. } => "second_primary",
+            Self::NotFollowed { .. } => "not_followed",
+            Self::Unproven { .. } => "unproven",
+            Self::Contested { .. } => "contested",
+            Self::AheadOfPrimary { .. } => "ahead_of_primary",
+            Self::NotPrimary => "not_primary",
+        }
+    }
+
     /// The failure of a query to `region` for this reason.
     pub(crate) fn in_region(self, region: &'static str) -> Error {
         match self {

@@ -6,6 +6,7 @@ use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 
+use super::relay::Relay;
 use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 /// The same regions, with writes pinned to the primary of the declaration.
@@ -345,4 +346,47 @@ async fn a_replica_whose_clock_is_behind_tells_no_age(world: World) {
     })
     .await;
     near.resume_replay().await.unwrap();
+}
+
+/// A server that refuses connections still leads: no election asks the others, and each write makes
+/// one attempt.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_primary_that_is_full_starts_no_elections(world: World) {
+    const WRITES: usize = 20;
+
+    let mut settings = settings_near(&world).await;
+    let mut relays = Vec::new();
+    for region in ["home", "near", "far"] {
+        let (relay, url) = Relay::start(settings.url(region).unwrap().expose()).await;
+        settings = settings.with_url(region, &url).unwrap();
+        relays.push(relay);
+    }
+    let repos = Repos::connect(&settings).await.unwrap();
+    add(&repos, "Ada").await.unwrap();
+    let mut admin = admin(&world, "home").await;
+    admin.batch_execute("ALTER ROLE app CONNECTION LIMIT 0").await.unwrap();
+    admin
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'",
+        )
+        .await
+        .unwrap();
+    eventually("the primary refuses connections", DEADLINE, async || {
+        matches!(down_reason(&repos, "home"), Some(DownReason::Refused { .. }))
+    })
+    .await;
+
+    let accepted = || relays.iter().map(Relay::accepted).collect::<Vec<_>>();
+    let before = accepted();
+    for _ in 0..WRITES {
+        let error = add(&repos, "Mallory").await.unwrap_err();
+        assert_eq!(error.code(), Some("53300"), "{error}");
+        assert!(error.is_passing() && !error.is_uncertain(), "{error}");
+    }
+    let after = accepted();
+    assert!(after[0] - before[0] <= WRITES * 2, "{before:?} {after:?}");
+    assert_eq!(after[1..], before[1..], "the others are asked on the connections that are open");
+    assert_eq!(repos.leader().info().code, "home");
+    admin.batch_execute("ALTER ROLE app CONNECTION LIMIT -1").await.unwrap();
+    eventually("writes go on", DEADLINE, async || add(&repos, "Grace").await.is_ok()).await;
 }
