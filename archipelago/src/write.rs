@@ -15,9 +15,7 @@ use crate::connection::{
 };
 use crate::error::Error;
 use crate::pool::Checkout;
-use crate::position::Committed;
-#[cfg(feature = "actix")]
-use crate::position::Position;
+use crate::position::{Committed, Position};
 use crate::query::{LoadsAs, first_row};
 use crate::read::Replica;
 use crate::region::{Reason, Role, ServedBy};
@@ -168,7 +166,7 @@ impl<'a> Primary<'a> {
                 transaction(&mut connection.inner, work).await
             })
             .await?;
-        Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
+        Ok(Committed { value, position: commit_position(&checkout, lsn) })
     }
 
     /// Runs a statement, which commits by itself, and asks for the position behind it: one round
@@ -201,7 +199,7 @@ impl<'a> Primary<'a> {
         };
         let value = output?;
         let lsn = position.inspect_err(warn_of_unknown_position).ok();
-        Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
+        Ok(Committed { value, position: commit_position(&checkout, lsn) })
     }
 
     /// Checks out a connection to the leader. Nothing was written yet, so the search may be
@@ -230,5 +228,13 @@ impl<'a> Primary<'a> {
                 outcome => return outcome,
             }
         }
+    }
+}
+
+/// The position of a commit up to `lsn`; None where only the request for it failed.
+fn commit_position(checkout: &Checkout, lsn: Option<u64>) -> Position {
+    match lsn {
+        Some(lsn) => checkout.record_commit(lsn),
+        None => checkout.unknown_position(),
     }
 }

@@ -2,6 +2,8 @@
 
 mod world {
     pub mod counting_proxy;
+    #[cfg(feature = "actix")]
+    pub mod cutting_proxy;
     pub mod failover;
     pub mod pools;
     pub mod promotion;
@@ -9,7 +11,10 @@ mod world {
     #[cfg(feature = "actix")]
     pub mod replay;
     pub mod round_trips;
+    pub mod schema;
     pub mod setup;
     pub mod sharing;
     pub mod tls;
+    #[cfg(feature = "actix")]
+    pub mod visitor;
 }

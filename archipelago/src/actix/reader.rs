@@ -27,7 +27,7 @@ use crate::settings::Safeguard;
 /// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind.
 ///
 /// It has no method that writes. Visitors carry what they have seen in a cookie or a header, which
-/// every answer renews.
+/// every answer that has read renews.
 ///
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a
 /// `&Reader`.
@@ -145,9 +145,10 @@ impl<R: RepoSet> Reader<R> {
     /// The handle for the next read, which must show what this request has shown already.
     fn replica(&self) -> Replica<'_> {
         let mut replica = self.repos.replica();
-        if self.repos.cluster().timelines().safeguards.has(Safeguard::Cookie) {
-            let requirement = &mut replica.plan.requirement;
-            *requirement = requirement.and_at_least(self.session.position());
+        let timelines = self.repos.cluster().timelines();
+        if timelines.safeguards.has(Safeguard::Cookie) {
+            let known = self.session.freshness(timelines.system());
+            replica = known.into_iter().fold(replica, Replica::fresh);
         }
         replica.plan.or_stale = self.or_stale;
         self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness))

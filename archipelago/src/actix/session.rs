@@ -4,14 +4,19 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use actix_web::dev::ServiceResponse;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
-use super::cookie::brought_positions;
+use super::cookie;
 use crate::position::Position;
 use crate::region::{Role, ServedBy};
 use crate::repo_set::RepoSet;
+use crate::server::Freshness;
 use crate::visitor::Session;
+
+/// How long visitors keep a position at least.
+const SHORTEST_LIFETIME: Duration = Duration::from_mins(10);
 
 /// What one request has read and written so far, and which database served it.
 #[derive(Clone, Debug, Default)]
@@ -37,25 +42,40 @@ impl RequestSession {
         session.served_by.map(|served_by| (served_by, session.elapsed))
     }
 
-    /// The session of `request`, with the position that its visitor brings.
+    /// The session of `request`, with the positions that its visitor brings.
+    ///
+    /// A position may be forgotten once every read shows it without: by then replicas that lag more
+    /// serve no reads, unless a read allows a stale answer.
     pub(super) fn with_visitor<R: RepoSet>(repos: &R, request: &HttpRequest) -> Self {
         let session = Self::of(request);
-        if session.position().is_none() {
-            let timelines = repos.cluster().timelines();
-            let brought = brought_positions(request).into_iter().flatten();
-            let position =
-                brought.filter_map(|position| timelines.vet(position)).reduce(Position::or_later);
-            session.0.borrow_mut().set_brought(position);
+        let mut inner = session.0.borrow_mut();
+        if !inner.knows_brought() {
+            inner.set_brought(cookie::brought(request));
         }
+        let cluster = repos.cluster();
+        let lifetime = cluster.max_lag().unwrap_or_default().max(SHORTEST_LIFETIME);
+        inner.lifetime = inner.lifetime.max(lifetime);
+        // Another set's positions are not this one's to judge.
+        let timelines = cluster.timelines();
+        inner.retain(|at| timelines.is_foreign(at.system) || timelines.vet(at).is_some());
+        drop(inner);
         session
     }
 
-    pub(super) fn get(&self) -> Session {
-        *self.0.borrow()
+    /// Gives the visitor what this request has seen and written.
+    pub(super) fn give<B>(&self, response: &mut ServiceResponse<B>) {
+        cookie::give(response, &self.0.borrow());
     }
 
-    pub(super) fn position(&self) -> Option<Position> {
-        self.0.borrow().position()
+    /// How fresh the next read of the database `system` must be, as
+    /// [`Session::freshness`] says.
+    pub(super) fn freshness(&self, system: u64) -> Option<Freshness> {
+        self.0.borrow().freshness(system)
+    }
+
+    /// The latest position of the database `system` that the visitor has seen or written.
+    pub(super) fn position(&self, system: u64) -> Option<Position> {
+        self.0.borrow().position(system)
     }
 
     pub(super) fn record_query(&self, served_by: Option<ServedBy>, begun: Instant) {

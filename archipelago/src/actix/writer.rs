@@ -73,7 +73,8 @@ impl<R: RepoSet> Writer<R> {
 
     /// The primary, on no older timeline than the visitor has seen.
     fn primary(&self) -> Primary<'_> {
-        self.repos.primary().after(self.session.position())
+        let system = self.repos.cluster().timelines().system();
+        self.repos.primary().after(self.session.position(system))
     }
 
     /// Records the outcome of a write in the session.
@@ -86,9 +87,7 @@ impl<R: RepoSet> Writer<R> {
         let served_by = outcome.is_ok().then(|| self.repos.primary().served_by());
         self.session.record_query(served_by, begun);
         let Committed { value, position } = outcome?;
-        if let Some(position) = position {
-            self.session.record_write(position);
-        }
+        self.session.record_write(position);
         Ok(value)
     }
 }
