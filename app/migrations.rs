@@ -31,11 +31,11 @@ pub enum MigrationError {
     Refused(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The version of the newest embedded migration. A database that has not run it is too old for this
+/// The versions of the embedded migrations. A database that lacks one of them is too old for this
 /// program.
-pub(crate) fn newest() -> Option<String> {
-    let embedded = MigrationSource::<Pg>::migrations(&MIGRATIONS).ok()?;
-    embedded.iter().map(|migration| migration.name().version().to_string()).max()
+pub(crate) fn versions() -> Vec<String> {
+    let embedded = MigrationSource::<Pg>::migrations(&MIGRATIONS).unwrap_or_default();
+    embedded.iter().map(|migration| migration.name().version().to_string()).collect()
 }
 
 /// Runs the pending migrations on the database at `url`, and returns their names.

@@ -11,7 +11,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpServer, web};
-use archipelago::actix::{Key, answer_for};
+use archipelago::actix::{Keys, answer_for};
 use archipelago::{ServedBy, SettingError};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
@@ -79,14 +79,12 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
     // A replica with older tables would fail queries, or answer them wrongly: it serves no reads.
-    let databases =
-        migrations::newest().iter().fold(settings.databases.clone(), |databases, newest| {
-            databases.requiring_migration(newest)
-        });
+    let required = if settings.checks_migrations { migrations::versions() } else { vec![] };
+    let databases = settings.databases.clone().requiring_migrations(required);
     let repos = Arc::new(Repos::new(&databases)?);
-    let (key, shared_repos) = (settings.key.0.clone(), repos.clone());
+    let (keys, shared_repos) = (settings.keys.clone(), repos.clone());
     // `cli::serve` handles the signals. Actix alone would cut requests off at Ctrl-C.
-    let pages = HttpServer::new(move || app(shared_repos.clone(), key.clone()))
+    let pages = HttpServer::new(move || app(shared_repos.clone(), keys.clone()))
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(pages)?
@@ -132,7 +130,7 @@ impl Running {
 /// one.
 fn app(
     repos: Arc<Repos>,
-    key: Key,
+    keys: Keys,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -143,7 +141,7 @@ fn app(
     >,
 > {
     App::new()
-        .configure(archipelago::actix::configure(repos, key))
+        .configure(archipelago::actix::configure(repos, keys))
         .app_data(web::FormConfig::default().limit(MAX_FORM))
         .configure(routes)
         .wrap(from_fn(refuse_cross_site_writes))

@@ -6,7 +6,8 @@
 //! | `HOST` | the address to listen on: 127.0.0.1, or `::` on Fly |
 //! | `PORT` | the port of the pages: 8080 |
 //! | `METRICS_PORT` | the port of `/metrics`, and of nothing else: 9091 |
-//! | `SECRET_KEY` | 64 hex digits that sign the cookies; made up for a laptop, required on Fly |
+//! | `SECRET_KEY` | 64 hex digits that sign the cookies; made up for a laptop, required on Fly. May be several, separated by commas: the first signs, all verify |
+//! | `CHECK_MIGRATIONS` | `on`: a database that lacks one of the program's migrations serves no reads; or `off` |
 //! | `RUST_LOG` | what to log, in `tracing-subscriber`'s syntax: `info,actix_server=warn` |
 //! | `FLY_APP_NAME` | set by Fly: without it, this is a developer's machine |
 
@@ -15,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use archipelago::SettingError;
-use archipelago::actix::Key;
+use archipelago::actix::{Key, Keys};
 use tracing_subscriber::EnvFilter;
 
 use crate::environment::{Vars, is_on_fly};
@@ -30,26 +31,18 @@ pub struct Settings {
     pub port: u16,
     /// The port of the metrics; 0 takes any that is free.
     pub metrics_port: u16,
-    /// Signs the cookies.
-    pub key: SigningKey,
+    /// Sign the cookies.
+    pub keys: Keys,
     /// Whether the key was made up at this start, because none was set.
     pub is_key_temporary: bool,
+    /// Whether a database that lacks one of the program's migrations serves no reads.
+    pub checks_migrations: bool,
     /// What to log, as `RUST_LOG` says.
     pub log: String,
     /// Whether this is a developer's machine: there, `serve` runs the migrations itself.
     pub is_development: bool,
     /// The databases, and the region of this instance.
     pub databases: archipelago::Settings,
-}
-
-/// A key that `{:?}` does not print.
-#[derive(Clone)]
-pub struct SigningKey(pub Key);
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SigningKey")
-    }
 }
 
 /// Every wrong setting, one a line.
@@ -86,16 +79,18 @@ impl Settings {
         let metrics_port =
             parser.value("METRICS_PORT", 9091, "write a port number from 0 to 65535");
         let log = parser.log_filter();
-        let configured_key = parser.key(is_development);
-        let is_key_temporary = configured_key.is_none();
-        let key = SigningKey(configured_key.unwrap_or_else(Key::generate));
+        let checks_migrations = parser.switch("CHECK_MIGRATIONS");
+        let configured_keys = parser.keys(is_development);
+        let is_key_temporary = configured_keys.is_none();
+        let keys = configured_keys.unwrap_or_else(|| Keys::new(Key::generate()));
         match databases {
             Ok(databases) if parser.errors.is_empty() => Ok(Self {
                 host,
                 port,
                 metrics_port,
-                key,
+                keys,
                 is_key_temporary,
+                checks_migrations,
                 log,
                 is_development,
                 databases,
@@ -145,24 +140,50 @@ impl<V: Vars> Parser<'_, V> {
         filter
     }
 
-    /// The configured key. None if one must be made up, and also if the configured one is wrong.
-    fn key(&mut self, is_development: bool) -> Option<Key> {
-        match self.text("SECRET_KEY").map(|text| hex::decode(text.trim())) {
-            Some(Ok(bytes)) if bytes.len() == 32 => return Some(Key::derive_from(&bytes)),
-            Some(_) => self.unusable(
-                "SECRET_KEY",
-                "write 64 hex digits, as `openssl rand -hex 32` prints them",
-            ),
-            None if is_development => {}
-            None => {
-                let advice = "every instance must sign with the same key: fly secrets set SECRET_KEY=$(openssl rand -hex 32)";
-                self.errors.push(SettingError::Missing {
-                    name: "SECRET_KEY".to_owned(),
-                    advice: advice.to_owned(),
-                });
+    /// A switch that is on unless it is set to `off`.
+    fn switch(&mut self, name: &str) -> bool {
+        match self.text(name) {
+            None => true,
+            Some(text) if text.trim() == "on" => true,
+            Some(text) if text.trim() == "off" => false,
+            Some(text) => {
+                self.invalid(name, text, "write on or off");
+                true
             }
         }
-        None
+    }
+
+    /// The configured keys, of which the first signs. None if one must be made up, and also if one
+    /// of them is wrong.
+    fn keys(&mut self, is_development: bool) -> Option<Keys> {
+        let name = "SECRET_KEY";
+        let Some(text) = self.text(name) else {
+            if !is_development {
+                let advice = "every instance must sign with the same key: fly secrets set SECRET_KEY=$(openssl rand -hex 32)";
+                let (name, advice) = (name.to_owned(), advice.to_owned());
+                self.errors.push(SettingError::Missing { name, advice });
+            }
+            return None;
+        };
+        let mut keys = Vec::new();
+        let count = text.split(',').count();
+        for (index, text) in text.split(',').enumerate() {
+            match hex::decode(text.trim()) {
+                Ok(bytes) if bytes.len() == 32 => keys.push(Key::derive_from(&bytes)),
+                _ => {
+                    let which = match count {
+                        1 => String::new(),
+                        _ => format!("key {} of {count} is wrong: ", index + 1),
+                    };
+                    let advice = "write 64 hex digits, as `openssl rand -hex 32` prints them";
+                    self.unusable(name, &format!("{which}{advice}"));
+                }
+            }
+        }
+        let is_valid = keys.len() == count;
+        let mut keys = keys.into_iter();
+        let signing = keys.next().filter(|_| is_valid)?;
+        Some(Keys::new(signing).and_verifying(keys))
     }
 
     fn invalid(&mut self, name: &str, value: String, advice: &str) {
@@ -239,6 +260,10 @@ mod tests {
         for (value, expected) in [("", None), ("ord", Some("ord"))] {
             assert_eq!(read("FLY_REGION", value).region(), expected, "FLY_REGION={value:?}");
         }
+        for (value, expected) in [("", true), ("on", true), ("off", false), (" off ", false)] {
+            let checks = read("CHECK_MIGRATIONS", value).checks_migrations;
+            assert_eq!(checks, expected, "CHECK_MIGRATIONS={value:?}");
+        }
         for (value, expected) in [("", true), (&*"5a".repeat(32), false)] {
             let is_temporary = read("SECRET_KEY", value).is_key_temporary;
             assert_eq!(is_temporary, expected, "SECRET_KEY={value:?}");
@@ -246,12 +271,24 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_64_hex_digits() {
+    fn each_key_is_64_hex_digits() {
+        let (good, other) = ("5a".repeat(32), "a5".repeat(32));
+        let read = |keys: &str| {
+            let url = ("DATABASE_URL", "postgres://localhost");
+            settings(&[url, ("SECRET_KEY", keys)])
+        };
+        for right in [good.clone(), format!("{good},{other}"), format!(" {good} , {other}\n")] {
+            assert!(!read(&right).unwrap().is_key_temporary);
+        }
         for wrong in ["5a", &"5a".repeat(31), &"5a".repeat(33), &"zz".repeat(32)] {
-            let error =
-                settings(&[("DATABASE_URL", "postgres://localhost"), ("SECRET_KEY", wrong)])
-                    .expect_err(wrong);
-            assert!(error.starts_with("SECRET_KEY cannot be used"), "{error}");
+            let error = read(wrong).expect_err(wrong);
+            assert!(error.starts_with("SECRET_KEY cannot be used; write"), "{error}");
+            let error = read(&format!("{good},{wrong},{other}")).expect_err(wrong);
+            assert!(error.starts_with("SECRET_KEY cannot be used; key 2 of 3 is wrong"), "{error}");
+        }
+        for empty in [",", &format!("{good},"), &format!(",{good}")] {
+            let error = read(empty).expect_err(empty);
+            assert!(error.contains("of 2 is wrong"), "{error}");
         }
     }
 
@@ -264,6 +301,7 @@ mod tests {
             ("PORT", "80800"),
             ("METRICS_PORT", "x"),
             ("SECRET_KEY", "hunter3"),
+            ("CHECK_MIGRATIONS", "maybe"),
             ("RUST_LOG", "archipelago=loud"),
         ]);
         expect![[r#"
@@ -273,6 +311,7 @@ mod tests {
             PORT is `80800`; write a port number from 0 to 65535
             METRICS_PORT is `x`; write a port number from 0 to 65535
             RUST_LOG is `archipelago=loud`; write levels as tracing-subscriber has them, such as info or warn,archipelago=debug
+            CHECK_MIGRATIONS is `maybe`; write on or off
             SECRET_KEY cannot be used; write 64 hex digits, as `openssl rand -hex 32` prints them"#]].assert_eq(&wrong.unwrap_err());
     }
 }

@@ -40,7 +40,7 @@
 //! A handler that takes a [`Writer`] runs in the primary's region. Behind Fly.io's proxy, an
 //! instance elsewhere answers with the header [`fly-replay`](FLY_REPLAY) before the body is read or
 //! anything has happened, and the proxy runs the request there. The position cookie then comes from
-//! that instance, so all instances need the same [`Key`].
+//! that instance, so all instances need the same [`Keys`].
 //!
 //! An instance writes over the long line itself in these cases: the set of repos says `writes
 //! direct`; no proxy is in front (no `fly-region` header); the request was replayed already; its
@@ -49,6 +49,7 @@
 mod cookie;
 mod failure;
 mod fly_replay;
+mod keys;
 mod middleware;
 mod reader;
 mod session;
@@ -62,6 +63,7 @@ use tokio::runtime::Handle;
 pub use actix_web::cookie::Key;
 
 use self::cookie::Signer;
+pub use self::keys::Keys;
 pub use self::middleware::answer_for;
 pub use self::reader::Reader;
 pub use self::session::RequestSession;
@@ -69,17 +71,22 @@ pub use self::writer::Writer;
 use crate::repo_set::RepoSet;
 pub use crate::visitor::FLY_REPLAY;
 
-/// Registers the repos, and the key that signs the position cookies. For
+/// Registers the repos, and the keys that sign the visitors' positions. For
 /// [`App::configure`](actix_web::App::configure).
 ///
 /// Every worker of the server calls this, and begins to open its own connections to the databases
-/// that it uses first.
-pub fn configure<R: RepoSet>(repos: Arc<R>, key: Key) -> impl FnOnce(&mut ServiceConfig) {
+/// that it uses first. An app with several sets of repos calls it for each, with the same keys: a
+/// visitor's positions are kept for each database apart.
+pub fn configure<R: RepoSet>(
+    repos: Arc<R>,
+    keys: impl Into<Keys>,
+) -> impl FnOnce(&mut ServiceConfig) {
+    let signer = Signer::new(&keys.into());
     move |app| {
         if let Ok(runtime) = Handle::try_current() {
             let repos = repos.clone();
             runtime.spawn(async move { repos.warm_up().await });
         }
-        app.app_data(Data::from(repos)).app_data(Data::new(Signer::new(&key)));
+        app.app_data(Data::from(repos)).app_data(Data::new(signer));
     }
 }

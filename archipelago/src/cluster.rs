@@ -187,11 +187,12 @@ impl Cluster {
 
     /// Whether a position is of another history, so that it means nothing here. If it is on a
     /// timeline that no member has shown, every member is asked first.
-    pub(crate) async fn drops(&self, position: Position, limit: Duration) -> bool {
+    pub(crate) async fn drops(&self, position: Position) -> bool {
         let leadership = &self.inner.leadership;
         if !leadership.is_unknown(position) {
             return false;
         }
+        let limit = self.leader().writing.timeouts().checkout;
         let has_ended = self.hold_election(self.elections(), limit).await;
         has_ended && leadership.drops(position)
     }

@@ -94,7 +94,7 @@ impl Pool {
             access,
             timeouts: settings.timeouts(),
             health,
-            migration: settings.migration(),
+            migrations: settings.migrations(),
             connections: TaskTracker::new(),
             generation: Arc::default(),
         };

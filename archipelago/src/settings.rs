@@ -43,7 +43,7 @@ pub struct Settings {
     shares_connections: bool,
     timeouts: Timeouts,
     max_lag: Option<Duration>,
-    migration: Option<Arc<str>>,
+    migrations: Arc<[String]>,
     safeguards: Safeguards,
 }
 
@@ -85,7 +85,7 @@ impl Settings {
             shares_connections: true,
             timeouts: Timeouts::default(),
             max_lag: None,
-            migration: None,
+            migrations: Arc::default(),
             safeguards: Safeguards::default(),
         }
     }
@@ -140,11 +140,17 @@ impl Settings {
         self
     }
 
-    /// Requires a migration: a database whose newest row of Diesel's `__diesel_schema_migrations`
-    /// is older serves no reads.
+    /// Requires migrations, by their versions: a database that lacks any of them in Diesel's
+    /// `__diesel_schema_migrations` serves no reads ([`DownReason::SchemaTooOld`]). The login role
+    /// needs SELECT on that table.
+    ///
+    /// [`DownReason::SchemaTooOld`]: crate::DownReason::SchemaTooOld
     #[must_use]
-    pub fn requiring_migration(mut self, version: &str) -> Self {
-        self.migration = Some(version.into());
+    pub fn requiring_migrations(
+        mut self,
+        versions: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.migrations = versions.into_iter().map(Into::into).collect();
         self
     }
 
@@ -160,8 +166,8 @@ impl Settings {
         self.max_lag
     }
 
-    pub(crate) fn migration(&self) -> Option<Arc<str>> {
-        self.migration.clone()
+    pub(crate) fn migrations(&self) -> Arc<[String]> {
+        self.migrations.clone()
     }
 
     pub(crate) fn safeguards(&self) -> Safeguards {

@@ -164,7 +164,7 @@ impl<'a> Primary<'a> {
         let (value, lsn) = checkout
             .within_transaction_limit(async |connection| transaction(connection, work).await)
             .await?;
-        Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
+        Ok(Committed { value, position: commit_position(&checkout, lsn) })
     }
 
     /// Checks out a connection, and begins a transaction on it. Nothing else has run, so a connection
@@ -230,7 +230,7 @@ impl<'a> Primary<'a> {
             }
         })?;
         let lsn = position.inspect_err(warn_of_unknown_position).ok();
-        Ok(Committed { value, position: lsn.map(|lsn| checkout.record_commit(lsn)) })
+        Ok(Committed { value, position: commit_position(&checkout, lsn) })
     }
 
     /// Checks out a connection to the leader. Nothing was written yet, so the search may be
@@ -241,7 +241,7 @@ impl<'a> Primary<'a> {
         let deadline = Instant::now() + limit;
         cluster.wait_for_leader(limit).await;
         let seen = match self.seen {
-            Some(position) if cluster.drops(position, limit).await => None,
+            Some(position) if cluster.drops(position).await => None,
             seen => seen,
         };
         let mut was_held = false;
@@ -261,5 +261,13 @@ impl<'a> Primary<'a> {
                 outcome => return outcome,
             }
         }
+    }
+}
+
+/// The position of a commit up to `lsn`; None where only the request for it failed.
+fn commit_position(checkout: &Checkout, lsn: Option<u64>) -> Position {
+    match lsn {
+        Some(lsn) => checkout.record_commit(lsn),
+        None => checkout.unknown_position(),
     }
 }

@@ -2,6 +2,8 @@
 
 mod world {
     pub mod counting_proxy;
+    #[cfg(feature = "actix")]
+    pub mod cutting_proxy;
     pub mod errors;
     pub mod failover;
     pub mod histories;
@@ -12,7 +14,10 @@ mod world {
     #[cfg(feature = "actix")]
     pub mod replay;
     pub mod round_trips;
+    pub mod schema;
     pub mod setup;
     pub mod sharing;
     pub mod tls;
+    #[cfg(feature = "actix")]
+    pub mod visitor;
 }

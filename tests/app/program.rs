@@ -45,7 +45,10 @@ async fn help_explains_commands_and_settings() {
           POOL_SIZE              connections to each region, 1 to 1000
           HOST, PORT             where to listen: 127.0.0.1 (on Fly ::) and 8080
           METRICS_PORT           the port of /metrics: 9091
-          SECRET_KEY             64 hex digits that sign the cookies; required on Fly
+          SECRET_KEY             64 hex digits that sign the cookies; required on Fly. May be several,
+                                 separated by commas: the first signs, all verify
+          CHECK_MIGRATIONS       on: a database that lacks one of the program's migrations serves no
+                                 reads; or off
           RUST_LOG               what to log: info,actix_server=warn
     "#]]
     .assert_eq(&help);

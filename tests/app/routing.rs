@@ -75,9 +75,11 @@ async fn visitors_read_their_own_writes(world: World) {
         StatusCode::NOT_FOUND,
         "a visitor who has not written it may read an older state"
     );
-    let forged = || {
-        visitor().get(site.url("/users")).header("cookie", "archipelago_position=FFFFFFFF/FFFFFFFF")
-    };
+    let own = position_cookie(&site.get(&shown).await);
+    let (name, signature) = own.split_once('=').unwrap();
+    let (history, _) = name.rsplit_once('-').unwrap();
+    let forged_cookie = format!("{history}-FFFFFFFF.FFFFFFFE.forged={signature}");
+    let forged = || visitor().get(site.url("/users")).header("cookie", &forged_cookie);
     until(forged, |page| {
         assert_ne!(page.served_by(), fresher, "a forged position counts for nothing");
         page.served_by() == local
@@ -89,26 +91,87 @@ async fn visitors_read_their_own_writes(world: World) {
     site.until(&shown, |page| page.served_by() == local).await;
 }
 
+/// As when the answer to the first of two forms arrives last.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn answers_out_of_order_hide_no_write(world: World) {
+    let site = Site::with_max_lag(&environment(&world).await, HOUR);
+    let write = async |name: &str| {
+        let form = [("user[name]", name), ("user[age]", "36")];
+        let page = Page::of(visitor().post(site.url("/users")).form(&form)).await;
+        (position_cookie(&page), page.header("location").unwrap())
+    };
+    let (first, _) = write("Ada").await;
+    world.catch_up().await.unwrap();
+    world.server(first_replica()).unwrap().pause_replay().await.unwrap();
+    let (second, shown) = write("Grace").await;
+    let fresher = format!("{}; role=primary; reason=fresher", primary());
+    for cookies in [[&first, &second], [&second, &first]].map(|both| both.map(String::as_str)) {
+        let read = || visitor().get(site.url(&shown)).header("cookie", cookies.join("; "));
+        let page = until(read, |page| page.served_by() == fresher).await;
+        page.assert_shows("<bdi>Grace</bdi>");
+        for brought in [&first, &second] {
+            let (name, _) = brought.split_once('=').unwrap();
+            let is_removed = set_cookies(&page).iter().any(|cookie| {
+                cookie.starts_with(&format!("{name}=;")) && cookie.contains("Max-Age=0")
+            });
+            let is_carried = position_cookie(&page) == *brought;
+            assert!(is_removed || is_carried, "{brought} in {:?}", set_cookies(&page));
+        }
+    }
+}
+
+/// A key that verifies and does not sign any more.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn a_position_outlives_the_key_that_signed_it(world: World) {
+    let (old, new) = ("5a".repeat(32), "a5".repeat(32));
+    let mut vars = environment(&world).await;
+    let mut site_with = |keys: &str| {
+        vars.insert("SECRET_KEY".to_owned(), keys.to_owned());
+        Site::with_max_lag(&vars, HOUR)
+    };
+    let before = site_with(&old);
+    world.server(first_replica()).unwrap().pause_replay().await.unwrap();
+    let shown = before.create("Ada", "36").await;
+    let cookie = position_cookie(&before.get(&shown).await);
+
+    let fresher = format!("{}; role=primary; reason=fresher", primary());
+    let local = format!("{}; role=replica; reason=local", first_replica());
+    let both = site_with(&format!("{new},{old}"));
+    let read = |site: &Site| visitor().get(site.url(&shown)).header("cookie", &cookie);
+    let page = until(|| read(&both), |page| page.served_by() == fresher).await;
+    assert_ne!(position_cookie(&page), cookie, "the first key signs");
+
+    let after = site_with(&new);
+    until(|| read(&after), |page| page.served_by() == local).await;
+}
+
+fn set_cookies(page: &Page) -> Vec<&str> {
+    page.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect()
+}
+
+/// The cookie that carries the answer's position, as a browser sends it.
+fn position_cookie(page: &Page) -> String {
+    let cookies = set_cookies(page).into_iter();
+    let cookie = cookies
+        .filter(|cookie| cookie.starts_with("archipelago.") && !cookie.contains("Max-Age=0"))
+        .last()
+        .expect("an answer carries its position");
+    cookie.split(';').next().unwrap().to_owned()
+}
+
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn the_position_cookie_is_hidden_from_scripts(world: World) {
     let site = Site::new(&world).await;
     let page = site.post("/users", &[("user[name]", "Ada"), ("user[age]", "36")]).await;
-    let cookies: Vec<_> =
-        page.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
-    let position =
-        cookies.iter().find(|cookie| cookie.starts_with("archipelago_position=")).unwrap();
-    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
+    let cookies = set_cookies(&page);
+    let position = cookies.iter().find(|cookie| cookie.starts_with("archipelago.v1-")).unwrap();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"] {
         assert!(position.contains(attribute), "{position}");
     }
     assert!(!position.contains("Secure"), "plain HTTP: {position}");
     let https = site.browser.post(site.url("/users")).header("x-forwarded-proto", "https");
     let page = Page::of(https.form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
-    assert!(
-        page.headers
-            .get_all("set-cookie")
-            .iter()
-            .any(|cookie| cookie.to_str().unwrap().contains("Secure"))
-    );
+    assert!(set_cookies(&page).iter().any(|cookie| cookie.contains("Secure")));
 }
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
@@ -147,17 +210,23 @@ async fn an_api_client_carries_its_position_in_a_header(world: World) {
     // The signature has 44 characters; the position after it is plain text.
     let (signature, known) = position.split_at(44);
     let forged = known.replace(known.rsplit('-').next().unwrap(), "FFFFFFFF/FFFFFFFF");
-    for nonsense in
-        [known.to_owned(), format!("{signature}{forged}"), forged, "0/0".to_owned(), String::new()]
-    {
-        let page = until(|| read(POSITION, &nonsense), counts_for_nothing).await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
-        let cookie = format!(
-            "archipelago_position={}",
-            nonsense.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
-        );
-        let page = until(|| read("cookie", &cookie), counts_for_nothing).await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND, "{nonsense}");
+    let older = known.strip_prefix("v1-").expect("the format has a version").to_owned();
+    let unsigned_cookie = format!("archipelago.{}.abcdef", known.replace('/', "."));
+    let forged_cookie = format!("archipelago.{}.abcdef", forged.replace('/', "."));
+    for (header, nonsense) in [
+        (POSITION, known.to_owned()),
+        (POSITION, format!("{signature}{forged}")),
+        (POSITION, format!("{signature}{older}")),
+        (POSITION, forged),
+        (POSITION, "0/0".to_owned()),
+        (POSITION, String::new()),
+        ("cookie", format!("{unsigned_cookie}=")),
+        ("cookie", format!("{forged_cookie}={signature}")),
+        ("cookie", format!("archipelago_position={signature}{older}")),
+        ("cookie", "archipelago.v1-7-1-0.0.a=; archipelago.=; archipelago.v1".to_owned()),
+    ] {
+        let page = until(|| read(header, &nonsense), counts_for_nothing).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{header}: {nonsense}");
     }
 }
 

@@ -117,7 +117,7 @@ fn instance_settings(
     overrides.extend(["PORT", "METRICS_PORT"].map(|port| (port.to_owned(), "0".to_owned())));
     let settings =
         Settings::from_vars(&overlay(overrides, process_env)).map_err(InvalidSettings)?;
-    Ok(Settings { key: shared.key.clone(), ..settings })
+    Ok(Settings { keys: shared.keys.clone(), ..settings })
 }
 
 /// The address of every instance and database, and the round trip from there to the primary.

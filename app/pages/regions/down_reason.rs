@@ -10,6 +10,7 @@ pub(super) const UNKNOWN: &str = "it cannot be reached";
 pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
     match reason {
         DownReason::SchemaTooOld { .. } => "its tables are older than this program needs",
+        DownReason::SchemaUnreadable { .. } => "this program may not see which tables it has",
         DownReason::Superseded { .. } => "another one was promoted in its place",
         DownReason::SecondPrimary { .. } => "it takes writes beside the primary",
         DownReason::NotFollowed { .. } => "it takes writes, and no replica follows it",
@@ -42,8 +43,12 @@ mod tests {
         };
         let table = [
             (
-                DownReason::SchemaTooOld { newest: None, needed: "20261123010000".to_owned() },
+                DownReason::SchemaTooOld { missing: vec!["20261123010000".to_owned()] },
                 "its tables are older than this program needs",
+            ),
+            (
+                DownReason::SchemaUnreadable { role: "app".to_owned() },
+                "this program may not see which tables it has",
             ),
             (
                 DownReason::Superseded { by: Some("ord"), timeline: 1, newest: 2 },

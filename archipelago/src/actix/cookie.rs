@@ -1,101 +1,104 @@
-//! The signed positions that a visitor carries to the next request: a cookie for what they have
-//! written, one for what they have seen, and for programs one header.
-//!
-//! Two cookies, because a late answer to a read would take the position of a write back out of a
-//! common one.
+//! Signs the positions that a visitor carries to the next request: in cookies, and for programs in
+//! a header. How the cookies are named is in [`visitor`](crate::visitor).
 
 use std::cell::RefCell;
+use std::str;
 
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{FORWARDED, HeaderName, HeaderValue, SET_COOKIE, X_FORWARDED_PROTO};
+use actix_web::http::header::{
+    COOKIE, FORWARDED, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, X_FORWARDED_PROTO,
+};
 use actix_web::web::Data;
 
+use super::keys::Keys;
 use crate::position::Position;
-
-/// The cookie of what the visitor has written. Only the answer to a write sets it.
-const WRITTEN: &str = "archipelago_position";
-
-/// The cookie of what the visitor has seen.
-const SEEN: &str = "archipelago_seen";
+use crate::visitor::{Brought, Claim, Session, cookie_name, header_value};
 
 /// On a request: the position that its answer must show. On an answer: the position that it showed.
+/// It has one value for each database that the request has read or written.
 const HEADER: HeaderName = HeaderName::from_static("archipelago-position");
 
-/// The cookies' lifetime. With the default `max_lag`, a replica that is ten minutes behind serves
-/// only reads that allow a stale answer.
-const LIFETIME: Duration = Duration::minutes(10);
+/// A name for the jar that signs. The signature does not cover it.
+const ANY_NAME: &str = "position";
 
 /// Signs positions. Each worker has one.
 pub(super) struct Signer {
-    key: Key,
+    /// The first signs, all verify.
+    keys: Vec<Key>,
     /// The last signature: reads between two commits give the same position.
-    last: RefCell<Option<(Carried, Signed)>>,
+    last: RefCell<Option<(Position, Signed)>>,
 }
 
-/// The content of a cookie.
-#[derive(Clone, Copy, PartialEq)]
-struct Carried {
-    position: Position,
-    name: &'static str,
-    is_secure: bool,
-}
-
-/// A signed position, as the values of two headers.
+/// A signed position.
 #[derive(Clone)]
 struct Signed {
-    text: HeaderValue,
-    set_cookie: HeaderValue,
+    header: HeaderValue,
+    cookie: String,
+    signature: String,
 }
 
 impl Signer {
-    /// The key is derived from the app's: a signature covers a text and not its purpose, and no
+    /// The keys are derived from the app's: a signature covers a text and not its purpose, and no
     /// other text that the app signs may pass for a position.
-    pub(super) fn new(key: &Key) -> Self {
-        let own = [key.signing(), b"archipelago: a position"].concat();
-        Self { key: Key::derive_from(&own), last: RefCell::default() }
+    pub(super) fn new(keys: &Keys) -> Self {
+        let own =
+            |key: &Key| Key::derive_from(&[key.signing(), b"archipelago: a position"].concat());
+        let keys = std::iter::once(&keys.signing).chain(&keys.verifying).map(own).collect();
+        Self { keys, last: RefCell::default() }
     }
 
-    fn signed(&self, wanted: Carried) -> Option<Signed> {
+    fn signed(&self, position: Position) -> Option<Signed> {
         let mut last = self.last.borrow_mut();
-        let Carried { position, name, is_secure } = wanted;
         if let Some((known, signed)) = &*last
-            && *known == wanted
+            && *known == position
         {
             return Some(signed.clone());
         }
+        let text = position.to_string();
         let mut jar = CookieJar::new();
-        jar.signed_mut(&self.key).add(Cookie::new(name, position.to_string()));
-        let text = jar.get(name)?.value().to_owned();
-        let header = HeaderValue::try_from(&text).ok()?;
-        let cookie = Cookie::build(name, text)
-            .path("/")
-            .max_age(LIFETIME)
-            .http_only(true)
-            .same_site(SameSite::Lax)
-            .secure(is_secure)
-            .finish();
-        let set_cookie = HeaderValue::try_from(cookie.encoded().to_string()).ok()?;
-        let (_, signed) = last.insert((wanted, Signed { text: header, set_cookie }));
-        Some(signed.clone())
+        jar.signed_mut(self.keys.first()?).add(Cookie::new(ANY_NAME, text.clone()));
+        let signature = jar.get(ANY_NAME)?.value().strip_suffix(&text)?.to_owned();
+        let header = HeaderValue::try_from(header_value(position, &signature)).ok()?;
+        let signed = Signed { header, cookie: cookie_name(position, &signature), signature };
+        Some(last.insert((position, signed)).1.clone())
     }
 
-    /// The position in a text. None if the text was not signed with this key.
-    fn verified(&self, text: &str) -> Option<Position> {
+    fn verifies(&self, claim: &Claim<'_>) -> bool {
         let mut jar = CookieJar::new();
-        jar.add_original(Cookie::new(SEEN, text.to_owned()));
-        jar.signed(&self.key).get(SEEN)?.value().parse().ok()
+        let signed = header_value(claim.position, claim.signature);
+        jar.add_original(Cookie::new(ANY_NAME, signed));
+        self.keys.iter().any(|key| jar.signed(key).get(ANY_NAME).is_some())
     }
 }
 
 /// The positions that the visitor brings. A forged or broken one counts as none.
-pub(super) fn brought_positions(request: &HttpRequest) -> [Option<Position>; 3] {
-    let Some(signer) = request.app_data::<Data<Signer>>() else { return [None; 3] };
-    let by_cookie = |name| signer.verified(request.cookie(name)?.value());
-    let by_header = || signer.verified(request.headers().get(HEADER)?.to_str().ok()?);
-    [by_cookie(WRITTEN), by_cookie(SEEN), by_header()]
+pub(super) fn brought(request: &HttpRequest) -> Vec<Brought> {
+    let Some(signer) = request.app_data::<Data<Signer>>() else { return Vec::new() };
+    let headers = request.headers();
+    let by_cookie = cookies(headers).filter_map(|(name, value)| Claim::in_cookie(name, value));
+    let values = headers.get_all(HEADER).filter_map(|value| value.to_str().ok());
+    let by_header = values
+        .flat_map(|value| value.split(','))
+        .filter_map(|value| Claim::in_header(value.trim()));
+    let claims = Claim::latest(by_cookie.chain(by_header)).into_iter();
+    claims
+        .filter(|claim| signer.verifies(claim))
+        .map(|Claim { position, cookie, .. }| Brought {
+            position,
+            cookie: cookie.map(ToOwned::to_owned),
+        })
+        .collect()
+}
+
+/// The names and values of a request's cookies. Others than ours may be broken: Actix's parser
+/// would drop all of them.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let pairs =
+        headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| str::from_utf8(pair).ok()?.trim().split_once('='))
 }
 
 /// Whether the visitor came over TLS. Without a proxy in front the headers need not be parsed.
@@ -109,24 +112,28 @@ fn is_secure(request: &HttpRequest) -> bool {
     }
 }
 
-/// Gives the visitor what they have written and seen: a cookie each, and the later of both in the
-/// header.
-pub(super) fn give<B>(
-    response: &mut ServiceResponse<B>,
-    written: Option<Position>,
-    seen: Option<Position>,
-) {
-    let later = written.into_iter().chain(seen).reduce(Position::or_later);
+/// Gives the visitor what they have written and seen, and takes back what it replaces.
+pub(super) fn give<B>(response: &mut ServiceResponse<B>, session: &Session) {
     let request = response.request();
     let Some(signer) = request.app_data::<Data<Signer>>().cloned() else { return };
     let is_secure = is_secure(request);
-    for (name, position) in [(WRITTEN, written), (SEEN, seen)] {
-        let carried =
-            position.and_then(|position| signer.signed(Carried { position, name, is_secure }));
-        let Some(Signed { text, set_cookie }) = carried else { continue };
-        response.headers_mut().append(SET_COOKIE, set_cookie);
-        if position == later {
-            response.headers_mut().insert(HEADER, text);
+    let lifetime = Duration::try_from(session.lifetime).unwrap_or(Duration::MAX);
+    for position in session.carried() {
+        let Some(Signed { header, cookie, signature }) = signer.signed(position) else { continue };
+        let given = set_cookie(&cookie, &signature, lifetime, is_secure);
+        let replaced = session.replaced_by(position, &cookie);
+        let taken_back = replaced.map(|name| set_cookie(name, "", Duration::ZERO, is_secure));
+        for value in std::iter::once(given).chain(taken_back) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().append(SET_COOKIE, value);
+            }
         }
+        response.headers_mut().append(HEADER, header);
     }
+}
+
+/// The header that keeps a cookie for `lifetime`. Nothing in it needs to be encoded.
+fn set_cookie(name: &str, value: &str, lifetime: Duration, is_secure: bool) -> String {
+    let cookie = Cookie::build(name, value).path("/").max_age(lifetime);
+    cookie.http_only(true).same_site(SameSite::Lax).secure(is_secure).finish().to_string()
 }

@@ -6,7 +6,6 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 
-use super::cookie;
 use super::session::RequestSession;
 
 /// Adds the headers `x-served-by` and `server-timing` to every answer that asked a database, and
@@ -21,15 +20,14 @@ pub async fn answer_for(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let session = RequestSession::of(request.request());
     let mut response = next.call(request).await?;
-    let session = session.get();
-    if let Some(served_by) = session.served_by {
-        let timing = format!("db;dur={:.1}", session.elapsed.as_secs_f64() * 1000.0);
+    if let Some((served_by, elapsed)) = session.served() {
+        let timing = format!("db;dur={:.1}", elapsed.as_secs_f64() * 1000.0);
         for (name, value) in [("x-served-by", served_by.to_string()), ("server-timing", timing)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(HeaderName::from_static(name), value);
             }
         }
     }
-    cookie::give(&mut response, session.written(), session.shown());
+    session.give(&mut response);
     Ok(response)
 }

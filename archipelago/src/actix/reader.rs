@@ -27,7 +27,7 @@ use crate::settings::Safeguard;
 /// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind.
 ///
 /// It has no method that writes. Visitors carry what they have seen in a cookie or a header, which
-/// every answer renews.
+/// every answer that has read renews.
 ///
 /// Its methods take `&self`. Where `diesel_async::RunQueryDsl` is in scope, call them on a
 /// `&Reader`.
@@ -117,7 +117,7 @@ impl<R: RepoSet> Reader<R> {
             };
             checkout.within_statement_limit(load).await
         };
-        self.record(begun, self.replica().on_checkout(load).await)
+        self.record(begun, self.replica().await.on_checkout(load).await)
     }
 
     /// As [`Replica::snapshot`].
@@ -134,20 +134,21 @@ impl<R: RepoSet> Reader<R> {
             connection.probe().await.map(|_| value)
         };
         let work = async |checkout: &mut Checkout| checkout.within_transaction_limit(work).await;
-        self.record(begun, self.replica().on_checkout(work).await)
+        self.record(begun, self.replica().await.on_checkout(work).await)
     }
 
     async fn rows<U: Send>(&self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error> {
         let begun = Instant::now();
-        self.record(begun, self.replica().read(Load::new(query)).await)
+        self.record(begun, self.replica().await.read(Load::new(query)).await)
     }
 
     /// The handle for the next read, which must show what this request has shown already.
-    fn replica(&self) -> Replica<'_> {
+    async fn replica(&self) -> Replica<'_> {
         let mut replica = self.repos.replica();
-        if self.repos.cluster().leadership().safeguards.has(Safeguard::Cookie) {
-            let requirement = &mut replica.plan.requirement;
-            *requirement = requirement.and_at_least(self.session.position());
+        let cluster = self.repos.cluster();
+        if cluster.leadership().safeguards.has(Safeguard::Cookie) {
+            let known = self.session.freshness(self.session.vet(cluster).await);
+            replica = known.into_iter().fold(replica, Replica::fresh);
         }
         replica.plan.or_stale = self.or_stale;
         self.freshness.iter().fold(replica, |replica, freshness| replica.fresh(*freshness))

@@ -4,14 +4,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use actix_web::dev::ServiceResponse;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
-use super::cookie::brought_positions;
+use super::cookie;
+use crate::cluster::Cluster;
 use crate::position::Position;
 use crate::region::{Role, ServedBy};
 use crate::repo_set::RepoSet;
+use crate::server::Freshness;
 use crate::visitor::Session;
+
+/// How long visitors keep a position at least.
+const SHORTEST_LIFETIME: Duration = Duration::from_mins(10);
 
 /// What one request has read and written so far, and which database served it.
 #[derive(Clone, Debug, Default)]
@@ -37,25 +43,50 @@ impl RequestSession {
         session.served_by.map(|served_by| (served_by, session.elapsed))
     }
 
-    /// The session of `request`, with the position that its visitor brings.
+    /// The session of `request`, with the positions that its visitor brings.
+    ///
+    /// A position may be forgotten once every read shows it without: by then replicas that lag more
+    /// serve no reads, unless a read allows a stale answer.
     pub(super) fn with_visitor<R: RepoSet>(repos: &R, request: &HttpRequest) -> Self {
         let session = Self::of(request);
-        if session.position().is_none() {
-            let leadership = repos.cluster().leadership();
-            let brought = brought_positions(request).into_iter().flatten();
-            let position =
-                brought.filter(|it| !leadership.is_foreign(it.system)).reduce(Position::or_later);
-            session.0.borrow_mut().set_brought(position);
+        let mut inner = session.0.borrow_mut();
+        if !inner.knows_brought() {
+            inner.set_brought(cookie::brought(request));
         }
+        let cluster = repos.cluster();
+        let lifetime = cluster.max_lag().unwrap_or_default().max(SHORTEST_LIFETIME);
+        inner.lifetime = inner.lifetime.max(lifetime);
+        drop(inner);
         session
     }
 
-    pub(super) fn get(&self) -> Session {
-        *self.0.borrow()
+    /// The database that a set of repos reads; 0 while it is unknown. Forgets what the visitor has
+    /// seen there if that is of another history, which takes an election.
+    pub(super) async fn vet(&self, cluster: &Cluster) -> u64 {
+        let system = cluster.leadership().view().system;
+        let seen = self.position(system);
+        if let Some(seen) = seen.filter(|seen| cluster.leadership().is_unknown(*seen))
+            && cluster.drops(seen).await
+        {
+            self.0.borrow_mut().retain(|position| position != seen);
+        }
+        system
     }
 
-    pub(super) fn position(&self) -> Option<Position> {
-        self.0.borrow().position()
+    /// Gives the visitor what this request has seen and written.
+    pub(super) fn give<B>(&self, response: &mut ServiceResponse<B>) {
+        cookie::give(response, &self.0.borrow());
+    }
+
+    /// How fresh the next read of the database `system` must be, as
+    /// [`Session::freshness`] says.
+    pub(super) fn freshness(&self, system: u64) -> Option<Freshness> {
+        self.0.borrow().freshness(system)
+    }
+
+    /// The latest position of the database `system` that the visitor has seen or written.
+    pub(super) fn position(&self, system: u64) -> Option<Position> {
+        self.0.borrow().position(system)
     }
 
     pub(super) fn record_query(&self, served_by: Option<ServedBy>, begun: Instant) {

@@ -41,7 +41,7 @@ impl<R: RepoSet> Writer<R> {
         &self,
         statement: impl QueryFragment<Pg> + QueryId + Send,
     ) -> Result<usize, Error> {
-        self.record(self.primary().execute(statement)).await
+        self.record(async { self.primary().await.execute(statement).await }).await
     }
 
     /// As [`Primary::get_result`](crate::Primary::get_result).
@@ -49,7 +49,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn get_result<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<U, Error> {
-        self.record(self.primary().get_result(statement)).await
+        self.record(async { self.primary().await.get_result(statement).await }).await
     }
 
     /// As [`Primary::optional`](crate::Primary::optional).
@@ -57,7 +57,7 @@ impl<R: RepoSet> Writer<R> {
     /// # Errors
     /// As there.
     pub async fn optional<U: Send>(&self, statement: impl LoadsAs<U>) -> Result<Option<U>, Error> {
-        self.record(self.primary().optional(statement)).await
+        self.record(async { self.primary().await.optional(statement).await }).await
     }
 
     /// As [`Primary::transaction`](crate::Primary::transaction).
@@ -68,12 +68,13 @@ impl<R: RepoSet> Writer<R> {
         &self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.record(self.primary().transaction(work)).await
+        self.record(async { self.primary().await.transaction(work).await }).await
     }
 
     /// The primary, on no older timeline than the visitor has seen.
-    fn primary(&self) -> Primary<'_> {
-        self.repos.primary().after(self.session.position())
+    async fn primary(&self) -> Primary<'_> {
+        let system = self.session.vet(self.repos.cluster()).await;
+        self.repos.primary().after(self.session.position(system))
     }
 
     /// Records the outcome of a write in the session.
@@ -86,9 +87,7 @@ impl<R: RepoSet> Writer<R> {
         let served_by = outcome.is_ok().then(|| self.repos.primary().served_by());
         self.session.record_query(served_by, begun);
         let Committed { value, position } = outcome?;
-        if let Some(position) = position {
-            self.session.record_write(position);
-        }
+        self.session.record_write(position);
         Ok(value)
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::types::Type;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::Connection;
@@ -16,6 +17,11 @@ use super::probe::identify;
 use crate::error::{DownReason, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
+
+/// Which of the migrations `$1` the database lacks. A set: one with an older date may be merged
+/// later.
+const MISSING: &str = "SELECT version::text FROM unnest($1) AS needed (version)
+    EXCEPT SELECT version::text FROM __diesel_schema_migrations ORDER BY version";
 
 /// One connection outside any pool, to read and write without a limit on the time of a statement:
 /// for migrations.
@@ -43,8 +49,8 @@ pub(crate) struct Connector {
     pub(crate) access: Access,
     pub(crate) timeouts: Timeouts,
     pub(crate) health: Arc<HealthRecord>,
-    /// The newest migration that a database must have to serve reads.
-    pub(crate) migration: Option<Arc<str>>,
+    /// The versions of the migrations that a database must have to serve reads.
+    pub(crate) migrations: Arc<[String]>,
     /// Counts the open connections.
     pub(crate) connections: TaskTracker,
     /// The generation of connections that is in use. Older ones are retired.
@@ -88,7 +94,7 @@ impl Connector {
         let asked = Instant::now();
         let setup = self.session_setup();
         let (identified, migrated) =
-            join(identify(&client, &setup), self.check_migration(&client)).await;
+            join(identify(&client, &setup), self.check_migrations(&client)).await;
         let round_trip = asked.elapsed();
         let identified = identified?;
         let must_be_primary =
@@ -130,24 +136,25 @@ impl Connector {
         [FIRST, &limit, access].concat()
     }
 
-    /// Fails where the database lacks the required migration. Asked once for each connection: a
-    /// database that has the migration keeps it.
-    async fn check_migration(&self, client: &Client) -> Result<(), DownReason> {
-        let is_read = self.access == Access::Read;
-        let Some(needed) = self.migration.as_deref().filter(|_| is_read) else { return Ok(()) };
-        let query = "SELECT max(version) FROM __diesel_schema_migrations";
-        let newest = match client.simple_query(query).await {
-            Ok(messages) => messages.iter().find_map(|message| match message {
-                SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
-                _ => None,
-            }),
-            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => None,
-            Err(error) => return Err(error.into()),
-        };
-        if newest.as_deref().is_some_and(|newest| newest >= needed) {
+    /// Fails where the database lacks a required migration. Asked once for each connection: a
+    /// database that has a migration keeps it.
+    async fn check_migrations(&self, client: &Client) -> Result<(), DownReason> {
+        if self.access == Access::Write || self.migrations.is_empty() {
             return Ok(());
         }
-        Err(DownReason::SchemaTooOld { newest, needed: needed.to_owned() })
+        let needed: &[String] = &self.migrations;
+        let missing = match client.query_typed(MISSING, &[(&needed, Type::TEXT_ARRAY)]).await {
+            Ok(rows) => rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+            Err(error) => match error.code() {
+                Some(&SqlState::UNDEFINED_TABLE) => needed.to_vec(),
+                Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                    let role = self.url.config().get_user().unwrap_or_default().to_owned();
+                    return Err(DownReason::SchemaUnreadable { role });
+                }
+                _ => return Err(error.into()),
+            },
+        };
+        if missing.is_empty() { Ok(()) } else { Err(DownReason::SchemaTooOld { missing }) }
     }
 }
 

@@ -38,18 +38,25 @@ pub enum DownReason {
         /// What the driver said.
         detail: String,
     },
-    /// The newest migration of the database is older than the program needs
-    /// ([`Settings::requiring_migration`](crate::Settings::requiring_migration)).
+    /// The database lacks migrations that the program needs
+    /// ([`Settings::requiring_migrations`](crate::Settings::requiring_migrations)).
     #[error(
-        "its newest migration is {}, and this program needs {needed}: run the migrations on the \
-         primary; a replica has them when it has caught up",
-        newest.as_deref().unwrap_or("none")
+        "it lacks the migrations {} that this program needs: run them on the primary; \
+         a replica has them when it has caught up",
+        missing.join(", ")
     )]
     SchemaTooOld {
-        /// The newest migration that the database has.
-        newest: Option<String>,
-        /// The migration that the program needs.
-        needed: String,
+        /// The versions of the missing migrations, in order.
+        missing: Vec<String>,
+    },
+    /// The login role may not read which migrations the database has.
+    #[error(
+        "the role may not read which migrations it has: \
+         GRANT SELECT ON __diesel_schema_migrations TO {role:?}, or require none"
+    )]
+    SchemaUnreadable {
+        /// The login role.
+        role: String,
     },
     /// The server belongs to another database than the primary: its system identifier differs.
     #[error("it is another database than the primary, and no replica of it: mend its URL")]
@@ -171,6 +178,7 @@ impl DownReason {
         "refused",
         "broken",
         "schema_too_old",
+        "schema_unreadable",
         "foreign_database",
         "superseded",
         "second_primary",
@@ -190,6 +198,7 @@ impl DownReason {
             Self::Refused { .. } => "refused",
             Self::Broken { .. } => "broken",
             Self::SchemaTooOld { .. } => "schema_too_old",
+            Self::SchemaUnreadable { .. } => "schema_unreadable",
             Self::ForeignDatabase => "foreign_database",
             Self::Superseded { .. } => "superseded",
             Self::SecondPrimary { .. } => "second_primary",

@@ -106,7 +106,6 @@ mod tests {
         Vanished, WriteInRead,
     };
     use super::NextRead::{Anywhere, Final, Here, HereThenAnywhere, HereThenOnce, Once};
-    use super::*;
 
     #[test]
     fn what_becomes_of_a_read_that_failed() {

@@ -97,6 +97,12 @@ impl Checkout {
         self.position(lsn)
     }
 
+    /// The position of a commit that could not be asked.
+    pub(crate) fn unknown_position(&self) -> Position {
+        let Position { system, timeline, .. } = self.position(0);
+        Position::unknown(system, timeline)
+    }
+
     /// The position of `lsn` on the timeline that the server was last on.
     pub(crate) fn position(&self, lsn: u64) -> Position {
         self.pooled.connection.position(lsn, self.state().timeline)

@@ -127,7 +127,7 @@ impl<'a> Failover<'a> {
         self.cluster.wait_for_leader(limit).await;
         let requirement = &mut self.plan.requirement;
         let is_dropped = match requirement.at_least {
-            Some(position) => self.cluster.drops(position, limit).await,
+            Some(position) => self.cluster.drops(position).await,
             None => false,
         };
         if is_dropped {

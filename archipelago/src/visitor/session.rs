@@ -1,42 +1,109 @@
-//! What one request has seen and written: plain data.
+//! What one request has brought, seen and written: plain data.
+//!
+//! What a position means is said in [`position`](crate::position). Here follows: of each database
+//! the next read must show the latest position that the visitor brought, saw or wrote.
 
 use std::time::Duration;
 
+use super::cookie::{Brought, MOST_COOKIES};
 use crate::position::Position;
 use crate::region::{Role, ServedBy};
+use crate::server::Freshness;
 
-/// What one request has read and written so far.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one request has brought, read and written so far.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Session {
     /// The database that served the last query. None before the first, and after a failed query.
     pub(crate) served_by: Option<ServedBy>,
     /// The time of all queries together.
     pub(crate) elapsed: Duration,
-    /// The position that the visitor brought, and what reads have shown since.
+    /// How long a visitor keeps the positions of this request.
+    pub(crate) lifetime: Duration,
+    /// Each database once.
+    histories: Vec<History>,
+    /// None before they were looked for.
+    brought: Option<Vec<Brought>>,
+}
+
+/// What is known of one database.
+#[derive(Clone, Copy, Debug)]
+struct History {
+    system: u64,
+    /// The latest position that the visitor brought, and what reads have shown since.
     seen: Option<Position>,
-    has_read: bool,
     written: Option<Position>,
+    /// Whether this request has read or written it.
+    is_used: bool,
+}
+
+impl History {
+    fn latest(self) -> Option<Position> {
+        later(self.seen, self.written)
+    }
 }
 
 impl Session {
-    /// The position that the next read must show: all that the visitor has seen and written.
-    pub(crate) fn position(&self) -> Option<Position> {
-        later(self.seen, self.written)
+    /// How fresh the next read of the database `system` must be: at least what the visitor has seen
+    /// and written there.
+    ///
+    /// `system` is 0 while this process does not know which database it reads. Then the position of
+    /// the only one that the visitor knows holds; if they know several, the primary shows all that
+    /// they have seen of its own.
+    pub(crate) fn freshness(&self, system: u64) -> Option<Freshness> {
+        match self.histories[..] {
+            [_, _, ..] if system == 0 => Some(Freshness::Primary),
+            _ => self.position(system).map(Freshness::AtLeast),
+        }
     }
 
-    /// The position of what this request has written.
-    pub(crate) fn written(&self) -> Option<Position> {
-        self.written
+    /// The latest position of the database `system` that the visitor has seen or written.
+    pub(crate) fn position(&self, system: u64) -> Option<Position> {
+        match self.histories[..] {
+            [only] if system == 0 => only.latest(),
+            _ => self.histories.iter().find(|known| known.system == system)?.latest(),
+        }
     }
 
-    /// The position that the reads of this request have shown. None if there was no read.
-    pub(crate) fn shown(&self) -> Option<Position> {
-        self.seen.filter(|_| self.has_read)
+    /// The positions that the answer carries: the latest of each database that this request has
+    /// read or written.
+    pub(crate) fn carried(&self) -> impl Iterator<Item = Position> {
+        self.histories.iter().filter(|known| known.is_used).filter_map(|known| known.latest())
     }
 
-    /// Sets the position that the visitor brings.
-    pub(crate) fn set_brought(&mut self, position: Option<Position>) {
-        self.seen = position;
+    /// The cookies that an answer takes back which carries `position` in the cookie `name`: those
+    /// of the same database that the visitor brought.
+    pub(crate) fn replaced_by<'a>(
+        &'a self,
+        position: Position,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        let brought = self.brought.iter().flatten();
+        let names = brought.filter_map(move |brought| {
+            let cookie = brought.cookie.as_deref()?;
+            (brought.position.system == position.system && cookie != name).then_some(cookie)
+        });
+        names.take(MOST_COOKIES)
+    }
+
+    /// Whether what the visitor brought is known.
+    pub(crate) fn knows_brought(&self) -> bool {
+        self.brought.is_some()
+    }
+
+    /// Sets what the visitor brings.
+    pub(crate) fn set_brought(&mut self, brought: Vec<Brought>) {
+        for Brought { position, .. } in &brought {
+            let history = self.history(position.system);
+            history.seen = later(history.seen, Some(*position));
+        }
+        self.brought = Some(brought);
+    }
+
+    /// Drops the seen positions that do not pass.
+    pub(crate) fn retain(&mut self, passes: impl Fn(Position) -> bool) {
+        for history in &mut self.histories {
+            history.seen = history.seen.filter(|position| passes(*position));
+        }
     }
 
     /// Adds a query to the time, and to the header that names the server. A failed query was served
@@ -51,14 +118,26 @@ impl Session {
     /// it may be later for a moment, if its commit did not wait until it was flushed.
     pub(crate) fn record_read(&mut self, position: Position, role: Role) {
         let is_impossible = |known: &Position| role == Role::Primary && *known > position;
-        let known = self.seen.filter(|known| !is_impossible(known));
-        self.seen = later(known, Some(position));
-        self.has_read = true;
+        let history = self.history(position.system);
+        let known = history.seen.filter(|known| !is_impossible(known));
+        history.seen = later(known, Some(position));
+        history.is_used = true;
     }
 
     /// Records the position of a write.
     pub(crate) fn record_write(&mut self, position: Position) {
-        self.written = later(self.written, Some(position));
+        let history = self.history(position.system);
+        history.written = later(history.written, Some(position));
+        history.is_used = true;
+    }
+
+    fn history(&mut self, system: u64) -> &mut History {
+        let known = self.histories.iter().position(|known| known.system == system);
+        let index = known.unwrap_or_else(|| {
+            self.histories.push(History { system, seen: None, written: None, is_used: false });
+            self.histories.len() - 1
+        });
+        &mut self.histories[index]
     }
 }
 
@@ -70,29 +149,84 @@ fn later(one: Option<Position>, other: Option<Position>) -> Option<Position> {
 mod tests {
     use super::*;
 
+    const SYSTEM: u64 = 7;
+
     fn at(lsn: u64) -> Position {
-        Position { system: 7, timeline: 1, lsn }
+        Position { system: SYSTEM, timeline: 1, lsn }
+    }
+
+    fn brings(positions: &[Position]) -> Session {
+        let mut session = Session::default();
+        let brought = |position: &Position| Brought {
+            cookie: Some(position.to_string()),
+            position: *position,
+        };
+        session.set_brought(positions.iter().map(brought).collect());
+        session
+    }
+
+    fn carried(session: &Session) -> Vec<Position> {
+        session.carried().collect()
     }
 
     #[test]
     fn the_next_read_shows_what_was_brought_read_and_written() {
         let mut session = Session::default();
-        assert_eq!((session.position(), session.shown()), (None, None));
-        session.set_brought(Some(at(5)));
-        assert_eq!((session.position(), session.shown()), (Some(at(5)), None));
+        assert_eq!((session.position(SYSTEM), carried(&session)), (None, vec![]));
+        session = brings(&[at(4), at(5), at(3)]);
+        assert_eq!((session.position(SYSTEM), carried(&session)), (Some(at(5)), vec![]));
         session.record_read(at(3), Role::Replica);
-        assert_eq!((session.position(), session.shown()), (Some(at(5)), Some(at(5))));
+        assert_eq!((session.position(SYSTEM), carried(&session)), (Some(at(5)), vec![at(5)]));
         session.record_write(at(9));
         session.record_write(at(8));
-        assert_eq!((session.position(), session.written()), (Some(at(9)), Some(at(9))));
-        assert_eq!(session.shown(), Some(at(5)));
+        assert_eq!((session.position(SYSTEM), carried(&session)), (Some(at(9)), vec![at(9)]));
     }
 
     #[test]
     fn a_primary_takes_back_a_position_that_it_never_reached() {
+        let unknown = Position::unknown(SYSTEM, 1);
+        for brought in [at(5), unknown] {
+            let mut session = brings(&[brought]);
+            session.record_read(at(3), Role::Replica);
+            assert_eq!(carried(&session), [brought]);
+            session.record_read(at(3), Role::Primary);
+            assert_eq!(carried(&session), [at(3)]);
+        }
+        // Only the next request's read can tell what the primary has reached since the write.
         let mut session = Session::default();
-        session.set_brought(Some(at(5)));
+        session.record_write(unknown);
         session.record_read(at(3), Role::Primary);
-        assert_eq!(session.position(), Some(at(3)));
+        assert_eq!(carried(&session), [unknown]);
+        // A promotion ends it too.
+        let promoted = Position { timeline: 2, ..at(1) };
+        let mut session = brings(&[unknown]);
+        session.record_read(promoted, Role::Primary);
+        assert_eq!(carried(&session), [promoted]);
+    }
+
+    #[test]
+    fn databases_do_not_mix() {
+        let other = Position { system: 8, timeline: 4, lsn: 1 };
+        let mut session = brings(&[at(5), other]);
+        assert_eq!(session.freshness(SYSTEM), Some(Freshness::AtLeast(at(5))));
+        assert_eq!(session.freshness(8), Some(Freshness::AtLeast(other)));
+        assert_eq!(session.freshness(9), None);
+        assert_eq!(session.freshness(0), Some(Freshness::Primary), "which of both is not known");
+        assert_eq!(brings(&[other]).freshness(0), Some(Freshness::AtLeast(other)));
+
+        session.record_read(at(6), Role::Replica);
+        assert_eq!(carried(&session), [at(6)]);
+        let replaced = |name| session.replaced_by(at(6), name).collect::<Vec<_>>();
+        assert_eq!(replaced("new"), [at(5).to_string()], "the other database's cookie stays");
+        assert_eq!(replaced(&at(5).to_string()), [""; 0], "an answer keeps what it carries");
+
+        session.retain(|position| position.system != SYSTEM);
+        assert_eq!((session.position(SYSTEM), session.position(8)), (None, Some(other)));
+    }
+
+    #[test]
+    fn an_answer_takes_back_a_bounded_number_of_cookies() {
+        let session = brings(&(0..1000).map(at).collect::<Vec<_>>());
+        assert_eq!(session.replaced_by(at(999), "new").count(), MOST_COOKIES);
     }
 }

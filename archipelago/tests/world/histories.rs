@@ -19,7 +19,7 @@ mod pinned {
 
 async fn add(repos: &Repos, name: &str) -> Result<Position, Error> {
     let user = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
-    Ok(repos.primary().execute(user).await?.position.unwrap())
+    Ok(repos.primary().execute(user).await?.position)
 }
 
 /// The names that a region's own server shows.

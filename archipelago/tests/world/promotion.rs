@@ -8,7 +8,7 @@ use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 async fn add(repos: &Repos, name: &str) -> Result<Position, archipelago::Error> {
     let user = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
-    Ok(repos.primary().execute(user).await?.position.unwrap())
+    Ok(repos.primary().execute(user).await?.position)
 }
 
 /// Tries to write until a primary takes it.

@@ -18,7 +18,7 @@ fn lsn(position: Position) -> archipelago_lab::PgLsn {
 async fn insert(repos: &Repos, name: &str) -> Position {
     let insert =
         diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
-    repos.primary().execute(insert).await.unwrap().position.unwrap()
+    repos.primary().execute(insert).await.unwrap().position
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
@@ -227,7 +227,7 @@ async fn an_idle_replica_reaches_every_position(world: World) {
             Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
         let switch =
             admin.primary().execute(diesel::sql_query("SELECT pg_switch_wal()")).await.unwrap();
-        let position = switch.position.unwrap();
+        let position = switch.position;
         assert!(
             !position.to_string().ends_with("000028"),
             "{position} is behind the header of a segment, 40 bytes long"
@@ -273,7 +273,7 @@ async fn so_does_one_that_only_its_transaction_makes_asynchronous(world: World) 
                 .values((users::name.eq("Ada"), users::age.eq(36)));
             Ok::<_, Error>(ada.execute(connection).await?)
         });
-        let position = added.await.unwrap().position.unwrap();
+        let position = added.await.unwrap().position;
         eventually("the replica reaches the position", DEADLINE, async || {
             repos.replica_in("near").has_replayed(position).await.unwrap()
         })
@@ -345,7 +345,7 @@ async fn the_position_covers_a_write_with_a_custom_type(world: World) {
     let repos = Repos::connect(&settings.with_pool_size(1)).await.unwrap();
     let before = insert(&repos, "Ada").await;
     let happy = diesel::insert_into(mood::moods::table).values(mood::moods::mood.eq(mood::Happy));
-    let position = repos.primary().execute(happy).await.unwrap().position.unwrap();
+    let position = repos.primary().execute(happy).await.unwrap().position;
     assert!(position > before, "{position} is not after {before}");
 }
 

@@ -16,15 +16,17 @@ pub struct Position {
 }
 
 impl Position {
-    /// Parses the header's value, a signature and `<system>-<timeline>-<lsn>`. All servers of a run
-    /// have one system. `None` for timeline 0, which answers carry while the timeline safeguard is
-    /// off: such a position does not tell what survived a promotion.
+    /// Parses the header's value, a signature and `v1-<system>-<timeline>-<lsn>`. All servers of a
+    /// run have one system. `None` for timeline 0, which answers carry while the timeline safeguard
+    /// is off, and for the largest LSN, which stands for an unknown one: such positions do not tell
+    /// what survived a promotion.
     #[must_use]
     pub fn from_header(value: &str) -> Option<Self> {
-        let (_system, position) = value.get(SIGNATURE..)?.split_once('-')?;
+        let (_system, position) = value.get(SIGNATURE..)?.strip_prefix("v1-")?.split_once('-')?;
         let (timeline, lsn) = position.split_once('-')?;
         let timeline = timeline.parse().ok().filter(|timeline| *timeline > 0)?;
-        Some(Self { timeline, lsn: parse_lsn(lsn)? })
+        let lsn = parse_lsn(lsn).filter(|lsn| *lsn != u64::MAX)?;
+        Some(Self { timeline, lsn })
     }
 }
 
@@ -47,12 +49,14 @@ mod tests {
 
     #[test]
     fn the_header_is_a_signature_and_a_position() {
-        let header = format!("{}7123456789-2-1/3000148", "x".repeat(SIGNATURE));
+        let header = format!("{}v1-7123456789-2-1/3000148", "x".repeat(SIGNATURE));
         let position = Position::from_header(&header).unwrap();
         assert_eq!(position, Position { timeline: 2, lsn: 0x1_0300_0148 });
         assert_eq!(position.to_string(), "2-1/3000148");
         assert!(Position::from_header("short").is_none());
         assert!(Position::from_header(&header.replace("-2-", "-0-")).is_none());
         assert!(Position::from_header(&header.replace('/', "-")).is_none());
+        assert!(Position::from_header(&header.replace("v1-", "v2-")).is_none());
+        assert!(Position::from_header(&header.replace("1/3000148", "FFFFFFFF/FFFFFFFF")).is_none());
     }
 }
