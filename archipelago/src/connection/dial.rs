@@ -19,7 +19,8 @@ use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
 use crate::settings::{DatabaseUrl, Timeouts};
 
-/// What a connection may need beyond two round trips until the kernel counts it as vanished.
+/// How long bytes may stay unacknowledged, beyond two round trips, until the kernel closes the
+/// connection.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Drives a connection. Ends with it.
@@ -199,6 +200,39 @@ impl TlsStream for Tap<Either<Encrypted, Socket>> {
         match self.stream() {
             Either::Left(encrypted) => encrypted.channel_binding(),
             Either::Right(_) => ChannelBinding::none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_bytes_may_stay_unacknowledged() {
+        let ms = Duration::from_millis;
+        for (parameters, round_trip, expected) in [
+            ("", Some(ms(150)), ms(1300)),
+            ("", None, ms(3000)),
+            ("?tcp_user_timeout=7", Some(ms(150)), ms(7000)),
+        ] {
+            let url = format!("postgres://app@localhost/app{parameters}").parse().unwrap();
+            let config = config(&url, "test", Timeouts::default(), round_trip);
+            assert_eq!(config.get_tcp_user_timeout(), Some(&expected), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_found_among_the_hosts() {
+        for (hosts, expected) in [
+            ("host=/run/one,localhost,/run/two", &["/run/one", "/run/two"][..]),
+            ("host=localhost", &[]),
+        ] {
+            let config: Config = hosts.parse().unwrap();
+            assert_eq!(
+                sockets(&config).collect::<Vec<_>>(),
+                expected.iter().map(Path::new).collect::<Vec<_>>()
+            );
         }
     }
 }

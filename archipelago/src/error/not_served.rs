@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{DownReason, QueryError};
+use super::down_reason::DownReason;
+use super::query_error::QueryError;
 
 /// A database that did not serve a read, and why.
 #[derive(Debug)]
