@@ -65,6 +65,18 @@ impl Position {
         self.timeline
     }
 
+    /// The system identifier of the database.
+    #[must_use]
+    pub fn system(self) -> u64 {
+        self.system
+    }
+
+    /// The LSN: bytes since the beginning of the log.
+    #[must_use]
+    pub fn lsn(self) -> u64 {
+        self.lsn
+    }
+
     /// Of two positions that a visitor has seen, the one that their next read must show: on one
     /// timeline the later LSN, else the later timeline, and `other` where the databases differ.
     #[must_use]

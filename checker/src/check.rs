@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod availability;
+mod conflict;
 mod durability;
 #[cfg(test)]
 mod examples;
@@ -55,6 +56,7 @@ pub fn check(history: &History) -> Analysis {
     let mut analysis = Analysis::default();
     let ambiguous = history.registers_with_reused_ids();
     old_primary::check(history, &mut analysis);
+    conflict::check(history, &mut analysis);
     durability::check(history, &ambiguous, &mut analysis);
     recency::check(history, &ambiguous, &mut analysis);
     availability::check(history, &mut analysis);

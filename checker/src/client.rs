@@ -1,4 +1,5 @@
-//! Sends a client's requests through the edge, one after the other, and records each of them.
+//! Sends a client's requests through the edge, and records each of them. A browser sends several at
+//! once now and then, and applies the cookies of each answer when that arrives, as reqwest does.
 
 mod context;
 mod html;
@@ -8,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::{RequestBuilder, redirect};
 use tokio::time::sleep;
 
@@ -15,7 +17,7 @@ pub use context::ClientContext;
 
 use self::response::Response;
 use crate::history::{Operation, Outcome, Position};
-use crate::workload::{Generator, Register, Request, Step, Version, Workload};
+use crate::workload::{Generator, OPERATOR, Register, Request, Step, Version, Workload};
 
 /// How long a client waits for an answer. The app gives up on a silent server earlier.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,6 +27,12 @@ const CREATE_ATTEMPTS: u32 = 6;
 
 /// The pause between two attempts of a create.
 const RETRY_PAUSE: Duration = Duration::from_millis(400);
+
+/// Registers that a client writes at once.
+const REGISTERS_IN_A_BURST: usize = 3;
+
+/// How many reads in one region wait for the operator's next commit, at most.
+const READS_BEFORE_A_HOP: u32 = 200;
 
 /// The header in which API clients carry a position, in requests and in answers.
 const POSITION: &str = "archipelago-position";
@@ -101,6 +109,8 @@ impl Client {
         while !self.is_stopped() {
             match self.context.workload {
                 Workload::ReadAfterWrite => self.read_write_read().await,
+                Workload::Overlapping => self.burst().await,
+                Workload::Hopping => self.hop().await,
                 Workload::Roaming | Workload::Stationary => self.next_step().await,
             }
             sleep(self.generator.think_time()).await;
@@ -124,6 +134,7 @@ impl Client {
                 }
             }
             Step::List => self.list().await,
+            Step::Burst => self.burst().await,
             Step::Move => {
                 let region = self.generator.choose(&self.context.regions);
                 self.region = region.cloned().unwrap_or_default();
@@ -141,6 +152,62 @@ impl Client {
             self.update().await;
             self.read(register, user_id).await;
         }
+    }
+
+    /// Writes each own register, and reads it meanwhile, all at once. Then reads each again: by then
+    /// every answer has arrived, in whatever order.
+    async fn burst(&mut self) {
+        if self.registers.len() < REGISTERS_IN_A_BURST {
+            return self.create().await;
+        }
+        // A program that carries one header has to order its requests itself.
+        if matches!(self.carrier, PositionCarrier::Header(_)) {
+            return self.update().await;
+        }
+        let mut requests = Vec::new();
+        for own in &mut self.registers {
+            own.version += 1;
+        }
+        for own in &self.registers {
+            requests.push(self.update_request(*own));
+            requests.push((Request::Read(own.register), self.http.get(self.user_url(own.user_id))));
+        }
+        let exchanges = requests.into_iter().map(|(request, http)| self.exchange(request, http));
+        for (mut operation, response) in join_all(exchanges).await {
+            if let Request::Read(register) = operation.request
+                && operation.outcome == Outcome::Ok
+            {
+                operation.observed = vec![(register, version_on_page(&response, register))];
+            }
+            self.give_up_if_uncertain(&operation);
+            self.operations.push(operation);
+        }
+        for own in self.registers.clone() {
+            self.read_page(own.register, own.user_id).await;
+        }
+    }
+
+    /// Reads what the operator writes until it changes, then reads it once in the last region.
+    async fn hop(&mut self) {
+        let mut operators = self.context.created().clone();
+        operators.retain(|(_, register)| register.owner == OPERATOR);
+        let Some(&(user_id, register)) = self.generator.choose(&operators) else { return };
+        let [first, second, last, ..] = &*self.context.regions else { return };
+        let last = last.clone();
+        self.region = self.generator.choose([first, second]).cloned().unwrap_or_default();
+        let mut before = None;
+        for _ in 0..READS_BEFORE_A_HOP {
+            if self.is_stopped() {
+                return;
+            }
+            let version = self.read_page(register, user_id).await;
+            if version.is_some() && before.is_some() && version != before {
+                break;
+            }
+            before = version.or(before);
+        }
+        self.region = last;
+        self.read_page(register, user_id).await;
     }
 
     async fn create(&mut self) {
@@ -169,30 +236,50 @@ impl Client {
     async fn update(&mut self) {
         let Some(own) = self.generator.choose(&mut self.registers) else { return };
         own.version += 1;
-        let OwnRegister { register, user_id, version } = *own;
+        let own = *own;
+        let (request, http_request) = self.update_request(own);
+        self.send(request, http_request).await;
+        if let Some(operation) = self.operations.last().cloned() {
+            self.give_up_if_uncertain(&operation);
+        }
+    }
+
+    fn update_request(&self, own: OwnRegister) -> (Request, RequestBuilder) {
+        let OwnRegister { register, user_id, version } = own;
         let form = [("user[name]", register.user_name(version)), ("_method", "put".to_owned())];
-        let request = self.http.post(format!("{}/users/{user_id}", self.context.url)).form(&form);
-        let response = self.send(Request::Update(register, version), request).await;
-        let is_gone = response.status == Some(404);
-        if is_gone || response.outcome == Outcome::Unknown {
+        let http_request = self.http.post(self.user_url(user_id)).form(&form);
+        (Request::Update(register, version), http_request)
+    }
+
+    /// Writes a register no more if it is gone, or if an earlier write could still happen.
+    fn give_up_if_uncertain(&mut self, operation: &Operation) {
+        let is_over = operation.status == Some(404) || operation.outcome == Outcome::Unknown;
+        if let (Request::Update(register, _), true) = (operation.request, is_over) {
             self.registers.retain(|own| own.register != register);
         }
     }
 
     async fn read(&mut self, register: Register, user_id: i64) {
-        let (kind, path) = if self.generator.opens_edit_form() {
-            (Request::EditForm(register), "/edit")
+        if self.generator.opens_edit_form() {
+            let request = self.http.get(format!("{}/edit", self.user_url(user_id)));
+            let response = self.send(Request::EditForm(register), request).await;
+            self.record_observed(vec![(register, version_on_page(&response, register))]);
         } else {
-            (Request::Read(register), "")
-        };
-        let request = self.http.get(format!("{}/users/{user_id}{path}", self.context.url));
-        let response = self.send(kind, request).await;
-        // The id may show another register: it was given again after a promotion lost this one.
-        let version = html::users(&response.body)
-            .iter()
-            .find(|(shown, ..)| *shown == register)
-            .map_or(0, |(_, version, _)| *version);
+            self.read_page(register, user_id).await;
+        }
+    }
+
+    /// Reads a user's page. Returns the version that it shows; `None` without an answer.
+    async fn read_page(&mut self, register: Register, user_id: i64) -> Option<Version> {
+        let request = self.http.get(self.user_url(user_id));
+        let response = self.send(Request::Read(register), request).await;
+        let version = version_on_page(&response, register);
         self.record_observed(vec![(register, version)]);
+        (response.outcome == Outcome::Ok).then_some(version)
+    }
+
+    fn user_url(&self, user_id: i64) -> String {
+        format!("{}/users/{user_id}", self.context.url)
     }
 
     async fn list(&mut self) {
@@ -225,8 +312,24 @@ impl Client {
         }
     }
 
-    /// Sends a request and records the operation.
+    /// Sends a request, takes the position that the answer gives, and records the operation.
     async fn send(&mut self, request: Request, http_request: RequestBuilder) -> Response {
+        let (operation, response) = self.exchange(request, http_request).await;
+        if let (PositionCarrier::Header(carried), Some(position)) =
+            (&mut self.carrier, &response.position)
+        {
+            *carried = Some(position.clone());
+        }
+        self.operations.push(operation);
+        response
+    }
+
+    /// Sends a request. Cookies are those of all answers that have arrived by now.
+    async fn exchange(
+        &self,
+        request: Request,
+        http_request: RequestBuilder,
+    ) -> (Operation, Response) {
         let http_request = match &self.carrier {
             PositionCarrier::Header(Some(position)) => http_request.header(POSITION, position),
             PositionCarrier::Header(None) | PositionCarrier::Cookie => http_request,
@@ -234,12 +337,7 @@ impl Client {
         let http_request = http_request.header("fly-prefer-region", &self.region);
         let start = self.context.start.elapsed();
         let response = Response::receive(http_request, request).await;
-        if let (PositionCarrier::Header(carried), Some(position)) =
-            (&mut self.carrier, &response.position)
-        {
-            *carried = Some(position.clone());
-        }
-        self.operations.push(Operation {
+        let operation = Operation {
             client: self.id,
             region: self.region.clone(),
             start,
@@ -252,11 +350,20 @@ impl Client {
             position: response.position.as_deref().and_then(Position::from_header),
             user_id: response.user_id(),
             observed: vec![],
-        });
-        response
+        };
+        (operation, response)
     }
 
     fn is_stopped(&self) -> bool {
         *self.context.stop.borrow()
     }
+}
+
+/// The version that a user's page shows of a register. The id may show another register: it was
+/// given again after a promotion lost this one.
+fn version_on_page(response: &Response, register: Register) -> Version {
+    html::users(&response.body)
+        .iter()
+        .find(|(shown, ..)| *shown == register)
+        .map_or(0, |(_, version, _)| *version)
 }

@@ -14,7 +14,7 @@ use archipelago_edge::{Edge, Instance};
 use archipelago_lab::{Distances, World};
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::sleep;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, Config, NoTls};
 
 use crate::BoxError;
 use crate::workload::{Register, Version};
@@ -23,8 +23,8 @@ use crate::workload::{Register, Version};
 /// replica, and longer than the second between two probes of a server.
 pub const MAX_LAG: Duration = Duration::from_secs(2);
 
-/// How long a replica may take to catch up once all faults are undone.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(30);
+/// Where the rows of the old servers are put in order before the app sees them.
+const RESTORED: &str = "restored";
 
 /// The secret key of all instances; any value will do.
 const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -76,7 +76,7 @@ impl Deployment {
         let builder = World::builder().primary(*primary).replicas(replicas.iter().copied());
         let world = builder.distances(distances()).start().await?;
         migrations::run(&world.primary().url().parse()?).await?;
-        catch_up(&world).await?;
+        world.catch_up().await?;
         let mut instances = HashMap::new();
         for region in regions() {
             let settings = settings(&world, config, region, 0)?;
@@ -111,12 +111,40 @@ impl Deployment {
         Ok(())
     }
 
-    /// Waits until every replica has replayed what the primary has.
+    /// Replaces all servers: a dump of the users is restored into a new primary behind the same URL,
+    /// which every replica then copies. The app sees either all rows or no database.
     ///
     /// # Errors
-    /// A replica does not catch up within half a minute.
-    pub async fn catch_up(&self) -> Result<(), BoxError> {
-        catch_up(&self.world).await
+    /// A server does not stop or start.
+    pub async fn restore(&self) -> Result<(), BoxError> {
+        const DUMP: &str = "SELECT id, name, age, idempotency_key::text FROM users";
+        const INSERT: &str = "INSERT INTO users (id, name, age, idempotency_key) \
+            OVERRIDING SYSTEM VALUE SELECT a, b, c, d::uuid \
+            FROM unnest($1::bigint[], $2::text[], $3::int[], $4::text[]) AS row (a, b, c, d)";
+        let primary = self.world.primary();
+        let rows = primary.client().await?.query(DUMP, &[]).await?;
+        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        let names: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+        let ages: Vec<i32> = rows.iter().map(|row| row.get(2)).collect();
+        let keys: Vec<Option<String>> = rows.iter().map(|row| row.get(3)).collect();
+        self.world.start_anew().await?;
+
+        let admin = session(&primary.admin_url()).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {RESTORED} OWNER app")).await?;
+        migrations::run(&primary.url_of(RESTORED).parse()?).await?;
+        let restored = session(&primary.url_of(RESTORED)).await?;
+        restored.execute(INSERT, &[&ids, &names, &ages, &keys]).await?;
+        let next = "SELECT setval(pg_get_serial_sequence('users', 'id'), max(id)) FROM users";
+        restored.execute(next, &[]).await?;
+        drop(restored);
+        admin.batch_execute("DROP DATABASE app WITH (FORCE)").await?;
+        // The session in it ends a moment after its client.
+        let ended =
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+        admin.execute(ended, &[&RESTORED]).await?;
+        admin.batch_execute(&format!("ALTER DATABASE {RESTORED} RENAME TO app")).await?;
+        try_join_all(self.world.replicas().map(archipelago_lab::Server::start)).await?;
+        Ok(())
     }
 
     /// Every register on the primary. A register is listed twice if it has two users.
@@ -129,21 +157,23 @@ impl Deployment {
         Ok(rows.iter().filter_map(|row| Register::parse(row.get(0))).collect())
     }
 
-    /// The primary's timeline, and PostgreSQL's own record of the timelines before it, which is
-    /// empty on timeline 1.
+    /// The primary's system identifier and timeline, and PostgreSQL's own record of the timelines
+    /// before it, which is empty on timeline 1.
     ///
     /// # Errors
     /// The primary does not answer.
-    pub async fn timeline_history(&self) -> Result<(u32, String), BoxError> {
+    pub async fn timeline_history(&self) -> Result<((u64, u32), String), BoxError> {
+        const SYSTEM: &str = "SELECT system_identifier FROM pg_control_system()";
         let primary = self.world.primary();
         let timeline = primary.timeline().await?;
+        let client = session(&primary.admin_url()).await?;
+        let system = client.query_one(SYSTEM, &[]).await?.get::<_, i64>(0).cast_unsigned();
         if timeline == 1 {
-            return Ok((timeline, String::new()));
+            return Ok(((system, timeline), String::new()));
         }
-        let (client, connection) = tokio_postgres::connect(&primary.admin_url(), NoTls).await?;
-        tokio::spawn(connection);
         let file = format!("pg_wal/{timeline:08X}.history");
-        Ok((timeline, client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0)))
+        let history = client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0);
+        Ok(((system, timeline), history))
     }
 
     /// Stops everything and deletes the data.
@@ -162,12 +192,12 @@ impl Deployment {
     }
 }
 
-async fn catch_up(world: &World) -> Result<(), BoxError> {
-    let position = world.primary().position().await?;
-    let replicas = world.replicas();
-    try_join_all(replicas.map(|replica| replica.wait_until_replayed(position, CATCH_UP_WITHIN)))
-        .await?;
-    Ok(())
+/// A session of the checker itself, for a few statements.
+async fn session(url: &str) -> Result<Client, BoxError> {
+    let config: Config = url.parse()?;
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 /// The settings of the instance in a region, on a free port if `port` is 0.

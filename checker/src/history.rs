@@ -14,8 +14,12 @@ pub use operation::{Operation, Outcome};
 pub use position::Position;
 pub use timelines::Timelines;
 
-use crate::nemesis::AppliedFault;
-use crate::workload::{Register, Request, Version};
+use crate::nemesis::{AppliedFault, Reset};
+use crate::workload::{OPERATOR, Register, Request, Version};
+
+/// How long an asynchronous commit may stay unflushed: three times `wal_writer_delay`, and more on a
+/// busy machine.
+const UNFLUSHED: Duration = Duration::from_secs(2);
 
 /// Everything that a run recorded. Times count from the start of the run.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// Every fault, in any order.
     pub faults: Vec<AppliedFault>,
+    /// Every time that the primary's data was replaced by older data.
+    pub resets: Vec<Reset>,
     /// How far each server had replayed, in order.
     pub samples: Vec<ReplaySample>,
     /// When this process got no processor time, in order.
@@ -41,10 +47,48 @@ pub struct History {
 }
 
 impl History {
-    /// Whether a promotion that began by this time may have discarded an acknowledged write. The
-    /// write's position decides. A write without one may be lost at the next promotion: its server
-    /// failed before it could report the position.
+    /// Whether what an operation wrote or saw may have been discarded by this time.
+    ///
+    /// At a promotion the position decides. A write without one may be lost at the next promotion:
+    /// its server failed before it could report the position. A reset discards what was written
+    /// after its copy was made. A crash of the primary may discard an asynchronous commit.
     pub(crate) fn may_be_lost(&self, write: &Operation, by: Duration) -> bool {
+        self.is_discarded_by_a_reset(write, by)
+            || self.is_discarded_by_a_crash(write, by)
+            || self.is_discarded_by_a_promotion(write, by)
+    }
+
+    /// Whether a version was written by a commit that may be lost by this time.
+    pub(crate) fn is_version_lost(
+        &self,
+        register: Register,
+        version: Version,
+        by: Duration,
+    ) -> bool {
+        if register.owner != OPERATOR {
+            return false;
+        }
+        let mut writes = self.operations.iter().filter(|it| it.request.is_asynchronous());
+        writes
+            .find(|write| write.request.written() == Some((register, version)))
+            .is_some_and(|write| self.may_be_lost(write, by))
+    }
+
+    fn is_discarded_by_a_reset(&self, write: &Operation, by: Duration) -> bool {
+        let mut resets = self.resets.iter();
+        resets.any(|it| it.copied <= write.end && write.start <= it.done && it.began <= by)
+    }
+
+    fn is_discarded_by_a_crash(&self, write: &Operation, by: Duration) -> bool {
+        write.request.is_asynchronous()
+            && self.faults.iter().any(|it| {
+                it.fault.kind().crashes_a_server()
+                    && it.from <= by
+                    && it.overlaps(write.start, write.end + UNFLUSHED)
+            })
+    }
+
+    fn is_discarded_by_a_promotion(&self, write: &Operation, by: Duration) -> bool {
         let lost_at = match write.position {
             Some(position) => self.timelines.lost_at(position),
             None => self

@@ -5,7 +5,8 @@
 //!   └────> generators ─> clients ─┴─> history ──> check ──> report
 //! ```
 //!
-//! [Clients](client::Client) in every region send requests through the edge proxy, while the
+//! [Clients](client::Client) in every region send requests through the edge proxy, and an
+//! [operator](operator::Operator) commits on the primary, while the
 //! [nemesis](nemesis::Nemesis) injects faults into a [deployment](deployment::Deployment). A
 //! [run](run::RunPlan) records every request in a [history](history::History). Afterwards
 //! [`check`](check::check), a pure function, reports each broken promise as a
@@ -21,6 +22,7 @@ pub mod deployment;
 pub mod history;
 pub mod nemesis;
 pub mod observer;
+pub mod operator;
 pub mod report;
 pub mod run;
 pub mod workload;

@@ -19,11 +19,11 @@ struct Cli {
     /// Start further runs until this many minutes have passed; without it there is one run.
     #[arg(long)]
     minutes: Option<u64>,
-    /// Seed of the first run; each further run has the next number. Without it the seed is random.
+    /// Seed of the first run; each further run has the next number. Without it each seed is random.
     #[arg(long)]
     seed: Option<u64>,
-    /// Steps of faults in a run; ten include every kind of fault.
-    #[arg(long, default_value_t = 10)]
+    /// Steps of faults in a run; 21 include every kind of fault.
+    #[arg(long, default_value_t = 21)]
     steps: usize,
     /// Concurrent clients.
     #[arg(long, alias = "visitors", default_value_t = 20)]
@@ -86,8 +86,8 @@ impl Cli {
     async fn run(&self) -> Result<Report, BoxError> {
         let (began, mut report) = (Instant::now(), Report::default());
         let limit = Duration::from_secs(60 * self.minutes.unwrap_or(0));
-        let first = self.seed.unwrap_or_else(|| fastrand::u32(..).into());
-        for seed in first.. {
+        for number in 0.. {
+            let seed = self.seed.map_or_else(|| fastrand::u32(..).into(), |first| first + number);
             if let Err(error) = self.run_once(seed, &mut report).await {
                 // If the first run fails, so would all others.
                 if report.runs == 0 {
@@ -123,6 +123,9 @@ impl Cli {
             run.history.operations.len(),
             run.analysis.violations.len()
         );
+        for (fault, why) in &run.skipped {
+            println!("     skipped: {fault}: {why}");
+        }
         print!("{}", run.violations());
         Ok(())
     }

@@ -3,20 +3,36 @@
 mod fault;
 mod record;
 mod schedule;
+mod statements;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use archipelago_lab::Server;
+use archipelago_lab::{LabError, Server};
 use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
-pub use fault::{Fault, FaultKind, OldPrimary};
-pub use record::{AppliedFault, NemesisRecord, Promotion};
+pub use fault::{Fault, FaultKind, OldPrimary, Right};
+pub use record::{AppliedFault, NemesisRecord, Promotion, Reset};
 pub use schedule::{Schedule, ScheduleStep, ScheduledFault};
 
 use crate::BoxError;
 use crate::deployment::Deployment;
+
+/// How long a run goes on between the copy of the primary and its return to it.
+const UNTIL_PUT_BACK: Duration = Duration::from_secs(1);
+
+/// Between two vanished connections.
+const BETWEEN_BLACKHOLES: Duration = Duration::from_millis(1500);
+
+/// What came of a fault, besides that it is undone.
+enum Applied {
+    Done,
+    Promotion(Promotion),
+    Reset(Reset),
+    /// This machine cannot make it.
+    Skipped(String),
+}
 
 /// Applies faults to a deployment and undoes them.
 pub struct Nemesis<'a> {
@@ -49,23 +65,28 @@ impl<'a> Nemesis<'a> {
         let ScheduledFault { after, lasts, fault } = scheduled;
         sleep(*after).await;
         let from = self.start.elapsed();
-        let promotion = self
+        let applied = self
             .apply_and_undo(fault, *lasts)
             .await
             .map_err(|error| format!("the lab cannot {fault}: {error}"))?;
         let until = self.start.elapsed();
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        match applied {
+            Applied::Skipped(why) => {
+                record.skipped.push((fault.clone(), why));
+                return Ok(());
+            }
+            Applied::Promotion(promotion) => record.promotions.push(promotion),
+            Applied::Reset(reset) => record.resets.push(reset),
+            Applied::Done => {}
+        }
         record.faults.push(AppliedFault { fault: fault.clone(), from, until });
-        record.promotions.extend(promotion);
         Ok(())
     }
 
-    async fn apply_and_undo(
-        &self,
-        fault: &Fault,
-        lasts: Duration,
-    ) -> Result<Option<Promotion>, BoxError> {
-        let links = self.deployment.world.links();
+    async fn apply_and_undo(&self, fault: &Fault, lasts: Duration) -> Result<Applied, BoxError> {
+        let world = &self.deployment.world;
+        let links = world.links();
         match fault {
             Fault::Cut(a, b) => {
                 links.cut(a, b)?;
@@ -99,10 +120,84 @@ impl<'a> Nemesis<'a> {
             }
             Fault::RestartApp(region) => self.deployment.restart_app(region, lasts).await?,
             Fault::Promote { region, old } => {
-                return self.promote(region, *old, lasts).await.map(Some);
+                return self.promote(region, *old, lasts).await.map(Applied::Promotion);
             }
+            Fault::Twin(region) => {
+                self.server(region)?.start_writable().await?;
+                sleep(lasts).await;
+                world.rejoin(region).await?;
+            }
+            Fault::Clone(region) => {
+                world.replace_by_clone(region).await?;
+                sleep(lasts).await;
+                world.rejoin(region).await?;
+            }
+            Fault::ClonesApart(a, b) => {
+                world.replace_by_clone(a).await?;
+                world.replace_by_clone(b).await?;
+                sleep(lasts).await;
+                world.rejoin(a).await?;
+                world.rejoin(b).await?;
+            }
+            Fault::PutBack => return self.put_back(lasts).await.map(Applied::Reset),
+            Fault::Restore => {
+                let copied = self.start.elapsed();
+                self.deployment.restore().await?;
+                let done = self.start.elapsed();
+                sleep(lasts).await;
+                let reset = Reset { copied, copied_until: done, began: copied, done };
+                return Ok(Applied::Reset(reset));
+            }
+            Fault::Clock(region, seconds) => {
+                match self.server(region)?.set_clock(*seconds).await {
+                    Err(error @ LabError::NoFakeClock) => {
+                        return Ok(Applied::Skipped(error.to_string()));
+                    }
+                    set => set?,
+                }
+                sleep(lasts).await;
+                self.server(region)?.set_clock(0).await?;
+            }
+            Fault::Blackhole(from, to) => {
+                let until = Instant::now() + lasts;
+                while Instant::now() < until {
+                    // A server that is down has no connection that could vanish.
+                    let _ = self.server(to)?.blackhole_one(from).await;
+                    sleep(BETWEEN_BLACKHOLES).await;
+                }
+            }
+            Fault::EndSessions(region) => {
+                statements::end_sessions_for(self.server(region)?, lasts).await;
+            }
+            Fault::AlterType => statements::alter_type_for(world, lasts).await,
+            Fault::Language => {
+                if let Some(why) = statements::speak_german_for(world, lasts).await? {
+                    return Ok(Applied::Skipped(why));
+                }
+            }
+            Fault::Revoke(right) => statements::revoke_for(world, *right, lasts).await?,
         }
-        Ok(None)
+        Ok(Applied::Done)
+    }
+
+    /// The primary goes back to a copy, and its replicas are ahead of it for as long as this lasts.
+    async fn put_back(&self, lasts: Duration) -> Result<Reset, BoxError> {
+        let world = &self.deployment.world;
+        let copied = self.start.elapsed();
+        let backup = world.backup().await?;
+        let copied_until = self.start.elapsed();
+        // The primary does not reach its replicas again before they are made anew.
+        statements::skip_ahead(world.primary()).await?;
+        sleep(UNTIL_PUT_BACK).await;
+        let began = self.start.elapsed();
+        world.put_back_to(backup).await?;
+        let done = self.start.elapsed();
+        sleep(lasts).await;
+        let replicas: Vec<_> = world.replicas().map(|it| it.region().to_owned()).collect();
+        for region in replicas {
+            world.rejoin(&region).await?;
+        }
+        Ok(Reset { copied, copied_until, began, done })
     }
 
     async fn promote(

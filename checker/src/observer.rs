@@ -30,7 +30,7 @@ pub async fn sample_replay(
         let at = start.elapsed();
         samples.extend(status.servers.into_iter().filter_map(|server| {
             let lsn = if server.role == Role::Primary { server.written } else { server.replayed };
-            let position = Position { timeline: server.timeline?, lsn: lsn?.into() };
+            let position = Position { system: 0, timeline: server.timeline?, lsn: lsn?.into() };
             Some(ReplaySample { at, region: server.region, position })
         }));
     }

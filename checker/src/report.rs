@@ -21,6 +21,8 @@ pub struct Report {
     pub runs: u32,
     /// Runs that the lab could not carry out; they show nothing.
     pub void: u32,
+    /// Faults that this machine cannot make, with the reason of each and how often it was drawn.
+    pub skipped: BTreeMap<String, u32>,
     /// Seconds from the first request of a run to its last, added up.
     pub seconds: f64,
     /// The number of requests of each kind.
@@ -60,7 +62,7 @@ pub struct FaultImpact {
 
 impl Report {
     /// Adds a run.
-    pub fn add(&mut self, seed: u64, Run { history, analysis }: &Run) {
+    pub fn add(&mut self, seed: u64, Run { history, analysis, skipped }: &Run) {
         self.runs += 1;
         self.seconds +=
             history.operations.iter().map(|it| it.end).max().unwrap_or_default().as_secs_f64();
@@ -68,6 +70,9 @@ impl Report {
         self.lost_at_promotions += analysis.lost_at_promotions.len();
         for violation in &analysis.violations {
             *self.violations.entry(violation.anomaly).or_default() += 1;
+        }
+        for (fault, why) in skipped {
+            *self.skipped.entry(format!("{fault}: {why}")).or_default() += 1;
         }
         self.failing_seeds.extend((!analysis.violations.is_empty()).then_some(seed));
         self.add_operations(history);
@@ -88,6 +93,8 @@ impl Report {
                 let impact = self.faults.entry(kind).or_default();
                 let availability = match operation.request {
                     Request::Create(_) | Request::Update(..) => &mut impact.writes,
+                    // Past the app.
+                    Request::Commit(..) => continue,
                     Request::Read(_) | Request::List => &mut impact.reads,
                     Request::EditForm(_) => &mut impact.forms,
                 };
@@ -117,10 +124,14 @@ impl Report {
         let violations: Vec<_> =
             self.violations.iter().map(|(anomaly, count)| format!("{count} × {anomaly}")).collect();
         let violations = if violations.is_empty() { "0".to_owned() } else { violations.join(", ") };
+        let skipped: Vec<_> =
+            self.skipped.iter().map(|(fault, times)| format!("{times} × {fault}")).collect();
+        let skipped = if skipped.is_empty() { "0".to_owned() } else { skipped.join(", ") };
         format!(
             "{}\n\
              operations          {total}: {} ({} runs, {:.0} s)\n\
              void runs           {}\n\
+             skipped faults      {skipped}\n\
              stalls              {}\n\
              marked as stale     {}\n\
              lost at promotions  {}: acknowledged writes that the new primary had not received\n\
@@ -182,6 +193,7 @@ fn name(request: Request) -> &'static str {
         Request::Read(_) => "reads of one user",
         Request::EditForm(_) => "forms of one user",
         Request::List => "lists",
+        Request::Commit(..) => "operator's commits",
     }
 }
 

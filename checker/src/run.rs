@@ -12,8 +12,9 @@ use crate::check::{Analysis, MARGIN, check};
 use crate::client::{Client, ClientContext};
 use crate::deployment::{Deployment, InstanceConfig, MAX_LAG, regions};
 use crate::history::{History, Timelines};
-use crate::nemesis::{Nemesis, Schedule};
+use crate::nemesis::{Fault, Nemesis, Schedule};
 use crate::observer::{detect_stalls, sample_replay};
+use crate::operator::Operator;
 use crate::workload::Workload;
 
 /// What a run does.
@@ -40,6 +41,8 @@ pub struct Run {
     pub history: History,
     /// What the check found in it.
     pub analysis: Analysis,
+    /// Faults that this machine cannot make, each with the reason.
+    pub skipped: Vec<(Fault, String)>,
 }
 
 impl RunPlan {
@@ -77,14 +80,17 @@ impl RunPlan {
         // chosen one already, that stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let deployment = Deployment::start(self.config).await?;
-        let history = self.record(&deployment).await;
+        let recorded = self.record(&deployment).await;
         let stopped = deployment.stop().await;
-        let history = history?;
+        let (history, skipped) = recorded?;
         stopped?;
-        Ok(Run { analysis: check(&history), history })
+        Ok(Run { analysis: check(&history), history, skipped })
     }
 
-    async fn record(&self, deployment: &Deployment) -> Result<History, BoxError> {
+    async fn record(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<(History, Vec<(Fault, String)>), BoxError> {
         let (stop_sender, stop) = watch::channel(false);
         let start = Instant::now();
         let regions: Vec<String> = regions().into_iter().map(str::to_owned).collect();
@@ -108,28 +114,38 @@ impl RunPlan {
             stop_sender.send_replace(true);
             record
         };
-        let (record, samples) =
-            tokio::join!(nemesis, sample_replay(&deployment.world, start, stop.clone()));
+        let operator = async {
+            match self.workload {
+                Workload::Roaming | Workload::Hopping => {
+                    Operator::new(&deployment.world, &context).run().await
+                }
+                // Its commits would also bring replicas forward.
+                _ => vec![],
+            }
+        };
+        let samples = sample_replay(&deployment.world, start, stop.clone());
+        let (record, samples, mut operations) = tokio::join!(nemesis, samples, operator);
         let stalls = stalls.await?;
-        let mut operations = Vec::new();
         for client in join_all(clients).await {
             operations.extend(client?);
         }
         operations.sort_by_key(|operation| operation.start);
         let record = record?;
-        deployment.catch_up().await?;
-        let (timeline, timeline_history) = deployment.timeline_history().await?;
-        Ok(History {
+        deployment.world.catch_up().await?;
+        let (newest, timeline_history) = deployment.timeline_history().await?;
+        let history = History {
             operations,
             faults: record.faults,
+            resets: record.resets,
             samples,
             stalls,
-            timelines: Timelines::parse(timeline, &timeline_history, record.promotions),
+            timelines: Timelines::parse(newest, &timeline_history, record.promotions),
             initial_primary: regions.first().cloned().unwrap_or_default(),
             regions,
             final_state: deployment.registers().await?,
             max_lag: self.config.max_lag,
-        })
+        };
+        Ok((history, record.skipped))
     }
 }
 

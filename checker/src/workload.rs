@@ -5,8 +5,8 @@ mod register;
 mod request;
 
 pub use generator::{Generator, Step};
-pub use register::{Register, Version};
-pub use request::Request;
+pub use register::{OPERATOR, Register, Version};
+pub use request::{CommitKind, Request};
 
 /// How the clients of a run behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Workload {
     Roaming,
     /// The same mix; each client stays in its region.
     Stationary,
+    /// Each client sends several writes at once, and when all are answered, reads what it wrote.
+    Overlapping,
+    /// One client reads what the operator commits, in one region after the other.
+    Hopping,
     /// A client reads its register until the replica in its own region serves it; then it writes
     /// and at once reads again. It stays in its region.
     ReadAfterWrite,

@@ -140,7 +140,7 @@ pub use eventually::{Condition, eventually};
 pub use links::{Distances, Link, Links};
 pub use postgres::{Postgres, PostgresNotFound, Search};
 pub use server::Server;
-pub use server_process::{Rejoined, Role};
+pub use server_process::{Rejoined, Role, can_set_clocks};
 pub use status::{LinkStatus, ServerState, ServerStatus, Status};
 #[cfg(feature = "macros")]
 #[doc(hidden)]

@@ -16,6 +16,7 @@ mod signals;
 mod timeline;
 mod wal_position;
 
+pub use clock::can_set_clocks;
 pub(crate) use follow::FollowOutcome;
 pub use replica_start::Rejoined;
 pub use role::Role;

@@ -14,6 +14,12 @@ pub enum Anomaly {
     /// An old primary took a write. Promise: an instance that knows the new primary sends writes
     /// nowhere else, and every instance learns of it within [`MARGIN`](super::MARGIN).
     WriteToOldPrimary,
+    /// A server that says it is a primary, and is not the one that leads, answered. Promise: only the
+    /// leader answers as a primary.
+    WrongPrimary,
+    /// A read showed what the primary had lost when it went back to an older copy. Promise: a
+    /// replica that is ahead of its primary serves nothing.
+    LostHistoryServed,
     /// A create that was sent several times made two users. Promise: one idempotency key makes one.
     DuplicateCreate,
     /// A write took effect although its answer says that nothing was saved (Adya's aborted read,
@@ -28,15 +34,18 @@ pub enum Anomaly {
     /// A read was marked as stale while the primary could be reached. Promise: it is served stale
     /// only if it has to be.
     NeedlesslyStale,
-    /// A read failed while a fresh enough server could be reached. Promise: it is served then.
+    /// A read failed, or took longer than [`MARGIN`](super::MARGIN), while a fresh enough server could
+    /// be reached. Promise: it is served then.
     NeedlesslyFailed,
 }
 
 impl Anomaly {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::LostWrite,
         Self::WriteToOldPrimary,
+        Self::WrongPrimary,
+        Self::LostHistoryServed,
         Self::DuplicateCreate,
         Self::FailedWriteVisible,
         Self::OwnWriteMissing,
@@ -52,6 +61,8 @@ impl fmt::Display for Anomaly {
         f.write_str(match self {
             Self::LostWrite => "lost write",
             Self::WriteToOldPrimary => "write to an old primary",
+            Self::WrongPrimary => "answered by a wrong primary",
+            Self::LostHistoryServed => "lost history served",
             Self::DuplicateCreate => "duplicate create",
             Self::FailedWriteVisible => "failed write visible",
             Self::OwnWriteMissing => "own write missing",

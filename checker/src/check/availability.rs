@@ -18,8 +18,9 @@ pub(super) fn check(history: &History, analysis: &mut Analysis) {
         let is_reachable =
             |region: &str| window.is_up(region) && window.is_connected(&read.region, region);
         let primary = window.primary().filter(|region| is_reachable(region));
+        let is_late = read.end.saturating_sub(read.start) > MARGIN;
         match read.outcome {
-            Outcome::Ok => {
+            Outcome::Ok if !is_late => {
                 if let Some(primary) = primary
                     && read.stale().is_some()
                 {
@@ -30,17 +31,22 @@ pub(super) fn check(history: &History, analysis: &mut Analysis) {
                     );
                 }
             }
-            Outcome::Failed | Outcome::Unknown => {
+            Outcome::Ok | Outcome::Failed | Outcome::Unknown => {
                 let replica = || {
+                    let has_all_rights = window.has_all_rights();
                     history.regions.iter().map(String::as_str).find(|region| {
-                        is_reachable(region)
+                        has_all_rights
+                            && is_reachable(region)
                             && (read.request.allows_stale() || window.is_replicating(region))
                             && had_replayed_enough(history, read, region)
                     })
                 };
                 if let Some(region) = primary.or_else(replica) {
-                    let answer =
-                        read.status.map_or("no answer".to_owned(), |status| status.to_string());
+                    let answer = match read.status {
+                        _ if read.outcome == Outcome::Ok => "a late answer".to_owned(),
+                        Some(status) => status.to_string(),
+                        None => "no answer".to_owned(),
+                    };
                     analysis.add(
                         Anomaly::NeedlesslyFailed,
                         format!("{answer}, while {region} could be reached and was fresh enough"),
@@ -55,11 +61,16 @@ pub(super) fn check(history: &History, analysis: &mut Analysis) {
 /// Whether the server in `region` had replayed everything that the client had seen before the read,
 /// and was up ever since.
 fn had_replayed_enough(history: &History, read: &Operation, region: &str) -> bool {
+    // An answer that was not whole yet when the read was sent may have given its cookies already.
     let earlier =
-        history.operations.iter().filter(|it| it.client == read.client && it.end <= read.start);
+        history.operations.iter().filter(|it| it.client == read.client && it.start < read.start);
     let seen: Vec<Position> = earlier.filter_map(|it| it.position).collect();
-    // The app sends a client whose position a promotion discarded to the primary.
-    if seen.last().is_some_and(|last| history.timelines.lost_at(*last).is_some()) {
+    // The app sends a client whose position a promotion discarded to the primary. A position of
+    // another database tells nothing.
+    let timelines = &history.timelines;
+    if seen.iter().any(|it| it.system != timelines.system)
+        || seen.last().is_some_and(|last| timelines.lost_at(*last).is_some())
+    {
         return false;
     }
     let includes_all = |replayed: Position| {

@@ -6,7 +6,7 @@ use super::Anomaly;
 use super::fixtures::{HistoryBuilder, REGISTER, at, operation};
 use crate::history::{Operation, Outcome};
 use crate::nemesis::{Fault, Promotion};
-use crate::workload::Request;
+use crate::workload::{CommitKind, OPERATOR, Register, Request};
 
 /// Two histories that differ in one point.
 struct Example {
@@ -52,6 +52,71 @@ const EXAMPLES: &[Example] = &[
         },
         violating: |history| answer(history, 5.0, Request::Create(REGISTER), "ams", 1),
         valid: |history| answer(history, 5.0, Request::Create(REGISTER), "ord", 1),
+    },
+    // A writable twin answers as a primary, and later follows again.
+    Example {
+        anomaly: Anomaly::WrongPrimary,
+        detail: "ord answered as a primary, and does not lead",
+        both: |history| history.fault(Fault::Twin("ord".to_owned()), 1.0, 5.0),
+        violating: |history| history.read_from(1, 3.0, 0, "ord; role=primary; reason=local"),
+        valid: |history| history.read_from(1, 3.0, 0, "nrt; role=primary; reason=primary"),
+    },
+    // A replica ahead of a primary that was put back must not show what is lost …
+    Example {
+        anomaly: Anomaly::LostHistoryServed,
+        detail: "c1 r1 v1 was lost",
+        both: |history| {
+            history.write(1, 1.5, 1, None);
+            history.put_back(2.0);
+        },
+        violating: |history| history.read(2, 8.0, 1, None),
+        valid: |history| history.read(2, 8.0, 0, None),
+    },
+    // … once instances have had time to notice.
+    Example {
+        anomaly: Anomaly::LostHistoryServed,
+        detail: "c1 r1 v1 was lost",
+        both: |history| {
+            history.write(1, 1.5, 1, None);
+            history.put_back(2.0);
+        },
+        violating: |history| history.read(2, 7.2, 1, None),
+        valid: |history| history.read(2, 7.0, 1, None),
+    },
+    // A crash of the primary undoes an asynchronous commit, and no other.
+    Example {
+        anomaly: Anomaly::NonMonotonicRead,
+        detail: "c0 r1 shows v0 to client 2, who saw v1",
+        both: |history| {
+            for (seconds, version) in [(1.2, 1), (2.0, 0)] {
+                let observed = vec![(OPERATORS, version)];
+                let read = operation(2, seconds, Request::Read(OPERATORS), Outcome::Ok);
+                history.add(Operation { observed, ..read });
+            }
+            history.ends_with(OPERATORS, 1);
+        },
+        violating: |history| history.fault(Fault::Kill("nrt".to_owned()), 1.5, 1.8),
+        valid: |history| {
+            history.fault(Fault::Kill("nrt".to_owned()), 1.5, 1.8);
+            let request = Request::Commit(OPERATORS, 1, CommitKind::Asynchronous);
+            history.add(operation(OPERATOR, 1.0, request, Outcome::Ok));
+        },
+    },
+    // A late answer is no better than none.
+    Example {
+        anomaly: Anomaly::NeedlesslyFailed,
+        detail: "a late answer, while nrt could be reached and was fresh enough",
+        both: |_| {},
+        violating: |history| read_for(history, 5.1),
+        valid: |history| read_for(history, 4.9),
+    },
+    // New servers behind the same URLs are adopted within 10 s.
+    Example {
+        anomaly: Anomaly::NeedlesslyFailed,
+        detail: "503, while nrt could be reached and was fresh enough",
+        both: |history| failed_read(history),
+        violating: |history| history.fault(Fault::Restore, 1.0, 9.8),
+        valid: |history| history.fault(Fault::Restore, 1.0, 10.0),
     },
     Example {
         anomaly: Anomaly::DuplicateCreate,
@@ -145,6 +210,16 @@ const EXAMPLES: &[Example] = &[
         },
     },
 ];
+
+/// The operator's register.
+const OPERATORS: Register = Register { owner: OPERATOR, number: 1 };
+
+/// A read that takes so many seconds.
+fn read_for(history: &mut HistoryBuilder, seconds: f64) {
+    let read = operation(1, 20.0, Request::List, Outcome::Ok);
+    let start = read.end.saturating_sub(Duration::from_secs_f64(seconds));
+    history.add(Operation { start, ..read });
+}
 
 fn create(history: &mut HistoryBuilder, outcome: Outcome) {
     history.add(operation(1, 1.0, Request::Create(REGISTER), outcome));

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::{Anomaly, check};
 use crate::history::{History, Operation, Outcome, Position, ReplaySample, Stall, Timelines};
-use crate::nemesis::{AppliedFault, Fault, Promotion};
+use crate::nemesis::{AppliedFault, Fault, Promotion, Reset};
 use crate::workload::{Register, Request, Version};
+
+/// The system identifier of the servers.
+const SYSTEM: u64 = 7;
 
 /// The register of client 1 that most tests use.
 pub(super) const REGISTER: Register = Register { owner: 1, number: 1 };
@@ -21,9 +24,10 @@ impl HistoryBuilder {
         let history = History {
             operations: vec![],
             faults: vec![],
+            resets: vec![],
             samples: vec![],
             stalls: vec![],
-            timelines: Timelines { newest: 1, forks: vec![], promotions: vec![] },
+            timelines: Timelines { system: SYSTEM, newest: 1, forks: vec![], promotions: vec![] },
             initial_primary: "nrt".to_owned(),
             regions: vec!["nrt".to_owned(), "ord".to_owned()],
             final_state: vec![],
@@ -104,6 +108,13 @@ impl HistoryBuilder {
         self.history.timelines.promotions.push(promotion);
     }
 
+    /// The primary goes back, at this second, to a copy that was made in the second before.
+    pub(super) fn put_back(&mut self, seconds: f64) {
+        let at = Duration::from_secs_f64;
+        let [copied, began, done] = [at(seconds - 1.0), at(seconds), at(seconds)];
+        self.history.resets.push(Reset { copied, copied_until: copied, began, done });
+    }
+
     /// The version of the register's row at the end; version 0 adds no row.
     pub(super) fn ends_with(&mut self, register: Register, version: Version) {
         self.history.final_state.extend((version > 0).then_some((register, version)));
@@ -156,5 +167,5 @@ pub(super) fn operation(
 }
 
 pub(super) fn at(timeline: u32, lsn: u64) -> Position {
-    Position { timeline, lsn }
+    Position { system: SYSTEM, timeline, lsn }
 }

@@ -12,7 +12,9 @@ pub(super) fn check(history: &History, analysis: &mut Analysis) {
             continue;
         }
         let mut superseding = history.timelines.promotions.iter().filter(|promotion| {
-            promotion.began <= write.end && is_by_the_old_primary(promotion, write)
+            promotion.began <= write.end
+                && !is_undone_by_a_reset(history, promotion, write)
+                && is_by_the_old_primary(promotion, write)
         });
         let found = superseding.find_map(|promotion| {
             let Promotion { region, before, timeline, done, .. } = promotion;
@@ -32,6 +34,11 @@ pub(super) fn check(history: &History, analysis: &mut Analysis) {
             analysis.add(Anomaly::WriteToOldPrimary, detail, operations);
         }
     }
+}
+
+/// Whether the primary's data was replaced between the two: then timelines begin anew.
+fn is_undone_by_a_reset(history: &History, promotion: &Promotion, write: &Operation) -> bool {
+    history.resets.iter().any(|it| promotion.began <= it.done && it.began <= write.end)
 }
 
 /// Whether the primary before this promotion took the write, by the answer's position or by its
@@ -58,13 +65,13 @@ fn answer_with_new_timeline(
     })
 }
 
-/// Whether every instance could reach the new primary for [`MARGIN`] before the write began.
+/// Whether every instance could reach the new primary for [`MARGIN`] before the write began, in
+/// which this process ran.
 fn had_time_to_notice(history: &History, promotion: &Promotion, write: &Operation) -> bool {
     let since = Window::new(history, promotion.done, write.end);
-    promotion.done + MARGIN < write.start
+    promotion.done + MARGIN + since.stalled() < write.start
         && since.is_up(&promotion.region)
         && history.regions.iter().all(|region| since.is_connected(region, &promotion.region))
-        && !since.has_stall()
 }
 
 #[cfg(test)]
@@ -95,6 +102,10 @@ mod tests {
             Anomaly::WriteToOldPrimary,
             "nrt took it 6.4 s after ord began timeline 2",
         );
+        // An instance that got no processor time has that much longer.
+        history.stall(4.0, 5.5);
+        history.assert_valid();
+        history.history.stalls.clear();
         // An instance that cannot reach the new primary cannot notice it.
         history.fault(Fault::Cut("nrt".to_owned(), "ord".to_owned()), 2.0, 9.0);
         history.assert_valid();

@@ -23,11 +23,14 @@ pub(super) fn check(history: &History, ambiguous: &HashSet<Register>, analysis: 
             // The newest version above the observed one, from an operation that ended by `until`.
             // It does not count if a promotion may have discarded it by the end of this read.
             let newer = |versions: Option<&Vec<(Version, usize)>>, until: Duration| {
-                let versions = versions.into_iter().flatten().filter(|(_, other)| {
+                let versions = versions.into_iter().flatten().filter(|(newer, other)| {
                     let other = &history.operations[*other];
-                    other.end <= until && !history.may_be_lost(other, read.end)
+                    newer > version
+                        && other.end <= until
+                        && !history.may_be_lost(other, read.end)
+                        && !history.is_version_lost(*register, *newer, read.end)
                 });
-                versions.max().copied().filter(|(newest, _)| newest > version)
+                versions.max().copied()
             };
             let written = acknowledged.get(register);
             if register.owner == read.client

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::history::History;
-use crate::nemesis::{Fault, FaultKind};
+use super::MARGIN;
+use crate::history::{History, Stall};
+use crate::nemesis::{AppliedFault, Fault, FaultKind};
 
 /// A stretch of time in a history. Each predicate holds for all of it.
 pub(super) struct Window<'a> {
@@ -24,10 +25,11 @@ impl<'a> Window<'a> {
                 && self.from <= promotion.settled
                 && promotion.rejoined.iter().any(|rejoined| rejoined == region)
         });
-        !is_rejoining
-            && !self
-                .faults()
-                .any(|fault| matches!(fault, Fault::Kill(it) | Fault::Freeze(it) if it == region))
+        let is_hit = |fault: &Fault| match fault {
+            Fault::Kill(it) | Fault::Freeze(it) | Fault::Clock(it, _) => it == region,
+            _ => fault.kind().replaces_the_data() || fault.wrong_primaries().contains(&region),
+        };
+        !is_rejoining && !self.faults().any(is_hit)
     }
 
     /// Whether traffic passed between two regions, be it slowly.
@@ -44,13 +46,22 @@ impl<'a> Window<'a> {
             |fault| matches!(fault, Fault::PauseReplay(it) | Fault::Lag(it, _) if it == region),
         );
         !is_held_back
+            && self.has_all_rights()
             && self
                 .primary()
                 .is_some_and(|primary| self.is_up(primary) && self.is_connected(primary, region))
     }
 
-    /// The primary's region; `None` if a promotion was going on.
+    /// Whether the app's role could see all of a replica's state.
+    pub(super) fn has_all_rights(&self) -> bool {
+        !self.faults().any(|fault| matches!(fault, Fault::Revoke(_)))
+    }
+
+    /// The primary's region; `None` if a promotion was going on, or the data were replaced.
     pub(super) fn primary(&self) -> Option<&'a str> {
+        if self.faults().any(|fault| fault.kind().replaces_the_data()) {
+            return None;
+        }
         let promotions = &self.history.timelines.promotions;
         if promotions
             .iter()
@@ -77,11 +88,27 @@ impl<'a> Window<'a> {
         self.history.stalls.iter().any(|stall| stall.from <= self.until && self.from <= stall.until)
     }
 
+    /// For how long this process stalled.
+    pub(super) fn stalled(&self) -> Duration {
+        let within =
+            |stall: &Stall| stall.until.min(self.until).checked_sub(stall.from.max(self.from));
+        self.history.stalls.iter().filter_map(within).sum()
+    }
+
     fn faults(&self) -> impl Iterator<Item = &'a Fault> {
         self.history
             .faults
             .iter()
-            .filter(|applied| applied.overlaps(self.from, self.until))
+            .filter(|applied| {
+                applied.overlaps(self.from, self.until) || self.is_noticed_in(applied)
+            })
             .map(|applied| &applied.fault)
+    }
+
+    /// Instances may take twice as long to notice other data behind the same URLs.
+    fn is_noticed_in(&self, applied: &AppliedFault) -> bool {
+        applied.fault.kind().replaces_the_data()
+            && applied.from <= self.until
+            && self.from <= applied.until + MARGIN
     }
 }

@@ -25,7 +25,8 @@ pub struct ClientContext {
 }
 
 impl ClientContext {
-    pub(super) fn created(&self) -> MutexGuard<'_, Vec<(i64, Register)>> {
+    /// The users that clients have created by now, with their ids.
+    pub(crate) fn created(&self) -> MutexGuard<'_, Vec<(i64, Register)>> {
         self.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -54,6 +54,12 @@ impl Operation {
         self.served_by.as_deref()?.split(';').next()
     }
 
+    /// Whether the database server that answered called itself a primary.
+    #[must_use]
+    pub fn is_by_a_primary(&self) -> bool {
+        self.served_by.as_deref().is_some_and(|it| it.contains("; role=primary"))
+    }
+
     /// The age that the answer states, in whole seconds, where it may be older than `max_lag`.
     #[must_use]
     pub fn stale(&self) -> Option<Duration> {
@@ -75,6 +81,9 @@ impl fmt::Display for Operation {
             Request::Read(register) => write!(f, "reads {register}")?,
             Request::EditForm(register) => write!(f, "opens the form of {register}")?,
             Request::List => f.write_str("lists")?,
+            Request::Commit(register, version, kind) => {
+                write!(f, "commits {} ({kind:?})", register.user_name(*version))?;
+            }
         }
         if let (Request::Read(_) | Request::EditForm(_), [(_, version)]) =
             (request, self.observed.as_slice())

@@ -9,6 +9,8 @@ use crate::nemesis::Promotion;
 /// The path of the log that survived.
 #[derive(Clone, Debug, Default)]
 pub struct Timelines {
+    /// The last primary's system identifier.
+    pub system: u64,
     /// The last primary's timeline.
     pub newest: u32,
     /// Earlier timelines on the path, each with the LSN at which the next one forked off.
@@ -21,19 +23,24 @@ impl Timelines {
     /// Parses PostgreSQL's own record, the file `pg_wal/0000000N.history`. Each line has a timeline,
     /// the LSN where it ended, and a reason.
     #[must_use]
-    pub fn parse(newest: u32, history_file: &str, promotions: Vec<Promotion>) -> Self {
+    pub fn parse(
+        (system, newest): (u64, u32),
+        history_file: &str,
+        promotions: Vec<Promotion>,
+    ) -> Self {
         let fork = |line: &str| {
             let mut words = line.split_whitespace();
             Some((words.next()?.parse().ok()?, parse_lsn(words.next()?)?))
         };
-        Self { newest, forks: history_file.lines().filter_map(fork).collect(), promotions }
+        Self { system, newest, forks: history_file.lines().filter_map(fork).collect(), promotions }
     }
 
     /// When a promotion began that discarded this position, because the new primary had not
-    /// received it; `None` if the position survived.
+    /// received it; `None` if the position survived, or belongs to another database.
     #[must_use]
     pub fn lost_at(&self, position: Position) -> Option<Duration> {
-        if position.timeline == self.newest || self.is_before_a_fork(position) {
+        let is_foreign = position.system != self.system;
+        if is_foreign || position.timeline == self.newest || self.is_before_a_fork(position) {
             return None;
         }
         let later =
@@ -41,7 +48,8 @@ impl Timelines {
         later.map(|promotion| promotion.began).min()
     }
 
-    /// Whether a server that has reached `reached` has everything up to `wanted`.
+    /// Whether a server that has reached `reached` has everything up to `wanted`, a position of the
+    /// same database.
     #[must_use]
     pub fn includes(&self, reached: Position, wanted: Position) -> bool {
         let is_one_path = reached.timeline == wanted.timeline
@@ -65,12 +73,13 @@ mod tests {
         let file = "1\t0/3000100\tno recovery target specified\n\n\
                     2\t0/4000000\tno recovery target specified\n";
         let timelines = Timelines::parse(
-            3,
+            (7, 3),
             file,
             vec![Promotion::at_second(10, "ord", 2), Promotion::at_second(20, "nrt", 3)],
         );
-        let lost_at =
-            |timeline, lsn| timelines.lost_at(Position { timeline, lsn }).map(|at| at.as_secs());
+        let lost_at = |timeline, lsn| {
+            timelines.lost_at(Position { system: 7, timeline, lsn }).map(|at| at.as_secs())
+        };
         assert_eq!(lost_at(1, 0x300_0100), None);
         assert_eq!(lost_at(1, 0x300_0101), Some(10));
         assert_eq!(lost_at(2, 0x400_0001), Some(20));
@@ -80,8 +89,8 @@ mod tests {
     #[test]
     fn a_newer_timeline_includes_an_older_one_up_to_its_end() {
         let timelines =
-            Timelines::parse(2, "1\t0/100\tx", vec![Promotion::at_second(10, "ord", 2)]);
-        let at = |timeline, lsn| Position { timeline, lsn };
+            Timelines::parse((7, 2), "1\t0/100\tx", vec![Promotion::at_second(10, "ord", 2)]);
+        let at = |timeline, lsn| Position { system: 7, timeline, lsn };
         assert!(timelines.includes(at(2, 0x101), at(1, 0x100)));
         assert!(!timelines.includes(at(2, 0x90), at(1, 0x100)), "not yet replayed that far");
         assert!(!timelines.includes(at(2, 0x900), at(1, 0x101)));

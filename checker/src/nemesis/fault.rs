@@ -38,6 +38,55 @@ pub enum Fault {
     },
     /// Shuts the region's instance of the app down; undone by starting it.
     RestartApp(String),
+    /// Restarts a replica writable on the primary's timeline; undone by a rejoin, as the next two.
+    Twin(String),
+    /// Replaces a replica by a restored copy of the primary, writable on the next timeline.
+    Clone(String),
+    /// The same in two regions: two promotions apart, with one number.
+    ClonesApart(String, String),
+    /// Puts the primary back to an older copy of itself; undone by copying it to every replica.
+    PutBack,
+    /// Replaces all servers: new ones behind the same URLs have another system identifier and the
+    /// rows of the old ones.
+    Restore,
+    /// Restarts a replica with a clock that is so many seconds ahead.
+    Clock(String, i64),
+    /// An operator ends the app's sessions on a server, again and again.
+    EndSessions(String),
+    /// The type of a column that every page reads changes, again and again.
+    AlterType,
+    /// The servers speak German to the app.
+    Language,
+    /// One connection after the other from the first region to the second vanishes.
+    Blackhole(String, String),
+    /// The app's role may not call a function that Archipelago uses.
+    Revoke(Right),
+}
+
+/// A function that a role may be forbidden to call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// To commit an empty message, the heartbeat.
+    EmitMessage,
+    /// To see what a replica receives.
+    SeeReceiver,
+    /// To read the control file's checkpoint.
+    ReadCheckpoint,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::EmitMessage, Self::SeeReceiver, Self::ReadCheckpoint];
+
+    /// The function's signature.
+    #[must_use]
+    pub fn function(self) -> &'static str {
+        match self {
+            Self::EmitMessage => "pg_logical_emit_message(boolean, text, text)",
+            Self::SeeReceiver => "pg_stat_get_wal_receiver()",
+            Self::ReadCheckpoint => "pg_control_checkpoint()",
+        }
+    }
 }
 
 /// The kinds of faults, in the order of a report.
@@ -63,6 +112,28 @@ pub enum FaultKind {
     SplitBrain,
     /// [`Fault::RestartApp`]
     RestartApp,
+    /// [`Fault::Twin`]
+    Twin,
+    /// [`Fault::Clone`]
+    Clone,
+    /// [`Fault::ClonesApart`]
+    ClonesApart,
+    /// [`Fault::PutBack`]
+    PutBack,
+    /// [`Fault::Restore`]
+    Restore,
+    /// [`Fault::Clock`]
+    Clock,
+    /// [`Fault::EndSessions`]
+    EndSessions,
+    /// [`Fault::AlterType`]
+    AlterType,
+    /// [`Fault::Language`]
+    Language,
+    /// [`Fault::Blackhole`]
+    Blackhole,
+    /// [`Fault::Revoke`]
+    Revoke,
 }
 
 impl Fault {
@@ -80,18 +151,48 @@ impl Fault {
             Self::Promote { old: OldPrimary::Crashed, .. } => FaultKind::FailOver,
             Self::Promote { old: OldPrimary::Running, .. } => FaultKind::SplitBrain,
             Self::RestartApp(_) => FaultKind::RestartApp,
+            Self::Twin(_) => FaultKind::Twin,
+            Self::Clone(_) => FaultKind::Clone,
+            Self::ClonesApart(..) => FaultKind::ClonesApart,
+            Self::PutBack => FaultKind::PutBack,
+            Self::Restore => FaultKind::Restore,
+            Self::Clock(..) => FaultKind::Clock,
+            Self::EndSessions(_) => FaultKind::EndSessions,
+            Self::AlterType => FaultKind::AlterType,
+            Self::Language => FaultKind::Language,
+            Self::Blackhole(..) => FaultKind::Blackhole,
+            Self::Revoke(_) => FaultKind::Revoke,
+        }
+    }
+
+    /// The regions in which a server takes writes beside the primary while this lasts.
+    pub(crate) fn wrong_primaries(&self) -> Vec<&str> {
+        match self {
+            Self::Twin(region) | Self::Clone(region) => vec![region],
+            Self::ClonesApart(a, b) => vec![a, b],
+            _ => vec![],
         }
     }
 
     /// The regions that it hits while `primary` is the primary's region.
     pub(super) fn regions(&self, primary: &str) -> Vec<String> {
         match self {
-            Self::Cut(a, b) | Self::Slow(a, b, _) => vec![a.clone(), b.clone()],
+            Self::Cut(a, b)
+            | Self::Slow(a, b, _)
+            | Self::ClonesApart(a, b)
+            | Self::Blackhole(a, b) => vec![a.clone(), b.clone()],
             Self::Kill(region)
             | Self::Freeze(region)
             | Self::PauseReplay(region)
             | Self::Lag(region, _)
-            | Self::RestartApp(region) => vec![region.clone()],
+            | Self::RestartApp(region)
+            | Self::Twin(region)
+            | Self::Clone(region)
+            | Self::Clock(region, _)
+            | Self::EndSessions(region) => vec![region.clone()],
+            Self::PutBack | Self::Restore | Self::AlterType | Self::Language | Self::Revoke(_) => {
+                vec![primary.to_owned()]
+            }
             Self::Promote { region, .. } => vec![region.clone(), primary.to_owned()],
         }
     }
@@ -116,13 +217,24 @@ impl fmt::Display for Fault {
                 write!(f, "promote {region} and leave the old primary running")
             }
             Self::RestartApp(region) => write!(f, "restart the app in {region}"),
+            Self::Twin(region) => write!(f, "restart {region} writable"),
+            Self::Clone(region) => write!(f, "replace {region} by a clone"),
+            Self::ClonesApart(a, b) => write!(f, "replace {a} and {b} by a clone each"),
+            Self::PutBack => f.write_str("put the primary back"),
+            Self::Restore => f.write_str("restore into new servers"),
+            Self::Clock(region, seconds) => write!(f, "set the clock in {region} to {seconds:+} s"),
+            Self::EndSessions(region) => write!(f, "end sessions in {region}"),
+            Self::AlterType => f.write_str("alter a column's type"),
+            Self::Language => f.write_str("speak German"),
+            Self::Blackhole(a, b) => write!(f, "let connections from {a} to {b} vanish"),
+            Self::Revoke(right) => write!(f, "revoke {}", right.function()),
         }
     }
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 21] = [
         Self::Cut,
         Self::Slow,
         Self::Kill,
@@ -133,7 +245,28 @@ impl FaultKind {
         Self::FailOver,
         Self::SplitBrain,
         Self::RestartApp,
+        Self::Twin,
+        Self::Clone,
+        Self::ClonesApart,
+        Self::PutBack,
+        Self::Restore,
+        Self::Clock,
+        Self::EndSessions,
+        Self::AlterType,
+        Self::Language,
+        Self::Blackhole,
+        Self::Revoke,
     ];
+
+    /// Whether a server may crash, which loses what it had not flushed.
+    pub(crate) fn crashes_a_server(self) -> bool {
+        matches!(self, Self::Kill | Self::FailOver | Self::SplitBrain | Self::PutBack)
+    }
+
+    /// Whether all data is replaced, which instances have longer to notice than other faults.
+    pub(crate) fn replaces_the_data(self) -> bool {
+        matches!(self, Self::PutBack | Self::Restore)
+    }
 
     /// Its name in a report.
     #[must_use]
@@ -149,6 +282,17 @@ impl FaultKind {
             Self::FailOver => "failover",
             Self::SplitBrain => "split brain",
             Self::RestartApp => "app restart",
+            Self::Twin => "writable twin",
+            Self::Clone => "clone",
+            Self::ClonesApart => "two clones",
+            Self::PutBack => "put back",
+            Self::Restore => "restore",
+            Self::Clock => "clock",
+            Self::EndSessions => "ended sessions",
+            Self::AlterType => "altered type",
+            Self::Language => "language",
+            Self::Blackhole => "blackhole",
+            Self::Revoke => "revoked right",
         }
     }
 }

@@ -11,6 +11,23 @@ pub struct NemesisRecord {
     pub faults: Vec<AppliedFault>,
     /// Every promotion, in order.
     pub promotions: Vec<Promotion>,
+    /// Every time that the primary's data was replaced by older data, in order.
+    pub resets: Vec<Reset>,
+    /// Faults that this machine cannot make, each with the reason.
+    pub skipped: Vec<(Fault, String)>,
+}
+
+/// The primary's data was replaced by older data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// When making the copy began: everything from before is in it.
+    pub copied: Duration,
+    /// When the copy was made: nothing from after is in it.
+    pub copied_until: Duration,
+    /// When the old primary was about to stop.
+    pub began: Duration,
+    /// When the primary took writes with the older data.
+    pub done: Duration,
 }
 
 /// A fault, and for how long it was in effect.

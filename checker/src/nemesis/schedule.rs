@@ -36,8 +36,8 @@ pub struct ScheduledFault {
 }
 
 impl Schedule {
-    /// Draws `steps` steps for servers in these regions, the primary's first. Every ten steps include
-    /// each kind of fault.
+    /// Draws `steps` steps for servers in these regions, the primary's first. As many
+    /// steps as there are kinds of faults include each of them.
     #[must_use]
     pub fn random(seed: u64, steps: usize, regions: &[&str]) -> Self {
         let mut random = RandomSteps::new(seed, regions);
@@ -99,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn ten_steps_have_every_kind() {
+    fn as_many_steps_as_kinds_have_every_kind() {
         for seed in 0..20 {
-            let steps = Schedule::random(seed, 10, &REGIONS).steps;
+            let steps = Schedule::random(seed, FaultKind::ALL.len(), &REGIONS).steps;
             let mut kinds: Vec<_> = steps
                 .iter()
                 .flat_map(|step| &step.faults)

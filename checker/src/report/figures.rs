@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::check::MARGIN;
 use crate::history::{History, Operation, Outcome};
 use crate::nemesis::AppliedFault;
-use crate::workload::Request;
+use crate::workload::{OPERATOR, Request};
 
 /// How many of some requests succeeded.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -67,7 +67,9 @@ impl Recovery {
         let recovered = history.regions.iter().filter_map(|region| {
             let of_region = || {
                 let operations = history.operations.iter();
-                operations.filter(|it| it.region == *region && is_counted(it.request))
+                operations.filter(|it| {
+                    it.region == *region && it.client != OPERATOR && is_counted(it.request)
+                })
             };
             let last_failure = of_region().filter(is_during).rfind(|it| !is_ok(it))?;
             let since = last_failure.start.max(fault.from);

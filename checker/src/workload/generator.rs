@@ -26,6 +26,8 @@ pub enum Step {
     ReadAny,
     /// Read a page of the list.
     List,
+    /// Write and read several registers at once.
+    Burst,
     /// Move to another region.
     Move,
     /// Send nothing this time.
@@ -52,6 +54,7 @@ impl Generator {
     pub fn step(&mut self, registers: usize) -> Step {
         match self.rng.u16(if self.is_reader { 600..1000 } else { 0..1000 }) {
             0..600 if registers < REGISTERS => Step::Create,
+            0..60 if self.workload == Workload::Roaming => Step::Burst,
             0..300 => Step::Update,
             300..600 => Step::ReadOwn,
             600..850 => Step::ReadAny,

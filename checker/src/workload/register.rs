@@ -12,6 +12,9 @@ pub struct Register {
     pub number: u32,
 }
 
+/// The owner of the registers that the operator writes; clients count from 1.
+pub const OPERATOR: u32 = 0;
+
 /// What a register holds. A create writes version 1; version 0 means that no row exists.
 pub type Version = u32;
 

@@ -17,6 +17,18 @@ pub enum Request {
     EditForm(Register),
     /// Reads a page of the user list; like [`Read`](Self::Read), it may be marked as stale.
     List,
+    /// An operator's own commit on the primary, past the app, which writes this version.
+    Commit(Register, Version, CommitKind),
+}
+
+/// What is special about an operator's commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitKind {
+    /// It drops a table with many files, so that a replica shows it before its replayed position
+    /// says so.
+    RemovesFiles,
+    /// It does not wait until it is flushed, so that others see it earlier. A crash may undo it.
+    Asynchronous,
 }
 
 impl Request {
@@ -32,12 +44,20 @@ impl Request {
         matches!(self, Self::Read(_) | Self::List)
     }
 
+    /// Whether a crash of the primary may undo it although it was acknowledged.
+    #[must_use]
+    pub fn is_asynchronous(self) -> bool {
+        matches!(self, Self::Commit(.., CommitKind::Asynchronous))
+    }
+
     /// The register and the version that a write leaves behind.
     #[must_use]
     pub fn written(self) -> Option<(Register, Version)> {
         match self {
             Self::Create(register) => Some((register, 1)),
-            Self::Update(register, version) => Some((register, version)),
+            Self::Update(register, version) | Self::Commit(register, version, _) => {
+                Some((register, version))
+            }
             Self::Read(_) | Self::EditForm(_) | Self::List => None,
         }
     }

@@ -39,6 +39,12 @@ impl ServerProcess {
     }
 }
 
+/// Whether libfaketime is installed, without which no server can have a clock of its own.
+#[must_use]
+pub fn can_set_clocks() -> bool {
+    library().is_ok()
+}
+
 fn library() -> Result<PathBuf, LabError> {
     let files = FOLDERS.iter().map(|folder| PathBuf::from(folder).join("libfaketimeMT.so.1"));
     files.into_iter().find(|file| file.exists()).ok_or(LabError::NoFakeClock)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::{ScheduleStep, ScheduledFault};
-use crate::nemesis::fault::{Fault, FaultKind, OldPrimary};
+use crate::nemesis::fault::{Fault, FaultKind, OldPrimary, Right};
 
 /// The chance that a step has a second fault.
 const SECOND_FAULT: f64 = 0.4;
@@ -19,11 +19,27 @@ const SECOND: &[FaultKind] = &[
     FaultKind::PauseReplay,
     FaultKind::Lag,
     FaultKind::RestartApp,
+    FaultKind::EndSessions,
+    FaultKind::AlterType,
+    FaultKind::Blackhole,
 ];
 
 /// Kinds of a second fault beside a promotion, which waits for servers, so that none of them may
 /// be held up meanwhile.
 const SECOND_BESIDE_PROMOTION: &[FaultKind] = &[FaultKind::RestartApp, FaultKind::Slow];
+
+/// Kinds that are alone: what each of them promises holds while nothing else happens.
+const ALONE: &[FaultKind] = &[
+    FaultKind::Twin,
+    FaultKind::Clone,
+    FaultKind::ClonesApart,
+    FaultKind::PutBack,
+    FaultKind::Restore,
+    FaultKind::Revoke,
+];
+
+/// By how many seconds a replica's clock is behind.
+const CLOCK_BEHIND: i64 = 20;
 
 /// The state that the next step is drawn from.
 pub(super) struct RandomSteps<'a> {
@@ -50,7 +66,11 @@ impl<'a> RandomSteps<'a> {
         let old_primary = self.primary;
         // A split brain outlasts the time that instances have to notice it, so that a run shows
         // whether they have.
-        let millis = if kind == FaultKind::SplitBrain { 8000..12_000 } else { 2000..6000 };
+        let millis = match kind {
+            FaultKind::SplitBrain | FaultKind::PutBack | FaultKind::Clock => 8000..12_000,
+            FaultKind::Twin | FaultKind::Clone | FaultKind::ClonesApart => 6000..9000,
+            _ => 2000..6000,
+        };
         let lasts = self.millis(millis);
         let mut first =
             ScheduledFault { after: Duration::ZERO, lasts, fault: self.fault(kind, &[]) };
@@ -67,7 +87,14 @@ impl<'a> RandomSteps<'a> {
             return ScheduleStep { calm: self.calm(), faults: vec![slow, first] };
         }
         let mut faults = vec![first];
-        if self.rng.f64() < SECOND_FAULT {
+        if let Fault::Clock(region, _) = &faults[0].fault {
+            // A clock does harm where the replica also lags.
+            let fault = Fault::PauseReplay(region.clone());
+            let (after, lasts) = (self.millis(3000..4000), self.millis(3500..4500));
+            faults.push(ScheduledFault { after, lasts, fault });
+        } else if ALONE.contains(&kind) {
+            // No second one.
+        } else if self.rng.f64() < SECOND_FAULT {
             let first = &faults[0].fault;
             let is_promotion = matches!(first, Fault::Promote { .. });
             let kinds = if is_promotion { SECOND_BESIDE_PROMOTION } else { SECOND };
@@ -91,8 +118,9 @@ impl<'a> RandomSteps<'a> {
             .filter(|region| busy.iter().all(|busy| busy != region))
             .collect();
         self.rng.shuffle(&mut free);
-        let replica =
-            free.iter().copied().find(|region| *region != self.primary).unwrap_or(self.primary);
+        let replicas: Vec<_> =
+            free.iter().copied().filter(|region| *region != self.primary).collect();
+        let replica = replicas.first().copied().unwrap_or(self.primary);
         // A third of the faults that may hit any server hit the primary.
         let primary = free.iter().position(|region| *region == self.primary);
         if let Some(at) = primary.filter(|_| self.rng.u8(..3) == 0) {
@@ -112,6 +140,22 @@ impl<'a> RandomSteps<'a> {
             FaultKind::Lag => Fault::Lag(replica.to_owned(), self.millis(300..4000)),
             FaultKind::Cut => Fault::Cut(region, other()),
             FaultKind::Slow => Fault::Slow(region, other(), self.millis(100..300)),
+            FaultKind::Twin => Fault::Twin(replica.to_owned()),
+            FaultKind::Clone => Fault::Clone(replica.to_owned()),
+            FaultKind::ClonesApart => {
+                let [first, last] = [0, 1].map(|at| replicas.get(at).copied().unwrap_or_default());
+                Fault::ClonesApart(first.to_owned(), last.to_owned())
+            }
+            FaultKind::PutBack => Fault::PutBack,
+            FaultKind::Restore => Fault::Restore,
+            FaultKind::Clock => Fault::Clock(replica.to_owned(), -CLOCK_BEHIND),
+            FaultKind::EndSessions => Fault::EndSessions(region),
+            FaultKind::AlterType => Fault::AlterType,
+            FaultKind::Language => Fault::Language,
+            FaultKind::Blackhole => Fault::Blackhole(region, other()),
+            FaultKind::Revoke => {
+                Fault::Revoke(*self.rng.choice(&Right::ALL).unwrap_or(&Right::EmitMessage))
+            }
         }
     }
 
