@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Pieces of PostgreSQL's and the driver's own messages, by which code has told errors before.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 17] = [
     "terminating connection",
     "canceling statement",
     "statement timeout",
@@ -22,7 +22,6 @@ const WORDS: [&str; 18] = [
     "read-only transaction",
     "could not serialize",
     "deadlock detected",
-    "does not exist",
     "permission denied for",
 ];
 

@@ -50,7 +50,16 @@ impl Operation for CheckOutConnection {
         requirement: Requirement,
     ) -> Result<ReadOutcome<Checkout>, Error> {
         let mut checkout = member.reading.checkout().await?;
-        if let Some(not_fresh) = checkout.verify(requirement).await? {
+        let not_fresh = match checkout.verify(requirement).await {
+            // Its session had ended while it was idle.
+            Err(error) if error.next_read(true).is_here() => {
+                drop(checkout);
+                checkout = member.reading.checkout().await?;
+                checkout.verify(requirement).await?
+            }
+            outcome => outcome?,
+        };
+        if let Some(not_fresh) = not_fresh {
             return Ok(ReadOutcome::NotFresh(not_fresh));
         }
         let state = checkout.state();

@@ -496,3 +496,36 @@ mod roles {
         }
     }
 }
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn errors_over_a_unix_socket_have_their_code(world: World) {
+    let folder = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .tempdir()
+        .unwrap();
+    create(&world).await;
+    let primary = world.primary();
+    let admin = Settings::single_database::<Repos>(&primary.admin_url()).unwrap();
+    let set = format!("ALTER SYSTEM SET unix_socket_directories = '{}'", folder.path().display());
+    execute(&Repos::connect(&admin).await.unwrap(), &set).await;
+    primary.stop().await.unwrap();
+    primary.start().await.unwrap();
+    let admin = Repos::connect(&admin).await.unwrap();
+    let allow = "COPY (SELECT 'local all all trust') TO PROGRAM 'cat >> pg_hba.conf'";
+    execute(&admin, allow).await;
+    execute(&admin, "SELECT pg_reload_conf()").await;
+
+    let url = primary.url();
+    let (_, database) = url.rsplit_once('/').unwrap();
+    let (folder, port) = (folder.path().display(), primary.port());
+    let url = format!("postgres:///{database}?user=app&host={folder}&port={port}");
+    let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
+    let failing = || diesel::select(fail("57014", "no"));
+    let error = eventually("the socket is open to all", DEADLINE, async || {
+        let error = repos.primary().get_result::<i64>(failing()).await.unwrap_err();
+        matches!(error, Error::Query(_)).then_some(error)
+    });
+    assert_eq!(error.await.code(), Some("57014"));
+    let error = repos.replica().get_result::<i64>(failing()).await.unwrap_err();
+    assert_eq!(error.code(), Some("57014"), "{error}");
+}

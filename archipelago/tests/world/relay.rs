@@ -1,7 +1,7 @@
 //! A relay in front of a server that can hold or lose what passes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,7 +10,8 @@ use tokio::sync::watch;
 /// Passes on what clients and a server send to each other.
 #[derive(Clone)]
 pub struct Relay {
-    /// The connections up to this number are deaf: what is sent on them is taken, and lost.
+    /// The connections up to this number are deaf, except the monitor's: what is sent on them is
+    /// taken, and lost.
     deaf: watch::Sender<usize>,
     /// Whether answers wait.
     held: watch::Sender<bool>,
@@ -36,8 +37,10 @@ impl Relay {
                 let server = TcpStream::connect(&server).await.unwrap();
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                tokio::spawn(accepting.clone().pass(number, false, from_client, to_server));
-                tokio::spawn(accepting.clone().pass(number, true, from_server, to_client));
+                let is_monitor = Arc::new(AtomicBool::new(false));
+                let (request, answer) = (accepting.clone(), accepting.clone());
+                tokio::spawn(request.pass(number, is_monitor.clone(), from_client, to_server));
+                tokio::spawn(answer.pass_back(number, is_monitor, from_server, to_client));
             }
         });
         (relay, url)
@@ -48,7 +51,7 @@ impl Relay {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    /// Loses all that is sent from now on on the connections that are open. They stay open.
+    /// Loses all that is sent from now on on the pools' open connections. They stay open.
     pub fn lose_open_connections(&self) {
         self.deaf.send_replace(self.accepted());
     }
@@ -61,23 +64,44 @@ impl Relay {
     async fn pass(
         self,
         number: usize,
-        is_answer: bool,
+        is_monitor: Arc<AtomicBool>,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
     ) {
         let mut bytes = vec![0; 1 << 16];
-        loop {
-            let count = from.read(&mut bytes).await.unwrap_or_default();
-            if is_answer {
-                let _ = self.held.subscribe().wait_for(|is_held| !is_held).await;
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            // A new connection begins with its application name.
+            if bytes[..count].windows(19).any(|text| text == b"archipelago monitor") {
+                is_monitor.store(true, Ordering::SeqCst);
             }
-            if *self.deaf.borrow() >= number {
-                // Neither end hears of the other.
-                std::future::pending::<()>().await;
-            }
-            if count == 0 || to.write_all(&bytes[..count]).await.is_err() {
+            self.lose(number, &is_monitor).await;
+            if to.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
+        }
+    }
+
+    async fn pass_back(
+        self,
+        number: usize,
+        is_monitor: Arc<AtomicBool>,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) {
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            let _ = self.held.subscribe().wait_for(|is_held| !is_held).await;
+            self.lose(number, &is_monitor).await;
+            if to.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Neither end of a deaf connection hears of the other again.
+    async fn lose(&self, number: usize, is_monitor: &AtomicBool) {
+        if *self.deaf.borrow() >= number && !is_monitor.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
     }
 }
