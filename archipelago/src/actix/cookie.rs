@@ -137,3 +137,62 @@ fn set_cookie(name: &str, value: &str, lifetime: Duration, is_secure: bool) -> S
     let cookie = Cookie::build(name, value).path("/").max_age(lifetime);
     cookie.http_only(true).same_site(SameSite::Lax).secure(is_secure).finish().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    const POSITION: Position = Position { system: 7, timeline: 1, lsn: 0x16B_3748 };
+
+    fn key(byte: u8) -> Key {
+        Key::from(&[byte; 64])
+    }
+
+    /// The positions in the header `cookie` of a request.
+    fn brought_to(keys: &Keys, cookies: &str) -> Vec<Position> {
+        let request = TestRequest::default()
+            .insert_header((COOKIE, cookies))
+            .app_data(Data::new(Signer::new(keys)))
+            .to_http_request();
+        brought(&request).into_iter().map(|brought| brought.position).collect()
+    }
+
+    fn cookie_of(keys: &Keys) -> String {
+        let Signed { cookie, signature, .. } = Signer::new(keys).signed(POSITION).unwrap();
+        format!("{cookie}={signature}")
+    }
+
+    #[test]
+    fn the_first_key_signs_and_all_verify() {
+        let (old, new) = (Keys::new(key(1)), Keys::new(key(2)));
+        let both = Keys::new(key(2)).and_verifying([key(1)]);
+        assert_eq!(cookie_of(&both), cookie_of(&new));
+        let table = [
+            (&old, &old, true),
+            (&old, &both, true),
+            (&new, &both, true),
+            (&old, &new, false),
+            (&both, &old, false),
+        ];
+        for (signs, verifies, expected) in table {
+            let is_known = brought_to(verifies, &cookie_of(signs)) == [POSITION];
+            assert_eq!(is_known, expected, "{}", cookie_of(signs));
+        }
+    }
+
+    #[test]
+    fn broken_cookies_of_others_hide_no_position() {
+        let keys = Keys::new(key(1));
+        let own = cookie_of(&keys);
+        for cookies in [
+            own.clone(),
+            format!("no_value; {own}"),
+            format!("a=\"1 2\";{own};b=%FF; ;="),
+            format!("archipelago.v1-7-1-0.FF.forged=x; {own}"),
+        ] {
+            assert_eq!(brought_to(&keys, &cookies), [POSITION], "{cookies}");
+        }
+    }
+}

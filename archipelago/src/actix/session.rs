@@ -45,8 +45,8 @@ impl RequestSession {
 
     /// The session of `request`, with the positions that its visitor brings.
     ///
-    /// A position may be forgotten once every read shows it without: by then replicas that lag more
-    /// serve no reads, unless a read allows a stale answer.
+    /// Visitors keep a position for `max_lag`: by then every database that serves reads by default
+    /// shows it.
     pub(super) fn with_visitor<R: RepoSet>(repos: &R, request: &HttpRequest) -> Self {
         let session = Self::of(request);
         let mut inner = session.0.borrow_mut();

@@ -46,7 +46,7 @@ pub enum DownReason {
         missing.join(", ")
     )]
     SchemaTooOld {
-        /// The versions of the missing migrations, in order.
+        /// The versions of the missing migrations.
         missing: Vec<String>,
     },
     /// The login role may not read which migrations the database has.
