@@ -132,12 +132,13 @@ async fn ask_while_up(
     let opened = Instant::now();
     let (mut round_trip, mut heartbeat) = (connection.round_trip, Heartbeat::default());
     let report = connection.opening_report();
+    let mut last_asked = report.asked;
     consider(inner, index, connection, (report, connection.state()), round_trip, &migrated);
     // A new connection asks for the migrations again.
     migrated?;
     *backoff = Backoff::up_to(LONGEST_PAUSE);
     while opened.elapsed() < member.reading.timeouts().lifetime {
-        wait_for_next(inner, member, index).await;
+        wait_for_next(inner, member, index, last_asked).await;
         member.health.begin_check();
         let (asked, limit) = (Instant::now(), SILENCE + 2 * round_trip);
         let answer = within(limit, async {
@@ -147,7 +148,7 @@ async fn ask_while_up(
         });
         match answer.await {
             Some(Ok((report, took))) => {
-                round_trip = took;
+                (round_trip, last_asked) = (took, report.0.asked);
                 consider(inner, index, connection, report, took, &Ok(()));
             }
             // It has answered before, and may have ended just this session. Or other connections
@@ -182,9 +183,8 @@ fn consider(
     }
 }
 
-/// Waits until a member is to be asked again.
-async fn wait_for_next(inner: &Inner, member: &Member, index: usize) {
-    let asked = Instant::now();
+/// Waits until a member is to be asked again that was last asked at `asked`.
+async fn wait_for_next(inner: &Inner, member: &Member, index: usize, asked: Instant) {
     sleep(SHORTEST_INTERVAL).await;
     let is_used = member.is_watched() || index == inner.leader.index();
     let usual = if is_used { INTERVAL } else { BACKGROUND_INTERVAL };
