@@ -499,10 +499,9 @@ mod roles {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn errors_over_a_unix_socket_have_their_code(world: World) {
-    let folder = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .tempdir()
-        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).unwrap();
     create(&world).await;
     let primary = world.primary();
     let admin = Settings::single_database::<Repos>(&primary.admin_url()).unwrap();
