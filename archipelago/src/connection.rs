@@ -8,7 +8,7 @@ mod shared_probe;
 mod transaction;
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::{FutureExt, TryFutureExt};
@@ -153,9 +153,7 @@ impl Connection {
         match probe::replayed(&self.inner).await? {
             Some((lsn, is_settled)) => {
                 let mut state = self.state.lock();
-                let is_newest = lsn >= state.lsn;
-                state.lsn = state.lsn.max(lsn);
-                state.is_settled = is_newest && (is_settled || !self.bounds_from_above());
+                *state = state.replayed(lsn, is_settled || !self.bounds_from_above());
                 Ok(*state)
             }
             // It was promoted meanwhile.
@@ -174,10 +172,7 @@ impl Connection {
         requirement: Requirement,
         state: &ServerState,
     ) -> Result<(), NotFresh> {
-        if self.is_foreign() {
-            return Err(NotFresh::Unfit);
-        }
-        requirement.met_by(state, self.identity.system, self.is_led(state))
+        self.health.meets(requirement, self.identity, state, Instant::now())
     }
 
     /// Whether it leads to another database than the primary.
