@@ -7,10 +7,12 @@ mod leader;
 mod member;
 mod monitor;
 mod record;
+#[cfg(test)]
+mod simulated;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -20,6 +22,8 @@ use self::election::Known;
 pub(crate) use self::leader::Elections;
 use self::leader::Leader;
 pub use self::member::Member;
+#[cfg(test)]
+pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
 use crate::error::{Error, NoPrimary};
 use crate::position::Position;
 use crate::server::Leadership;
@@ -80,7 +84,7 @@ impl Cluster {
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {
             members: members.collect::<Result<_, _>>()?,
-            leader: Leader::new(regions, known, leadership.clone()),
+            leader: Leader::new(regions, known, leadership.clone(), Instant::now()),
             region: settings.region().to_owned(),
             max_lag: safeguards.has(Safeguard::MaxLag).then_some(max_lag),
             leadership,
@@ -159,18 +163,9 @@ impl Cluster {
     /// The leader, for a visitor who has seen a position. Fails where no member leads, the leader is
     /// silent, or the visitor has seen a newer timeline than any that is known.
     pub(crate) fn writable_leader(&self, seen: Option<Position>) -> Result<&Member, Error> {
-        let Inner { leader, leadership, .. } = &*self.inner;
-        let member = self.leader();
-        let region = member.info().code;
-        if leadership.safeguards.has(Safeguard::Role) {
-            if let Some(reason) = leader.vacancy() {
-                return Err(Error::NoPrimary { reason });
-            }
-            if seen.is_some_and(|position| leadership.is_unknown(position)) {
-                return Err(Error::NotPrimary { region });
-            }
-        }
-        member.health.silence().map_or(Ok(member), |reason| Err(reason.in_region(region)))
+        let member = self.at(self.inner.leader.writable(seen)?);
+        let silence = member.health.silence();
+        silence.map_or(Ok(member), |reason| Err(reason.in_region(member.info().code)))
     }
 
     /// The elections so far.

@@ -11,7 +11,7 @@ mod tap;
 mod transaction;
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::{FutureExt, TryFutureExt};
@@ -179,9 +179,7 @@ impl Connection {
         match replayed.map_err(|error| self.failed(error, sent))? {
             Some((lsn, is_settled)) => {
                 let mut state = self.state.lock();
-                let is_newest = lsn >= state.lsn;
-                state.lsn = state.lsn.max(lsn);
-                state.is_settled = is_newest && (is_settled || !self.bounds_from_above());
+                *state = state.replayed(lsn, is_settled || !self.bounds_from_above());
                 Ok(*state)
             }
             // It was promoted meanwhile.
@@ -200,10 +198,7 @@ impl Connection {
         requirement: Requirement,
         state: &ServerState,
     ) -> Result<(), NotFresh> {
-        if self.is_foreign() {
-            return Err(NotFresh::Unfit);
-        }
-        requirement.met_by(state, self.identity.system, self.is_led(state))
+        self.health.meets(requirement, self.identity, state, Instant::now())
     }
 
     /// Whether it leads to another database than the primary.

@@ -61,6 +61,8 @@ mod region;
 mod repo_set;
 mod server;
 mod settings;
+#[cfg(test)]
+mod simulation;
 #[cfg(feature = "actix")]
 mod visitor;
 mod write;

@@ -14,6 +14,8 @@ mod result;
 mod run;
 mod snapshot;
 
+#[cfg(test)]
+pub(crate) use self::next_candidate::{Progress, Wanted};
 pub use self::replica::Replica;
 pub use self::result::ReadResult;
 pub use self::snapshot::Snapshot;

@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use super::election::{Elected, Known, elect, excludes_newer};
 use super::record::{MemberRecord, Reply};
-use crate::error::{DownReason, NoPrimary};
+use crate::error::{DownReason, Error, NoPrimary};
+use crate::position::Position;
 use crate::server::{LeaderView, Leadership, LeadingServer};
+use crate::settings::Safeguard;
 
 /// How long the first election waits for members that were never heard.
 const FIRST_ROUND: Duration = Duration::from_secs(1);
@@ -58,10 +60,10 @@ impl Leader {
         regions: Vec<&'static str>,
         known: Known,
         leadership: Arc<Leadership>,
+        begun: Instant,
     ) -> Self {
         let index = AtomicUsize::new(known.declared);
         let records = regions.into_iter().map(MemberRecord::new).collect();
-        let begun = Instant::now();
         let ballot = Ballot { records, known, vacancy: None, unsettled_since: Some(begun) };
         Self {
             leadership,
@@ -88,33 +90,37 @@ impl Leader {
 
     /// How long a member may wait for its next question while no leader answers. None while one
     /// does.
-    pub(super) fn election_pause(&self) -> Option<Duration> {
+    pub(super) fn election_pause(&self, now: Instant) -> Option<Duration> {
         let since = self.ballot.lock().unsettled_since?;
-        Some((since.elapsed() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+        Some((now.saturating_duration_since(since) / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
     }
 
     /// Records what a member said, and elects. Returns why that member may not serve.
-    pub(super) fn record(&self, index: usize, reply: Reply) -> Option<DownReason> {
-        self.elect_after(|records| records[index].observe(reply)).swap_remove(index)
+    pub(super) fn record(&self, index: usize, reply: Reply, now: Instant) -> Option<DownReason> {
+        self.elect_after(|records| records[index].observe(reply), now).swap_remove(index)
     }
 
     /// Records that a member did not answer, and elects.
-    pub(super) fn record_silence(&self, index: usize, asked: Instant) {
-        self.elect_after(|records| records[index].record_silence(asked, Instant::now()));
+    pub(super) fn record_silence(&self, index: usize, asked: Instant, now: Instant) {
+        self.elect_after(|records| records[index].record_silence(asked, now), now);
     }
 
     /// Records that a member answered and refused to say anything of itself.
-    pub(super) fn record_refusal(&self, index: usize, asked: Instant) {
-        self.elect_after(|records| records[index].asked = Some(asked));
+    pub(super) fn record_refusal(&self, index: usize, asked: Instant, now: Instant) {
+        self.elect_after(|records| records[index].asked = Some(asked), now);
     }
 
-    fn elect_after(&self, word: impl FnOnce(&mut [MemberRecord])) -> Vec<Option<DownReason>> {
+    fn elect_after(
+        &self,
+        word: impl FnOnce(&mut [MemberRecord]),
+        now: Instant,
+    ) -> Vec<Option<DownReason>> {
         let mut ballot = self.ballot.lock();
         word(&mut ballot.records);
-        let now = Instant::now();
         let outcome = elect(&ballot.records, &ballot.known, now);
         let were_all_asked = ballot.records.iter().all(|record| record.asked.is_some());
-        let is_time = now - self.begun >= FIRST_ROUND && outcome.leader.is_ok();
+        let is_time =
+            now.saturating_duration_since(self.begun) >= FIRST_ROUND && outcome.leader.is_ok();
         let has_begun = self.elections().has_begun || were_all_asked || is_time;
         let mut has_changed = false;
         if has_begun {
@@ -190,9 +196,33 @@ impl Leader {
         }
     }
 
+    /// The leader, where a write may be sent to it for a visitor who has seen a position.
+    ///
+    /// # Errors
+    /// Where no member leads, or the visitor has seen a newer timeline than any that is known.
+    pub(super) fn writable(&self, seen: Option<Position>) -> Result<usize, Error> {
+        let index = self.index();
+        if self.leadership.safeguards.has(Safeguard::Role) {
+            if let Some(reason) = self.vacancy() {
+                return Err(Error::NoPrimary { reason });
+            }
+            if seen.is_some_and(|position| self.leadership.is_unknown(position)) {
+                let region = self.ballot.lock().records[index].region;
+                return Err(Error::NotPrimary { region });
+            }
+        }
+        Ok(index)
+    }
+
     /// Asks for an election.
-    pub(super) fn request_election(&self) {
-        self.requested.send_replace(Some(Instant::now()));
+    pub(super) fn request_election(&self, now: Instant) {
+        self.requested.send_replace(Some(now));
+    }
+
+    /// When an election was last requested.
+    #[cfg(test)]
+    pub(super) fn requested_at(&self) -> Option<Instant> {
+        *self.requested.borrow()
     }
 
     /// Resolves once an election is requested after `asked`.
@@ -205,9 +235,21 @@ impl Leader {
     /// `seen`.
     pub(super) async fn hold_election(&self, seen: Elections) {
         let since = Instant::now();
-        self.request_election();
-        let has_ended = |now: &Elections| now.changes != seen.changes || self.were_asked(since);
+        self.request_election(since);
+        let has_ended = |held: &Elections| self.has_ended(seen, *held, since, Instant::now());
         let _ = self.elections.subscribe().wait_for(has_ended).await;
+    }
+
+    /// Whether an election has ended that was requested at `since`, after those in `seen`: all
+    /// members were asked, or another one has come to lead.
+    pub(super) fn has_ended(
+        &self,
+        seen: Elections,
+        held: Elections,
+        since: Instant,
+        now: Instant,
+    ) -> bool {
+        held.changes != seen.changes || self.were_asked(since, now)
     }
 
     /// Resolves once the first election has ended.
@@ -216,8 +258,8 @@ impl Leader {
     }
 
     /// Whether every member was asked since, but for those that are known to be silent.
-    fn were_asked(&self, since: Instant) -> bool {
-        let is_new = self.begun.elapsed() < FIRST_ROUND;
+    fn were_asked(&self, since: Instant, now: Instant) -> bool {
+        let is_new = now.saturating_duration_since(self.begun) < FIRST_ROUND;
         self.ballot.lock().records.iter().all(|record| match record.asked {
             Some(asked) => asked >= since || record.silent_since.is_some(),
             None => !is_new,

@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::backoff::Backoff;
+use super::leader::Leader;
 use super::record::Reply;
 use super::{Inner, Member};
 use crate::connection::Connection;
 use crate::error::DownReason;
-use crate::server::{ServerReport, ServerState};
+use crate::server::{HealthRecord, Leadership, ServerState};
 use crate::settings::Safeguard;
 
 /// Between two questions to a member that reads use, or that leads.
@@ -26,17 +27,17 @@ const BACKGROUND_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Between two questions if one is requested: an answer is late, a connection broke, or an election
 /// is held.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The timeout of a question, on top of the round trips: a server that is silent for longer is
 /// down.
-const SILENCE: Duration = Duration::from_secs(1);
+pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
 /// The timeout is split into parts, so that a stall of this process costs at most one of them.
 const PARTS: u32 = 8;
 
 /// The longest pause between two attempts to reach a server that is down.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts the thread, which ends when `stop` is cancelled.
 pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()> {
@@ -49,7 +50,7 @@ pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()
             }
             loop {
                 inner.leadership.newer_timeline().await;
-                inner.leader.request_election();
+                inner.leader.request_election(Instant::now());
             }
         }));
     };
@@ -77,9 +78,12 @@ async fn watch(inner: Arc<Inner>, index: usize) {
             }
             Err(reason) => reason,
         };
-        note_failure(&inner, index, asked, reason);
+        note_failure(&inner.leader, index, &member.health, reason, (asked, Instant::now()));
         let pause = backoff.next_pause();
-        sleep(inner.leader.election_pause().map_or(pause, |longest| pause.min(longest))).await;
+        sleep(
+            inner.leader.election_pause(Instant::now()).map_or(pause, |longest| pause.min(longest)),
+        )
+        .await;
     }
 }
 
@@ -98,23 +102,30 @@ async fn open(
         return opened;
     }
     if !member.health.was_heard_since(asked) {
-        note_failure(inner, index, asked, DownReason::Silent { waited: SILENCE.min(limit) });
+        let reason = DownReason::Silent { waited: SILENCE.min(limit) };
+        note_failure(&inner.leader, index, &member.health, reason, (asked, Instant::now()));
     }
     let opened = within(limit.saturating_sub(SILENCE), opening).await;
     opened.unwrap_or(Err(DownReason::Silent { waited: limit }))
 }
 
 /// Records that a member did not answer, or refused to.
-fn note_failure(inner: &Inner, index: usize, asked: Instant, reason: DownReason) {
+pub(super) fn note_failure(
+    leader: &Leader,
+    index: usize,
+    health: &HealthRecord,
+    reason: DownReason,
+    (asked, now): (Instant, Instant),
+) {
     let is_silence = reason.is_silence();
-    inner.members[index].health.mark_down(reason);
+    health.mark_down(reason);
     if is_silence {
-        inner.leader.record_silence(index, asked);
+        leader.record_silence(index, asked, now);
     } else {
-        inner.leader.record_refusal(index, asked);
+        leader.record_refusal(index, asked, now);
     }
-    if is_silence && index == inner.leader.index() {
-        inner.leader.request_election();
+    if is_silence && index == leader.index() {
+        leader.request_election(now);
     }
 }
 
@@ -131,9 +142,18 @@ async fn ask_while_up(
     warn_of_missing_rights(member, connection);
     let opened = Instant::now();
     let (mut round_trip, mut heartbeat) = (connection.round_trip, Heartbeat::default());
+    let consider = |(report, state), round_trip, migrated: &Result<(), DownReason>| {
+        let reply = Reply { identity: connection.identity(), report };
+        let Inner { leader, leadership, .. } = inner;
+        let unfit = record_reply(leader, leadership, index, (reply, state), Instant::now());
+        match unfit.or_else(|| migrated.clone().err()) {
+            Some(reason) => member.health.mark_down(reason),
+            None => member.health.record_check(state, round_trip, Instant::now()),
+        }
+    };
     let report = connection.opening_report();
     let mut last_asked = report.asked;
-    consider(inner, index, connection, (report, connection.state()), round_trip, &migrated);
+    consider((report, connection.state()), round_trip, &migrated);
     // A new connection asks for the migrations again.
     migrated?;
     *backoff = Backoff::up_to(LONGEST_PAUSE);
@@ -149,7 +169,7 @@ async fn ask_while_up(
         match answer.await {
             Some(Ok((report, took))) => {
                 (round_trip, last_asked) = (took, report.0.asked);
-                consider(inner, index, connection, report, took, &Ok(()));
+                consider(report, took, &Ok(()));
             }
             // It has answered before, and may have ended just this session. Or other connections
             // are answered.
@@ -161,34 +181,32 @@ async fn ask_while_up(
     Ok(())
 }
 
-/// Records a member's report, elects, and marks the member up or down.
-fn consider(
-    inner: &Inner,
+/// Records a member's reply and elects. Returns why that member may not serve.
+pub(super) fn record_reply(
+    leader: &Leader,
+    leadership: &Leadership,
     index: usize,
-    connection: &Connection,
-    (report, state): (ServerReport, ServerState),
-    round_trip: Duration,
-    migrated: &Result<(), DownReason>,
-) {
-    let Inner { leader, leadership, members, .. } = inner;
-    let unfit = leader.record(index, Reply { identity: connection.identity(), report });
-    let unfit = unfit.filter(|_| leadership.safeguards.has(Safeguard::Fitness));
-    let health = &members[index].health;
-    match unfit.or_else(|| migrated.clone().err()) {
-        Some(reason) => health.mark_down(reason),
-        None => health.record_check(state, round_trip),
-    }
+    (reply, state): (Reply, ServerState),
+    now: Instant,
+) -> Option<DownReason> {
+    let unfit = leader.record(index, reply, now);
     if index == leader.index() {
         leadership.sample(state);
     }
+    unfit.filter(|_| leadership.safeguards.has(Safeguard::Fitness))
+}
+
+/// The pause between two questions to a member, unless one is requested.
+pub(super) fn usual_pause(leader: &Leader, is_used: bool, now: Instant) -> Duration {
+    let usual = if is_used { INTERVAL } else { BACKGROUND_INTERVAL };
+    leader.election_pause(now).map_or(usual, |pause| pause.min(usual))
 }
 
 /// Waits until a member is to be asked again that was last asked at `asked`.
 async fn wait_for_next(inner: &Inner, member: &Member, index: usize, asked: Instant) {
     sleep(SHORTEST_INTERVAL).await;
     let is_used = member.is_watched() || index == inner.leader.index();
-    let usual = if is_used { INTERVAL } else { BACKGROUND_INTERVAL };
-    let pause = inner.leader.election_pause().map_or(usual, |pause| pause.min(usual));
+    let pause = usual_pause(&inner.leader, is_used, Instant::now());
     tokio::select! {
         () = sleep(pause.saturating_sub(SHORTEST_INTERVAL)) => {}
         () = member.health.check_requested() => {}

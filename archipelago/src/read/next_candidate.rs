@@ -2,17 +2,17 @@
 
 /// What the failover of a read has come to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     /// The candidates by their indices, the nearest first.
-    pub(super) order: &'a [usize],
-    pub(super) leader: usize,
+    pub(crate) order: &'a [usize],
+    pub(crate) leader: usize,
     /// The members that were asked, or passed over because they are down.
-    pub(super) tried: &'a [usize],
+    pub(crate) tried: &'a [usize],
 }
 
 /// What the read needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// Any database.
     Any,
     /// The primary if it was not tried: a replica was behind, and the primary shows every commit.
@@ -25,7 +25,7 @@ pub(super) enum Wanted {
 
 impl Progress<'_> {
     /// The member that is asked next: the nearest replica that was not tried, and the leader last.
-    pub(super) fn next(self, wanted: Wanted) -> Option<usize> {
+    pub(crate) fn next(self, wanted: Wanted) -> Option<usize> {
         let is_untried = |index: &usize| !self.tried.contains(index);
         let leader = Some(self.leader).filter(is_untried);
         let mut replicas = self.order.iter().copied().filter(|index| *index != self.leader);

@@ -1,6 +1,6 @@
 //! How fresh a read must be, and whether a server's state is fresh enough for it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::state::ServerState;
 use crate::position::Position;
@@ -67,7 +67,7 @@ impl Requirement {
     }
 
     /// Whether a server of the database `system` whose last known state is `state` satisfies this
-    /// requirement. `leads` where it is the server that the last election has found to lead.
+    /// requirement at the moment `now`. `leads` where it is the server that the last election has found to lead.
     ///
     /// A required position on an older timeline than the server's may be compared by its LSN alone:
     /// a server that has replayed that far on the newer timeline shows everything up to there that
@@ -77,6 +77,7 @@ impl Requirement {
         state: &ServerState,
         system: u64,
         leads: bool,
+        now: Instant,
     ) -> Result<(), NotFresh> {
         let is_primary = state.role == Role::Primary;
         let is_unfit = is_primary && !leads && !self.allow_superseded;
@@ -91,15 +92,14 @@ impl Requirement {
         }
         // A primary that leads is never behind.
         let Some(limit) = self.at_most.filter(|_| !is_primary) else { return Ok(()) };
-        let is_young = state.as_of.is_some_and(|as_of| as_of.elapsed() <= limit);
+        let is_young =
+            state.as_of.is_some_and(|as_of| now.saturating_duration_since(as_of) <= limit);
         if is_young { Ok(()) } else { Err(NotFresh::TooOld) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     const SYSTEM: u64 = 7;
@@ -154,7 +154,7 @@ mod tests {
             ("a replica never leads", any, replica(None), false, Ok(())),
         ];
         for (story, requirement, state, leads, expected) in table {
-            assert_eq!(requirement.met_by(&state, SYSTEM, leads), expected, "{story}");
+            assert_eq!(requirement.met_by(&state, SYSTEM, leads, state.asked), expected, "{story}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use super::freshness::{NotFresh, Requirement};
 use super::leadership::Leadership;
 use super::report::{CommitAge, ServerIdentity, ServerReport};
 use super::state::ServerState;
@@ -108,6 +109,11 @@ impl HealthRecord {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn region(&self) -> &'static str {
+        self.region
+    }
+
     /// Whether a read may be sent there. Takes no lock.
     pub(crate) fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
@@ -140,15 +146,15 @@ impl HealthRecord {
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
-            clock_skew: self.clock_skew(),
+            clock_skew: self.clock_skew(Instant::now()),
             round_trip: check.as_ref().map(|check| check.round_trip),
         }
     }
 
-    /// Records an answer to the monitor.
-    pub(crate) fn record_check(&self, state: ServerState, round_trip: Duration) {
+    /// Records an answer to the monitor, which came at `now`.
+    pub(crate) fn record_check(&self, state: ServerState, round_trip: Duration, now: Instant) {
         let as_of = state.as_of.filter(|_| state.role == Role::Replica);
-        let lag = as_of.map(|as_of| as_of.elapsed());
+        let lag = as_of.map(|as_of| now.saturating_duration_since(as_of));
         self.last_check.store(Some(Arc::new(Check { state, lag, round_trip })));
         self.mark_up();
     }
@@ -268,10 +274,25 @@ impl HealthRecord {
         ServerState::interpret(report, timeline, before, newest, leadership.last_sample())
     }
 
+    /// Whether a server in this state satisfies the requirement of a read at the moment `now`.
+    pub(crate) fn meets(
+        &self,
+        requirement: Requirement,
+        identity: ServerIdentity,
+        state: &ServerState,
+        now: Instant,
+    ) -> Result<(), NotFresh> {
+        if self.leadership.is_foreign(identity.system) {
+            return Err(NotFresh::Unfit);
+        }
+        let leads = self.leadership.is_led_by(self.region, identity, state.timeline);
+        requirement.met_by(state, identity.system, leads, now)
+    }
+
     /// The age that a replica's clock tells, unless that clock was wrong a while ago.
     fn trusted_age(&self, report: ServerReport) -> CommitAge {
         if let CommitAge::Skewed(by) = report.commit_age {
-            if self.clock_skew().is_none() {
+            if self.clock_skew(report.asked).is_none() {
                 tracing::warn!(
                     region = self.region,
                     ?by,
@@ -281,14 +302,17 @@ impl HealthRecord {
             }
             self.skew.store(Some(Arc::new((report.asked, by))));
         }
-        if self.clock_skew().is_some() { CommitAge::Unknown } else { report.commit_age }
+        match self.clock_skew(report.asked) {
+            Some(_) => CommitAge::Unknown,
+            None => report.commit_age,
+        }
     }
 
     /// How far the server's clock is behind, if that was proven a while ago.
-    fn clock_skew(&self) -> Option<Duration> {
+    pub(crate) fn clock_skew(&self, now: Instant) -> Option<Duration> {
         let skew = self.skew.load();
         let (seen, by) = **skew.as_ref()?;
-        (seen.elapsed() < SKEW_MEMORY).then_some(by)
+        (now.saturating_duration_since(seen) < SKEW_MEMORY).then_some(by)
     }
 
     /// Whether the server has answered a request that was sent then or later.

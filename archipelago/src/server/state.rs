@@ -37,6 +37,12 @@ impl ServerState {
         if self.is_settled { self.lsn } else { self.lsn.saturating_add(1) }
     }
 
+    /// The state after the server has said how far it has replayed, and nothing else.
+    pub(crate) fn replayed(self, lsn: u64, is_settled: bool) -> Self {
+        let is_newest = lsn >= self.lsn;
+        Self { lsn: self.lsn.max(lsn), is_settled: is_settled && is_newest, ..self }
+    }
+
     /// Derives a server's state from its report.
     ///
     /// `timeline` is the one that the server is on, `newest` the newest that any server has shown,

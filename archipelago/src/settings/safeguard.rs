@@ -28,7 +28,7 @@ pub enum Safeguard {
 pub(crate) struct Safeguards(u8);
 
 impl Safeguards {
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn without(self, safeguard: Safeguard) -> Self {
         Self(self.0 | safeguard.bit())
     }

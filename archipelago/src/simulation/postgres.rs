@@ -1,0 +1,440 @@
+//! The simulated servers: a log that is a tree of branches, and servers that are somewhere in it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::server::{CommitAge, ServerIdentity, ServerReport};
+
+/// In milliseconds since the beginning of the simulation.
+pub(super) type Millis = u64;
+
+/// How long a commit without `synchronous_commit` is visible at the primary before it is flushed.
+const FLUSH_DELAY: Millis = 300;
+
+/// A commit.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    /// The LSN behind it.
+    end: u64,
+    at: Millis,
+    /// Its time by the clock of the primary.
+    clock: i64,
+    /// How long a replica takes to remove its files. Meanwhile the commit is visible.
+    slow: Millis,
+}
+
+/// One history from its fork on. Two branches may have one number: the number is what servers say,
+/// and the branch is the truth.
+#[derive(Clone, Debug)]
+struct Branch {
+    system: u64,
+    timeline: u32,
+    /// The branch that it forks from, and where.
+    parent: Option<(usize, u64)>,
+    /// Set where a replica streams the log of another branch over its own, because the numbers fit.
+    copies: Option<usize>,
+    records: Vec<Record>,
+}
+
+/// A moment of a history: what a server shows, or what a commit needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) branch: usize,
+    pub(super) lsn: u64,
+}
+
+/// A server.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) is_up: bool,
+    pub(super) is_replica: bool,
+    /// The end of its log: what a primary has inserted, and what a replica has received.
+    pub(super) end: Point,
+    flushed: u64,
+    replayed: u64,
+    /// What is visible. It is later than `replayed` while a record is in work.
+    visible: u64,
+    work_until: Option<Millis>,
+    last_commit: Option<i64>,
+    pub(super) started: i64,
+    pub(super) upstream: usize,
+    is_streaming: bool,
+    pub(super) is_linked: bool,
+    pub(super) is_paused: bool,
+    pub(super) lag: Millis,
+    /// By how much its clock is ahead.
+    pub(super) skew: i64,
+}
+
+/// All servers and their history.
+#[derive(Clone)]
+pub(super) struct Postgres {
+    base: Instant,
+    branches: Vec<Branch>,
+    pub(super) servers: Vec<Server>,
+    starts: i64,
+    systems: u64,
+}
+
+impl Postgres {
+    /// The first server is the primary, and the others follow it.
+    pub(super) fn new(count: usize, base: Instant) -> Self {
+        let first =
+            Branch { system: 1, timeline: 1, parent: None, copies: None, records: Vec::new() };
+        let mut postgres =
+            Self { base, branches: vec![first], servers: Vec::new(), starts: 0, systems: 1 };
+        for index in 0..count {
+            let started = postgres.next_start();
+            postgres.servers.push(Server {
+                is_up: true,
+                is_replica: index > 0,
+                end: Point { branch: 0, lsn: 100 },
+                flushed: 100,
+                replayed: 100,
+                visible: 100,
+                work_until: None,
+                last_commit: None,
+                started,
+                upstream: 0,
+                is_streaming: index > 0,
+                is_linked: true,
+                is_paused: false,
+                lag: 0,
+                skew: 0,
+            });
+        }
+        postgres
+    }
+
+    fn next_start(&mut self) -> i64 {
+        self.starts += 1;
+        self.starts
+    }
+
+    /// Whether what `shown` shows has all of `wanted`.
+    pub(super) fn contains(&self, shown: Point, wanted: Point) -> bool {
+        let mut at = shown;
+        loop {
+            if at.branch == wanted.branch {
+                return wanted.lsn <= at.lsn;
+            }
+            match self.branches[at.branch].parent {
+                Some((branch, fork)) => at = Point { branch, lsn: fork.min(at.lsn) },
+                None => return false,
+            }
+        }
+    }
+
+    /// The timeline and the LSN, as a server says them.
+    pub(super) fn name(&self, point: Point) -> Named {
+        let Branch { system, timeline, .. } = self.branches[point.branch];
+        Named { system, timeline, lsn: point.lsn }
+    }
+
+    /// Whether a server is a replica that streams from `upstream`.
+    pub(super) fn streams_from(&self, index: usize, upstream: usize) -> bool {
+        let server = &self.servers[index];
+        server.is_replica && server.is_streaming && server.upstream == upstream
+    }
+
+    /// What a server shows now.
+    pub(super) fn shown(&self, index: usize) -> Point {
+        let server = &self.servers[index];
+        Point { branch: server.end.branch, lsn: server.visible }
+    }
+
+    /// The first record behind `after`, up to `limit`.
+    fn next_record(&self, branch: usize, after: u64, limit: u64) -> Option<Record> {
+        let Branch { parent, records, .. } = &self.branches[branch];
+        let before = parent
+            .filter(|(_, fork)| after < *fork)
+            .and_then(|(parent, fork)| self.next_record(parent, after, limit.min(fork)));
+        before.or_else(|| {
+            let next = records.partition_point(|record| record.end <= after);
+            records.get(next).copied().filter(|record| record.end <= limit)
+        })
+    }
+
+    /// The time of the newest commit that was made by `until`, and is missing in what is shown.
+    pub(super) fn missing(&self, shown: Point, all: Point, until: Millis) -> Option<Millis> {
+        // On the same line the first missing record decides.
+        let mut common = shown;
+        while !self.contains(all, common) {
+            let (branch, fork) = self.branches[common.branch].parent?;
+            common = Point { branch, lsn: fork.min(common.lsn) };
+        }
+        let missing = self.next_record(all.branch, common.lsn, all.lsn);
+        missing.map(|record| record.at).filter(|at| *at <= until)
+    }
+
+    /// Commits at a primary. Returns what contains the commit, and the position that the server
+    /// says.
+    pub(super) fn commit(
+        &mut self,
+        index: usize,
+        now: Millis,
+        slow: Millis,
+        is_synchronous: bool,
+    ) -> (Point, u64) {
+        let server = &mut self.servers[index];
+        server.end.lsn += 10;
+        let end = server.end.lsn;
+        if is_synchronous {
+            server.flushed = end;
+        }
+        server.visible = end;
+        server.replayed = end;
+        let clock = i64::try_from(now).unwrap_or_default() + server.skew;
+        let record = Record { end, at: now, clock, slow };
+        self.branches[server.end.branch].records.push(record);
+        (Point { branch: server.end.branch, lsn: end }, end)
+    }
+
+    /// Moves logs and replay on.
+    pub(super) fn tick(&mut self, now: Millis) {
+        for index in 0..self.servers.len() {
+            if !self.servers[index].is_up {
+                continue;
+            }
+            if self.servers[index].is_replica {
+                self.receive(index);
+                self.replay(index, now);
+            } else {
+                self.flush(index, now);
+            }
+        }
+    }
+
+    fn flush(&mut self, index: usize, now: Millis) {
+        let Server { end, flushed, .. } = self.servers[index];
+        let mut until = flushed;
+        while let Some(record) = self.next_record(end.branch, until, end.lsn)
+            && record.at + FLUSH_DELAY <= now
+        {
+            until = record.end;
+        }
+        self.servers[index].flushed = until;
+    }
+
+    fn receive(&mut self, index: usize) {
+        let server = self.servers[index].clone();
+        let upstream = self.servers[server.upstream].clone();
+        let source = Point { branch: upstream.end.branch, lsn: upstream.flushed };
+        let is_reachable = server.is_linked && upstream.is_up && !upstream.is_replica;
+        let (own, other) = (self.name(server.end), self.name(source));
+        let follows = self.contains(source, server.end);
+        let fits = own.system == other.system
+            && own.timeline == other.timeline
+            && server.end.lsn <= source.lsn;
+        if !is_reachable || !follows && !fits {
+            self.servers[index].is_streaming = false;
+            return;
+        }
+        self.servers[index].is_streaming = true;
+        if follows {
+            self.servers[index].end = source;
+            return;
+        }
+        // Another history with the same numbers: Postgres cannot tell, and mixes the two.
+        if self.branches[server.end.branch].copies != Some(source.branch) {
+            let branch = Branch {
+                system: own.system,
+                timeline: own.timeline,
+                parent: Some((server.end.branch, server.end.lsn)),
+                copies: Some(source.branch),
+                records: Vec::new(),
+            };
+            self.branches.push(branch);
+            self.servers[index].end.branch = self.branches.len() - 1;
+        }
+        let branch = self.servers[index].end.branch;
+        let mut after = server.end.lsn;
+        while let Some(record) = self.next_record(source.branch, after, source.lsn) {
+            self.branches[branch].records.push(record);
+            after = record.end;
+        }
+        self.servers[index].end.lsn = source.lsn;
+    }
+
+    fn replay(&mut self, index: usize, now: Millis) {
+        loop {
+            let server = &self.servers[index];
+            let next = self.next_record(server.end.branch, server.replayed, server.end.lsn);
+            let Some(record) = next else {
+                let server = &mut self.servers[index];
+                server.replayed = server.end.lsn;
+                server.visible = server.end.lsn;
+                return;
+            };
+            let server = &mut self.servers[index];
+            match server.work_until {
+                Some(until) if now < until => return,
+                Some(_) => server.work_until = None,
+                None if server.is_paused || now < record.at + server.lag => return,
+                None if record.slow > 0 => {
+                    server.visible = record.end;
+                    server.work_until = Some(now + record.slow);
+                    return;
+                }
+                None => {}
+            }
+            server.replayed = record.end;
+            server.visible = record.end;
+            server.last_commit = Some(record.clock);
+        }
+    }
+
+    pub(super) fn identity(&self, index: usize) -> ServerIdentity {
+        let Server { started, end, .. } = self.servers[index];
+        let system = self.branches[end.branch].system;
+        ServerIdentity { system, started, sees_timelines: true }
+    }
+
+    /// What a server says of itself now, to a question that was sent at `asked`.
+    pub(super) fn report(&self, index: usize, asked: Millis, now: Millis) -> ServerReport {
+        let server = &self.servers[index];
+        let is_replica = server.is_replica;
+        let is_still = server.is_paused && server.work_until.is_none();
+        let clock = i64::try_from(now).unwrap_or_default() + server.skew;
+        let age = server.last_commit.filter(|_| is_replica).map(|last| {
+            #[allow(clippy::cast_precision_loss)]
+            let age = (clock - last) as f64;
+            age / 1000.0
+        });
+        ServerReport {
+            is_replica,
+            timeline: self.branches[server.end.branch].timeline,
+            lsn: if is_replica { server.replayed } else { server.end.lsn },
+            is_settled: !is_replica || is_still || server.replayed == server.end.lsn,
+            is_streaming: is_replica && server.is_streaming,
+            commit_age: CommitAge::from_seconds(age),
+            asked: self.base + Duration::from_millis(asked),
+        }
+    }
+}
+
+/// What an operator, a crash or a mistake does to servers.
+impl Postgres {
+    /// Stops a server at once: what was not flushed is lost.
+    pub(super) fn crash(&mut self, index: usize) {
+        let server = &self.servers[index];
+        if !server.is_replica && server.flushed < server.end.lsn {
+            let fork = Point { lsn: server.flushed, ..server.end };
+            let timeline = self.branches[fork.branch].timeline;
+            self.servers[index].end = self.fork(fork, timeline);
+        }
+        self.servers[index].is_up = false;
+        self.servers[index].is_streaming = false;
+    }
+
+    pub(super) fn start(&mut self, index: usize) {
+        let started = self.next_start();
+        let server = &mut self.servers[index];
+        server.is_up = true;
+        server.started = started;
+        server.work_until = None;
+        server.is_paused = false;
+        server.visible = server.replayed;
+        if !server.is_replica {
+            server.replayed = server.end.lsn;
+            server.visible = server.end.lsn;
+            server.flushed = server.end.lsn;
+        }
+    }
+
+    /// A new branch from `fork` on.
+    fn fork(&mut self, fork: Point, timeline: u32) -> Point {
+        let system = self.branches[fork.branch].system;
+        let parent = Some((fork.branch, fork.lsn));
+        let records = Vec::new();
+        self.branches.push(Branch { system, timeline, parent, copies: None, records });
+        Point { branch: self.branches.len() - 1, lsn: fork.lsn }
+    }
+
+    /// Has a server take writes on a new branch, from `fork` on.
+    fn lead(&mut self, index: usize, fork: Point, timeline: u32) {
+        let end = self.fork(fork, timeline);
+        let server = &mut self.servers[index];
+        server.is_replica = false;
+        server.is_streaming = false;
+        server.end = end;
+        server.replayed = end.lsn;
+        server.visible = end.lsn;
+        server.flushed = end.lsn;
+        server.work_until = None;
+        server.is_paused = false;
+    }
+
+    /// Promotes a replica while it runs, once it has replayed what it received.
+    pub(super) fn promote(&mut self, index: usize) {
+        let end = self.servers[index].end;
+        let timeline = self.branches[end.branch].timeline + 1;
+        self.lead(index, end, timeline);
+    }
+
+    /// Starts a replica as a server that takes writes, `jump` timelines further: 0 where its
+    /// `standby.signal` was lost.
+    pub(super) fn restart_writable(&mut self, index: usize, jump: u32) {
+        let end = self.servers[index].end;
+        let timeline = self.branches[end.branch].timeline + jump;
+        self.lead(index, end, timeline);
+        self.start(index);
+    }
+
+    /// Puts a primary back to a copy that is `back` commits older, on the same timeline or an older
+    /// one.
+    pub(super) fn put_back(&mut self, index: usize, back: u64, is_older_timeline: bool) {
+        let end = self.servers[index].end;
+        let mut at = Point { lsn: end.lsn.saturating_sub(10 * back).max(100), ..end };
+        let mut may_climb = is_older_timeline;
+        while let Some((branch, fork)) = self.branches[at.branch].parent
+            && (at.lsn <= fork || may_climb)
+        {
+            may_climb &= self.branches[branch].timeline == self.branches[at.branch].timeline;
+            at = Point { branch, lsn: at.lsn.min(fork) };
+        }
+        let timeline = self.branches[at.branch].timeline;
+        self.lead(index, at, timeline);
+        self.start(index);
+    }
+
+    /// Puts a new database behind all URLs, with the same rows.
+    pub(super) fn replace_all(&mut self, primary: usize) {
+        self.systems += 1;
+        let lsn = self.servers[primary].end.lsn.min(100);
+        let (parent, copies, records) = (None, None, Vec::new());
+        self.branches.push(Branch { system: self.systems, timeline: 1, parent, copies, records });
+        self.lead(primary, Point { branch: self.branches.len() - 1, lsn }, 1);
+        self.start(primary);
+        (0..self.servers.len()).for_each(|index| self.rebuild(index, primary));
+    }
+
+    /// Rebuilds a server as a replica of a primary.
+    pub(super) fn rebuild(&mut self, index: usize, primary: usize) {
+        if index == primary {
+            return;
+        }
+        let source = self.servers[primary].clone();
+        let server = &mut self.servers[index];
+        server.is_replica = true;
+        server.end = Point { lsn: source.flushed, ..source.end };
+        server.replayed = source.flushed;
+        server.visible = source.flushed;
+        server.upstream = primary;
+        server.last_commit = None;
+        self.start(index);
+    }
+}
+
+/// A position as servers say it.
+pub(super) struct Named {
+    pub(super) system: u64,
+    pub(super) timeline: u32,
+    lsn: u64,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.system, self.timeline, self.lsn)
+    }
+}

@@ -1,0 +1,72 @@
+//! A process of ours: what it knows, and the pace of its monitor.
+
+use std::time::Instant;
+
+use super::postgres::Millis;
+use super::step::SERVERS;
+use crate::cluster::SimulatedCluster;
+use crate::server::ServerState;
+use crate::settings::Safeguards;
+
+/// The regions of the servers.
+pub(super) const REGIONS: [&str; SERVERS] = ["nrt", "ord", "ams"];
+
+pub(super) struct Process {
+    pub(super) cluster: SimulatedCluster,
+    pub(super) members: [Member; SERVERS],
+    /// The nearest first.
+    pub(super) order: [usize; SERVERS],
+    /// Counts starts: an event for an earlier one is late.
+    pub(super) epoch: u32,
+    /// The last request for an election that has woken the monitor.
+    pub(super) requested: Option<Instant>,
+    /// Since when the primary and a replica that follows it have been in reach.
+    pub(super) evident_since: Option<Millis>,
+    /// When they last had been for a while.
+    pub(super) was_evident: Option<Millis>,
+    /// Since when all members have been in reach.
+    pub(super) complete_since: Option<Millis>,
+    /// Where a replica was seen that holds what the primary has not, and when it was asked.
+    pub(super) seen_ahead: [Option<(u64, Millis)>; SERVERS],
+    /// Whether the primary was seen behind that later.
+    pub(super) knows_ahead: [bool; SERVERS],
+}
+
+/// What a process keeps of one member.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Member {
+    /// Counts questions of the monitor: an event of an earlier one is late.
+    pub(super) token: u32,
+    /// When the monitor began to wait for its next question. None while one is under way, and in the
+    /// pause after a failure.
+    pub(super) waits_since: Option<Millis>,
+    pub(super) is_suspect: bool,
+    /// The states that the monitor's connection, the one for reads and the one for writes have
+    /// shown, each with the start of the server.
+    pub(super) monitor: Option<(i64, ServerState)>,
+    pub(super) reading: Option<(i64, ServerState)>,
+    pub(super) writing: Option<(i64, ServerState)>,
+}
+
+impl Process {
+    pub(super) fn new(home: usize, epoch: u32, safeguards: Safeguards, now: Instant) -> Self {
+        let mut order: [usize; SERVERS] = [0, 1, 2];
+        order.sort_by_key(|index| index.abs_diff(home));
+        Self {
+            cluster: SimulatedCluster::new(&REGIONS, safeguards, now),
+            members: Default::default(),
+            order,
+            epoch,
+            requested: None,
+            evident_since: None,
+            was_evident: None,
+            complete_since: None,
+            seen_ahead: Default::default(),
+            knows_ahead: Default::default(),
+        }
+    }
+
+    pub(super) fn home(&self) -> usize {
+        self.order[0]
+    }
+}
