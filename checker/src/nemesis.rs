@@ -155,6 +155,8 @@ impl<'a> Nemesis<'a> {
                     }
                     set => set?,
                 }
+                // A wrong clock does harm where the replica also lags. The restart ends the pause.
+                self.server(region)?.pause_replay().await?;
                 sleep(lasts).await;
                 self.server(region)?.set_clock(0).await?;
             }

@@ -1,8 +1,8 @@
 //! One server's process and data, on which every [`Server`](crate::Server) handle to it stands.
 
-mod apart;
 mod clock;
 mod config_files;
+mod diverge;
 mod follow;
 mod hand_over;
 mod lifecycle;

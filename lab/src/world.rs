@@ -1,9 +1,9 @@
 //! A primary and its replicas, for as long as a handle to them exists.
 
-mod apart;
 mod builder;
 mod database_roles;
 mod databases;
+mod divergence;
 mod execute;
 mod primary_data;
 mod promotion;
@@ -11,8 +11,8 @@ mod rejoin;
 mod server_processes;
 mod take_status;
 
-pub use apart::Backup;
 pub use builder::Builder;
+pub use divergence::Backup;
 pub use promotion::Promotion;
 
 use std::sync::Arc;

@@ -68,8 +68,9 @@ pub(super) fn check(history: &History, ambiguous: &HashSet<Register>, analysis: 
 }
 
 /// The read must show every write that ended by this time: `max_lag` before the read, or earlier by
-/// the age that the answer states. `None` where any age is allowed: this process stalled, or the
-/// answer states exactly `max_lag`, which a server does that does not know its age.
+/// the age that the answer states, and by the time that this process stalled since. `None` where the
+/// answer states exactly `max_lag`, which a server does that does not know its age: any age is
+/// allowed.
 fn must_show_until(history: &History, read: &Operation) -> Option<Duration> {
     let allowed = match read.stale().filter(|_| read.request.allows_stale()) {
         None => history.max_lag,
@@ -77,8 +78,15 @@ fn must_show_until(history: &History, read: &Operation) -> Option<Duration> {
         Some(stated) if stated > history.max_lag => stated + Duration::from_secs(1),
         Some(_) => return None,
     };
-    let until = read.start.checked_sub(allowed + SLACK)?;
-    (!Window::new(history, until, read.end).has_stall()).then_some(until)
+    let mut until = read.start.checked_sub(allowed + SLACK)?;
+    loop {
+        let stalled = Window::new(history, until, read.end).stalled();
+        let earlier = read.start.checked_sub(allowed + SLACK + stalled)?;
+        if earlier == until {
+            return Some(until);
+        }
+        until = earlier;
+    }
 }
 
 fn acknowledged(history: &History) -> Versions {
@@ -173,7 +181,7 @@ mod tests {
         history.assert_valid();
         history.read(4, 9.0, 1, None);
         history.assert_violates(Anomaly::StaleRead, "c1 r1 shows v1, v2 was 6.9 s old");
-        history.stall(8.0, 8.5);
+        history.stall(4.0, 8.9);
         history.assert_valid();
     }
 }

@@ -49,7 +49,7 @@ pub enum Fault {
     /// Replaces all servers: new ones behind the same URLs have another system identifier and the
     /// rows of the old ones.
     Restore,
-    /// Restarts a replica with a clock that is so many seconds ahead.
+    /// Restarts a replica with a clock that is so many seconds ahead, and pauses its replay.
     Clock(String, i64),
     /// An operator ends the app's sessions on a server, again and again.
     EndSessions(String),
@@ -222,7 +222,9 @@ impl fmt::Display for Fault {
             Self::ClonesApart(a, b) => write!(f, "replace {a} and {b} by a clone each"),
             Self::PutBack => f.write_str("put the primary back"),
             Self::Restore => f.write_str("restore into new servers"),
-            Self::Clock(region, seconds) => write!(f, "set the clock in {region} to {seconds:+} s"),
+            Self::Clock(region, seconds) => {
+                write!(f, "set the clock in {region} to {seconds:+} s, and pause replay there")
+            }
             Self::EndSessions(region) => write!(f, "end sessions in {region}"),
             Self::AlterType => f.write_str("alter a column's type"),
             Self::Language => f.write_str("speak German"),

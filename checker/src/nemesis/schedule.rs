@@ -85,16 +85,16 @@ mod tests {
     #[test]
     fn a_seed_has_one_schedule() {
         expect![[r#"
-            1.  1.8 s of calm; then kill the primary and promote ams, for 2.6 s
-            2.  2.4 s of calm; then freeze nrt, for 4.1 s
-            3.  2.3 s of calm; then promote nrt and leave the old primary running, for 10.0 s
-            4.  1.1 s of calm; then restart the app in syd, for 2.6 s; 0.5 s later freeze nrt, for 2.3 s
-            5.  1.4 s of calm; then stop the primary and promote ord, for 2.2 s; 0.3 s later slow syd–ams to 100ms, for 2.7 s
-            6.  1.9 s of calm; then cut syd–ams, for 3.8 s; 1.2 s later restart the app in nrt, for 1.3 s
-            7.  1.5 s of calm; then pause replay in ams, for 5.8 s; 1.5 s later lag nrt by 1.9s, for 2.5 s
-            8.  2.4 s of calm; then slow ord–ams to 100ms, for 4.6 s
-            9.  2.4 s of calm; then kill ord, for 2.3 s; 1.2 s later pause replay in ams, for 2.6 s
-            10. 2.3 s of calm; then lag syd by 2.7s, for 3.0 s; 0.6 s later cut ams–nrt, for 1.5 s
+            1.  1.2 s of calm; then slow nrt–ord to 100ms, for 4.4 s; 0.4 s later slow ams–syd to 200ms, for 3.0 s
+            2.  1.6 s of calm; then lag ord by 2s, for 4.0 s; 0.4 s later pause replay in ams, for 3.9 s
+            3.  1.0 s of calm; then alter a column's type, for 4.7 s; 1.3 s later lag syd by 1.5s, for 1.4 s
+            4.  2.0 s of calm; then kill nrt, for 3.9 s; 1.2 s later end sessions in ord, for 2.8 s
+            5.  2.1 s of calm; then restart the app in syd, for 3.2 s
+            6.  1.7 s of calm; then restart ams writable, for 8.6 s
+            7.  1.1 s of calm; then revoke pg_control_checkpoint(), for 4.7 s
+            8.  2.0 s of calm; then replace syd by a clone, for 6.0 s
+            9.  1.3 s of calm; then restore into new servers, for 4.2 s
+            10. 1.4 s of calm; then let connections from nrt to ams vanish, for 2.7 s; 0.6 s later cut syd–ord, for 1.5 s
         "#]].assert_eq(&Schedule::random(1, 10, &REGIONS).to_string());
     }
 

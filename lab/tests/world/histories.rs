@@ -149,18 +149,18 @@ async fn one_connection_vanishes_and_others_work() {
 
     assert!(nrt.blackhole_one("ams").await.unwrap());
 
-    let lost = last.execute("SELECT 1", &[]);
-    tokio::pin!(lost);
+    let unanswered = last.execute("SELECT 1", &[]);
+    tokio::pin!(unanswered);
     first.execute("SELECT 1", &[]).await.unwrap();
     let one_more = sql::connect(&url).await;
     for _ in 0..20 {
         one_more.execute("SELECT 1", &[]).await.unwrap();
-        assert!(futures_util::poll!(&mut lost).is_pending(), "no answer, and no end");
+        assert!(futures_util::poll!(&mut unanswered).is_pending(), "no answer, and no end");
     }
     // The next one is another: the server goes on with what has vanished.
     assert!(nrt.blackhole_one("ams").await.unwrap());
-    let lost = timeout(DEADLINE, one_more.execute("SELECT 1", &[]));
-    tokio::pin!(lost);
+    let unanswered = timeout(DEADLINE, one_more.execute("SELECT 1", &[]));
+    tokio::pin!(unanswered);
     first.execute("SELECT 1", &[]).await.unwrap();
-    assert!(futures_util::poll!(&mut lost).is_pending());
+    assert!(futures_util::poll!(&mut unanswered).is_pending());
 }

@@ -35,6 +35,7 @@ const ALONE: &[FaultKind] = &[
     FaultKind::ClonesApart,
     FaultKind::PutBack,
     FaultKind::Restore,
+    FaultKind::Clock,
     FaultKind::Revoke,
 ];
 
@@ -67,8 +68,10 @@ impl<'a> RandomSteps<'a> {
         // A split brain outlasts the time that instances have to notice it, so that a run shows
         // whether they have.
         let millis = match kind {
-            FaultKind::SplitBrain | FaultKind::PutBack | FaultKind::Clock => 8000..12_000,
-            FaultKind::Twin | FaultKind::Clone | FaultKind::ClonesApart => 6000..9000,
+            FaultKind::SplitBrain | FaultKind::PutBack => 8000..12_000,
+            FaultKind::Twin | FaultKind::Clone | FaultKind::ClonesApart | FaultKind::Clock => {
+                6000..9000
+            }
             _ => 2000..6000,
         };
         let lasts = self.millis(millis);
@@ -87,14 +90,7 @@ impl<'a> RandomSteps<'a> {
             return ScheduleStep { calm: self.calm(), faults: vec![slow, first] };
         }
         let mut faults = vec![first];
-        if let Fault::Clock(region, _) = &faults[0].fault {
-            // A clock does harm where the replica also lags.
-            let fault = Fault::PauseReplay(region.clone());
-            let (after, lasts) = (self.millis(3000..4000), self.millis(3500..4500));
-            faults.push(ScheduledFault { after, lasts, fault });
-        } else if ALONE.contains(&kind) {
-            // No second one.
-        } else if self.rng.f64() < SECOND_FAULT {
+        if !ALONE.contains(&kind) && self.rng.f64() < SECOND_FAULT {
             let first = &faults[0].fault;
             let is_promotion = matches!(first, Fault::Promote { .. });
             let kinds = if is_promotion { SECOND_BESIDE_PROMOTION } else { SECOND };
