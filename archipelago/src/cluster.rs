@@ -211,6 +211,7 @@ impl Cluster {
     }
 
     fn start_monitor(&self) {
+        self.inner.leader.begin(Instant::now());
         if let Err(error) = monitor::start(self.inner.clone(), self.stop.clone()) {
             tracing::error!(%error, "no thread can be started to watch the databases");
         }

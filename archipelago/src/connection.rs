@@ -206,11 +206,11 @@ impl Connection {
         self.health.leadership.is_foreign(self.identity.system)
     }
 
-    /// Whether it leads to a server that takes writes while another one leads: they would be lost.
+    /// Whether it leads to a server that takes writes and does not lead: they would be lost.
     pub(crate) fn is_rival_primary(&self) -> bool {
         let state = self.state();
-        let has_leader = self.health.leadership.view().leader.is_some();
-        state.role == Role::Primary && has_leader && !self.is_led(&state)
+        let has_begun = self.health.leadership.view().has_begun;
+        state.role == Role::Primary && has_begun && !self.is_led(&state)
     }
 
     fn is_led(&self, state: &ServerState) -> bool {

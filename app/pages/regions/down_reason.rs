@@ -14,6 +14,7 @@ pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
         DownReason::Superseded { .. } => "another one was promoted in its place",
         DownReason::SecondPrimary { .. } => "it takes writes beside the primary",
         DownReason::NotFollowed { .. } => "it takes writes, and no replica follows it",
+        DownReason::NotDeclared { .. } => "it takes writes, and is not the primary of regions.toml",
         DownReason::Unproven { .. } => "it takes writes, and may be a copy of the primary",
         DownReason::Contested { .. } => "it is one of several that take writes",
         DownReason::AheadOfPrimary { .. } => "it shows what the primary has lost",

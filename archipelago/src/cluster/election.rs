@@ -8,8 +8,8 @@
 //!    or if it leads already and was proven before. Of the proven ones the newest timeline leads.
 //! 2. Without a proven one, the newest timeline leads for the time being, unless the primary of
 //!    regions.toml is silent and the other could never have been promoted.
-//! 3. Between two on one timeline the present leader stays, then the primary of regions.toml
-//!    leads; otherwise nobody does.
+//! 3. Between two on one timeline a proven leader stays, else the primary of regions.toml leads,
+//!    else an unproven leader stays; otherwise no member leads.
 //! 4. The timeline never goes back, unless all members answer and none knows the newer one.
 
 use std::time::Instant;
@@ -88,7 +88,7 @@ pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Ou
 }
 
 /// The database of the members. The known one, until no server of it answers but replicas that
-/// receive nothing, and all other answers agree on another one, which takes writes: in the leader's
+/// receive nothing, and more answers agree on another one, which takes writes: in the leader's
 /// place, or with most members.
 fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     let answers = || {
@@ -97,11 +97,11 @@ fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     };
     let of = |system: u64| answers().filter(move |(_, it)| it.identity.system == system);
     let leader = known.leader.map_or(known.declared, |leader| leader.index);
-    if known.system == 0 {
-        // The database of most members; in a tie, that of the declared primary.
+    if !known.leader.is_some_and(|leader| leader.is_proven) {
+        // The database of most members; in a tie, that of the leader.
         let weight =
             |(index, reply): &(usize, Reply)| (of(reply.identity.system).count(), *index == leader);
-        return answers().max_by_key(weight).map_or(0, |(_, reply)| reply.identity.system);
+        return answers().max_by_key(weight).map_or(known.system, |(_, it)| it.identity.system);
     }
     let is_alive = |reply: Reply| !reply.report.is_replica || reply.report.is_streaming;
     let is_left = answers().any(|(_, reply)| reply.is_of(known.system) && is_alive(reply));
@@ -114,6 +114,7 @@ fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     let takes_writes = |(_, reply): &(usize, Reply)| !reply.report.is_replica;
     let is_in_place = of(other).filter(takes_writes).any(|(index, _)| index == leader);
     let is_most = of(other).any(|it| takes_writes(&it)) && of(other).count() * 2 > records.len();
+    let is_left = is_left || of(known.system).count() >= of(other).count();
     if !is_left && is_agreed && (is_in_place || is_most) { other } else { known.system }
 }
 
@@ -146,10 +147,17 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
 /// follows another one.
 fn is_followed(records: &[MemberRecord], system: u64, primary: Reply) -> bool {
     let primary = primary.report;
+    let takes_writes = |reply: Reply| reply.is_of(system) && !reply.report.is_replica;
+    let has_newer = records
+        .iter()
+        .filter_map(MemberRecord::answer)
+        .any(|reply| takes_writes(reply) && reply.report.timeline > primary.timeline);
     records.iter().filter_map(|record| replica(record, system)).any(|reply| {
         let report = reply.report;
-        let is_ahead = report.asked < primary.asked && report.lsn > primary.lsn;
-        report.is_streaming && report.timeline == primary.timeline && !is_ahead
+        // Without the right to see it, a replica may name an older timeline than it streams.
+        let is_known = reply.identity.sees_timelines || !has_newer;
+        let is_same = report.timeline == primary.timeline && is_known;
+        report.is_streaming && is_same && !report.is_ahead_of(&primary)
     })
 }
 
@@ -220,7 +228,7 @@ fn is_same_server(one: &Candidate, other: &Candidate) -> bool {
 /// Whether an unproven primary may come from a promotion: while the declared primary is silent, its
 /// timeline must be newer than every replica's. A promotion never makes timeline 1.
 fn may_be_promoted(records: &[MemberRecord], known: &Known, elected: Elected) -> bool {
-    let declared = records[known.declared].answer();
+    let declared = records[known.declared].answer().filter(|reply| reply.is_of(known.system));
     let replicas = records.iter().filter_map(|record| replica(record, known.system));
     let is_newer =
         replicas.map(|it| it.report.timeline).all(|timeline| timeline < elected.timeline);
@@ -235,7 +243,10 @@ fn with_newest(
     newest: u32,
     elected: Elected,
 ) -> Result<Elected, NoPrimary> {
-    let is_checked = known.follows_promotions && known.safeguards.has(Safeguard::Timeline);
+    // 0: the login role may not see the timeline.
+    let is_checked = known.follows_promotions
+        && known.safeguards.has(Safeguard::Timeline)
+        && elected.timeline > 0;
     let has_left = |reply: Reply| !reply.is_of(known.system) || reply.report.timeline < newest;
     let all_have_left = records.iter().all(|record| record.answer().is_some_and(has_left));
     if is_checked && elected.timeline < newest && !all_have_left {
@@ -246,11 +257,10 @@ fn with_newest(
 }
 
 /// Whether a position on a newer timeline than the leader's is of another history: the leader is
-/// followed, or all members answer, and none is awaited that may know the newer one.
+/// followed, or all members answer, and no silent member is awaited that may know the newer one.
 pub(super) fn excludes_newer(records: &[MemberRecord], outcome: &Outcome, now: Instant) -> bool {
     let Ok(elected) = &outcome.leader else { return false };
-    let is_awaited =
-        |record: &MemberRecord| record.answer().is_none() && record.recent(now).is_some();
+    let is_awaited = |record: &MemberRecord| record.answer().is_none() && record.is_awaited(now);
     let leader = records[elected.index].answer();
     let is_followed = leader.is_some_and(|reply| is_followed(records, outcome.system, reply));
     let all_answer = records.iter().all(|record| record.answer().is_some());
@@ -291,11 +301,13 @@ fn unfit(
     let leads = index == elected.index || identity.started == elected.started;
     let primary = records[elected.index].region;
     if report.is_replica {
-        let is_ahead = records[index].was_ahead || is_ahead(records, index, elected);
+        let was_ahead = records[index].ahead_of == Some((elected.index, elected.timeline));
+        let is_ahead = was_ahead || is_ahead(records, index, elected);
         return is_ahead.then_some(DownReason::AheadOfPrimary { primary });
     }
     match timeline.cmp(&elected.timeline) {
         _ if leads => None,
+        _ if !known.follows_promotions => Some(DownReason::NotDeclared { primary }),
         std::cmp::Ordering::Less => {
             let newest = elected.timeline;
             Some(DownReason::Superseded { by: Some(primary), timeline, newest })
@@ -311,9 +323,7 @@ fn is_ahead(records: &[MemberRecord], index: usize, elected: &Elected) -> bool {
     let reports = records[index].answer().zip(records[elected.index].answer());
     reports.is_some_and(|(replica, primary)| {
         let (replica, primary) = (replica.report, primary.report);
-        replica.timeline == primary.timeline
-            && replica.asked < primary.asked
-            && replica.lsn > primary.lsn
+        replica.timeline == primary.timeline && replica.is_ahead_of(&primary)
     })
 }
 

@@ -1,4 +1,4 @@
-//! The leader: keeps what every member last said, and elects after each word.
+//! The leader: keeps the last report of every member, and elects after each report.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,13 +31,16 @@ pub(super) struct Leader {
     elections: watch::Sender<Elections>,
     /// When an election was last requested.
     requested: watch::Sender<Option<Instant>>,
-    begun: Instant,
 }
 
-/// What every member last said, and what follows from it.
+/// The last report of every member, and what follows from it.
 struct Ballot {
     records: Vec<MemberRecord>,
     known: Known,
+    /// When the members were first asked.
+    begun: Instant,
+    /// Whether the first election has ended.
+    has_begun: bool,
     /// Why no member leads. None where one does, or before the first election.
     vacancy: Option<NoPrimary>,
     /// Since when no leader answers. None while one does.
@@ -51,8 +54,6 @@ pub(crate) struct Elections {
     pub(crate) has_begun: bool,
     /// How often another member, or none, has come to lead.
     pub(crate) changes: u64,
-    /// How many words were counted.
-    words: u64,
 }
 
 impl Leader {
@@ -64,15 +65,27 @@ impl Leader {
     ) -> Self {
         let index = AtomicUsize::new(known.declared);
         let records = regions.into_iter().map(MemberRecord::new).collect();
-        let ballot = Ballot { records, known, vacancy: None, unsettled_since: Some(begun) };
+        let ballot = Ballot {
+            records,
+            known,
+            begun,
+            has_begun: false,
+            vacancy: None,
+            unsettled_since: Some(begun),
+        };
         Self {
             leadership,
             ballot: Mutex::new(ballot),
             index,
             elections: watch::Sender::default(),
             requested: watch::Sender::default(),
-            begun,
         }
+    }
+
+    /// Begins to ask: the first election ends a while after this moment.
+    pub(super) fn begin(&self, now: Instant) {
+        let mut ballot = self.ballot.lock();
+        (ballot.begun, ballot.unsettled_since) = (now, Some(now));
     }
 
     pub(super) fn index(&self) -> usize {
@@ -107,31 +120,34 @@ impl Leader {
 
     /// Records that a member answered and refused to say anything of itself.
     pub(super) fn record_refusal(&self, index: usize, asked: Instant, now: Instant) {
-        self.elect_after(|records| records[index].asked = Some(asked), now);
+        let refuse = |records: &mut [MemberRecord]| records[index].record_refusal(asked);
+        self.elect_after(refuse, now);
     }
 
     fn elect_after(
         &self,
-        word: impl FnOnce(&mut [MemberRecord]),
+        report: impl FnOnce(&mut [MemberRecord]),
         now: Instant,
     ) -> Vec<Option<DownReason>> {
         let mut ballot = self.ballot.lock();
-        word(&mut ballot.records);
+        report(&mut ballot.records);
         let outcome = elect(&ballot.records, &ballot.known, now);
         let were_all_asked = ballot.records.iter().all(|record| record.asked.is_some());
         let is_time =
-            now.saturating_duration_since(self.begun) >= FIRST_ROUND && outcome.leader.is_ok();
-        let has_begun = self.elections().has_begun || were_all_asked || is_time;
-        let mut has_changed = false;
+            now.saturating_duration_since(ballot.begun) >= FIRST_ROUND && outcome.leader.is_ok();
+        ballot.has_begun |= were_all_asked || is_time;
+        let (has_begun, mut has_changed) = (ballot.has_begun, false);
         if has_begun {
             has_changed = self.apply(&mut ballot, &outcome.leader);
             self.announce_system(ballot.known.system, outcome.system);
             ballot.known.system = outcome.system;
             ballot.known.newest = outcome.newest;
-            for (record, reason) in ballot.records.iter_mut().zip(&outcome.unfit) {
-                record.was_ahead |= matches!(reason, Some(DownReason::AheadOfPrimary { .. }));
-            }
             let leader = outcome.leader.as_ref().ok();
+            for (record, reason) in ballot.records.iter_mut().zip(&outcome.unfit) {
+                if let (Some(DownReason::AheadOfPrimary { .. }), Some(leader)) = (reason, leader) {
+                    record.ahead_of = Some((leader.index, leader.timeline));
+                }
+            }
             let answers = leader.is_some_and(|it| ballot.records[it.index].answer().is_some());
             ballot.unsettled_since =
                 if answers { None } else { ballot.unsettled_since.or(Some(now)) };
@@ -142,7 +158,9 @@ impl Leader {
                     timeline: it.timeline,
                     started: it.started,
                 }),
-                newest: outcome.newest,
+                // The timeline of an unproven leader is known as well.
+                newest: leader.map_or(outcome.newest, |it| it.timeline.max(outcome.newest)),
+                has_begun,
                 excludes_newer: excludes_newer(&ballot.records, &outcome, now),
             });
         }
@@ -150,9 +168,9 @@ impl Leader {
         self.elections.send_modify(|elections| {
             elections.has_begun = has_begun;
             elections.changes += u64::from(has_changed);
-            elections.words += 1;
         });
-        outcome.unfit
+        // Before the first election has ended, only some members were heard.
+        if has_begun { outcome.unfit } else { vec![None; outcome.unfit.len()] }
     }
 
     /// Follows the elected one. Returns whether another member, or none, has come to lead.
@@ -170,7 +188,9 @@ impl Leader {
                     );
                 }
                 ballot.known.leader = Some(*elected);
-                ballot.vacancy = None;
+                if ballot.vacancy.take().is_some() {
+                    tracing::warn!(region, timeline, "writes go on: this database is the primary");
+                }
                 before.is_none_or(|before| {
                     (before.index, before.timeline) != (elected.index, elected.timeline)
                 })
@@ -257,11 +277,12 @@ impl Leader {
         let _ = self.elections.subscribe().wait_for(|elections| elections.has_begun).await;
     }
 
-    /// Whether every member was asked since, but for those that are known to be silent.
+    /// Whether every member was asked since, but for those that are known to be silent or to refuse.
     fn were_asked(&self, since: Instant, now: Instant) -> bool {
-        let is_new = now.saturating_duration_since(self.begun) < FIRST_ROUND;
-        self.ballot.lock().records.iter().all(|record| match record.asked {
-            Some(asked) => asked >= since || record.silent_since.is_some(),
+        let ballot = self.ballot.lock();
+        let is_new = now.saturating_duration_since(ballot.begun) < FIRST_ROUND;
+        ballot.records.iter().all(|record| match record.asked {
+            Some(asked) => asked >= since || !record.answers(),
             None => !is_new,
         })
     }

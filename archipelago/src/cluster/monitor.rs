@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
+use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +23,7 @@ use crate::settings::Safeguard;
 /// Between two questions to a member that reads use, or that leads.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two questions to any other member. A promotion is noticed so late.
+/// Between two questions to any other member. A promotion is noticed within this time.
 const BACKGROUND_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Between two questions if one is requested: an answer is late, a connection broke, or an election
@@ -101,7 +102,8 @@ async fn open(
     if let Some(opened) = within(SILENCE.min(limit), &mut opening).await {
         return opened;
     }
-    if !member.health.was_heard_since(asked) {
+    // The leader may be far away: writes wait for it.
+    if !member.health.was_heard_since(asked) && index != inner.leader.index() {
         let reason = DownReason::Silent { waited: SILENCE.min(limit) };
         note_failure(&inner.leader, index, &member.health, reason, (asked, Instant::now()));
     }
@@ -117,9 +119,15 @@ pub(super) fn note_failure(
     reason: DownReason,
     (asked, now): (Instant, Instant),
 ) {
+    // A server that starts or stops answers no question, and may do so for long.
+    let is_starting = matches!(
+        &reason,
+        DownReason::Refused { sqlstate: Some(code), .. }
+            if code == SqlState::CANNOT_CONNECT_NOW.code()
+    );
     let is_silence = reason.is_silence();
     health.mark_down(reason);
-    if is_silence {
+    if is_silence || is_starting {
         leader.record_silence(index, asked, now);
     } else {
         leader.record_refusal(index, asked, now);
@@ -190,7 +198,7 @@ pub(super) fn record_reply(
     now: Instant,
 ) -> Option<DownReason> {
     let unfit = leader.record(index, reply, now);
-    if index == leader.index() {
+    if index == leader.index() && unfit.is_none() {
         leadership.sample(state);
     }
     unfit.filter(|_| leadership.safeguards.has(Safeguard::Fitness))
@@ -272,8 +280,8 @@ fn warn_of_missing_rights(member: &Member, connection: &Connection) {
             region,
             functions = denied.join(", "),
             "this database's role may not call these functions, so that less is known of it: \
-             writes go to the primary of regions.toml, and reads by what is left; run GRANT EXECUTE \
-             ON FUNCTION … TO the role for each"
+             a copy that takes writes may pass for the primary, and reads go by what is left; run \
+             GRANT EXECUTE ON FUNCTION … TO the role for each"
         );
     }
 }

@@ -33,12 +33,16 @@ pub(super) struct MemberRecord {
     pub(super) asked: Option<Instant>,
     /// Since when it has not answered. None while it answers.
     pub(super) silent_since: Option<Instant>,
-    /// Whether this process has seen the server as a replica before it took writes on a newer
-    /// timeline: a promotion in step, and no copy that came up by itself.
+    /// Whether the last attempt to ask it was refused.
+    pub(super) is_refusing: bool,
+    /// Whether this process has seen the server as a replica that streams.
+    was_streaming: bool,
+    /// Whether this process has seen the server stream as a replica before it took writes on a
+    /// newer timeline: a promotion in step, and no copy that came up by itself.
     pub(super) was_promoted: bool,
-    /// Whether it once was ahead of its primary: it holds another history until it is rebuilt, also
-    /// when the primary's log has passed it since.
-    pub(super) was_ahead: bool,
+    /// The leader (index and timeline) that it was ahead of: it holds another history than that one
+    /// until it is rebuilt, also when that one's log has passed it since.
+    pub(super) ahead_of: Option<(usize, u32)>,
 }
 
 impl MemberRecord {
@@ -48,8 +52,10 @@ impl MemberRecord {
             reply: None,
             asked: None,
             silent_since: None,
+            is_refusing: false,
+            was_streaming: false,
             was_promoted: false,
-            was_ahead: false,
+            ahead_of: None,
         }
     }
 
@@ -59,16 +65,29 @@ impl MemberRecord {
         let before = self.reply.filter(|before| before.identity.started == identity.started);
         let is_promotion =
             |before: &Reply| before.report.is_replica && before.report.timeline < report.timeline;
-        self.was_promoted = !report.is_replica
-            && before.is_some_and(|before| self.was_promoted || is_promotion(&before));
-        self.was_ahead &= before.is_some();
+        if before.is_none() {
+            (self.was_streaming, self.was_promoted, self.ahead_of) = (false, false, None);
+        }
+        self.was_promoted |= self.was_streaming && before.as_ref().is_some_and(is_promotion);
+        self.was_promoted &= !report.is_replica;
+        self.was_streaming |= report.is_streaming;
         if let Some(before) = before.filter(|_| report.is_replica) {
             // Without its receiver a replica may name an older timeline than it has replayed.
             report.timeline = report.timeline.max(before.report.timeline);
         }
         self.reply = Some(Reply { identity, report });
         self.asked = Some(report.asked);
-        self.silent_since = None;
+        (self.silent_since, self.is_refusing) = (None, false);
+    }
+
+    /// Records that a server answered an attempt to ask it, and refused.
+    pub(super) fn record_refusal(&mut self, asked: Instant) {
+        (self.asked, self.is_refusing) = (Some(asked), true);
+    }
+
+    /// Whether the last attempt to ask it had a reply.
+    pub(super) fn answers(&self) -> bool {
+        self.silent_since.is_none() && !self.is_refusing
     }
 
     /// Records that an attempt to ask it, begun at `asked`, got no reply.
@@ -82,10 +101,15 @@ impl MemberRecord {
         self.reply.filter(|_| self.silent_since.is_none())
     }
 
+    /// Whether it was heard a moment ago, or first asked then: it may be back soon.
+    pub(super) fn is_awaited(&self, now: Instant) -> bool {
+        let is_recent = |since: Instant| now.saturating_duration_since(since) < AWAITED;
+        self.silent_since.is_none_or(is_recent)
+    }
+
     /// The last reply, if it answers now or did a moment ago.
     pub(super) fn recent(&self, now: Instant) -> Option<Reply> {
-        let is_recent = |since: Instant| now.saturating_duration_since(since) < AWAITED;
-        self.reply.filter(|_| self.silent_since.is_none_or(is_recent))
+        self.reply.filter(|_| self.is_awaited(now))
     }
 }
 
@@ -95,17 +119,21 @@ mod tests {
 
     fn reply(started: i64, is_replica: bool, timeline: u32) -> Reply {
         let identity = ServerIdentity { system: 7, started, sees_timelines: true };
-        Reply { identity, report: ServerReport::for_test(is_replica, timeline, 1, Instant::now()) }
+        let report = ServerReport::for_test(is_replica, timeline, 1, Instant::now());
+        // Timeline 0 stands for a replica that receives nothing.
+        let is_streaming = is_replica && timeline > 0;
+        Reply { identity, report: ServerReport { is_streaming, ..report } }
     }
 
     #[test]
     fn which_primaries_were_promoted_in_step() {
         // The replies of one member in order, and whether the last is a promotion in step.
-        let table: [(&str, &[(i64, bool, u32)], bool); 6] = [
+        let table: [(&str, &[(i64, bool, u32)], bool); 7] = [
             ("a primary from the beginning", &[(1, false, 2)], false),
             ("a replica that was promoted", &[(1, true, 1), (1, false, 2)], true),
             ("later replies keep it", &[(1, true, 1), (1, false, 2), (1, false, 2)], true),
             ("another server at the same URL", &[(1, true, 1), (2, false, 2)], false),
+            ("a restored backup, paused and resumed", &[(1, true, 0), (1, false, 2)], false),
             ("a lost standby.signal", &[(1, true, 1), (2, false, 1)], false),
             ("a replica again", &[(1, true, 1), (1, false, 2), (2, true, 2)], false),
         ];

@@ -214,7 +214,17 @@ pub(super) fn report<'c>(
         let row = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
         let (is_replica, timeline, PgLsn(lsn), is_settled, is_streaming, age) = row;
         let (timeline, commit_age) = (timeline.unsigned_abs(), CommitAge::from_seconds(age));
-        Ok(ServerReport { is_replica, timeline, lsn, is_settled, is_streaming, commit_age, asked })
+        let answered = Instant::now();
+        Ok(ServerReport {
+            is_replica,
+            timeline,
+            lsn,
+            is_settled,
+            is_streaming,
+            commit_age,
+            asked,
+            answered,
+        })
     }
 }
 
@@ -270,6 +280,7 @@ async fn ask_identity(
         is_streaming: text(report, 4)? == "t",
         commit_age: CommitAge::from_seconds(age),
         asked,
+        answered: Instant::now(),
     };
     let identity = ServerIdentity {
         system: parsed(identity, 0)?,

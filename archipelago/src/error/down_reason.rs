@@ -99,6 +99,15 @@ pub enum DownReason {
         /// The timeline of this server.
         timeline: u32,
     },
+    /// It takes writes, and regions.toml says that writes follow no promotion.
+    #[error(
+        "it takes writes, and regions.toml sends them to `{primary}` only \
+         (`follow_promotions = false`)"
+    )]
+    NotDeclared {
+        /// The primary of regions.toml.
+        primary: &'static str,
+    },
     /// It takes writes, and nothing tells whether it is the primary.
     #[error(
         "it takes writes on timeline {timeline}, and nothing tells whether it was promoted or is a \
@@ -183,6 +192,7 @@ impl DownReason {
         "superseded",
         "second_primary",
         "not_followed",
+        "not_declared",
         "unproven",
         "contested",
         "ahead_of_primary",
@@ -203,6 +213,7 @@ impl DownReason {
             Self::Superseded { .. } => "superseded",
             Self::SecondPrimary { .. } => "second_primary",
             Self::NotFollowed { .. } => "not_followed",
+            Self::NotDeclared { .. } => "not_declared",
             Self::Unproven { .. } => "unproven",
             Self::Contested { .. } => "contested",
             Self::AheadOfPrimary { .. } => "ahead_of_primary",

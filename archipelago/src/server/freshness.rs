@@ -67,7 +67,8 @@ impl Requirement {
     }
 
     /// Whether a server of the database `system` whose last known state is `state` satisfies this
-    /// requirement at the moment `now`. `leads` where it is the server that the last election has found to lead.
+    /// requirement at the moment `now`. `leads` where it is the server that the last election has
+    /// found to lead.
     ///
     /// A required position on an older timeline than the server's may be compared by its LSN alone:
     /// a server that has replayed that far on the newer timeline shows everything up to there that
@@ -80,7 +81,7 @@ impl Requirement {
         now: Instant,
     ) -> Result<(), NotFresh> {
         let is_primary = state.role == Role::Primary;
-        let is_unfit = is_primary && !leads && !self.allow_superseded;
+        let is_unfit = is_primary && !leads && (self.primary || !self.allow_superseded);
         if is_unfit || self.primary && !is_primary {
             return Err(NotFresh::Unfit);
         }

@@ -30,10 +30,12 @@ pub(crate) struct LeaderView {
     pub(crate) system: u64,
     /// None while no member leads.
     pub(crate) leader: Option<LeadingServer>,
-    /// The newest timeline that is proven.
+    /// The newest timeline that is proven, or the leader's.
     pub(crate) newest: u32,
-    /// Whether a position on a newer timeline than the leader's is of another history: all members
-    /// were asked, and none knows that timeline.
+    /// Whether the first election has ended.
+    pub(crate) has_begun: bool,
+    /// Whether a position on a newer timeline than the leader's is of another history: a replica
+    /// follows the leader, or all members answer, and none knows that timeline.
     pub(crate) excludes_newer: bool,
 }
 
@@ -156,7 +158,7 @@ mod tests {
     /// `nrt` leads the database 7 on timeline 2.
     fn view() -> LeaderView {
         let leader = LeadingServer { region: "nrt", timeline: 2, started: 5 };
-        LeaderView { system: 7, leader: Some(leader), newest: 2, excludes_newer: false }
+        LeaderView { system: 7, leader: Some(leader), newest: 2, ..LeaderView::default() }
     }
 
     #[test]

@@ -32,6 +32,16 @@ pub(crate) struct ServerReport {
     pub(crate) commit_age: CommitAge,
     /// When the request for the report was sent.
     pub(crate) asked: Instant,
+    /// When the report had come.
+    pub(crate) answered: Instant,
+}
+
+impl ServerReport {
+    /// Whether this replica had replayed further than a primary that was asked later had written:
+    /// they have different histories.
+    pub(crate) fn is_ahead_of(&self, primary: &Self) -> bool {
+        self.answered <= primary.asked && self.lsn > primary.lsn
+    }
 }
 
 /// How old the last commit is that a replica has replayed, by the clocks of primary and replica.
@@ -68,7 +78,8 @@ impl ServerReport {
     pub(crate) fn for_test(is_replica: bool, timeline: u32, lsn: u64, asked: Instant) -> Self {
         let (is_settled, is_streaming) = (true, is_replica);
         let commit_age = CommitAge::Unknown;
-        Self { is_replica, timeline, lsn, is_settled, is_streaming, commit_age, asked }
+        let answered = asked;
+        Self { is_replica, timeline, lsn, is_settled, is_streaming, commit_age, asked, answered }
     }
 }
 

@@ -29,16 +29,17 @@ pub(crate) struct Session {
 #[derive(Clone, Copy, Debug)]
 struct History {
     system: u64,
-    /// The latest position that the visitor brought, and what reads have shown since.
-    seen: Option<Position>,
-    written: Option<Position>,
+    /// The latest position that the visitor brought.
+    brought: Option<Position>,
+    /// The latest position that this request has read or written.
+    own: Option<Position>,
     /// Whether this request has read or written it.
     is_used: bool,
 }
 
 impl History {
     fn latest(self) -> Option<Position> {
-        later(self.seen, self.written)
+        later(self.brought, self.own)
     }
 }
 
@@ -94,15 +95,15 @@ impl Session {
     pub(crate) fn set_brought(&mut self, brought: Vec<Brought>) {
         for Brought { position, .. } in &brought {
             let history = self.history(position.system);
-            history.seen = later(history.seen, Some(*position));
+            history.brought = later(history.brought, Some(*position));
         }
         self.brought = Some(brought);
     }
 
-    /// Drops the seen positions that do not pass.
+    /// Drops the brought positions that do not pass.
     pub(crate) fn retain(&mut self, passes: impl Fn(Position) -> bool) {
         for history in &mut self.histories {
-            history.seen = history.seen.filter(|position| passes(*position));
+            history.brought = history.brought.filter(|position| passes(*position));
         }
     }
 
@@ -113,28 +114,27 @@ impl Session {
         self.served_by = served_by;
     }
 
-    /// Records what a read has shown. The position of a primary replaces a later one on its
-    /// timeline: no server could ever show that. A position that this request has written is kept:
-    /// it may be later for a moment, if its commit did not wait until it was flushed.
+    /// Records what a read has shown. The position of a primary replaces a brought one that is later
+    /// on its timeline: the primary has lost that, or it was never reached.
     pub(crate) fn record_read(&mut self, position: Position, role: Role) {
         let is_impossible = |known: &Position| role == Role::Primary && *known > position;
         let history = self.history(position.system);
-        let known = history.seen.filter(|known| !is_impossible(known));
-        history.seen = later(known, Some(position));
+        history.brought = history.brought.filter(|known| !is_impossible(known));
+        history.own = later(history.own, Some(position));
         history.is_used = true;
     }
 
     /// Records the position of a write.
     pub(crate) fn record_write(&mut self, position: Position) {
         let history = self.history(position.system);
-        history.written = later(history.written, Some(position));
+        history.own = later(history.own, Some(position));
         history.is_used = true;
     }
 
     fn history(&mut self, system: u64) -> &mut History {
         let known = self.histories.iter().position(|known| known.system == system);
         let index = known.unwrap_or_else(|| {
-            self.histories.push(History { system, seen: None, written: None, is_used: false });
+            self.histories.push(History { system, brought: None, own: None, is_used: false });
             self.histories.len() - 1
         });
         &mut self.histories[index]
