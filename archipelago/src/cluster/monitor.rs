@@ -155,8 +155,9 @@ async fn ask_while_up(
     // A new connection asks for the migrations again.
     migrated?;
     *backoff = Backoff::up_to(LONGEST_PAUSE);
+    let mut last_asked = connection.opening_report().asked;
     while opened.elapsed() < member.reading.timeouts().lifetime {
-        wait_for_next(inner, member, index).await;
+        wait_for_next(inner, member, index, last_asked).await;
         member.health.begin_check();
         let (asked, limit) = (Instant::now(), SILENCE + 2 * round_trip);
         let answer = within(limit, async {
@@ -166,7 +167,7 @@ async fn ask_while_up(
         });
         match answer.await {
             Some(Ok((report, took))) => {
-                round_trip = took;
+                (round_trip, last_asked) = (took, report.0.asked);
                 consider(report, took, &Ok(()));
             }
             // It has answered before, and may have ended just this session. Or other connections
@@ -200,9 +201,9 @@ pub(super) fn usual_pause(leader: &Leader, is_used: bool, now: Instant) -> Durat
     leader.election_pause(now).map_or(usual, |pause| pause.min(usual))
 }
 
-/// Waits until a member is to be asked again.
-async fn wait_for_next(inner: &Inner, member: &Member, index: usize) {
-    let asked = Instant::now();
+/// Waits until a member is to be asked again, after a question that was sent at `asked`. An election
+/// that is requested while the answer is under way needs another one.
+async fn wait_for_next(inner: &Inner, member: &Member, index: usize, asked: Instant) {
     sleep(SHORTEST_INTERVAL).await;
     let is_used = member.is_watched() || index == inner.leader.index();
     let pause = usual_pause(&inner.leader, is_used, Instant::now());

@@ -99,7 +99,8 @@ impl Leadership {
     /// it.
     pub(crate) fn is_unknown(&self, position: Position) -> bool {
         let view = self.view.load();
-        view.system == position.system && position.timeline > view.newest
+        let led = view.leader.map_or(0, |leader| leader.timeline);
+        view.system == position.system && position.timeline > view.newest.max(led)
     }
 
     /// Whether a position is of another history, and means nothing here. Counts it.
@@ -184,6 +185,10 @@ mod tests {
         let at = |system, timeline| Position { system, timeline, lsn: 1 };
         assert!(!leadership.is_unknown(at(7, 2)) && leadership.is_unknown(at(7, 3)));
         assert!(!leadership.is_unknown(at(8, 3)), "of another database");
+        let leader = view().leader.map(|leader| LeadingServer { timeline: 3, ..leader });
+        leadership.publish(LeaderView { leader, ..view() });
+        assert!(!leadership.is_unknown(at(7, 3)), "the leader knows it, though it is not proven");
+        leadership.publish(view());
         assert!(!leadership.drops(at(7, 3)), "a member may know it");
         leadership.publish(LeaderView { excludes_newer: true, ..view() });
         assert!(leadership.drops(at(7, 3)) && !leadership.drops(at(7, 2)));

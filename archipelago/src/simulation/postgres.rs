@@ -113,7 +113,13 @@ impl Postgres {
 
     /// Whether what `shown` shows has all of `wanted`.
     pub(super) fn contains(&self, shown: Point, wanted: Point) -> bool {
-        let mut at = shown;
+        let (mut at, mut wanted) = (shown, wanted);
+        // At a fork both branches show the same.
+        while let Some((branch, fork)) = self.branches[wanted.branch].parent
+            && wanted.lsn <= fork
+        {
+            wanted.branch = branch;
+        }
         loop {
             if at.branch == wanted.branch {
                 return wanted.lsn <= at.lsn;
