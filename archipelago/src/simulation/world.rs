@@ -247,6 +247,8 @@ impl World {
             let must_know = self.must_know(process);
             let process = &mut self.processes[process];
             process.is_astray = has_rival && (process.is_astray || !must_know);
+            let (is_complete, is_evident) =
+                (is_complete && !process.is_astray, is_evident && !process.is_astray);
             let since = process.complete_since.unwrap_or(now);
             process.complete_since = is_complete.then_some(since);
             let since = process.evident_since.unwrap_or(now);
@@ -1077,7 +1079,7 @@ impl World {
         let (process, server, begun) = (visit.process, *current, *begun);
         let exchange = *exchange;
         let who = self.who(visit);
-        let is_of_primary = self.is_promised(shown);
+        let is_of_primary = self.postgres.is_on_line(self.postgres.servers[self.truth].end, shown);
         let must_know = self.must_know(process);
         // A history with the same numbers is told by the numbers that a process has seen.
         let is_mixed = !is_of_primary && {
@@ -1090,7 +1092,10 @@ impl World {
         let missing = known
             .iter()
             .find(|known| self.is_promised(**known) && !self.postgres.contains(shown, **known));
+        // The positions of two histories cannot both be carried.
+        let knows_other = known.iter().any(|known| !self.is_promised(*known));
         if let Some(missing) = missing
+            && !knows_other
             && (is_of_primary || must_know)
         {
             let (at, missing) = (self.postgres.name(shown), self.postgres.name(*missing));
@@ -1108,6 +1113,7 @@ impl World {
             self.postgres.servers[server].skew < self.postgres.servers[self.truth].skew - 100;
         let is_known_skewed = cluster.health(server).clock_skew(self.at(self.now)).is_some();
         let is_judged = !is_stale
+            && !self.processes[process].is_astray
             && (is_of_primary || must_know)
             && (!is_skewed || is_known_skewed)
             && begun > MAX_LAG + SLACK;
