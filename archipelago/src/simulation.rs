@@ -47,6 +47,13 @@ fn run(steps: &[Step], defect: Option<Defect>, tells: bool) -> World {
 
 /// The shortest story of a violation.
 fn story(steps: &[Step], defect: Option<Defect>) -> String {
+    // What follows the violation tells nothing.
+    let begins = (0..=steps.len()).step_by(10).find(|length| {
+        let mut world = World::new(defect, false);
+        steps[..*length].iter().for_each(|step| world.run(*step));
+        world.violation.is_some()
+    });
+    let steps = &steps[..begins.unwrap_or(steps.len())];
     let steps = shortest(steps, |steps| run(steps, defect, false).violation.is_some());
     let world = run(&steps, defect, true);
     world.story.unwrap_or_default().join("\n")

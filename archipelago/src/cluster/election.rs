@@ -128,7 +128,12 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
         if report.is_replica || !reply.is_of(known.system) {
             return None;
         }
-        let was_proven = leader.is_some_and(|leader| leader.is_proven);
+        // A replica that streams its timeline and is ahead of it follows another one.
+        let is_refuted = records.iter().any(|record| {
+            replica(record, known.system).is_some_and(|reply| reply.report.is_streaming)
+                && record.is_ahead_of(&report)
+        });
+        let was_proven = leader.is_some_and(|leader| leader.is_proven) && !is_refuted;
         let is_proven =
             was_proven || record.was_promoted || is_followed(records, known.system, reply);
         let elected =
@@ -147,17 +152,16 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
 /// follows another one.
 fn is_followed(records: &[MemberRecord], system: u64, primary: Reply) -> bool {
     let primary = primary.report;
-    let takes_writes = |reply: Reply| reply.is_of(system) && !reply.report.is_replica;
-    let has_newer = records
-        .iter()
-        .filter_map(MemberRecord::answer)
-        .any(|reply| takes_writes(reply) && reply.report.timeline > primary.timeline);
-    records.iter().filter_map(|record| replica(record, system)).any(|reply| {
-        let report = reply.report;
-        // Without the right to see it, a replica may name an older timeline than it streams.
-        let is_known = reply.identity.sees_timelines || !has_newer;
-        let is_same = report.timeline == primary.timeline && is_known;
-        report.is_streaming && is_same && !report.is_ahead_of(&primary)
+    let takes_writes = |reply: &Reply| reply.is_of(system) && !reply.report.is_replica;
+    let writable = records.iter().filter_map(MemberRecord::answer).filter(takes_writes);
+    let newest = writable.map(|reply| reply.report.timeline).max().unwrap_or_default();
+    records.iter().any(|record| {
+        replica(record, system).is_some_and(|reply| {
+            // Without the right to see it, a replica may name an older timeline than it streams.
+            let is_known = reply.identity.sees_timelines || newest <= primary.timeline;
+            let is_same = reply.report.timeline == primary.timeline && is_known;
+            reply.report.is_streaming && is_same && !record.is_ahead_of(&primary)
+        })
     })
 }
 
@@ -302,7 +306,9 @@ fn unfit(
     let primary = records[elected.index].region;
     if report.is_replica {
         let was_ahead = records[index].ahead_of == Some((elected.index, elected.timeline));
-        let is_ahead = was_ahead || is_ahead(records, index, elected);
+        let leader = records[elected.index].answer();
+        let is_ahead = leader.is_some_and(|leader| records[index].is_ahead_of(&leader.report));
+        let is_ahead = was_ahead || is_ahead;
         return is_ahead.then_some(DownReason::AheadOfPrimary { primary });
     }
     match timeline.cmp(&elected.timeline) {
@@ -315,16 +321,6 @@ fn unfit(
         std::cmp::Ordering::Equal => Some(DownReason::SecondPrimary { primary, timeline }),
         std::cmp::Ordering::Greater => Some(DownReason::NotFollowed { primary, timeline }),
     }
-}
-
-/// Whether a replica has replayed further than the primary had written when it was asked later: it
-/// holds another history. True only where the two are on one timeline.
-fn is_ahead(records: &[MemberRecord], index: usize, elected: &Elected) -> bool {
-    let reports = records[index].answer().zip(records[elected.index].answer());
-    reports.is_some_and(|(replica, primary)| {
-        let (replica, primary) = (replica.report, primary.report);
-        replica.timeline == primary.timeline && replica.is_ahead_of(&primary)
-    })
 }
 
 #[cfg(test)]

@@ -210,7 +210,8 @@ pub(super) fn usual_pause(leader: &Leader, is_used: bool, now: Instant) -> Durat
     leader.election_pause(now).map_or(usual, |pause| pause.min(usual))
 }
 
-/// Waits until a member is to be asked again that was last asked at `asked`.
+/// Waits until a member is to be asked again, after a question that was sent at `asked`. An election
+/// that is requested while the answer is under way needs another one.
 async fn wait_for_next(inner: &Inner, member: &Member, index: usize, asked: Instant) {
     sleep(SHORTEST_INTERVAL).await;
     let is_used = member.is_watched() || index == inner.leader.index();

@@ -29,6 +29,9 @@ pub(super) struct MemberRecord {
     pub(super) region: &'static str,
     /// None until it has replied once.
     pub(super) reply: Option<Reply>,
+    /// The reply before it, of the same server. A near replica may always be asked once more before a
+    /// far primary has answered; only its earlier reply came before the primary was asked.
+    pub(super) previous: Option<Reply>,
     /// When the last attempt to ask it began that has ended since.
     pub(super) asked: Option<Instant>,
     /// Since when it has not answered. None while it answers.
@@ -50,6 +53,7 @@ impl MemberRecord {
         Self {
             region,
             reply: None,
+            previous: None,
             asked: None,
             silent_since: None,
             is_refusing: false,
@@ -75,6 +79,7 @@ impl MemberRecord {
             // Without its receiver a replica may name an older timeline than it has replayed.
             report.timeline = report.timeline.max(before.report.timeline);
         }
+        self.previous = before;
         self.reply = Some(Reply { identity, report });
         self.asked = Some(report.asked);
         (self.silent_since, self.is_refusing) = (None, false);
@@ -99,6 +104,18 @@ impl MemberRecord {
     /// The last reply, if it answers now.
     pub(super) fn answer(&self) -> Option<Reply> {
         self.reply.filter(|_| self.silent_since.is_none())
+    }
+
+    /// Whether this replica, as it is now or was before, had replayed further than `primary` had
+    /// written when it was asked later: they have different histories.
+    pub(super) fn is_ahead_of(&self, primary: &ServerReport) -> bool {
+        let replies = self.answer().and(self.reply).into_iter().chain(self.previous);
+        replies.map(|reply| reply.report).any(|replica| {
+            replica.is_replica
+                && replica.timeline == primary.timeline
+                && replica.answered <= primary.asked
+                && replica.lsn > primary.lsn
+        })
     }
 
     /// Whether it was heard a moment ago, or first asked then: it may be back soon.

@@ -36,14 +36,6 @@ pub(crate) struct ServerReport {
     pub(crate) answered: Instant,
 }
 
-impl ServerReport {
-    /// Whether this replica had replayed further than a primary that was asked later had written:
-    /// they have different histories.
-    pub(crate) fn is_ahead_of(&self, primary: &Self) -> bool {
-        self.answered <= primary.asked && self.lsn > primary.lsn
-    }
-}
-
 /// How old the last commit is that a replica has replayed, by the clocks of primary and replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitAge {

@@ -112,17 +112,29 @@ impl Postgres {
     }
 
     /// Whether what `shown` shows has all of `wanted`.
-    pub(super) fn contains(&self, shown: Point, wanted: Point) -> bool {
-        let mut at = shown;
-        loop {
-            if at.branch == wanted.branch {
-                return wanted.lsn <= at.lsn;
-            }
-            match self.branches[at.branch].parent {
-                Some((branch, fork)) => at = Point { branch, lsn: fork.min(at.lsn) },
-                None => return false,
-            }
+    pub(super) fn contains(&self, shown: Point, mut wanted: Point) -> bool {
+        // At a fork both branches show the same.
+        while let Some((branch, fork)) = self.branches[wanted.branch].parent
+            && wanted.lsn <= fork
+        {
+            wanted.branch = branch;
         }
+        self.is_on_line(shown, wanted)
+    }
+
+    /// Whether a point lies on the way from the first commit to `end`.
+    pub(super) fn is_on_line(&self, end: Point, point: Point) -> bool {
+        self.limit(end, point.branch).is_some_and(|limit| point.lsn <= limit)
+    }
+
+    /// How far the history of `end` goes along a branch. None if it does not touch it.
+    fn limit(&self, end: Point, branch: usize) -> Option<u64> {
+        let mut at = end;
+        while at.branch != branch {
+            let (parent, fork) = self.branches[at.branch].parent?;
+            at = Point { branch: parent, lsn: fork.min(at.lsn) };
+        }
+        Some(at.lsn)
     }
 
     /// The timeline and the LSN, as a server says them.
@@ -157,12 +169,12 @@ impl Postgres {
 
     /// The time of the newest commit that was made by `until`, and is missing in what is shown.
     pub(super) fn missing(&self, shown: Point, all: Point, until: Millis) -> Option<Millis> {
-        // On the same line the first missing record decides.
-        let mut common = shown;
-        while !self.contains(all, common) {
+        let mut common = all;
+        while self.limit(shown, common.branch).is_none() {
             let (branch, fork) = self.branches[common.branch].parent?;
             common = Point { branch, lsn: fork.min(common.lsn) };
         }
+        common.lsn = self.limit(shown, common.branch)?.min(common.lsn);
         let missing = self.next_record(all.branch, common.lsn, all.lsn);
         missing.map(|record| record.at).filter(|at| *at <= until)
     }
@@ -309,6 +321,7 @@ impl Postgres {
             is_streaming: is_replica && server.is_streaming,
             commit_age: CommitAge::from_seconds(age),
             asked: self.base + Duration::from_millis(asked),
+            answered: self.base + Duration::from_millis(now),
         }
     }
 }

@@ -18,14 +18,15 @@ pub(super) struct Process {
     pub(super) order: [usize; SERVERS],
     /// Counts starts: an event for an earlier one is late.
     pub(super) epoch: u32,
-    /// The last request for an election that has woken the monitor.
-    pub(super) requested: Option<Instant>,
     /// Since when the primary and a replica that follows it have been in reach.
     pub(super) evident_since: Option<Millis>,
     /// When they last had been for a while.
     pub(super) was_evident: Option<Millis>,
     /// Since when all members have been in reach.
     pub(super) complete_since: Option<Millis>,
+    /// Whether a rival came on the primary's own timeline before the process knew the primary: then
+    /// nothing tells the two apart.
+    pub(super) is_astray: bool,
     /// Where a replica was seen that holds what the primary has not, and when it was asked.
     pub(super) seen_ahead: [Option<(u64, Millis)>; SERVERS],
     /// Whether the primary was seen behind that later.
@@ -40,6 +41,8 @@ pub(super) struct Member {
     /// When the monitor began to wait for its next question. None while one is under way, and in the
     /// pause after a failure.
     pub(super) waits_since: Option<Millis>,
+    /// When the last question that was answered was sent.
+    pub(super) asked: Millis,
     pub(super) is_suspect: bool,
     /// The states that the monitor's connection, the one for reads and the one for writes have
     /// shown, each with the start of the server.
@@ -57,10 +60,10 @@ impl Process {
             members: Default::default(),
             order,
             epoch,
-            requested: None,
             evident_since: None,
             was_evident: None,
             complete_since: None,
+            is_astray: false,
             seen_ahead: Default::default(),
             knows_ahead: Default::default(),
         }

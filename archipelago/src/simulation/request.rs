@@ -16,6 +16,8 @@ pub(super) struct Request {
     pub(super) brought: Vec<Position>,
     pub(super) requirement: Requirement,
     pub(super) begun: Millis,
+    /// The database that the process knew then.
+    pub(super) system: u64,
     /// What the visitor knew when they sent it.
     pub(super) known: Vec<Point>,
     /// How often the process was started before it came.

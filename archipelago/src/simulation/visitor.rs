@@ -15,7 +15,8 @@ pub(super) struct Visitor {
 /// What an answer does to the jar.
 #[derive(Clone)]
 pub(super) struct Cookies {
-    carried: Option<Position>,
+    /// The latest of each database that the request has used.
+    carried: Vec<Position>,
     /// The cookies that the request brought.
     brought: Vec<Position>,
 }
@@ -29,12 +30,13 @@ impl Visitor {
     /// The visitor gets an answer. With `one_name` all cookies share a name, so that the last answer
     /// wins.
     pub(super) fn receive(&mut self, answer: &Cookies, one_name: bool) {
-        let Some(carried) = answer.carried else { return };
-        if one_name {
-            self.jar.clear();
+        for carried in &answer.carried {
+            let is_replaced = |cookie: &Position| {
+                cookie.system == carried.system && (one_name || answer.brought.contains(cookie))
+            };
+            self.jar.retain(|cookie| cookie != carried && !is_replaced(cookie));
+            self.jar.push(*carried);
         }
-        self.jar.retain(|cookie| !answer.brought.contains(cookie));
-        self.jar.push(carried);
     }
 
     /// Remembers what an answer has shown.
@@ -46,5 +48,5 @@ impl Visitor {
 
 /// What the answer to a request with this session does to the jar.
 pub(super) fn cookies(session: &Session, brought: Vec<Position>) -> Cookies {
-    Cookies { carried: session.position(), brought }
+    Cookies { carried: session.carried().collect(), brought }
 }

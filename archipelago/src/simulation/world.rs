@@ -16,7 +16,7 @@ use crate::position::Position;
 use crate::read::{Progress, Wanted};
 use crate::region::Role;
 use crate::server::{NotFresh, Requirement, ServerIdentity, ServerReport};
-use crate::visitor::Session;
+use crate::visitor::{Brought, Session};
 
 /// How far behind the primary a read may be.
 const MAX_LAG: Millis = 5000;
@@ -228,16 +228,27 @@ impl World {
 
     /// Notes what each process can know of the primary.
     fn note_evidence(&mut self) {
+        let has_rival = self.has_rival();
+        let own = self.postgres.name(self.postgres.servers[self.truth].end);
+        let has_newer = self.postgres.servers.iter().any(|server| {
+            let name = self.postgres.name(server.end);
+            server.is_replica && name.system == own.system && name.timeline > own.timeline
+        });
         for process in 0..PROCESSES {
             let is_near = |server: usize| {
                 self.postgres.servers[server].is_up && !self.is_cut[process][server]
             };
-            let is_complete = (0..SERVERS).all(is_near);
+            // Where a replica stays on a newer timeline than the primary, writes stop on purpose.
+            let is_complete = (0..SERVERS).all(is_near) && !has_newer;
             let is_followed = (0..SERVERS)
                 .any(|server| is_near(server) && self.postgres.streams_from(server, self.truth));
             let is_evident = is_near(self.truth) && is_followed;
             let now = self.now;
+            let must_know = self.must_know(process);
             let process = &mut self.processes[process];
+            process.is_astray = has_rival && (process.is_astray || !must_know);
+            let (is_complete, is_evident) =
+                (is_complete && !process.is_astray, is_evident && !process.is_astray);
             let since = process.complete_since.unwrap_or(now);
             process.complete_since = is_complete.then_some(since);
             let since = process.evident_since.unwrap_or(now);
@@ -248,15 +259,35 @@ impl World {
         }
     }
 
+    /// Whether another server takes writes on the primary's own timeline.
+    fn has_rival(&self) -> bool {
+        let own = self.postgres.name(self.postgres.servers[self.truth].end);
+        (0..SERVERS).any(|server| {
+            let rival = &self.postgres.servers[server];
+            let name = self.postgres.name(rival.end);
+            server != self.truth
+                && !rival.is_replica
+                && (name.system, name.timeline) == (own.system, own.timeline)
+        })
+    }
+
     /// Whether a process must know the primary.
     fn must_know(&self, process: usize) -> bool {
-        self.processes[process].was_evident.is_some_and(|at| self.now - at < AWAITS)
+        let known = &self.processes[process];
+        !known.is_astray && known.was_evident.is_some_and(|at| self.now - at < AWAITS)
     }
 
     /// The primary has changed: what was evident is not any more.
     fn set_truth(&mut self, server: usize) {
         self.truth = server;
         self.forget_evidence();
+    }
+
+    fn forget_ahead(&mut self, server: usize) {
+        for process in &mut self.processes {
+            process.seen_ahead[server] = None;
+            process.knows_ahead[server] = false;
+        }
     }
 
     fn forget_evidence(&mut self) {
@@ -402,6 +433,7 @@ impl World {
                 }
                 for server in 0..SERVERS {
                     known.knows_ahead[server] |= member == self.truth
+                        && known.cluster.leader_index() == member
                         && known.seen_ahead[server]
                             .is_some_and(|(lsn, then)| lsn > report.lsn && then < asked);
                 }
@@ -419,6 +451,7 @@ impl World {
                     _ => known.cluster.pause(is_used, now),
                 };
                 known.members[member].waits_since = Some(self.now);
+                known.members[member].asked = asked;
                 self.ask_after(process, member, millis(pause));
                 self.wake(process);
                 return;
@@ -449,17 +482,17 @@ impl World {
         }
         let requested = self.processes[process].cluster.requested();
         for member in 0..SERVERS {
-            let Member { waits_since, is_suspect, .. } = self.processes[process].members[member];
+            let Member { waits_since, asked, is_suspect, .. } =
+                self.processes[process].members[member];
             let Some(since) = waits_since else { continue };
-            let is_requested = requested != self.processes[process].requested
-                && requested.is_some_and(|requested| requested > self.at(since));
+            let is_requested = requested.is_some_and(|requested| requested > self.at(asked));
             if is_requested || is_suspect {
                 let earliest = since + millis(SHORTEST);
-                self.processes[process].members[member].is_suspect = false;
+                let known = &mut self.processes[process].members[member];
+                (known.is_suspect, known.waits_since) = (false, None);
                 self.ask_after(process, member, earliest.saturating_sub(self.now));
             }
         }
-        self.processes[process].requested = requested;
     }
 }
 
@@ -472,10 +505,11 @@ impl World {
         let process = &self.processes[visit.process];
         let leadership = &process.cluster.leadership;
         let mut session = Session::default();
-        let known = brought.iter().copied().filter(|it| !leadership.is_foreign(it.system));
-        session.set_brought(known.reduce(Position::or_later));
-        let requirement =
-            Requirement::at_most(Duration::from_millis(MAX_LAG)).and_at_least(session.position());
+        let cookie = |position: &Position| Brought { position: *position, cookie: None };
+        session.set_brought(brought.iter().map(cookie).collect());
+        let system = leadership.view().system;
+        let limit = Requirement::at_most(Duration::from_millis(MAX_LAG));
+        let requirement = session.freshness(system).map_or(limit, |known| limit.and(known));
         let home = process.home();
         self.requests.push(Request {
             visit,
@@ -483,6 +517,7 @@ impl World {
             brought,
             requirement,
             begun: self.now,
+            system: process.cluster.leadership.view().system,
             known: visitor.knows.clone(),
             epoch: process.epoch,
             token: 0,
@@ -974,13 +1009,24 @@ impl World {
     /// A request fails.
     fn end(&mut self, request: usize, why: &str) {
         let visit = self.requests[request].visit;
-        self.tell(|world| format!("{} fails: {why}", world.who(&visit)));
+        self.tell(|world| {
+            let view = world.process_of(request).cluster.leadership.view();
+            let wanted = world.requests[request].requirement.at_least;
+            let wanted = wanted.map_or(String::new(), |it| format!(", it requires {it}"));
+            let led = view.leader.map_or("none", |leader| leader.region);
+            let (who, newest) = (world.who(&visit), view.newest);
+            format!("{who} fails: {why}{wanted}; {led} leads, and {newest} is the newest timeline")
+        });
         let process = &self.processes[visit.process];
         let is_long = |since: Option<Millis>| {
             since.is_some_and(|since| self.requests[request].begun > since + RECOVERS)
         };
         let is_certain = visit.write.is_none() || self.requests[request].exchange.started.is_none();
-        if is_certain && is_long(process.complete_since) && is_long(process.evident_since) {
+        if is_certain
+            && !process.is_astray
+            && is_long(process.complete_since)
+            && is_long(process.evident_since)
+        {
             let what = format!("{} fails, though every server is in reach", self.who(&visit));
             self.violate(what);
         }
@@ -1025,30 +1071,40 @@ impl World {
     }
 
     fn judge_read(&mut self, request: usize, shown: Point, is_stale: bool) {
-        let Request { visit, known, begun, current, .. } = &self.requests[request];
+        let Request { visit, known, begun, current, system, exchange, .. } =
+            &self.requests[request];
+        // It has adopted another database meanwhile.
+        if self.processes[visit.process].cluster.leadership.view().system != *system {
+            return;
+        }
         let (process, server, begun) = (visit.process, *current, *begun);
+        let exchange = *exchange;
         let who = self.who(visit);
-        let is_of_primary = self.is_promised(shown);
+        let is_of_primary = self.postgres.is_on_line(self.postgres.servers[self.truth].end, shown);
         let must_know = self.must_know(process);
         // A history with the same numbers is told by the numbers that a process has seen.
         let is_mixed = !is_of_primary && {
             let named = self.postgres.name(self.postgres.servers[self.truth].end);
             let own = self.postgres.name(shown);
             (named.system, named.timeline) == (own.system, own.timeline)
-                && self.postgres.servers[server].is_replica
+                && exchange.behind.is_some_and(|(_, report)| report.is_replica)
         };
         let must_know = must_know && (!is_mixed || self.processes[process].knows_ahead[server]);
         let missing = known
             .iter()
             .find(|known| self.is_promised(**known) && !self.postgres.contains(shown, **known));
+        // The positions of two histories cannot both be carried.
+        let knows_other = known.iter().any(|known| !self.is_promised(*known));
         if let Some(missing) = missing
+            && !knows_other
             && (is_of_primary || must_know)
         {
             let (at, missing) = (self.postgres.name(shown), self.postgres.name(*missing));
             self.violate(format!("{who} shows {at}, after the visitor has seen {missing}"));
             return;
         }
-        if !self.postgres.servers[server].is_replica && server != self.truth && must_know {
+        let was_primary = exchange.behind.is_some_and(|(_, report)| !report.is_replica);
+        if was_primary && server != self.truth && must_know {
             let (region, primary) = (REGIONS[server], REGIONS[self.truth]);
             self.violate(format!("{who} is answered by {region}, and {primary} is the primary"));
             return;
@@ -1058,6 +1114,7 @@ impl World {
             self.postgres.servers[server].skew < self.postgres.servers[self.truth].skew - 100;
         let is_known_skewed = cluster.health(server).clock_skew(self.at(self.now)).is_some();
         let is_judged = !is_stale
+            && !self.processes[process].is_astray
             && (is_of_primary || must_know)
             && (!is_skewed || is_known_skewed)
             && begun > MAX_LAG + SLACK;
@@ -1094,6 +1151,8 @@ impl World {
             }
             Step::Start(server) if !is_up(server) => {
                 postgres.start(server);
+                // A restart cannot be told from a rebuild.
+                self.forget_ahead(server);
                 self.tell(|_| format!("{} starts", REGIONS[server]));
             }
             Step::Cut { process, server } if !self.is_cut[process][server] => {
@@ -1157,10 +1216,7 @@ impl World {
             }
             Step::Rebuild(server) if server != truth => {
                 postgres.rebuild(server, truth);
-                for process in &mut self.processes {
-                    process.seen_ahead[server] = None;
-                    process.knows_ahead[server] = false;
-                }
+                self.forget_ahead(server);
                 self.tell(|_| format!("{} is rebuilt from {}", REGIONS[server], REGIONS[truth]));
             }
             Step::PutBack { commits, is_older_timeline } => {
