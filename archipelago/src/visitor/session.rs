@@ -114,10 +114,12 @@ impl Session {
         self.served_by = served_by;
     }
 
-    /// Records what a read has shown. The position of a primary replaces a brought one that is later
-    /// on its timeline: the primary has lost that, or it was never reached.
+    /// Records what a read has shown. The position of a primary replaces a brought one with a later
+    /// LSN, unless that is of a newer timeline: the primary has lost it, or it was never reached.
     pub(crate) fn record_read(&mut self, position: Position, role: Role) {
-        let is_impossible = |known: &Position| role == Role::Primary && *known > position;
+        let is_impossible = |known: &Position| {
+            role == Role::Primary && known.timeline <= position.timeline && known.lsn > position.lsn
+        };
         let history = self.history(position.system);
         history.brought = history.brought.filter(|known| !is_impossible(known));
         history.own = later(history.own, Some(position));
@@ -221,7 +223,8 @@ mod tests {
         assert_eq!(replaced(&at(5).to_string()), [""; 0], "an answer keeps what it carries");
 
         session.retain(|position| position.system != SYSTEM);
-        assert_eq!((session.position(SYSTEM), session.position(8)), (None, Some(other)));
+        let own = Some(at(6));
+        assert_eq!((session.position(SYSTEM), session.position(8)), (own, Some(other)));
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! | `=P1` | the same server as `nrt`: one database plays several regions |
 //! | `P1?` | said so a moment ago, and is silent now |
 //! | `P1!` | said so long ago, and is silent now |
-//! | `-` | has never said anything |
+//! | `-`, `-!` | has never said anything, for a moment or for long |
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
     let mut letters = word.chars();
     let role = letters.next().unwrap();
     if role == '-' {
-        record.record_silence(now, now);
+        record.record_silence(now, if word == "-!" { now - AWAITED } else { now });
         return record;
     }
     let timeline = letters.next().and_then(|digit| digit.to_digit(10)).unwrap();
@@ -56,7 +56,9 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
         ..ServerReport::for_test(is_replica, timeline, lsn, asked)
     };
     if marks.contains('*') {
-        let before = ServerReport { is_replica: true, timeline: timeline - 1, ..report };
+        let (is_replica, is_streaming) = (true, true);
+        let timeline = timeline - 1;
+        let before = ServerReport { is_replica, is_streaming, timeline, ..report };
         record.observe(Reply { identity, report: before });
     }
     record.observe(Reply { identity, report });
@@ -112,6 +114,7 @@ fn unfit_members(outcome: &Outcome) -> String {
         DownReason::Superseded { .. } => "superseded",
         DownReason::SecondPrimary { .. } => "second",
         DownReason::NotFollowed { .. } => "unfollowed",
+        DownReason::NotDeclared { .. } => "undeclared",
         DownReason::Unproven { .. } => "unproven",
         DownReason::Contested { .. } => "contested",
         DownReason::AheadOfPrimary { .. } => "ahead",
@@ -253,6 +256,8 @@ fn another_database_behind_the_same_urls() {
         ("all were replaced", "nrt1", "F1 f1 f1 f1", "nrt1", ""),
         ("the primary was, others are down", "nrt1", "F1 R1! R1! R1!", "nrt1", ""),
         ("one old replica is left", "nrt1", "F1 f1 r1 f1", "nrt1", "syd foreign"),
+        ("an empty database in the primary's place", "nrt1", "F1 r1 r1 r1", "none", "nrt foreign"),
+        ("a false start is revised", "nrt1?", "P1 F1 R1 R1", "nrt1", "ord foreign"),
         (
             "a replica that still receives",
             "nrt1",
@@ -376,7 +381,7 @@ fn promotions_are_followed_only_where_that_is_wanted() {
     let known = Known { follows_promotions: false, ..known("nrt1") };
     let outcome = |members: &str| elect(&records(members, now), &known, now);
     assert_eq!(winner(&outcome("P1 P2* R2 R2")), "nrt1");
-    assert_eq!(unfit_members(&outcome("P1 P2* R2 R2")), "ord unfollowed");
+    assert_eq!(unfit_members(&outcome("P1 P2* R2 R2")), "ord undeclared");
     assert_eq!(winner(&outcome("P1! P2* R2 R2")), "none");
     assert_eq!(winner(&outcome("r1 P2* R2 R2")), "none");
 }
@@ -394,8 +399,9 @@ fn when_a_newer_position_is_of_another_history() {
         ("all answer", "nrt1", "P1 R1 R1 R1", true),
         ("a silent member may know it", "nrt1", "P1 R1 R1? R1", false),
         ("one that is gone for long does not", "nrt1", "P1 R1 R1! R1", true),
-        ("one that was never heard does not", "nrt1", "P1 R1 - R1", true),
-        ("the leader is not followed", "nrt1", "P1 r1 - r1", false),
+        ("one that was not heard yet may know it", "nrt1", "P1 R1 - R1", false),
+        ("one that was never heard does not", "nrt1", "P1 R1 -! R1", true),
+        ("the leader is not followed", "nrt1", "P1 r1 -! r1", false),
         ("the leader does not answer", "nrt1", "P1? R1 R1 R1", false),
         ("nobody leads", "nrt1", "r1 r1 r1 r1", false),
         ("one database for all regions", "", "P1 =P1 =P1 =P1", true),
