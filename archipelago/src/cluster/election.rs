@@ -300,9 +300,9 @@ fn unfit(
 /// Whether a replica has replayed further than the primary had written when it was asked later: it
 /// holds another history. True only where the two are on one timeline.
 fn is_ahead(records: &[MemberRecord], index: usize, elected: &Elected) -> bool {
-    let reports = records[index].answer().zip(records[elected.index].answer());
-    reports.is_some_and(|(replica, primary)| {
-        let (replica, primary) = (replica.report, primary.report);
+    let answers = records[index].answer().into_iter().chain(records[index].previous);
+    let primary = records[elected.index].answer().map(|reply| reply.report);
+    answers.map(|reply| reply.report).zip(primary.into_iter().cycle()).any(|(replica, primary)| {
         replica.timeline == primary.timeline
             && replica.asked < primary.asked
             && replica.lsn > primary.lsn

@@ -29,6 +29,9 @@ pub(super) struct MemberRecord {
     pub(super) region: &'static str,
     /// None until it has replied once.
     pub(super) reply: Option<Reply>,
+    /// The reply before it. A near replica's answers may always overtake those of its primary, so
+    /// that only an earlier one was asked before the primary was.
+    pub(super) previous: Option<Reply>,
     /// When the last attempt to ask it began that has ended since.
     pub(super) asked: Option<Instant>,
     /// Since when it has not answered. None while it answers.
@@ -46,6 +49,7 @@ impl MemberRecord {
         Self {
             region,
             reply: None,
+            previous: None,
             asked: None,
             silent_since: None,
             was_promoted: false,
@@ -62,6 +66,7 @@ impl MemberRecord {
         self.was_promoted = !report.is_replica
             && before.is_some_and(|before| self.was_promoted || is_promotion(&before));
         self.was_ahead &= before.is_some();
+        self.previous = before;
         self.reply = Some(reply);
         self.asked = Some(report.asked);
         self.silent_since = None;

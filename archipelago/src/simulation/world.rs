@@ -283,6 +283,11 @@ impl World {
         self.forget_evidence();
     }
 
+    /// A server ends: what was in reach is not any more.
+    fn interrupt(&mut self) {
+        self.processes.iter_mut().for_each(|process| process.complete_since = None);
+    }
+
     fn forget_ahead(&mut self, server: usize) {
         for process in &mut self.processes {
             process.seen_ahead[server] = None;
@@ -1146,6 +1151,7 @@ impl World {
         match fault {
             Step::Crash(server) if is_up(server) => {
                 postgres.crash(server);
+                self.interrupt();
                 self.tell(|_| format!("{} crashes", REGIONS[server]));
             }
             Step::Start(server) if !is_up(server) => {
