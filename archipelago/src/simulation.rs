@@ -85,9 +85,7 @@ fn search(
 
 #[test]
 fn no_schedule_breaks_a_promise() {
-    let first = u64::from(fastrand::u32(..));
-    println!("first seed: {first}");
-    if let Err((seed, story)) = search(first.., 40_000, None) {
+    if let Err((seed, story)) = search(0.., 40_000, None) {
         panic!("SEED={seed} tells:\n{story}");
     }
 }

@@ -168,8 +168,8 @@ impl World {
 
     fn process(&self, process: usize, epoch: u32) -> Process {
         let safeguards = Defect::safeguards(self.defect);
-        // One lives with the primary of regions.toml, and one with the replica beside it.
-        Process::new(process, epoch, safeguards, self.at(self.now))
+        // Each lives with a replica, at first.
+        Process::new(process + 1, epoch, safeguards, self.at(self.now))
     }
 
     fn at(&self, time: Millis) -> Instant {
@@ -397,11 +397,11 @@ impl World {
         self.send(after, Event::AskEnds { process, epoch, member, token, asked, end });
     }
 
-    /// The instance near the primary has it commit an empty message.
+    /// One instance has the primary commit an empty message.
     fn beat(&mut self, process: usize, member: usize) {
         let Process { cluster, members, .. } = &self.processes[process];
-        let is_own = cluster.leader_index() == member
-            && self.processes[process].home() == member
+        let is_own = process == 0
+            && cluster.leader_index() == member
             && cluster.elections().has_begun
             && !self.postgres.servers[member].is_replica;
         let identity = self.postgres.identity(member);
@@ -1201,7 +1201,7 @@ impl World {
             Step::RestartProcess(process) => {
                 let epoch = self.processes[process].epoch + 1;
                 self.processes[process] = self.process(process, epoch);
-                let home = REGIONS[process];
+                let home = REGIONS[process + 1];
                 self.tell(|_| format!("the process in {home} is started anew"));
                 self.begin_to_ask(process);
             }
