@@ -1084,7 +1084,9 @@ impl World {
         let (process, server, begun) = (visit.process, *current, *begun);
         let exchange = *exchange;
         let who = self.who(visit);
-        let is_of_primary = self.postgres.is_on_line(self.postgres.servers[self.truth].end, shown);
+        let was_primary = exchange.behind.is_some_and(|(_, report)| !report.is_replica);
+        let is_of_primary = !(was_primary && server != self.truth)
+            && self.postgres.is_on_line(self.postgres.servers[self.truth].end, shown);
         let must_know = self.must_know(process);
         // A history with the same numbers is told by the numbers that a process has seen.
         let is_mixed = !is_of_primary && {
@@ -1107,7 +1109,6 @@ impl World {
             self.violate(format!("{who} shows {at}, after the visitor has seen {missing}"));
             return;
         }
-        let was_primary = exchange.behind.is_some_and(|(_, report)| !report.is_replica);
         if was_primary && server != self.truth && must_know {
             let (region, primary) = (REGIONS[server], REGIONS[self.truth]);
             self.violate(format!("{who} is answered by {region}, and {primary} is the primary"));
