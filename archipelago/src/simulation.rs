@@ -48,13 +48,13 @@ fn run(steps: &[Step], defect: Option<Defect>, tells: bool) -> World {
 /// The shortest story of a violation.
 fn story(steps: &[Step], defect: Option<Defect>) -> String {
     // What follows the violation tells nothing.
-    let begins = (0..=steps.len()).step_by(10).find(|length| {
-        let mut world = World::new(defect, false);
-        steps[..*length].iter().for_each(|step| world.run(*step));
-        world.violation.is_some()
-    });
+    let breaks = |steps: &[Step]| {
+        let is_sound = |steps| defect.is_none() || run(steps, None, false).violation.is_none();
+        run(steps, defect, false).violation.is_some() && is_sound(steps)
+    };
+    let begins = (0..=steps.len()).step_by(10).find(|length| breaks(&steps[..*length]));
     let steps = &steps[..begins.unwrap_or(steps.len())];
-    let steps = shortest(steps, |steps| run(steps, defect, false).violation.is_some());
+    let steps = shortest(steps, breaks);
     let world = run(&steps, defect, true);
     world.story.unwrap_or_default().join("\n")
 }
@@ -71,7 +71,9 @@ fn search(
         let steps = schedule(seed, LENGTH);
         let world = run(&steps, defect, false);
         done += world.operations;
-        if world.violation.is_some() {
+        // What breaks without the defect too does not show it.
+        let is_shown = || defect.is_none() || run(&steps, None, false).violation.is_none();
+        if world.violation.is_some() && is_shown() {
             return Err((seed, story(&steps, defect)));
         }
         if done >= operations {
@@ -83,9 +85,7 @@ fn search(
 
 #[test]
 fn no_schedule_breaks_a_promise() {
-    let first = u64::from(fastrand::u32(..));
-    println!("first seed: {first}");
-    if let Err((seed, story)) = search(first.., 40_000, None) {
+    if let Err((seed, story)) = search(0.., 40_000, None) {
         panic!("SEED={seed} tells:\n{story}");
     }
 }

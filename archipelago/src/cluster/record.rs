@@ -164,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn the_reply_before_is_kept_while_the_server_runs() {
+        let mut record = MemberRecord::new("ord");
+        let previous = |record: &MemberRecord| record.previous.map(|it| it.report.timeline);
+        record.observe(reply(1, true, 1));
+        assert_eq!(previous(&record), None);
+        record.observe(reply(1, true, 2));
+        assert_eq!(previous(&record), Some(1));
+        record.observe(reply(2, true, 2));
+        assert_eq!(previous(&record), None, "another server at the same URL");
+    }
+
+    #[test]
     fn a_silent_member_is_awaited_for_a_while() {
         let mut record = MemberRecord::new("ord");
         record.observe(reply(1, false, 1));

@@ -97,7 +97,7 @@ impl Step {
                 process,
                 allows_stale: rng.u32(..3) == 0,
                 write: (rng.u32(..5) < 2).then(|| Write {
-                    removes_files: if rng.u32(..5) == 0 { rng.u64(50..400) } else { 0 },
+                    removes_files: if rng.bool() { rng.u64(50..1500) } else { 0 },
                     is_synchronous: rng.u32(..4) > 0,
                     is_unanswered: rng.u32(..20) == 0,
                 }),

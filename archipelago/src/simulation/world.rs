@@ -168,8 +168,8 @@ impl World {
 
     fn process(&self, process: usize, epoch: u32) -> Process {
         let safeguards = Defect::safeguards(self.defect);
-        // One lives with the primary of regions.toml, and one with the replica beside it.
-        Process::new(process, epoch, safeguards, self.at(self.now))
+        // Each lives with a replica, at first.
+        Process::new(process + 1, epoch, safeguards, self.at(self.now))
     }
 
     fn at(&self, time: Millis) -> Instant {
@@ -283,6 +283,11 @@ impl World {
         self.forget_evidence();
     }
 
+    /// A server ends: what was in reach is not any more.
+    fn interrupt(&mut self) {
+        self.processes.iter_mut().for_each(|process| process.complete_since = None);
+    }
+
     fn forget_ahead(&mut self, server: usize) {
         for process in &mut self.processes {
             process.seen_ahead[server] = None;
@@ -392,11 +397,11 @@ impl World {
         self.send(after, Event::AskEnds { process, epoch, member, token, asked, end });
     }
 
-    /// The instance near the primary has it commit an empty message.
+    /// One instance has the primary commit an empty message.
     fn beat(&mut self, process: usize, member: usize) {
         let Process { cluster, members, .. } = &self.processes[process];
-        let is_own = cluster.leader_index() == member
-            && self.processes[process].home() == member
+        let is_own = process == 0
+            && cluster.leader_index() == member
             && cluster.elections().has_begun
             && !self.postgres.servers[member].is_replica;
         let identity = self.postgres.identity(member);
@@ -1080,7 +1085,9 @@ impl World {
         let (process, server, begun) = (visit.process, *current, *begun);
         let exchange = *exchange;
         let who = self.who(visit);
-        let is_of_primary = self.postgres.is_on_line(self.postgres.servers[self.truth].end, shown);
+        let was_primary = exchange.behind.is_some_and(|(_, report)| !report.is_replica);
+        let is_of_primary = !(was_primary && server != self.truth)
+            && self.postgres.is_on_line(self.postgres.servers[self.truth].end, shown);
         let must_know = self.must_know(process);
         // A history with the same numbers is told by the numbers that a process has seen.
         let is_mixed = !is_of_primary && {
@@ -1103,7 +1110,6 @@ impl World {
             self.violate(format!("{who} shows {at}, after the visitor has seen {missing}"));
             return;
         }
-        let was_primary = exchange.behind.is_some_and(|(_, report)| !report.is_replica);
         if was_primary && server != self.truth && must_know {
             let (region, primary) = (REGIONS[server], REGIONS[self.truth]);
             self.violate(format!("{who} is answered by {region}, and {primary} is the primary"));
@@ -1147,6 +1153,7 @@ impl World {
         match fault {
             Step::Crash(server) if is_up(server) => {
                 postgres.crash(server);
+                self.interrupt();
                 self.tell(|_| format!("{} crashes", REGIONS[server]));
             }
             Step::Start(server) if !is_up(server) => {
@@ -1196,7 +1203,7 @@ impl World {
             Step::RestartProcess(process) => {
                 let epoch = self.processes[process].epoch + 1;
                 self.processes[process] = self.process(process, epoch);
-                let home = REGIONS[process];
+                let home = REGIONS[process + 1];
                 self.tell(|_| format!("the process in {home} is started anew"));
                 self.begin_to_ask(process);
             }

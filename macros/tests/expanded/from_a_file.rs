@@ -14,6 +14,7 @@
 //! max_lag_ms 5000;
 //! max_spill 20;
 //! writes direct;
+//! follow_promotions false;
 //! ```
 
 /// A region with a database of its own.
@@ -374,6 +375,7 @@ impl ::archipelago::RegionSet for Repos {
     const MAX_LAG: ::core::time::Duration = ::core::time::Duration::from_secs(5);
     const MAX_SPILL: u32 = 20;
     const WRITES: ::archipelago::Writes = ::archipelago::Writes::Direct;
+    const FOLLOW_PROMOTIONS: bool = false;
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
     }
