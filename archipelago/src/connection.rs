@@ -171,7 +171,8 @@ impl Connection {
     /// position.
     async fn probe_position(&self, limit: Duration) -> Result<ServerState, Error> {
         let known = self.state();
-        if known.role == Role::Primary || known.asked.elapsed() > limit {
+        let may_ask = self.questions.denied().is_empty();
+        if known.role == Role::Primary || known.asked.elapsed() > limit || !may_ask {
             return self.probe().await;
         }
         let sent = self.sent();

@@ -28,8 +28,8 @@ use crate::settings::Safeguard;
 /// commit. The request for the position goes down the connection right behind the statement, so
 /// that both take one round trip.
 ///
-/// At the start, and whenever the leader is lost, all members are asked which is writable on the
-/// newest timeline; writes go to that one. Until the first answer writes wait, at most
+/// Writes go to the leader that this process has elected from what all members report (see
+/// [`Cluster`]). Until the first election writes wait, at most
 /// [`Timeouts::checkout`](crate::Timeouts::checkout); then they go to the primary of regions.toml.
 ///
 /// A write is sent once; only the search for the primary is repeated. A process that knows of a

@@ -43,6 +43,9 @@ impl<R: RepoSet> Reader<R> {
     /// what they wrote.
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
+        if let Freshness::AtMost(limit) = freshness {
+            self.session.keep_for(limit);
+        }
         self.freshness.push(freshness);
         self
     }

@@ -45,8 +45,8 @@ impl RequestSession {
 
     /// The session of `request`, with the positions that its visitor brings.
     ///
-    /// Visitors keep a position for `max_lag`: by then every database that serves reads by default
-    /// shows it.
+    /// Visitors keep a position for the longest age that a read of theirs may have: by then every
+    /// database that serves such a read shows it.
     pub(super) fn with_visitor<R: RepoSet>(repos: &R, request: &HttpRequest) -> Self {
         let session = Self::of(request);
         let mut inner = session.0.borrow_mut();
@@ -54,10 +54,15 @@ impl RequestSession {
             inner.set_brought(cookie::brought(request));
         }
         let cluster = repos.cluster();
-        let lifetime = cluster.max_lag().unwrap_or_default().max(SHORTEST_LIFETIME);
-        inner.lifetime = inner.lifetime.max(lifetime);
         drop(inner);
+        session.keep_for(cluster.max_lag().unwrap_or_default().max(SHORTEST_LIFETIME));
         session
+    }
+
+    /// Has the visitor keep the positions of this request for so long at least.
+    pub(super) fn keep_for(&self, age: Duration) {
+        let mut session = self.0.borrow_mut();
+        session.lifetime = session.lifetime.max(age);
     }
 
     /// The database that a set of repos reads; 0 while it is unknown. Forgets what the visitor has

@@ -47,7 +47,14 @@ pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()
         let tasks = TaskTracker::new();
         runtime.block_on(stop.run_until_cancelled(async {
             for index in 0..inner.members.len() {
-                tasks.spawn(watch(inner.clone(), index));
+                let inner = inner.clone();
+                tasks.spawn(async move {
+                    // Ends in a panic only.
+                    while let Err(error) = tokio::spawn(watch(inner.clone(), index)).await {
+                        tracing::error!(%error, "the monitor of a database has failed; it goes on");
+                        sleep(INTERVAL).await;
+                    }
+                });
             }
             loop {
                 inner.leadership.newer_timeline().await;

@@ -17,26 +17,45 @@ use crate::error::DownReason;
 use crate::query::LoadsAs;
 use crate::server::{CommitAge, ServerIdentity, ServerReport};
 
+/// Whether no record behind a replica's position can have been shown: everything received is
+/// replayed, replay is paused, or nothing is received any more and replay waits for more. (The last
+/// chunk of a primary that died may end inside a record.) Stands before the position in a question:
+/// what is asked first is never newer.
+macro_rules! is_settled {
+    () => {
+        "coalesce(
+            pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                OR pg_get_wal_replay_pause_state() = 'paused'
+                OR (SELECT pid IS NULL FROM pg_stat_get_wal_receiver())
+                    AND EXISTS (
+                        SELECT FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event
+                            IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
+                    ),
+            false
+        )"
+    };
+}
+
 /// The whole report, in one row.
 ///
 /// The timeline of a replica is the one that it receives: it replays what it has received, since it
 /// would follow no other timeline. Where it receives nothing, or where the login role may not see
 /// it (that takes `pg_read_all_stats`), the report names the timeline of the last checkpoint, which
-/// is too low for some minutes after a promotion. Too low means that reads go elsewhere, never that
-/// a write is missed.
+/// is too low for some minutes after a promotion. Then reads go elsewhere, and an election does not
+/// take it for evidence of an old primary.
 ///
 /// The position of a primary is what it has inserted: a commit without `synchronous_commit` is
 /// visible before it is flushed. Behind the header of a page or a segment (24 or 40 bytes) no
 /// record ends; hence the subtraction.
 ///
 /// A replica shows a commit before its position passes it: the record of a commit that removes
-/// files is in work for as long as they take. Nothing is in work where everything received is
-/// replayed, or where replay is paused.
+/// files is in work for as long as they take.
 ///
 /// The subquery reads the role first. A primary does not become a replica while it runs, so a
 /// primary's row is a primary's throughout. A promotion in between leaves a replica's row whose
 /// position is too low at worst.
-const REPORT: &str = "SELECT is_replica,
+const REPORT: &str = concat!(
+    "SELECT is_replica,
         coalesce(CASE WHEN is_replica
             THEN coalesce(
                 (SELECT received_tli FROM pg_stat_get_wal_receiver()),
@@ -47,6 +66,9 @@ const REPORT: &str = "SELECT is_replica,
             )
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
         END, 0),
+        CASE WHEN is_replica THEN ",
+    is_settled!(),
+    " ELSE true END,
         coalesce(CASE WHEN is_replica THEN pg_last_wal_replay_lsn() ELSE (
             SELECT CASE
                 WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
@@ -57,11 +79,6 @@ const REPORT: &str = "SELECT is_replica,
                          pg_size_bytes(current_setting('wal_segment_size')) AS segment,
                          current_setting('wal_block_size')::bigint AS page) AS now
         ) END, '0/0'),
-        CASE WHEN is_replica THEN coalesce(
-            pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-                OR pg_get_wal_replay_pause_state() = 'paused',
-            false
-        ) ELSE true END,
         CASE WHEN is_replica
             THEN coalesce((SELECT pid IS NOT NULL FROM pg_stat_get_wal_receiver()), false)
             ELSE false
@@ -69,25 +86,25 @@ const REPORT: &str = "SELECT is_replica,
         CASE WHEN is_replica
             THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
         END
-    FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role";
+    FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role"
+);
 
 /// Which server it is: asked once, when a connection is opened.
 const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
         pg_has_role('pg_read_all_stats', 'USAGE')";
 
-/// The position of a replica, and whether a record behind it can have been shown. NULL where it was
-/// promoted: then the functions' values stand still.
-const REPLAYED_LSN: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END,
-    coalesce(
-        pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-            OR pg_get_wal_replay_pause_state() = 'paused',
-        false
-    )";
+/// Whether no record behind a replica's position can have been shown, and that position. NULL where
+/// it was promoted: then the functions' values stand still.
+const REPLAYED_LSN: &str = concat!(
+    "SELECT ",
+    is_settled!(),
+    ", CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END"
+);
 
 /// The functions of the questions that an operator may have revoked; how a question calls each, and
 /// what stands in for a call that the login role may not make.
-const REVOCABLE: [(&str, &str, &str); 10] = [
+const REVOCABLE: [(&str, &str, &str); 11] = [
     ("pg_control_system()", "(SELECT system_identifier FROM pg_control_system())", "0::bigint"),
     ("pg_control_checkpoint()", "(SELECT timeline_id FROM pg_control_checkpoint())", "NULL::int"),
     (
@@ -103,6 +120,11 @@ const REVOCABLE: [(&str, &str, &str); 10] = [
     (
         "pg_stat_get_wal_receiver()",
         "(SELECT pid IS NOT NULL FROM pg_stat_get_wal_receiver())",
+        "NULL::bool",
+    ),
+    (
+        "pg_stat_get_wal_receiver()",
+        "(SELECT pid IS NULL FROM pg_stat_get_wal_receiver())",
         "NULL::bool",
     ),
     ("pg_walfile_name(pg_lsn)", "pg_walfile_name(pg_current_wal_insert_lsn())", "NULL::text"),
@@ -163,8 +185,8 @@ struct ReportQuery(Arc<str>);
 type ReportTypes = (
     sql_types::Bool,
     sql_types::Integer,
-    sql_types::PgLsn,
     sql_types::Bool,
+    sql_types::PgLsn,
     sql_types::Bool,
     sql_types::Nullable<sql_types::Double>,
 );
@@ -189,7 +211,7 @@ impl QueryFragment<Pg> for ReportQuery {
 struct ReplayedQuery;
 
 impl Query for ReplayedQuery {
-    type SqlType = (sql_types::Nullable<sql_types::PgLsn>, sql_types::Bool);
+    type SqlType = (sql_types::Bool, sql_types::Nullable<sql_types::PgLsn>);
 }
 
 impl QueryFragment<Pg> for ReplayedQuery {
@@ -205,14 +227,14 @@ pub(super) fn report<'c>(
     connection: &'c AsyncPgConnection,
     questions: &Questions,
 ) -> impl Future<Output = QueryResult<ServerReport>> + Send + use<'c> {
-    type Row = (bool, i32, PgLsn, bool, bool, Option<f64>);
+    type Row = (bool, i32, bool, PgLsn, bool, Option<f64>);
 
     let asked = Instant::now();
     let rows =
         <ReportQuery as LoadsAs<Row>>::load(&ReportQuery(questions.report.clone()), connection);
     async move {
         let row = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
-        let (is_replica, timeline, PgLsn(lsn), is_settled, is_streaming, age) = row;
+        let (is_replica, timeline, is_settled, PgLsn(lsn), is_streaming, age) = row;
         let (timeline, commit_age) = (timeline.unsigned_abs(), CommitAge::from_seconds(age));
         let answered = Instant::now();
         Ok(ServerReport {
@@ -231,11 +253,11 @@ pub(super) fn report<'c>(
 /// Asks a replica how far it has replayed, and whether no record behind that can have been shown.
 /// None where it is a primary now.
 pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Option<(u64, bool)>> {
-    type Row = (Option<PgLsn>, bool);
+    type Row = (bool, Option<PgLsn>);
 
     let rows = <ReplayedQuery as LoadsAs<Row>>::load(&ReplayedQuery, connection).await?;
     let row = rows.into_iter().next();
-    Ok(row.and_then(|(lsn, is_settled)| lsn.map(|PgLsn(lsn)| (lsn, is_settled))))
+    Ok(row.and_then(|(is_settled, lsn)| lsn.map(|PgLsn(lsn)| (lsn, is_settled))))
 }
 
 /// Sends `session` (commands that end with a semicolon) and asks for identity and report, in one
@@ -275,8 +297,8 @@ async fn ask_identity(
     let report = ServerReport {
         is_replica: text(report, 0)? == "t",
         timeline: parsed(report, 1)?,
-        lsn: parsed::<Lsn>(report, 2)?.into(),
-        is_settled: text(report, 3)? == "t",
+        is_settled: text(report, 2)? == "t",
+        lsn: parsed::<Lsn>(report, 3)?.into(),
         is_streaming: text(report, 4)? == "t",
         commit_age: CommitAge::from_seconds(age),
         asked,

@@ -22,8 +22,6 @@
 //! A name also has some letters of the signature. So another app at the same host and with the same
 //! database, whose key differs, does not overwrite it.
 
-use std::cmp::Reverse;
-
 use crate::position::Position;
 
 /// What every name begins with.
@@ -32,8 +30,8 @@ const PREFIX: &str = "archipelago.";
 /// How many letters of the signature a name has.
 const TAG: usize = 6;
 
-/// How many positions of a request are verified, and how many cookies an answer takes back. A
-/// browser has fewer requests under way. More are forged, or wait for the next answers.
+/// How many cookies an answer takes back. A browser has fewer requests under way. More are forged,
+/// or wait for the next answers.
 pub(crate) const MOST_COOKIES: usize = 32;
 
 /// The length of a signature: HMAC-SHA256 in Base64.
@@ -81,14 +79,6 @@ impl<'a> Claim<'a> {
     pub(crate) fn in_header(value: &'a str) -> Option<Self> {
         let (signature, position) = value.split_at_checked(SIGNATURE)?;
         Some(Self { position: position.parse().ok()?, signature, cookie: None })
-    }
-
-    /// The claims that are worth a look: the latest, and a bounded number of them.
-    pub(crate) fn latest(claims: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut claims: Vec<_> = claims.collect();
-        claims.sort_by_key(|claim| Reverse((claim.position.timeline, claim.position.lsn)));
-        claims.truncate(MOST_COOKIES);
-        claims
     }
 }
 
@@ -143,13 +133,5 @@ mod tests {
             assert_ne!(cookie_name(POSITION, "same"), cookie_name(other, "same"));
         }
         assert_ne!(cookie_name(POSITION, "key1"), cookie_name(POSITION, "key2"));
-    }
-
-    #[test]
-    fn of_very_many_claims_the_latest_count() {
-        let claim =
-            |lsn| Claim { position: Position { lsn, ..POSITION }, signature: "", cookie: None };
-        let latest = Claim::latest((0..10_000).map(claim));
-        assert_eq!((latest.len(), latest[0].position.lsn), (MOST_COOKIES, 9_999));
     }
 }
