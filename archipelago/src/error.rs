@@ -14,7 +14,7 @@ use std::time::Duration;
 use diesel::result::Error as DieselError;
 
 pub use self::down_reason::DownReason;
-pub(crate) use self::failure_kind::NextRead;
+pub(crate) use self::failure_kind::{Elsewhere, NextRead};
 pub use self::no_primary::NoPrimary;
 pub use self::not_served::{NotServed, Tried};
 pub use self::query_error::QueryError;
@@ -23,7 +23,7 @@ pub(crate) use self::session_record::{End, ServerError, SessionRecord};
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection could be opened.
+    /// No connection could be opened, or it was lost before a COMMIT was sent: nothing was written.
     #[error("the database of region `{region}` {}: {reason}", reason.verdict())]
     Unreachable {
         /// The region.
@@ -49,7 +49,7 @@ pub enum Error {
         waited: Duration,
     },
     /// The connection led to a replica where a write was wanted, to a superseded primary, or to
-    /// another database. Nothing was sent.
+    /// another database. Nothing was committed.
     #[error("the database of region `{region}` is not the primary")]
     NotPrimary {
         /// The region.
@@ -195,21 +195,33 @@ impl Error {
     pub(crate) fn next_read(&self, is_replica: bool) -> NextRead {
         match self {
             // It broke after the read was sent.
-            Self::Unreachable { reason: DownReason::Broken { .. }, .. } => NextRead::Once,
+            Self::Unreachable { reason: DownReason::Broken { .. }, .. } => NextRead::ONCE,
             Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::NotPrimary { .. }
             | Self::NoPrimary { .. }
-            | Self::NotServed { .. } => NextRead::Anywhere,
+            | Self::NotServed { .. } => NextRead::ANYWHERE,
             // An overload would spread.
-            Self::Busy { .. } | Self::ShutDown { .. } => NextRead::Final,
+            Self::Busy { .. } | Self::ShutDown { .. } => NextRead::FINAL,
             Self::Query(error) => error.kind().next_read(is_replica),
         }
     }
 
-    /// Whether a write that failed so is sent once more, on a new connection.
-    pub(crate) fn is_write_repeated(&self) -> bool {
-        matches!(self, Self::Query(error) if error.kind().is_write_repeated())
+    /// How often a write that failed so is sent again, on a new connection.
+    pub(crate) fn write_repeats(&self) -> usize {
+        match self {
+            Self::Query(error) => error.kind().write_repeats(),
+            _ => 0,
+        }
+    }
+
+    /// The same failure where the server undoes what it did: before COMMIT was sent.
+    pub(crate) fn undone(self) -> Self {
+        match self {
+            Self::Timeout { region, waited } => DownReason::Silent { waited }.in_region(region),
+            Self::Query(error) => Self::Query(error.undone()),
+            error => error,
+        }
     }
 
     /// Names the statement, if it is the statement that is wrong.
@@ -253,16 +265,16 @@ mod tests {
         // The error; whether a write is uncertain; when it is worth another attempt; what becomes
         // of a read at a replica.
         for (error, is_uncertain, retry_after, next) in [
-            (silent.clone().in_region(region), false, seconds(5), NextRead::Anywhere),
-            (DownReason::broken(&"broke").in_region(region), false, seconds(5), NextRead::Once),
-            (Error::Busy { region, waited }, false, seconds(5), NextRead::Final),
-            (Error::Timeout { region, waited }, true, seconds(5), NextRead::Anywhere),
-            (Error::NotPrimary { region }, false, seconds(5), NextRead::Anywhere),
-            (tried(NotServed::Spilled), false, seconds(1), NextRead::Anywhere),
-            (tried(NotServed::Lagging), false, seconds(5), NextRead::Anywhere),
-            (Error::ShutDown { region }, false, seconds(5), NextRead::Final),
-            (DieselError::NotFound.into(), false, None, NextRead::Final),
-            (DieselError::RollbackTransaction.into(), false, None, NextRead::Final),
+            (silent.clone().in_region(region), false, seconds(5), NextRead::ANYWHERE),
+            (DownReason::broken(&"broke").in_region(region), false, seconds(5), NextRead::ONCE),
+            (Error::Busy { region, waited }, false, seconds(5), NextRead::FINAL),
+            (Error::Timeout { region, waited }, true, seconds(5), NextRead::ANYWHERE),
+            (Error::NotPrimary { region }, false, seconds(5), NextRead::ANYWHERE),
+            (tried(NotServed::Spilled), false, seconds(1), NextRead::ANYWHERE),
+            (tried(NotServed::Lagging), false, seconds(5), NextRead::ANYWHERE),
+            (Error::ShutDown { region }, false, seconds(5), NextRead::FINAL),
+            (DieselError::NotFound.into(), false, None, NextRead::FINAL),
+            (DieselError::RollbackTransaction.into(), false, None, NextRead::FINAL),
         ] {
             assert_eq!(error.is_uncertain(), is_uncertain, "{error}");
             assert_eq!(error.retry_after(), retry_after, "{error}");

@@ -27,6 +27,7 @@ use std::thread::available_parallelism;
 use parking_lot::Mutex;
 use thread_local::ThreadLocal;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::checkout::Checkout;
@@ -162,15 +163,22 @@ impl Pool {
     }
 
     /// Sends one request: on a shared connection where this pool reads, else on a connection of its
-    /// own. What never ran, or met a stale plan, is sent once more on a new connection.
+    /// own. What never ran, or met a stale plan, is sent again on a new connection.
     pub(crate) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
-        match self.ask_once(request).await {
-            Ok(output) => Ok(output),
+        let begun = Instant::now();
+        let mut answer = self.ask_once(request).await;
+        let mut repeats = 0;
+        while let Err(error) = &answer
+            && repeats < error.next_read(true).repeats
+        {
+            repeats += 1;
             // Boxed: it is rare.
-            Err(error) if error.next_read(true).is_here() => Box::pin(self.ask_once(request)).await,
-            Err(error) => Err(error),
+            let again = Box::pin(self.ask_once(request));
+            let waited = self.timeouts().answer();
+            let late = Error::Timeout { region: self.info.code, waited };
+            answer = timeout_at(begun + waited, again).await.unwrap_or(Err(late));
         }
-        .map_err(|error| error.in_statement(|| request.sql()))
+        answer.map_err(|error| error.in_statement(|| request.sql()))
     }
 
     async fn ask_once<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
@@ -197,9 +205,11 @@ impl Pool {
         self.ask(&mut FreshnessChecked { request, requirement }).await
     }
 
-    /// Opens the monitor's connections.
+    /// Opens the monitor's connections. What retires the connections of the pool is not true of
+    /// them.
     pub(crate) fn monitor_connector(&self) -> Connector {
-        Connector { name: "archipelago monitor", ..(*self.connector).clone() }
+        let (name, generation) = ("archipelago monitor", Arc::default());
+        Connector { name, generation, ..(*self.connector).clone() }
     }
 
     /// A connection for one caller alone.

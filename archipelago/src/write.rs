@@ -173,27 +173,35 @@ impl<'a> Primary<'a> {
         let mut is_repeated = false;
         loop {
             let mut checkout = self.checkout().await?;
-            match checkout.within_statement_limit(async |connection| begin(connection).await).await
-            {
+            let begun = checkout.within_statement_limit(async |connection| begin(connection).await);
+            match begun.await {
                 Ok(()) => return Ok(checkout),
                 Err(error @ Error::Query(_))
-                    if !is_repeated && error.next_read(false) != NextRead::Final =>
+                    if !is_repeated && error.next_read(false) != NextRead::FINAL =>
                 {
                     is_repeated = true;
                 }
-                Err(error) => return Err(error),
+                // It is certain that nothing was written.
+                Err(error) => return Err(error.undone()),
             }
         }
     }
 
-    /// Runs a statement, which commits by itself. What never ran, or met a stale plan, is sent once
-    /// more on a new connection.
+    /// Runs a statement, which commits by itself. What never ran, or met a stale plan, is sent again
+    /// on a new connection.
     async fn write<R: Request>(self, mut write: R) -> Result<Committed<R::Output>, Error> {
-        match self.write_once(&mut write).await {
+        let begun = Instant::now();
+        let mut outcome = self.write_once(&mut write).await;
+        let mut repeats = 0;
+        while let Err(error) = &outcome
+            && repeats < error.write_repeats()
+            && begun.elapsed() < self.cluster.leader().writing.timeouts().answer()
+        {
+            repeats += 1;
             // Boxed: it is rare.
-            Err(error) if error.is_write_repeated() => Box::pin(self.write_once(&mut write)).await,
-            outcome => outcome,
+            outcome = Box::pin(self.write_once(&mut write)).await;
         }
+        outcome
     }
 
     /// Sends a statement, and asks for the position behind it: one round trip.

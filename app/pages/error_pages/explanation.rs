@@ -84,6 +84,11 @@ fn by_status(status: StatusCode) -> Texts {
     }
 }
 
+/// Whether the statement took too long, or met another one.
+fn is_in_the_way(error: &Error) -> bool {
+    matches!(error.code(), Some("57014" | "55P03" | "40001" | "40P01"))
+}
+
 /// A write that failed and may succeed later.
 fn failed_write(error: &Error) -> Texts {
     match error {
@@ -97,7 +102,7 @@ fn failed_write(error: &Error) -> Texts {
             "Nothing was changed: the database that takes the writes is overloaded.",
             RETRY,
         ),
-        Error::Query(_) => (
+        error if is_in_the_way(error) => (
             "The database stopped the change",
             "Nothing was changed: it took too long, or stood in the way of another change.",
             RETRY,
@@ -150,6 +155,8 @@ mod tests {
 
     use actix_web::ResponseError;
     use archipelago::{DownReason, Tried};
+    use diesel::result::DatabaseErrorKind::{ReadOnlyTransaction, SerializationFailure};
+    use diesel::result::Error::DatabaseError;
 
     use super::*;
 
@@ -163,6 +170,7 @@ mod tests {
             region,
             reason: DownReason::Unreachable { detail: "10.0.0.7: refused".to_owned() },
         };
+        let refused = |kind| Error::from(DatabaseError(kind, Box::new("no".to_owned())));
         for (failure, is_write, title) in [
             (Failure::NoSuchUser, false, "There is no such user"),
             (Failure::BadRequest("say what"), true, "The request is not valid"),
@@ -182,6 +190,8 @@ mod tests {
                 false,
                 "Something went wrong",
             ),
+            (database(refused(ReadOnlyTransaction)), true, "No primary can be reached"),
+            (database(refused(SerializationFailure)), true, "The database stopped the change"),
             (Failure::Render(askama::Error::Fmt), false, "Something went wrong"),
         ] {
             let explanation = Explanation::new(failure.status_code(), Some(&failure), is_write);

@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::Connection;
-use super::dial::{Driver, dial};
+use super::dial::{Driver, dial, read_silence};
 use super::probe::identify;
 use crate::error::{DownReason, SessionRecord};
 use crate::server::HealthRecord;
@@ -32,7 +32,8 @@ pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason>
     let timeouts = Timeouts::default();
     within(timeouts.checkout, async {
         let session = Arc::new(SessionRecord::new(false, &Arc::default()));
-        let (client, driver) = dial(url, "archipelago", timeouts, None, session).await?;
+        let (client, driver) =
+            dial(url, "archipelago", timeouts, timeouts.statement, session).await?;
         tokio::spawn(driver);
         Ok(AsyncPgConnection::try_from(client).await?)
     })
@@ -71,9 +72,11 @@ impl Connector {
     async fn dial(&self) -> Result<(Client, Driver, Arc<SessionRecord>), DownReason> {
         let is_read = self.access == Access::Read;
         let session = Arc::new(SessionRecord::new(is_read, &self.generation));
-        let round_trip = self.health.round_trip();
+        // A read is asked again early. A write is uncertain then, so its session waits longer.
+        let silence =
+            if is_read { read_silence(self.health.round_trip()) } else { self.timeouts.statement };
         let (client, driver) =
-            dial(&self.url, self.name, self.timeouts, round_trip, session.clone()).await?;
+            dial(&self.url, self.name, self.timeouts, silence, session.clone()).await?;
         Ok((client, driver, session))
     }
 

@@ -1,6 +1,7 @@
 //! Dials a server: the socket, TLS, and the stream that records what the server says.
 
 use std::io;
+#[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio_postgres::config::{Host, SslMode, SslNegotiation};
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, NoTls, TlsConnect, TlsStream};
+use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either;
+#[cfg(unix)]
+use {tokio::net::UnixStream, tokio_postgres::config::Host, tokio_postgres::tls::NoTls};
 
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
@@ -26,47 +28,34 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Drives a connection. Ends with it.
 pub(super) type Driver = BoxFuture<'static, Result<(), tokio_postgres::Error>>;
 
-/// Opens a session of the program `name`. `round_trip` is that of the line, if it is known.
+/// Opens a session of the program `name`. The kernel closes it when bytes stay unacknowledged, or
+/// the server reads none, for as long as `silence`.
 pub(super) async fn dial(
     url: &DatabaseUrl,
     name: &str,
     timeouts: Timeouts,
-    round_trip: Option<Duration>,
+    silence: Duration,
     session: Arc<SessionRecord>,
 ) -> Result<(Client, Driver), DownReason> {
-    let config = config(url, name, timeouts, round_trip);
+    let config = config(url, name, timeouts, silence);
     let limit = config.get_connect_timeout().copied().unwrap_or(timeouts.connect);
-    let mut dialed = None;
-    for folder in sockets(&config) {
-        match dial_socket(&config, folder, limit, session.clone()).await {
-            Err(reason) => dialed = Some(Err(reason)),
-            opened => return opened,
-        }
+    #[cfg(unix)]
+    if let ([Host::Unix(folder)], []) = (config.get_hosts(), config.get_hostaddrs()) {
+        return dial_socket(&config, folder, limit, session).await;
     }
-    match dialed {
-        Some(failed) if sockets(&config).count() == config.get_hosts().len() => failed,
-        _ => dial_tcp(config, url.tls().connector(), session).await.map_err(|error| {
-            if has_timed_out(&error) { DownReason::Silent { waited: limit } } else { error.into() }
-        }),
-    }
-}
-
-/// The folders of the Unix sockets among the hosts.
-fn sockets(config: &Config) -> impl Iterator<Item = &Path> {
-    let hosts = config.get_hosts().iter().filter(|_| config.get_hostaddrs().is_empty());
-    hosts.filter_map(|host| match host {
-        Host::Unix(folder) => Some(folder.as_path()),
-        Host::Tcp(_) => None,
+    dial_tcp(config, url.tls().connector(), session).await.map_err(|error| {
+        if has_timed_out(&error) { DownReason::Silent { waited: limit } } else { error.into() }
     })
 }
 
+/// How long bytes of a session for reading may stay unacknowledged on a line with this round trip,
+/// until the kernel closes the connection.
+pub(super) fn read_silence(round_trip: Option<Duration>) -> Duration {
+    SILENCE + 2 * round_trip.unwrap_or(SILENCE)
+}
+
 /// The URL's own parameters count before ours.
-fn config(
-    url: &DatabaseUrl,
-    name: &str,
-    timeouts: Timeouts,
-    round_trip: Option<Duration>,
-) -> Config {
+fn config(url: &DatabaseUrl, name: &str, timeouts: Timeouts, silence: Duration) -> Config {
     let mut config = url.config().clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(timeouts.connect);
@@ -76,7 +65,7 @@ fn config(
     }
     // Bytes that are not acknowledged tell a vanished connection from a slow statement.
     if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(SILENCE + 2 * round_trip.unwrap_or(SILENCE));
+        config.tcp_user_timeout(silence);
     }
     if !url.has_parameter("keepalives_idle") {
         config.keepalives_idle(Duration::from_secs(15));
@@ -105,6 +94,7 @@ async fn dial_tcp(
 }
 
 /// Opens a session over a Unix socket, where there is no TLS.
+#[cfg(unix)]
 async fn dial_socket(
     config: &Config,
     folder: &Path,
@@ -119,7 +109,7 @@ async fn dial_socket(
     })?;
     let mut config = config.clone();
     config.ssl_mode(SslMode::Disable);
-    let (client, connection) = config.connect_raw(Tap::new(socket, session), NoTls).await?;
+    let (client, connection) = config.connect_raw(Tap::new(socket, false, session), NoTls).await?;
     Ok((client, connection.boxed()))
 }
 
@@ -175,10 +165,12 @@ where
             };
             if is_encrypted {
                 let encrypted = tls.connect(socket).await.map_err(Into::into)?;
-                return Ok(Tap::new(Either::Left(encrypted), session));
+                return Ok(Tap::new(Either::Left(encrypted), true, session));
             }
             match mode {
-                SslMode::Disable | SslMode::Prefer => Ok(Tap::new(Either::Right(socket), session)),
+                SslMode::Disable | SslMode::Prefer => {
+                    Ok(Tap::new(Either::Right(socket), false, session))
+                }
                 _ => Err("server does not support TLS".into()),
             }
         }
@@ -217,22 +209,8 @@ mod tests {
             ("?tcp_user_timeout=7", Some(ms(150)), ms(7000)),
         ] {
             let url = format!("postgres://app@localhost/app{parameters}").parse().unwrap();
-            let config = config(&url, "test", Timeouts::default(), round_trip);
+            let config = config(&url, "test", Timeouts::default(), read_silence(round_trip));
             assert_eq!(config.get_tcp_user_timeout(), Some(&expected), "{parameters}");
-        }
-    }
-
-    #[test]
-    fn sockets_are_found_among_the_hosts() {
-        for (hosts, expected) in [
-            ("host=/run/one,localhost,/run/two", &["/run/one", "/run/two"][..]),
-            ("host=localhost", &[]),
-        ] {
-            let config: Config = hosts.parse().unwrap();
-            assert_eq!(
-                sockets(&config).collect::<Vec<_>>(),
-                expected.iter().map(Path::new).collect::<Vec<_>>()
-            );
         }
     }
 }

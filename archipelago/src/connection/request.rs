@@ -3,12 +3,13 @@
 
 use std::marker::PhantomData;
 
+use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
-use futures_util::FutureExt;
 use futures_util::future::{OptionFuture, join, join3};
+use futures_util::{FutureExt, TryFutureExt};
 
 use super::Connection;
 use crate::error::Error;
@@ -40,6 +41,17 @@ pub(crate) trait Request: Send {
     fn is_sent_at_once(&self) -> bool;
 }
 
+impl Connection {
+    /// Runs a statement of Diesel's that was rendered for this connection.
+    fn run<'c, T, F: Future<Output = QueryResult<T>> + Send>(
+        &'c self,
+        statement: F,
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<'c, T, F> {
+        let sent = self.sent();
+        statement.map_err(move |error| self.failed(error, sent))
+    }
+}
+
 /// The rows of a query.
 pub(crate) struct Load<Q: AsQuery, U> {
     query: Q::Query,
@@ -67,8 +79,7 @@ impl<Q: LoadsAs<U>, U: Send> Request for Load<Q, U> {
         &self,
         connection: &'c Connection,
     ) -> impl Future<Output = Result<Vec<U>, Error>> + Send + use<'c, Q, U> {
-        let (rows, sent) = (Q::load(&self.query, &connection.inner), connection.sent());
-        async move { rows.await.map_err(|error| connection.failed(error, sent)) }
+        connection.run(Q::load(&self.query, &connection.inner))
     }
 
     fn is_sent_at_once(&self) -> bool {
@@ -94,9 +105,8 @@ impl<S: QueryFragment<Pg> + QueryId + Send> Request for Execute<S> {
         &self,
         connection: &'c Connection,
     ) -> impl Future<Output = Result<usize, Error>> + Send + use<'c, S> {
-        let count = AsyncConnectionCore::execute_returning_count(&mut &connection.inner, &self.0);
-        let sent = connection.sent();
-        async move { count.await.map_err(|error| connection.failed(error, sent)) }
+        let mut inner = &connection.inner;
+        connection.run(AsyncConnectionCore::execute_returning_count(&mut inner, &self.0))
     }
 
     fn is_sent_at_once(&self) -> bool {
@@ -212,11 +222,7 @@ impl Request for Ping {
         &self,
         connection: &'c Connection,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<'c> {
-        let sent = connection.sent();
-        async move {
-            let answer = (&mut &connection.inner).batch_execute("").await;
-            answer.map_err(|error| connection.failed(error, sent))
-        }
+        connection.run(async { (&mut &connection.inner).batch_execute("").await })
     }
 
     fn is_sent_at_once(&self) -> bool {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use diesel::result::DatabaseErrorKind::ClosedConnection;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared};
 use parking_lot::Mutex;
 
 use super::Connection;
-use crate::error::{DownReason, Error};
+use crate::error::{DownReason, End, Error};
 use crate::server::ServerState;
 
 /// In microseconds. On a shorter line, a probe for each read costs more than waiting for a shared
@@ -46,19 +47,28 @@ impl Default for SharedProbe {
 impl SharedProbe {
     /// Joins the next request on `connection`, or begins it. The connection owns this.
     pub(super) async fn ask(&self, connection: Arc<Connection>) -> Result<ServerState, Error> {
-        let region = connection.region;
         let probe = {
             let mut next = self.next.lock();
             let joined = next.as_ref().and_then(WeakShared::upgrade);
             joined.unwrap_or_else(|| {
-                let probe = send_in_turn(connection).boxed().shared();
+                let probe = send_in_turn(connection.clone()).boxed().shared();
                 *next = probe.downgrade();
                 probe
             })
         };
-        let broken = || DownReason::broken(&"the connection broke");
-        probe.await.ok_or_else(|| Error::Unreachable { region, reason: broken() })
+        probe.await.ok_or_else(|| failed(&connection))
     }
+}
+
+/// The failure of a probe that others had sent: as far as the connection tells.
+fn failed(connection: &Connection) -> Error {
+    if connection.session().end() == End::None {
+        let refused = DownReason::refused(&"the server does not tell its state");
+        return refused.in_region(connection.region);
+    }
+    let text = "the connection broke".to_owned();
+    let closed = diesel::result::Error::DatabaseError(ClosedConnection, Box::new(text));
+    connection.failed(closed, 0)
 }
 
 async fn send_in_turn(connection: Arc<Connection>) -> Option<ServerState> {

@@ -19,13 +19,14 @@ const HEADER: usize = 5;
 /// A stream of PostgreSQL's protocol, decrypted.
 pub(super) struct Tap<S> {
     stream: S,
+    is_encrypted: bool,
     messages: Messages,
     session: Arc<SessionRecord>,
 }
 
 impl<S> Tap<S> {
-    pub(super) fn new(stream: S, session: Arc<SessionRecord>) -> Self {
-        Self { stream, messages: Messages::default(), session }
+    pub(super) fn new(stream: S, is_encrypted: bool, session: Arc<SessionRecord>) -> Self {
+        Self { stream, is_encrypted, messages: Messages::default(), session }
     }
 
     pub(super) fn stream(&self) -> &S {
@@ -33,14 +34,23 @@ impl<S> Tap<S> {
     }
 
     fn record_failure(&self, error: &io::Error) {
-        let has_vanished = error.kind() == io::ErrorKind::TimedOut;
+        let has_vanished = matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        );
         self.session.record_end(if has_vanished { End::Vanished } else { End::Closed });
     }
 
     fn record_written(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(Ok(bytes)) => self.session.record_sent(*bytes),
-            Poll::Ready(Err(error)) => self.record_failure(error),
+            Poll::Ready(Err(error)) => {
+                // Some records of TLS may have left.
+                self.session.record_sent(usize::from(self.is_encrypted));
+                self.record_failure(error);
+            }
             Poll::Pending => {}
         }
     }
@@ -55,6 +65,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         let Self { messages, session, .. } = &mut *self;
+        session.record_received(buffer.filled().len() - before);
         match &read {
             Ok(()) if buffer.filled().len() == before => session.record_end(End::Closed),
             Ok(()) => messages.read(&buffer.filled()[before..], |kind, body| match kind {

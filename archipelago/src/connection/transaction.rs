@@ -52,16 +52,21 @@ async fn in_transaction<T, C, E: From<diesel::result::Error>>(
     commit: impl AsyncFnOnce(&mut AsyncPgConnection) -> QueryResult<C>,
 ) -> Result<(T, C), E> {
     let (session, connection) = (connection.session().clone(), &mut connection.inner);
-    in_session(session, async move {
+    session.record_transaction(true);
+    in_session(session.clone(), async move {
         let error = match work(connection).await {
-            Ok(value) => match commit(connection).await {
-                Ok(committed) => return Ok((value, committed)),
-                Err(error) => error.into(),
-            },
+            Ok(value) => {
+                session.record_transaction(false);
+                match commit(connection).await {
+                    Ok(committed) => return Ok((value, committed)),
+                    Err(error) => error.into(),
+                }
+            }
             Err(error) => error,
         };
         // A connection on which even this fails counts as broken, and closing it rolls back.
         let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+        session.record_transaction(false);
         Err(error)
     })
     .await

@@ -29,123 +29,136 @@ pub(crate) enum FailureKind {
 
 /// What becomes of a read that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NextRead {
-    /// It is asked once more here, on a new connection. Where that fails the same way, at each other
-    /// database.
-    HereThenAnywhere,
-    /// It is asked once more here, on a new connection. Where that fails the same way, at one other
-    /// replica.
-    HereThenOnce,
-    /// It is asked once more here, on a new connection.
-    Here,
-    /// It is asked at each other database in turn.
-    Anywhere,
-    /// It is asked at one other replica, and never at the primary: it may be what broke the
-    /// connection.
-    Once,
-    /// It fails.
-    Final,
+pub(crate) struct NextRead {
+    /// How often it is asked again at the same server, each time on a new connection.
+    pub(crate) repeats: usize,
+    /// Where it is asked after that.
+    pub(crate) elsewhere: Elsewhere,
+}
+
+/// At which other databases a read is asked that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// At each of them in turn.
+    Any,
+    /// At one replica, and never at the primary: the read may be what broke the connection.
+    OneReplica,
+    /// At none.
+    No,
 }
 
 impl NextRead {
-    /// Whether the read is asked once more at the same server.
-    pub(crate) fn is_here(self) -> bool {
-        matches!(self, Self::Here | Self::HereThenAnywhere | Self::HereThenOnce)
-    }
+    /// It fails.
+    pub(crate) const FINAL: Self = Self { repeats: 0, elsewhere: Elsewhere::No };
+    /// It is asked at each other database in turn.
+    pub(crate) const ANYWHERE: Self = Self { repeats: 0, elsewhere: Elsewhere::Any };
+    /// It is asked at one other replica.
+    pub(crate) const ONCE: Self = Self { repeats: 0, elsewhere: Elsewhere::OneReplica };
 }
 
 impl FailureKind {
-    /// What becomes of a read that failed so. `is_replica` tells where.
-    pub(crate) fn next_read(self, is_replica: bool) -> NextRead {
+    /// What follows at a replica: how often the read is asked again here, and where after that;
+    /// whether the same statement may succeed a little later; whether a write may have happened.
+    const fn effects(self) -> (usize, Elsewhere, bool, bool) {
         match self {
-            Self::NotRun => NextRead::HereThenAnywhere,
-            Self::Vanished => NextRead::HereThenOnce,
-            Self::Stale => NextRead::Here,
-            Self::Conflict if is_replica => NextRead::Anywhere,
-            Self::Broken => NextRead::Once,
-            Self::Conflict
-            | Self::WriteInRead
-            | Self::NotPrimary
-            | Self::Passing
-            | Self::Refused
-            | Self::Unreadable
-            | Self::NotFound => NextRead::Final,
+            Self::NotRun => (1, Elsewhere::Any, true, false),
+            // Each may meet another connection that is stale.
+            Self::Stale => (3, Elsewhere::No, true, false),
+            Self::Conflict => (0, Elsewhere::Any, true, false),
+            Self::NotPrimary | Self::Passing => (0, Elsewhere::No, true, false),
+            Self::Broken => (0, Elsewhere::OneReplica, true, true),
+            Self::Vanished => (1, Elsewhere::OneReplica, true, true),
+            Self::WriteInRead | Self::Refused | Self::NotFound => (0, Elsewhere::No, false, false),
+            Self::Unreadable => (0, Elsewhere::No, false, true),
         }
     }
 
-    /// Whether a write that failed so is sent once more, on a new connection. Only what never ran
-    /// is.
-    pub(crate) fn is_write_repeated(self) -> bool {
-        matches!(self, Self::NotRun | Self::Stale)
+    /// What becomes of a read that failed so. `is_replica` tells where.
+    pub(crate) fn next_read(self, is_replica: bool) -> NextRead {
+        if self == Self::Conflict && !is_replica {
+            return NextRead::FINAL;
+        }
+        let (repeats, elsewhere, ..) = self.effects();
+        NextRead { repeats, elsewhere }
+    }
+
+    /// How often a write that failed so is sent again, on a new connection. Only what never ran is.
+    pub(crate) fn write_repeats(self) -> usize {
+        if self.is_uncertain() { 0 } else { self.effects().0 }
     }
 
     /// Whether the same statement may succeed a little later.
     pub(crate) fn is_passing(self) -> bool {
-        match self {
-            Self::NotRun
-            | Self::Stale
-            | Self::Conflict
-            | Self::NotPrimary
-            | Self::Passing
-            | Self::Broken
-            | Self::Vanished => true,
-            Self::WriteInRead | Self::Refused | Self::Unreadable | Self::NotFound => false,
-        }
+        self.effects().2
     }
 
     /// Whether a write that failed so may have happened.
     pub(crate) fn is_uncertain(self) -> bool {
-        matches!(self, Self::Broken | Self::Vanished | Self::Unreadable)
+        self.effects().3
+    }
+
+    /// The same failure where the server undoes what it did: in a transaction without a COMMIT.
+    pub(crate) fn undone(self) -> Self {
+        match self {
+            Self::Broken | Self::Vanished => Self::Passing,
+            Self::Unreadable => Self::Refused,
+            kind => kind,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Elsewhere::{Any, No, OneReplica};
     use super::FailureKind::{
         Broken, Conflict, NotFound, NotPrimary, NotRun, Passing, Refused, Stale, Unreadable,
         Vanished, WriteInRead,
     };
-    use super::NextRead::{Anywhere, Final, Here, HereThenAnywhere, HereThenOnce, Once};
+    use super::NextRead;
 
     #[test]
     fn what_becomes_of_a_read_that_failed() {
-        // The failure; what is next after it at a replica, and at the primary.
-        for (kind, at_replica, at_primary) in [
-            (NotRun, HereThenAnywhere, HereThenAnywhere),
-            (Stale, Here, Here),
-            (Conflict, Anywhere, Final),
-            (WriteInRead, Final, Final),
-            (NotPrimary, Final, Final),
-            (Passing, Final, Final),
-            (Broken, Once, Once),
-            (Vanished, HereThenOnce, HereThenOnce),
-            (Refused, Final, Final),
-            (Unreadable, Final, Final),
-            (NotFound, Final, Final),
+        // The failure; how often the read is asked again here, and where then; where it is asked
+        // after it failed at the primary.
+        for (kind, repeats, at_replica, at_primary) in [
+            (NotRun, 1, Any, Any),
+            (Stale, 3, No, No),
+            (Conflict, 0, Any, No),
+            (WriteInRead, 0, No, No),
+            (NotPrimary, 0, No, No),
+            (Passing, 0, No, No),
+            (Broken, 0, OneReplica, OneReplica),
+            (Vanished, 1, OneReplica, OneReplica),
+            (Refused, 0, No, No),
+            (Unreadable, 0, No, No),
+            (NotFound, 0, No, No),
         ] {
-            assert_eq!(kind.next_read(true), at_replica, "{kind:?} at a replica");
-            assert_eq!(kind.next_read(false), at_primary, "{kind:?} at the primary");
+            for (is_replica, elsewhere) in [(true, at_replica), (false, at_primary)] {
+                assert_eq!(kind.next_read(is_replica), NextRead { repeats, elsewhere }, "{kind:?}");
+            }
         }
     }
 
     #[test]
     fn what_is_known_of_a_write_that_failed() {
-        // The failure; whether it passes, the write may have happened, and it is sent once more.
-        for (kind, is_passing, is_uncertain, is_repeated) in [
-            (NotRun, true, false, true),
-            (Stale, true, false, true),
-            (Conflict, true, false, false),
-            (WriteInRead, false, false, false),
-            (NotPrimary, true, false, false),
-            (Passing, true, false, false),
-            (Broken, true, true, false),
-            (Vanished, true, true, false),
-            (Refused, false, false, false),
-            (Unreadable, false, true, false),
-            (NotFound, false, false, false),
+        // The failure; whether it passes, whether the write may have happened, and how often it is
+        // sent again; what it is in a transaction without a COMMIT.
+        for (kind, is_passing, is_uncertain, repeats, undone) in [
+            (NotRun, true, false, 1, NotRun),
+            (Stale, true, false, 3, Stale),
+            (Conflict, true, false, 0, Conflict),
+            (WriteInRead, false, false, 0, WriteInRead),
+            (NotPrimary, true, false, 0, NotPrimary),
+            (Passing, true, false, 0, Passing),
+            (Broken, true, true, 0, Passing),
+            (Vanished, true, true, 0, Passing),
+            (Refused, false, false, 0, Refused),
+            (Unreadable, false, true, 0, Refused),
+            (NotFound, false, false, 0, NotFound),
         ] {
-            let known = (kind.is_passing(), kind.is_uncertain(), kind.is_write_repeated());
-            assert_eq!(known, (is_passing, is_uncertain, is_repeated), "{kind:?}");
+            let known = (kind.is_passing(), kind.is_uncertain(), kind.write_repeats());
+            assert_eq!(known, (is_passing, is_uncertain, repeats), "{kind:?}");
+            assert_eq!(kind.undone(), undone, "{kind:?}");
         }
     }
 }

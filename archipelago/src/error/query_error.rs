@@ -11,8 +11,10 @@ use super::sqlstate::{Sqlstate, kind_of};
 /// A statement failed. Diesel's error is its [`source`](std::error::Error::source).
 ///
 /// The text may repeat what the server says to its operators: it is for logs, not for visitors.
+#[derive(Debug)]
 pub struct QueryError(Box<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     source: DieselError,
     code: Option<Sqlstate>,
@@ -36,6 +38,8 @@ impl QueryError {
             },
             source => (None, kind_of_other(source)),
         };
+        let kind =
+            if session.is_in_transaction() && !session.is_read { kind.undone() } else { kind };
         Self(Box::new(Inner { source, code, kind, sql: None }))
     }
 
@@ -61,14 +65,14 @@ impl QueryError {
         &self.0.source
     }
 
-    /// Diesel's error.
-    #[must_use]
-    pub fn into_diesel(self) -> DieselError {
-        self.0.source
-    }
-
     pub(super) fn kind(&self) -> FailureKind {
         self.0.kind
+    }
+
+    /// The same failure where the server undoes what it did.
+    pub(super) fn undone(mut self) -> Self {
+        self.0.kind = self.0.kind.undone();
+        self
     }
 
     /// Names the statement, if it is the statement that is wrong.
@@ -105,9 +109,11 @@ fn kind_of_silence(
         End::None => FailureKind::Unreadable,
         _ if !was_sent => FailureKind::NotRun,
         End::Vanished => FailureKind::Vanished,
-        End::Closed => {
-            last.map_or(FailureKind::Broken, |error| kind_of_error(error, session.is_read))
-        }
+        End::Closed => match last.map(|error| kind_of_error(error, session.is_read)) {
+            // The words went to another read, which may be what broke the connection.
+            Some(FailureKind::Broken) if session.is_read => FailureKind::NotRun,
+            kind => kind.unwrap_or(FailureKind::Broken),
+        },
     }
 }
 
@@ -157,18 +163,6 @@ impl fmt::Display for QueryError {
     }
 }
 
-impl fmt::Debug for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { source, code, kind, sql } = &*self.0;
-        f.debug_struct("QueryError")
-            .field("source", source)
-            .field("code", code)
-            .field("kind", kind)
-            .field("sql", sql)
-            .finish()
-    }
-}
-
 impl std::error::Error for QueryError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0.source)
@@ -180,12 +174,17 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicU64;
 
+    use super::FailureKind::{Broken, NotRun, Passing, Unreadable, Vanished};
     use super::*;
 
     const MESSAGE: &str = "terminating connection due to administrator command";
 
     fn response(code: &str, severity: &str, message: &str) -> ServerError {
-        let body = format!("SFATAL\0V{severity}\0C{code}\0M{message}\0Rroutine\0\0");
+        of_routine(code, severity, message, "routine")
+    }
+
+    fn of_routine(code: &str, severity: &str, message: &str, routine: &str) -> ServerError {
+        let body = format!("SFATAL\0V{severity}\0C{code}\0M{message}\0R{routine}\0\0");
         ServerError::parse(body.as_bytes()).unwrap()
     }
 
@@ -213,23 +212,46 @@ mod tests {
     fn what_a_broken_connection_means() {
         let closed = || diesel(DatabaseErrorKind::UnableToSendCommand, "connection closed");
         let fatal = |code| Some(response(code, "FATAL", MESSAGE));
-        // How the connection ended, whether the statement was sent, and what follows.
-        for (last, end, was_sent, code, kind) in [
-            (None, End::None, true, None, FailureKind::Unreadable),
-            (None, End::Closed, false, None, FailureKind::NotRun),
-            (None, End::Closed, true, None, FailureKind::Broken),
-            (None, End::Vanished, true, None, FailureKind::Vanished),
-            (fatal("57P01"), End::Closed, true, Some("57P01"), FailureKind::Broken),
-            (fatal("57P01"), End::Closed, false, Some("57P01"), FailureKind::NotRun),
-            (fatal("57P05"), End::Closed, true, Some("57P05"), FailureKind::NotRun),
-            (fatal("25P03"), End::Closed, true, Some("25P03"), FailureKind::Passing),
+        // How the connection ended, whether the statement was sent, and what follows in a session
+        // for reading and for writing.
+        for (last, end, was_sent, code, in_read, in_write) in [
+            (None, End::None, true, None, Unreadable, Unreadable),
+            (None, End::Closed, false, None, NotRun, NotRun),
+            (None, End::Closed, true, None, Broken, Broken),
+            (None, End::Vanished, true, None, Vanished, Vanished),
+            (fatal("57P01"), End::Closed, true, Some("57P01"), NotRun, Broken),
+            (fatal("57P01"), End::Closed, false, Some("57P01"), NotRun, NotRun),
+            (fatal("57P05"), End::Closed, true, Some("57P05"), NotRun, NotRun),
+            (fatal("25P03"), End::Closed, true, Some("25P03"), Passing, Passing),
+            (fatal("25P04"), End::Closed, true, Some("25P04"), NotRun, Broken),
         ] {
-            let session = session(true);
-            last.into_iter().for_each(|error| session.record_error(error));
-            session.record_end(end);
-            let error = QueryError::new(closed(), &session, was_sent);
-            assert_eq!((error.code(), error.kind()), (code, kind), "{error:?}");
+            for (is_read, kind) in [(true, in_read), (false, in_write)] {
+                let session = session(is_read);
+                last.into_iter().for_each(|error| session.record_error(error));
+                session.record_end(end);
+                let error = QueryError::new(closed(), &session, was_sent);
+                assert_eq!((error.code(), error.kind()), (code, kind), "{error:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_breaks_before_the_commit_is_certain() {
+        let closed = || diesel(DatabaseErrorKind::UnableToSendCommand, "connection closed");
+        for (is_in_transaction, kind) in [(true, Passing), (false, Broken)] {
+            let session = session(false);
+            session.record_transaction(is_in_transaction);
+            session.record_end(End::Closed);
+            assert_eq!(QueryError::new(closed(), &session, true).kind(), kind);
+        }
+    }
+
+    #[test]
+    fn the_last_words_of_a_read_are_its_own() {
+        let session = session(true);
+        session.record_error(response("57P01", "FATAL", MESSAGE));
+        let own = QueryError::new(diesel(DatabaseErrorKind::Unknown, MESSAGE), &session, true);
+        assert_eq!((own.code(), own.kind()), (Some("57P01"), Broken));
     }
 
     #[test]
@@ -248,13 +270,34 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_plan_and_idleness_retire_the_pool_once() {
-        let generation = Arc::new(AtomicU64::new(0));
-        let new = || SessionRecord::new(true, &generation);
-        let (one, other) = (new(), new());
-        one.record_error(response("57P05", "FATAL", "idle"));
-        let younger = new();
-        other.record_error(response("57P05", "FATAL", "idle"));
-        assert!(one.is_retired() && other.is_retired() && !younger.is_retired());
+    fn what_retires_the_whole_pool() {
+        let idle = || response("57P05", "FATAL", "idle");
+        let plan = || of_routine("0A000", "ERROR", "stale", "RevalidateCachedQuery");
+        let lasting = || of_routine("XX000", "ERROR", "no type", "getTypeInputInfo");
+        type Event = fn(&SessionRecord, &dyn Fn() -> ServerError);
+        let says: Event = |session, error| session.record_error(error());
+        let vanishes: Event = |session, _| session.record_end(End::Vanished);
+        // What happens to two connections, and whether it is true of a third one.
+        for (event, error, is_of_pool) in [
+            (says, &idle as &dyn Fn() -> ServerError, true),
+            (says, &plan, true),
+            (says, &lasting, false),
+            (vanishes, &idle, true),
+        ] {
+            let generation = Arc::new(AtomicU64::new(0));
+            let new = || SessionRecord::new(true, &generation);
+            let (one, other, third) = (new(), new(), new());
+            event(&one, error);
+            let younger = new();
+            event(&other, error);
+            assert!(one.is_retired() && other.is_retired() && !younger.is_retired());
+            assert_eq!(third.is_retired(), is_of_pool, "{:?}", error());
+        }
+    }
+
+    #[test]
+    fn an_old_proxy_tells_the_severity_in_words_only() {
+        let fatal = ServerError::parse(b"SFATAL\0C08P01\0Mno\0\0").unwrap();
+        assert!(fatal.is_fatal);
     }
 }

@@ -5,16 +5,21 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use diesel::result::DatabaseErrorInformation;
 use parking_lot::Mutex;
 
-use super::sqlstate::{ENDED_WHILE_IDLE, Sqlstate, is_of_stale_plan};
+use super::sqlstate::{ENDED_WHILE_IDLE, STALE_PLAN, Sqlstate, is_of_stale_plan};
 
 /// How many errors of one connection are remembered: more than it may have requests without an
 /// answer.
 const REMEMBERED: usize = 128;
+
+/// A type that is missing on a connection as young as this is missing in the database: other
+/// connections are of no more use.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +50,8 @@ impl ServerError {
     ///
     /// The fields: <https://www.postgresql.org/docs/current/protocol-error-fields.html>.
     pub(crate) fn parse(mut body: &[u8]) -> Option<Self> {
-        let (mut code, mut severity, mut routine) = (None, &[][..], &[][..]);
+        let (mut code, mut severity, mut translated, mut routine) =
+            (None, &[][..], &[][..], &[][..]);
         let mut texts: [Option<Cow<'_, str>>; 6] = Default::default();
         while let [field, rest @ ..] = body
             && *field != 0
@@ -55,6 +61,7 @@ impl ServerError {
             match field {
                 b'C' => code = Sqlstate::new(value),
                 b'V' => severity = value,
+                b'S' => translated = value,
                 b'R' => routine = value,
                 field => {
                     if let Some(index) = b"MDHtcn".iter().position(|known| known == field) {
@@ -65,6 +72,8 @@ impl ServerError {
             body = &rest[end + 1..];
         }
         let code = code?;
+        // An old proxy tells no other.
+        let severity = if severity.is_empty() { translated } else { severity };
         Some(Self {
             code,
             is_fatal: matches!(severity, b"FATAL" | b"PANIC"),
@@ -87,9 +96,13 @@ pub(crate) struct SessionRecord {
     pub(crate) is_read: bool,
     /// The generation of the connection, and that of its pool.
     generation: (u64, Arc<AtomicU64>),
+    opened: Instant,
+    is_stale: AtomicBool,
+    is_in_transaction: AtomicBool,
     errors: Mutex<VecDeque<ServerError>>,
     end: AtomicU8,
     sent: AtomicU64,
+    received: AtomicU64,
     process: AtomicI32,
 }
 
@@ -99,21 +112,30 @@ impl SessionRecord {
         Self {
             is_read,
             generation: (generation.load(Ordering::Relaxed), generation.clone()),
+            opened: Instant::now(),
+            is_stale: AtomicBool::default(),
+            is_in_transaction: AtomicBool::default(),
             errors: Mutex::default(),
             end: AtomicU8::new(End::None as u8),
-            sent: AtomicU64::new(0),
-            process: AtomicI32::new(0),
+            sent: AtomicU64::default(),
+            received: AtomicU64::default(),
+            process: AtomicI32::default(),
         }
     }
 
-    /// Records an error of the server. A stale plan, and an end for idleness, are true of the whole
-    /// pool: each connection that is older than this moment is retired.
+    /// Records an error of the server. A stale plan or type retires the connection. It, and an end
+    /// for idleness, are true of the whole pool.
     pub(crate) fn record_error(&self, error: ServerError) {
-        if error.is_stale || error.code.as_str() == ENDED_WHILE_IDLE {
-            let (mine, pool) = &self.generation;
-            // Only the first of a generation counts.
-            let (order, next) = (Ordering::Relaxed, mine + 1);
-            let _ = pool.compare_exchange(*mine, next, order, order);
+        if error.is_stale {
+            self.is_stale.store(true, Ordering::Relaxed);
+        }
+        let is_of_pool = match error.code.as_str() {
+            ENDED_WHILE_IDLE => true,
+            STALE_PLAN => error.is_stale,
+            _ => error.is_stale && self.opened.elapsed() > YOUNG,
+        };
+        if is_of_pool {
+            self.retire_pool();
         }
         if error.is_fatal {
             self.record_end(End::Closed);
@@ -123,10 +145,30 @@ impl SessionRecord {
         errors.push_front(error);
     }
 
-    /// Records how the connection ended. The first record counts.
+    /// Retires each connection of the pool that is older than this moment. Only the first call of a
+    /// generation counts.
+    fn retire_pool(&self) {
+        let ((mine, pool), order) = (&self.generation, Ordering::Relaxed);
+        let _ = pool.compare_exchange(*mine, mine + 1, order, order);
+    }
+
+    /// Records how the connection ended. The first record counts. What makes one connection vanish,
+    /// as a firewall that was restarted, takes the others of the pool with it.
     pub(crate) fn record_end(&self, end: End) {
         let (none, order) = (End::None as u8, Ordering::Relaxed);
-        let _ = self.end.compare_exchange(none, end as u8, order, order);
+        let is_first = self.end.compare_exchange(none, end as u8, order, order).is_ok();
+        if is_first && end == End::Vanished {
+            self.retire_pool();
+        }
+    }
+
+    /// Records whether a transaction is open whose COMMIT was not sent.
+    pub(crate) fn record_transaction(&self, is_open: bool) {
+        self.is_in_transaction.store(is_open, Ordering::Relaxed);
+    }
+
+    pub(crate) fn record_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn record_sent(&self, bytes: usize) {
@@ -151,6 +193,16 @@ impl SessionRecord {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// How many bytes were received.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server undoes everything if the connection breaks now: COMMIT was not sent.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.is_in_transaction.load(Ordering::Relaxed)
+    }
+
     /// The process of the server that serves the connection. 0 where it was not told.
     pub(crate) fn process(&self) -> i32 {
         self.process.load(Ordering::Relaxed)
@@ -158,7 +210,8 @@ impl SessionRecord {
 
     /// Whether a younger connection is to be used in its place.
     pub(crate) fn is_retired(&self) -> bool {
-        self.generation.0 != self.generation.1.load(Ordering::Relaxed)
+        let is_older = self.generation.0 != self.generation.1.load(Ordering::Relaxed);
+        is_older || self.is_stale.load(Ordering::Relaxed)
     }
 
     /// The server's error that Diesel passes on as `error`.

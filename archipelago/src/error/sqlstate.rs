@@ -7,6 +7,9 @@ use super::failure_kind::FailureKind;
 /// `idle_session_timeout`: nothing ran.
 pub(super) const ENDED_WHILE_IDLE: &str = "57P05";
 
+/// A plan that the session keeps, where the error is of a stale one.
+pub(super) const STALE_PLAN: &str = "0A000";
+
 /// Five characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sqlstate([u8; 5]);
@@ -50,7 +53,7 @@ const TYPE_LOOKUPS: [&[u8]; 13] = [
 pub(super) fn is_of_stale_plan(code: &str, routine: &[u8]) -> bool {
     match code {
         // "cached plan must not change result type"
-        "0A000" => routine == b"RevalidateCachedQuery",
+        STALE_PLAN => routine == b"RevalidateCachedQuery",
         // "cache lookup failed for type", "type with OID does not exist"
         "XX000" | "42704" => TYPE_LOOKUPS.contains(&routine),
         _ => false,
@@ -65,10 +68,11 @@ pub(super) fn kind_of(code: &str, is_fatal: bool, is_stale: bool, is_read: bool)
         "25006" if is_read => FailureKind::WriteInRead,
         "25006" => FailureKind::NotPrimary,
         "40001" | "40P01" => FailureKind::Conflict,
-        "25P03" | "25P04" => FailureKind::Passing,
-        code if is_fatal || code.starts_with("08") => FailureKind::Broken,
-        "57P01" | "57P02" | "57P04" => FailureKind::Broken,
-        "57014" | "55P03" => FailureKind::Passing,
+        "25P03" => FailureKind::Passing,
+        _ if is_fatal => FailureKind::Broken,
+        // Not of this connection: that of a foreign table, or of a parallel worker.
+        code if code.starts_with("08") => FailureKind::Passing,
+        "57014" | "55P03" | "57P01" | "57P02" | "57P04" => FailureKind::Passing,
         code if code.starts_with("53") => FailureKind::Passing,
         _ => FailureKind::Refused,
     }
@@ -87,7 +91,8 @@ mod tests {
         // The code, whether it is fatal, and what it means in a session for reading and for
         // writing.
         for (code, is_fatal, in_read, in_write) in [
-            ("08006", error, Broken, Broken),
+            ("08006", error, Passing, Passing),
+            ("08006", fatal, Broken, Broken),
             ("08P01", fatal, Broken, Broken),
             ("0A000", error, Refused, Refused),
             ("22012", error, Refused, Refused),
@@ -95,7 +100,7 @@ mod tests {
             ("25006", error, WriteInRead, NotPrimary),
             ("25P02", error, Refused, Refused),
             ("25P03", fatal, Passing, Passing),
-            ("25P04", fatal, Passing, Passing),
+            ("25P04", fatal, Broken, Broken),
             ("28000", fatal, Broken, Broken),
             ("40001", error, Conflict, Conflict),
             ("40001", fatal, Conflict, Conflict),
@@ -106,6 +111,7 @@ mod tests {
             ("53300", fatal, NotRun, NotRun),
             ("55P03", error, Passing, Passing),
             ("57014", error, Passing, Passing),
+            ("57P01", error, Passing, Passing),
             ("57P01", fatal, Broken, Broken),
             ("57P02", fatal, Broken, Broken),
             ("57P03", fatal, NotRun, NotRun),

@@ -127,6 +127,8 @@ impl Checkout {
             }
             waited = self.health.until_silent() => waited,
         };
-        Err(Error::Timeout { region, waited }.into())
+        let error = Error::Timeout { region, waited };
+        let is_undone = self.pooled.connection.session().is_in_transaction();
+        Err(if is_undone { error.undone() } else { error }.into())
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::pipeline::{Pipeline, SLACK, Standing, Ticket};
 use crate::connection::{Connector, HasLost, Load, Request};
-use crate::error::{DownReason, Error};
+use crate::error::{DownReason, End, Error};
 
 /// How many unanswered requests a connection may have, on average. More callers wait for a permit.
 const DEPTH: usize = 64;
@@ -21,7 +21,8 @@ const DEPTH: usize = 64;
 /// How often a stuck request is sent again on another connection.
 const COPIES: u8 = 2;
 
-/// How late an answer must be before the server is asked whether its connection has lost it.
+/// How long nothing must have come before the server is asked whether its connection has lost the
+/// answer.
 const LOST: Duration = Duration::from_secs(1);
 
 /// The pause after a failed attempt to open another connection beside one that works.
@@ -124,10 +125,15 @@ impl PipelinedPool {
             // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
-                Standing::First => match self.wait_in_front(late, answer.as_mut()).await {
-                    Some(answer) => return answer,
-                    None => return self.ask_again(self.enter().await?, request, deadline, 0).await,
-                },
+                // Boxed: it is rare.
+                Standing::First => {
+                    match Box::pin(self.wait_in_front(late, answer.as_mut())).await {
+                        Some(answer) => return answer,
+                        None => {
+                            return self.ask_again(self.enter().await?, request, deadline, 0).await;
+                        }
+                    }
+                }
                 Standing::Moving => None,
                 Standing::Stuck if copies == 0 => break,
                 Standing::Stuck => self.enter_another(),
@@ -178,34 +184,40 @@ impl PipelinedPool {
         mut answer: Pin<&mut impl Future<Output = Result<A, Error>>>,
     ) -> Option<Result<A, Error>> {
         let Late { pipeline, deadline, .. } = late;
-        let mut check = Instant::now() + LOST;
-        while check < deadline {
-            if let Ok(answer) = timeout_at(check, &mut answer).await {
+        let session = pipeline.connection().session();
+        while Instant::now() + LOST < deadline {
+            let received = session.received();
+            if let Ok(answer) = timeout(LOST, &mut answer).await {
                 return Some(answer);
             }
-            let has_lost = pin!(self.has_lost(pipeline));
-            check = match select(&mut answer, has_lost).await {
+            // A long answer is under way.
+            if session.received() != received {
+                continue;
+            }
+            match select(&mut answer, pin!(self.has_lost(pipeline))).await {
                 Either::Left((answer, _)) => return Some(answer),
-                Either::Right((Some(true), _)) => {
-                    pipeline.retire();
+                Either::Right((true, _)) => {
+                    session.record_end(End::Vanished);
                     return None;
                 }
-                Either::Right((Some(false), _)) => Instant::now() + 2 * LOST,
-                // Another connection is being opened.
-                Either::Right((None, _)) => Instant::now() + LOST / 8,
-            };
+                Either::Right((false, _)) => {}
+            }
         }
         Some(self.wait_until(deadline, pipeline, answer).await)
     }
 
-    /// Whether a connection has lost a request: asked on another one. None where there is none yet.
-    async fn has_lost(&self, pipeline: &Pipeline) -> Option<bool> {
-        let ticket = self.enter_another()?;
+    /// Whether a connection has lost a request: asked on another one to the same server. False
+    /// where there is none yet.
+    async fn has_lost(&self, pipeline: &Pipeline) -> bool {
+        let Some(ticket) = self.enter_another() else { return false };
         let other = ticket.pipeline().clone();
+        if other.connection().identity() != pipeline.connection().identity() {
+            return false;
+        }
         let process = pipeline.connection().session().process();
         let request = Load::<_, Option<bool>>::new(HasLost { process });
         let states = timeout(LOST, answer_to(&request, &other, ticket)).await;
-        Some(states.is_ok_and(|states| states.is_ok_and(|states| states.contains(&Some(true)))))
+        states.is_ok_and(|states| states.is_ok_and(|states| states.contains(&Some(true))))
     }
 
     /// Waits for an answer until the deadline. A connection without an answer by then is retired.
@@ -324,7 +336,7 @@ fn spawn_opening(
     attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
 ) -> Opening {
     let task = tokio::spawn(attempt);
-    async { task.await.unwrap_or_else(|stopped| Err(DownReason::broken(&stopped))) }
+    async { task.await.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped))) }
         .boxed()
         .shared()
 }

@@ -1,6 +1,6 @@
 //! What one read has come to at the databases that were asked, and whether another is asked.
 
-use crate::error::{Error, NextRead, NotServed, Tried};
+use crate::error::{Elsewhere, Error, NotServed, Tried};
 use crate::server::NotFresh;
 
 /// The databases that did not serve a read.
@@ -24,12 +24,10 @@ impl Attempts {
         is_replica: bool,
         error: Error,
     ) -> Result<(), Error> {
-        let is_over = match error.next_read(is_replica) {
-            NextRead::Anywhere | NextRead::HereThenAnywhere => false,
-            NextRead::Once | NextRead::HereThenOnce => {
-                std::mem::replace(&mut self.has_broken, true)
-            }
-            NextRead::Here | NextRead::Final => true,
+        let is_over = match error.next_read(is_replica).elsewhere {
+            Elsewhere::Any => false,
+            Elsewhere::OneReplica => std::mem::replace(&mut self.has_broken, true),
+            Elsewhere::No => true,
         };
         match error {
             // It is no fault of the databases before, or they have none.
@@ -43,6 +41,19 @@ impl Attempts {
                 if is_over { Err(self.all_failed()) } else { Ok(()) }
             }
         }
+    }
+
+    /// Forgets the databases that were passed over: they may serve by now.
+    pub(super) fn keep_failures(&mut self) {
+        self.tried.retain(|tried| match tried.reason {
+            NotServed::Down(_)
+            | NotServed::Failed(_)
+            | NotServed::Silent { .. }
+            | NotServed::Busy { .. } => true,
+            NotServed::Lagging | NotServed::NotReplayed | NotServed::Unfit | NotServed::Spilled => {
+                false
+            }
+        });
     }
 
     /// The error that names each of them.

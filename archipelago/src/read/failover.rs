@@ -49,6 +49,7 @@ impl<'a> Failover<'a> {
             _ => cluster.leader_index(),
         };
         let reason = if needs_primary { Reason::Primary } else { plan.reason };
+        attempts.keep_failures();
         let has_failed =
             |member: &Member| attempts.tried.iter().any(|tried| tried.region == member.info().code);
         let members = cluster.members().enumerate();
@@ -102,7 +103,7 @@ impl<'a> Failover<'a> {
                     }
                     Err(error) => {
                         let is_replica = self.current != self.cluster.leader_index();
-                        if error.next_read(is_replica) != NextRead::Final {
+                        if error.next_read(is_replica) != NextRead::FINAL {
                             member.health.request_check();
                         }
                         self.attempts.failed(region, is_replica, error)?;

@@ -52,7 +52,7 @@ impl Operation for CheckOutConnection {
         let mut checkout = member.reading.checkout().await?;
         let not_fresh = match checkout.verify(requirement).await {
             // Its session had ended while it was idle.
-            Err(error) if error.next_read(true).is_here() => {
+            Err(error) if error.next_read(true).repeats > 0 => {
                 drop(checkout);
                 checkout = member.reading.checkout().await?;
                 checkout.verify(requirement).await?

@@ -250,7 +250,7 @@ impl<'a> Replica<'a> {
         let begun = Instant::now();
         let limit = self.plan.first().reading.timeouts().answer();
         let mut attempts = Attempts::default();
-        let mut may_repeat_here = true;
+        let mut repeats = 0;
         loop {
             let ReadResult { value: mut checkout, served_by, .. } =
                 run(self.plan, &mut CheckOutConnection, &mut attempts).await?;
@@ -263,17 +263,22 @@ impl<'a> Replica<'a> {
             };
             let is_replica = checkout.state().role == Role::Replica;
             let next = error.next_read(is_replica);
-            if next == NextRead::Final || begun.elapsed() >= limit {
-                return Err(error);
+            let is_late = begun.elapsed() >= limit;
+            if next != NextRead::FINAL {
+                checkout.request_check();
             }
-            checkout.request_check();
-            if next.is_here() && std::mem::take(&mut may_repeat_here) {
+            if repeats < next.repeats && !is_late {
+                repeats += 1;
                 continue;
             }
-            if matches!(self.plan.candidates, Candidates::Pinned(_)) {
+            let is_pinned = matches!(self.plan.candidates, Candidates::Pinned(_));
+            if is_pinned || is_late && attempts.tried.is_empty() {
                 return Err(error);
             }
             attempts.failed(served_by.region, is_replica, error)?;
+            if is_late {
+                return Err(attempts.all_failed());
+            }
         }
     }
 }
