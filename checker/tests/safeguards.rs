@@ -124,19 +124,30 @@ async fn assert_found(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_cookie_clients_miss_their_writes() {
-    assert_found(Anomaly::OwnWriteMissing, &[Safeguard::Cookie], short_pause(), Workload::Stationary)
-        .await;
+    assert_found(
+        Anomaly::OwnWriteMissing,
+        &[Safeguard::Cookie],
+        short_pause(),
+        Workload::Stationary,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_positions_before_the_commit_clients_miss_writes() {
-    assert_found(Anomaly::OwnWriteMissing, &[Safeguard::AfterCommit], lag(), Workload::ReadAfterWrite)
-        .await;
+    assert_found(
+        Anomaly::OwnWriteMissing,
+        &[Safeguard::AfterCommit],
+        lag(),
+        Workload::ReadAfterWrite,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_max_lag_reads_are_stale() {
-    assert_found(Anomaly::StaleRead, &[Safeguard::MaxLag], long_pause(), Workload::Stationary).await;
+    assert_found(Anomaly::StaleRead, &[Safeguard::MaxLag], long_pause(), Workload::Stationary)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,23 +183,37 @@ async fn without_an_election_a_twin_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_evidence_a_clone_takes_the_writes() {
-    assert_found(Anomaly::WrongPrimary, &[Safeguard::Evidence], clone(), Workload::Stationary).await;
+    assert_found(Anomaly::WrongPrimary, &[Safeguard::Evidence], clone(), Workload::Stationary)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_ahead_of_their_primary_show_lost_rows() {
-    assert_found(Anomaly::LostHistoryServed, &[Safeguard::Fitness], put_back(), Workload::Stationary).await;
+    assert_found(
+        Anomaly::LostHistoryServed,
+        &[Safeguard::Fitness],
+        put_back(),
+        Workload::Stationary,
+    )
+    .await;
 }
 
 /// Of a commit that drops a table, and of an asynchronous one.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_positions_before_what_was_shown_reads_go_back() {
-    assert_found(Anomaly::NonMonotonicRead, &[Safeguard::Bound], last_replica_lags(), Workload::Hopping).await;
+    assert_found(
+        Anomaly::NonMonotonicRead,
+        &[Safeguard::Bound],
+        last_replica_lags(),
+        Workload::Hopping,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_late_answers_over_newer_ones_writes_are_missed() {
-    assert_found(Anomaly::OwnWriteMissing, &[Safeguard::CookieNames], lag(), Workload::Overlapping).await;
+    assert_found(Anomaly::OwnWriteMissing, &[Safeguard::CookieNames], lag(), Workload::Overlapping)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
