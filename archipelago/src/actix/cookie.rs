@@ -65,9 +65,10 @@ impl Signer {
         let signature = jar.get(ANY_NAME)?.value().strip_suffix(&text)?.to_owned();
         let all = header_value(position, &signature);
         let header = HeaderValue::try_from(&all).ok()?;
-        let (cookie, value) = match self.safeguards.has(Safeguard::CookieNames) {
-            true => (cookie_name(position, &signature), signature),
-            false => (COMMON_NAME.to_owned(), all),
+        let (cookie, value) = if self.safeguards.has(Safeguard::CookieNames) {
+            (cookie_name(position, &signature), signature)
+        } else {
+            (COMMON_NAME.to_owned(), all)
         };
         let signed = Signed { header, cookie, value };
         Some(last.insert((position, signed)).1.clone())
