@@ -38,12 +38,12 @@ const NEIGHBOURS: Duration = Duration::from_millis(6);
 const FURTHER_REGION: Duration = Duration::from_millis(6);
 
 /// The settings that all instances of the app share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct InstanceConfig {
     /// Replaces that of regions.toml, which is too long for a run.
     pub max_lag: Duration,
-    /// The safeguard that is switched off, to see that the checker finds the violation.
-    pub disabled: Option<Safeguard>,
+    /// The safeguards that are switched off, to see that the checker finds the violation.
+    pub disabled: Vec<Safeguard>,
 }
 
 /// Everything that runs.
@@ -79,7 +79,7 @@ impl Deployment {
         world.catch_up().await?;
         let mut instances = HashMap::new();
         for region in regions() {
-            let settings = settings(&world, config, region, 0)?;
+            let settings = settings(&world, &config, region, 0)?;
             instances.insert(region.to_owned(), server::start(&settings)?);
         }
         let upstreams = instances
@@ -106,7 +106,7 @@ impl Deployment {
         };
         let port = running.address.port();
         tokio::join!(running.stop(), sleep(pause));
-        let running = server::start(&settings(&self.world, self.config, region, port)?)?;
+        let running = server::start(&settings(&self.world, &self.config, region, port)?)?;
         self.instances().insert(region.to_owned(), running);
         Ok(())
     }
@@ -203,7 +203,7 @@ async fn session(url: &str) -> Result<Client, BoxError> {
 /// The settings of the instance in a region, on a free port if `port` is 0.
 fn settings(
     world: &World,
-    config: InstanceConfig,
+    config: &InstanceConfig,
     region: &str,
     port: u16,
 ) -> Result<Settings, BoxError> {
@@ -224,8 +224,8 @@ fn settings(
     let mut settings = Settings::from_vars(&lookup)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let databases = settings.databases.with_max_lag(config.max_lag);
-    settings.databases =
-        config.disabled.into_iter().fold(databases, archipelago::Settings::without);
+    let disabled = config.disabled.iter().copied();
+    settings.databases = disabled.fold(databases, archipelago::Settings::without);
     Ok(settings)
 }
 

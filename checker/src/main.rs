@@ -28,9 +28,9 @@ struct Cli {
     /// Concurrent clients.
     #[arg(long, alias = "visitors", default_value_t = 20)]
     clients: u32,
-    /// Switch a safeguard off, to see that the checker finds what it prevents.
+    /// Switch safeguards off, to see that the checker finds what they prevent.
     #[arg(long, value_name = "SAFEGUARD")]
-    without: Option<SafeguardArg>,
+    without: Vec<SafeguardArg>,
     /// Write each run's faults and operations, in the order of their start, to this directory.
     #[arg(long, value_name = "DIRECTORY")]
     histories: Option<PathBuf>,
@@ -52,6 +52,16 @@ enum SafeguardArg {
     MaxLag,
     /// Replicas and old primaries are not used as a primary.
     Role,
+    /// A primary without a proven promotion does not win from one with it.
+    Evidence,
+    /// What a replica has shown ends behind the record that it may be replaying.
+    Bound,
+    /// What an election finds unfit serves no reads.
+    Fitness,
+    /// A late answer replaces no newer cookie.
+    CookieNames,
+    /// A commit that seems to lie in the future tells no age.
+    Clock,
 }
 
 impl From<SafeguardArg> for Safeguard {
@@ -62,6 +72,11 @@ impl From<SafeguardArg> for Safeguard {
             SafeguardArg::AfterCommit => Self::AfterCommit,
             SafeguardArg::MaxLag => Self::MaxLag,
             SafeguardArg::Role => Self::Role,
+            SafeguardArg::Evidence => Self::Evidence,
+            SafeguardArg::Bound => Self::Bound,
+            SafeguardArg::Fitness => Self::Fitness,
+            SafeguardArg::CookieNames => Self::CookieNames,
+            SafeguardArg::Clock => Self::Clock,
         }
     }
 }
@@ -109,7 +124,7 @@ impl Cli {
 
     async fn run_once(&self, seed: u64, report: &mut Report) -> Result<(), BoxError> {
         let mut plan = RunPlan::random(seed, self.steps, self.clients);
-        plan.config.disabled = self.without.map(Safeguard::from);
+        plan.config.disabled = self.without.iter().copied().map(Safeguard::from).collect();
         println!("seed {seed}; replay: {}{}", plan.replay_command(), self.without_argument());
         print!("{}", plan.schedule);
         let run = plan.execute().await?;
@@ -131,7 +146,7 @@ impl Cli {
     }
 
     fn without_argument(&self) -> String {
-        let value = self.without.and_then(|safeguard| safeguard.to_possible_value());
-        value.map_or(String::new(), |value| format!(" --without {}", value.get_name()))
+        let values = self.without.iter().filter_map(ValueEnum::to_possible_value);
+        values.map(|value| format!(" --without {}", value.get_name())).collect()
     }
 }

@@ -56,7 +56,7 @@ impl RunPlan {
             recovery: MARGIN,
             clients,
             workload: Workload::Roaming,
-            config: InstanceConfig { max_lag: MAX_LAG, disabled: None },
+            config: InstanceConfig { max_lag: MAX_LAG, disabled: vec![] },
         }
     }
 
@@ -79,7 +79,7 @@ impl RunPlan {
         // The app needs a TLS provider even where no connection is encrypted. If the program has
         // chosen one already, that stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let deployment = Deployment::start(self.config).await?;
+        let deployment = Deployment::start(self.config.clone()).await?;
         let recorded = self.record(&deployment).await;
         let stopped = deployment.stop().await;
         let (history, skipped) = recorded?;

@@ -48,7 +48,7 @@ async fn assert_no_promise_is_broken(schedules: impl IntoIterator<Item = Schedul
         recovery: Duration::from_secs(6),
         clients: CLIENTS,
         workload: Workload::Roaming,
-        config: InstanceConfig { max_lag: MAX_LAG, disabled: None },
+        config: InstanceConfig { max_lag: MAX_LAG, disabled: vec![] },
     };
     let run = plan.execute().await.unwrap();
     for (fault, why) in &run.skipped {

@@ -15,7 +15,8 @@ use actix_web::web::Data;
 
 use super::keys::Keys;
 use crate::position::Position;
-use crate::visitor::{Brought, Claim, Session, cookie_name, header_value};
+use crate::settings::{Safeguard, Safeguards};
+use crate::visitor::{Brought, COMMON_NAME, Claim, Session, cookie_name, header_value};
 
 /// On a request: the position that its answer must show. On an answer: the position that it showed.
 /// It has one value for each database that the request has read or written.
@@ -28,6 +29,7 @@ const ANY_NAME: &str = "position";
 pub(super) struct Signer {
     /// The first signs, all verify.
     keys: Vec<Key>,
+    safeguards: Safeguards,
     /// The last signature: reads between two commits give the same position.
     last: RefCell<Option<(Position, Signed)>>,
 }
@@ -37,17 +39,17 @@ pub(super) struct Signer {
 struct Signed {
     header: HeaderValue,
     cookie: String,
-    signature: String,
+    value: String,
 }
 
 impl Signer {
     /// The keys are derived from the app's: a signature covers a text and not its purpose, and no
     /// other text that the app signs may pass for a position.
-    pub(super) fn new(keys: &Keys) -> Self {
+    pub(super) fn new(keys: &Keys, safeguards: Safeguards) -> Self {
         let own =
             |key: &Key| Key::derive_from(&[key.signing(), b"archipelago: a position"].concat());
         let keys = std::iter::once(&keys.signing).chain(&keys.verifying).map(own).collect();
-        Self { keys, last: RefCell::default() }
+        Self { keys, safeguards, last: RefCell::default() }
     }
 
     fn signed(&self, position: Position) -> Option<Signed> {
@@ -61,8 +63,14 @@ impl Signer {
         let mut jar = CookieJar::new();
         jar.signed_mut(self.keys.first()?).add(Cookie::new(ANY_NAME, text.clone()));
         let signature = jar.get(ANY_NAME)?.value().strip_suffix(&text)?.to_owned();
-        let header = HeaderValue::try_from(header_value(position, &signature)).ok()?;
-        let signed = Signed { header, cookie: cookie_name(position, &signature), signature };
+        let all = header_value(position, &signature);
+        let header = HeaderValue::try_from(&all).ok()?;
+        let (cookie, value) = if self.safeguards.has(Safeguard::CookieNames) {
+            (cookie_name(position, &signature), signature)
+        } else {
+            (COMMON_NAME.to_owned(), all)
+        };
+        let signed = Signed { header, cookie, value };
         Some(last.insert((position, signed)).1.clone())
     }
 
@@ -120,8 +128,8 @@ pub(super) fn give<B>(response: &mut ServiceResponse<B>, session: &Session) {
     let is_secure = is_secure(request);
     let lifetime = Duration::try_from(session.lifetime).unwrap_or(Duration::MAX);
     for position in session.carried() {
-        let Some(Signed { header, cookie, signature }) = signer.signed(position) else { continue };
-        let given = set_cookie(&cookie, &signature, lifetime, is_secure);
+        let Some(Signed { header, cookie, value }) = signer.signed(position) else { continue };
+        let given = set_cookie(&cookie, &value, lifetime, is_secure);
         let replaced = session.replaced_by(position, &cookie);
         let taken_back = replaced.map(|name| set_cookie(name, "", Duration::ZERO, is_secure));
         for value in std::iter::once(given).chain(taken_back) {
@@ -151,18 +159,22 @@ mod tests {
         Key::from(&[byte; 64])
     }
 
+    fn signer(keys: &Keys) -> Signer {
+        Signer::new(keys, Safeguards::default())
+    }
+
     /// The positions in the header `cookie` of a request.
     fn brought_to(keys: &Keys, cookies: &str) -> Vec<Position> {
         let request = TestRequest::default()
             .insert_header((COOKIE, cookies))
-            .app_data(Data::new(Signer::new(keys)))
+            .app_data(Data::new(signer(keys)))
             .to_http_request();
         brought(&request).into_iter().map(|brought| brought.position).collect()
     }
 
     fn cookie_of(keys: &Keys) -> String {
-        let Signed { cookie, signature, .. } = Signer::new(keys).signed(POSITION).unwrap();
-        format!("{cookie}={signature}")
+        let Signed { cookie, value, .. } = signer(keys).signed(POSITION).unwrap();
+        format!("{cookie}={value}")
     }
 
     #[test]

@@ -291,6 +291,10 @@ impl HealthRecord {
 
     /// The age that a replica's clock tells, unless that clock was wrong a while ago.
     fn trusted_age(&self, report: ServerReport) -> CommitAge {
+        let trusts_all = !self.leadership.safeguards.has(Safeguard::Clock);
+        if let (CommitAge::Skewed(_), true) = (report.commit_age, trusts_all) {
+            return CommitAge::Known(Duration::ZERO);
+        }
         if let CommitAge::Skewed(by) = report.commit_age {
             if self.clock_skew(report.asked).is_none() {
                 tracing::warn!(

@@ -21,11 +21,15 @@ pub enum Safeguard {
     Bound,
     /// A member that an election finds unfit serves no reads.
     Fitness,
+    /// A cookie is named by its position, so that a late answer replaces no newer one.
+    CookieNames,
+    /// A commit that seems to lie in the future tells no age of a replica.
+    Clock,
 }
 
 /// The safeguards that are switched off, one bit each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Safeguards(u8);
+pub(crate) struct Safeguards(u16);
 
 impl Safeguards {
     #[cfg(any(test, feature = "testing"))]
@@ -39,7 +43,7 @@ impl Safeguards {
 }
 
 impl Safeguard {
-    fn bit(self) -> u8 {
+    fn bit(self) -> u16 {
         1 << self as u8
     }
 }
