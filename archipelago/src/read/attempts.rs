@@ -103,6 +103,31 @@ mod tests {
     }
 
     #[test]
+    fn only_failures_count_where_a_read_begins_again() {
+        let mut attempts = Attempts::default();
+        for reason in [
+            NotServed::Down(DownReason::NotPrimary),
+            NotServed::Lagging,
+            NotServed::NotReplayed,
+            NotServed::Unfit,
+            NotServed::Spilled,
+            NotServed::Busy { waited: WAITED },
+            NotServed::Silent { waited: WAITED },
+        ] {
+            attempts.passed_over("a", reason);
+        }
+        attempts.keep_failures();
+        let kept: Vec<_> = attempts.tried.iter().map(|tried| &tried.reason).collect();
+        assert!(
+            matches!(
+                kept[..],
+                [NotServed::Down(_), NotServed::Busy { .. }, NotServed::Silent { .. }]
+            ),
+            "{kept:?}"
+        );
+    }
+
+    #[test]
     fn when_a_read_ends() {
         let no_row = || diesel::result::Error::NotFound.into();
         assert_eq!(ends([("a", silent("a")), ("b", silent("b")), ("c", silent("c"))]), None);

@@ -72,6 +72,11 @@ async fn insert(repos: &Repos) -> Result<String, Error> {
     Ok(repos.primary().get_result::<String>(ada.returning(users::name)).await?.value)
 }
 
+async fn insert_in(connection: &mut diesel_async::AsyncPgConnection) -> Result<usize, Error> {
+    let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+    Ok(ada.execute(connection).await?)
+}
+
 async fn execute(repos: &Repos, sql: &str) {
     repos.primary().execute(sql_query(sql)).await.unwrap();
 }
@@ -189,6 +194,46 @@ async fn a_write_whose_session_is_ended_is_uncertain(world: World) {
     assert_eq!(error.code(), Some("57P01"), "{error}");
     assert!(error.is_passing() && error.is_uncertain(), "{error}");
     insert(&repos).await.unwrap();
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn what_breaks_before_the_commit_is_certain(world: World) {
+    let short = Timeouts { transaction: Duration::from_millis(200), ..Timeouts::default() };
+    let settings = create(&world).await;
+    let repos = connected(&settings).await;
+    let broken = repos.primary().transaction(async |connection| {
+        insert_in(connection).await?;
+        diesel::select(end_session()).get_result::<i64>(connection).await?;
+        // Its own answer may have overtaken the end.
+        insert_in(connection).await
+    });
+    let error = broken.await.unwrap_err();
+    assert_eq!(error.code(), Some("57P01"), "{error}");
+    assert!(error.is_passing() && !error.is_uncertain(), "{error}");
+
+    let hasty = connected(&settings.with_timeouts(short)).await;
+    let late = hasty.primary().transaction(async |connection| {
+        insert_in(connection).await?;
+        std::future::pending::<Result<(), Error>>().await
+    });
+    let error = late.await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.is_passing() && !error.is_uncertain(), "{error}");
+    let count = repos.primary().reads().get_result::<i64>(users::table.count());
+    assert_eq!(count.await.unwrap(), 0);
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn reads_behind_a_deadly_one_stay_where_they_are(world: World) {
+    let repos = connected(&create(&world).await).await;
+    let deadly = repos.replica().get_result::<i64>(diesel::select(end_session()));
+    let behind = || repos.replica().load_served::<i64>(users::table.count());
+    let (deadly, one, other) = tokio::join!(deadly, behind(), behind());
+    assert_eq!(deadly.unwrap_err().code(), Some("57P01"));
+    for read in [one, other] {
+        let served_by = read.unwrap().served_by;
+        assert_eq!((served_by.region, served_by.reason), ("near", Reason::Local));
+    }
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
@@ -425,6 +470,20 @@ mod vanished {
         let read = repos.replica().load_served::<i64>(users::table.count());
         let read = tokio::time::timeout(DEADLINE, read).await.expect("the read ends").unwrap();
         assert_eq!(read.served_by.region, "near");
+    }
+
+    #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+    async fn a_long_answer_on_a_slow_line_is_not_lost(world: World) {
+        define_sql_function! { fn repeat(text: Text, count: diesel::sql_types::Integer) -> Text; }
+        let (relay, url) = Relay::start(&world.server("near").unwrap().url()).await;
+        let patient = Timeouts { statement: Duration::from_mins(1), ..Timeouts::default() };
+        let settings = create(&world).await.with_url("near", &url).unwrap().with_timeouts(patient);
+        let repos = connected(&settings).await;
+        relay.slow_down();
+        let long = repos.replica().load_served::<String>(diesel::select(repeat("x", 3 << 20)));
+        let read = long.await.unwrap();
+        assert_eq!((read.value[0].len(), read.served_by.region), (3 << 20, "near"));
+        assert_eq!(relay.long_answers(), 1, "it was asked once");
     }
 
     #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// Passes on what clients and a server send to each other.
 #[derive(Clone)]
@@ -16,7 +18,14 @@ pub struct Relay {
     /// Whether answers wait.
     held: watch::Sender<bool>,
     accepted: Arc<AtomicUsize>,
+    /// Whether the line back to the clients is slow.
+    is_slow: Arc<AtomicBool>,
+    /// How many connections have had more than [`LONG`] bytes of answers.
+    long_answers: Arc<AtomicUsize>,
 }
+
+/// The length of a long answer.
+const LONG: usize = 1 << 20;
 
 impl Relay {
     /// Starts a relay to the server of `url`; returns it with the URL that leads through it.
@@ -29,6 +38,8 @@ impl Relay {
             deaf: watch::Sender::new(0),
             held: watch::Sender::new(false),
             accepted: Arc::default(),
+            is_slow: Arc::default(),
+            long_answers: Arc::default(),
         };
         let accepting = relay.clone();
         tokio::spawn(async move {
@@ -61,6 +72,16 @@ impl Relay {
         self.held.send_replace(is_held);
     }
 
+    /// From now on a long answer takes seconds.
+    pub fn slow_down(&self) {
+        self.is_slow.store(true, Ordering::SeqCst);
+    }
+
+    /// How many connections have had a long answer.
+    pub fn long_answers(&self) -> usize {
+        self.long_answers.load(Ordering::SeqCst)
+    }
+
     async fn pass(
         self,
         number: usize,
@@ -88,10 +109,16 @@ impl Relay {
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
     ) {
-        let mut bytes = vec![0; 1 << 16];
+        let (mut bytes, mut passed) = (vec![0; 1 << 16], 0);
         while let Ok(count @ 1..) = from.read(&mut bytes).await {
             let _ = self.held.subscribe().wait_for(|is_held| !is_held).await;
             self.lose(number, &is_monitor).await;
+            let is_first = passed <= LONG && passed + count > LONG;
+            self.long_answers.fetch_add(usize::from(is_first), Ordering::SeqCst);
+            passed += count;
+            if self.is_slow.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(count as u64 / 600)).await;
+            }
             if to.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
