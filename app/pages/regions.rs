@@ -104,7 +104,7 @@ impl RegionStatus {
     /// The state in words, and whether it is good; none if it is unknown.
     fn state(&self) -> (String, Option<bool>) {
         match (self.up, self.round_trip_ms) {
-            (None, _) => ("not asked yet".to_owned(), None),
+            (None, _) | (Some(true), None) => ("not asked yet".to_owned(), None),
             (Some(false), _) => {
                 let time =
                     |seconds| format!(" for {}", human_time(Duration::from_secs_f64(seconds)));
@@ -112,7 +112,6 @@ impl RegionStatus {
                 let reason = self.why_down.unwrap_or(UNKNOWN);
                 (format!("down{time}: {reason}"), Some(false))
             }
-            (Some(true), None) => ("not asked yet".to_owned(), None),
             (Some(true), Some(_)) if self.lags => {
                 let lag = if self.lag_seconds.is_some() { "too far behind" } else { "lag unknown" };
                 (format!("up, {lag}: not used for most reads"), Some(false))

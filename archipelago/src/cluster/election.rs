@@ -186,15 +186,12 @@ fn choose(
         return declared.map(|it| it.elected).ok_or(NoPrimary::NoneWritable);
     }
     let weighs = known.safeguards.has(Safeguard::Evidence);
-    let is_any_proven = candidates.iter().any(|candidate| candidate.elected.is_proven);
-    let eligible = candidates.iter().filter(|candidate| match weighs && is_any_proven {
-        true => candidate.elected.is_proven,
-        false => candidate.answers,
+    let must_be_proven = weighs && candidates.iter().any(|candidate| candidate.elected.is_proven);
+    let eligible = candidates.iter().filter(|candidate| {
+        if must_be_proven { candidate.elected.is_proven } else { candidate.answers }
     });
-    let timeline = |candidate: &Candidate| match known.safeguards.has(Safeguard::Timeline) {
-        true => candidate.elected.timeline,
-        false => 1,
-    };
+    let compares = known.safeguards.has(Safeguard::Timeline);
+    let timeline = |candidate: &Candidate| if compares { candidate.elected.timeline } else { 1 };
     let newest = eligible.clone().map(timeline).max().ok_or(NoPrimary::NoneWritable)?;
     let contenders: Vec<_> = eligible.filter(|candidate| timeline(candidate) == newest).collect();
     let stays = |candidate: &&&Candidate| {

@@ -139,7 +139,7 @@ impl Leader {
         let (has_begun, mut has_changed) = (ballot.has_begun, false);
         if has_begun {
             has_changed = self.apply(&mut ballot, &outcome.leader);
-            self.announce_system(ballot.known.system, outcome.system);
+            announce_system(ballot.known.system, outcome.system);
             ballot.known.system = outcome.system;
             ballot.known.newest = outcome.newest;
             let leader = outcome.leader.as_ref().ok();
@@ -203,16 +203,6 @@ impl Leader {
                 ballot.vacancy = Some(vacancy.clone());
                 is_news
             }
-        }
-    }
-
-    fn announce_system(&self, before: u64, system: u64) {
-        if before != 0 && before != system {
-            tracing::warn!(
-                before,
-                system,
-                "no server of the former database is left: the new one behind the same URLs is used"
-            );
         }
     }
 
@@ -285,5 +275,15 @@ impl Leader {
             Some(asked) => asked >= since || !record.answers(),
             None => !is_new,
         })
+    }
+}
+
+fn announce_system(before: u64, system: u64) {
+    if before != 0 && before != system {
+        tracing::warn!(
+            before,
+            system,
+            "no server of the former database is left: the new one behind the same URLs is used"
+        );
     }
 }
