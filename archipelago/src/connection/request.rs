@@ -43,10 +43,10 @@ pub(crate) trait Request: Send {
 
 impl Connection {
     /// Runs a statement of Diesel's that was rendered for this connection.
-    fn run<'c, T, F: Future<Output = QueryResult<T>> + Send>(
-        &'c self,
+    fn run<T, F: Future<Output = QueryResult<T>> + Send>(
+        &self,
         statement: F,
-    ) -> impl Future<Output = Result<T, Error>> + Send + use<'c, T, F> {
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<'_, T, F> {
         let sent = self.sent();
         statement.map_err(move |error| self.failed(error, sent))
     }
