@@ -147,6 +147,6 @@ impl Cli {
 
     fn without_argument(&self) -> String {
         let values = self.without.iter().filter_map(ValueEnum::to_possible_value);
-        values.map(|value| format!(" --without {}", value.get_name())).collect()
+        values.fold(String::new(), |text, value| text + " --without " + value.get_name())
     }
 }

@@ -64,7 +64,8 @@ impl ExclusivePool {
             Ok(pooled) if pooled.leads_elsewhere() => Err(Error::NotPrimary { region }),
             Ok(pooled) => Ok(Checkout::new(pooled, self.connector.health.clone(), timeouts)),
             Err(RunError::TimedOut) if pool.state().connections == 0 => {
-                Err(DownReason::Silent { waited: timeouts.checkout }.in_region(region))
+                let silent = DownReason::Silent { waited: timeouts.checkout };
+                Err(self.failure.borrow().clone().unwrap_or(silent).in_region(region))
             }
             Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
             Err(RunError::User(reason)) => Err(reason.in_region(region)),

@@ -45,9 +45,12 @@ impl ManageConnection for Manager {
 
     async fn connect(&self) -> Result<Pooled, DownReason> {
         let outcome = self.connector.open().await;
-        if let Err(reason) = &outcome {
-            self.failure.send_replace(Some(reason.clone()));
-        }
+        let failure = outcome.as_ref().err().cloned();
+        self.failure.send_if_modified(|last| {
+            let is_news = failure.is_some() || last.is_some();
+            *last = failure;
+            is_news
+        });
         outcome.map(Pooled::new)
     }
 

@@ -61,7 +61,8 @@ impl ServerState {
     ) -> Self {
         let role = if report.is_replica { Role::Replica } else { Role::Primary };
         let as_of_before = before.and_then(|before| before.as_of);
-        let as_of = if timeline < newest {
+        // 0: the login role may not see the timeline.
+        let as_of = if timeline > 0 && timeline < newest {
             as_of_before
         } else if role == Role::Primary {
             Some(report.asked)

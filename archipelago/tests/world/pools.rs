@@ -126,8 +126,8 @@ async fn a_transaction_that_takes_too_long_is_given_up(world: World) {
     let stuck =
         repos.primary().transaction(async |_| std::future::pending::<Result<(), Error>>().await);
     let error = stuck.await.unwrap_err();
-    assert_eq!(error.to_string(), "the database of region `home` did not answer within 200ms");
-    assert!(error.is_uncertain());
+    assert!(error.to_string().contains("no answer within 200ms"), "{error}");
+    assert!(error.is_passing() && !error.is_uncertain(), "COMMIT was not sent: {error}");
     repos.primary().execute(diesel::delete(users::table)).await.unwrap();
 }
 
