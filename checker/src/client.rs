@@ -31,6 +31,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(400);
 /// Registers that a client writes at once.
 const REGISTERS_IN_A_BURST: usize = 3;
 
+/// Between two bursts of clients that send nothing else. Lagging replicas show by then what the last
+/// one has written, so that they serve the next.
+const BETWEEN_BURSTS: Duration = Duration::from_secs(1);
+
 /// How many reads in one region wait for the operator's next commit, at most.
 const READS_BEFORE_A_HOP: u32 = 200;
 
@@ -109,7 +113,10 @@ impl Client {
         while !self.is_stopped() {
             match self.context.workload {
                 Workload::ReadAfterWrite => self.read_write_read().await,
-                Workload::Overlapping => self.burst().await,
+                Workload::Overlapping => {
+                    self.burst().await;
+                    sleep(BETWEEN_BURSTS).await;
+                }
                 Workload::Hopping => self.hop().await,
                 Workload::Roaming | Workload::Stationary => self.next_step().await,
             }
@@ -156,6 +163,9 @@ impl Client {
 
     /// Writes each own register, and reads it meanwhile, all at once. Then reads each again: by then
     /// every answer has arrived, in whatever order.
+    ///
+    /// If clients send nothing else, the reads in a burst set out in the first replica's region: the
+    /// client moves while they are under way.
     async fn burst(&mut self) {
         if self.registers.len() < REGISTERS_IN_A_BURST {
             return self.create().await;
@@ -164,15 +174,23 @@ impl Client {
         if matches!(self.carrier, PositionCarrier::Header(_)) {
             return self.update().await;
         }
+        let moved_from = match (self.context.workload, &*self.context.regions) {
+            (Workload::Overlapping, [_, first, ..]) => first,
+            _ => &self.region,
+        };
         let mut requests = Vec::new();
         for own in &mut self.registers {
             own.version += 1;
         }
         for own in &self.registers {
-            requests.push(self.update_request(*own));
-            requests.push((Request::Read(own.register), self.http.get(self.user_url(own.user_id))));
+            let read = self.http.get(self.user_url(own.user_id));
+            requests.push((moved_from, Request::Read(own.register), read));
+            let (update, http) = self.update_request(*own);
+            requests.push((&self.region, update, http));
         }
-        let exchanges = requests.into_iter().map(|(request, http)| self.exchange(request, http));
+        let exchanges = requests
+            .into_iter()
+            .map(|(region, request, http)| self.exchange(region, request, http));
         for (mut operation, response) in join_all(exchanges).await {
             if let Request::Read(register) = operation.request
                 && operation.outcome == Outcome::Ok
@@ -314,7 +332,7 @@ impl Client {
 
     /// Sends a request, takes the position that the answer gives, and records the operation.
     async fn send(&mut self, request: Request, http_request: RequestBuilder) -> Response {
-        let (operation, response) = self.exchange(request, http_request).await;
+        let (operation, response) = self.exchange(&self.region, request, http_request).await;
         if let (PositionCarrier::Header(carried), Some(position)) =
             (&mut self.carrier, &response.position)
         {
@@ -327,6 +345,7 @@ impl Client {
     /// Sends a request. Cookies are those of all answers that have arrived by now.
     async fn exchange(
         &self,
+        region: &str,
         request: Request,
         http_request: RequestBuilder,
     ) -> (Operation, Response) {
@@ -334,12 +353,12 @@ impl Client {
             PositionCarrier::Header(Some(position)) => http_request.header(POSITION, position),
             PositionCarrier::Header(None) | PositionCarrier::Cookie => http_request,
         };
-        let http_request = http_request.header("fly-prefer-region", &self.region);
+        let http_request = http_request.header("fly-prefer-region", region);
         let start = self.context.start.elapsed();
         let response = Response::receive(http_request, request).await;
         let operation = Operation {
             client: self.id,
-            region: self.region.clone(),
+            region: region.to_owned(),
             start,
             end: self.context.start.elapsed(),
             request,

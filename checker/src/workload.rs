@@ -15,7 +15,8 @@ pub enum Workload {
     Roaming,
     /// The same mix; each client stays in its region.
     Stationary,
-    /// Each client sends several writes at once, and when all are answered, reads what it wrote.
+    /// Each client sends several reads and writes at once, the reads from another region, and when
+    /// all are answered, reads what it wrote.
     Overlapping,
     /// One client reads what the operator commits, in one region after the other.
     Hopping,
