@@ -33,15 +33,15 @@ impl World {
             // Without the right to see it, nothing tells which timeline a replica follows.
             let is_seen = is_followed && self.postgres.sees_timelines;
             let is_evident = is_near(self.truth) && is_seen && !is_outnumbered;
-            let is_intruded = (0..SERVERS).all(is_near) && self.intruder().is_some();
+            let intruder = self.intruder().filter(|_| (0..SERVERS).all(is_near));
             let now = self.now;
             let must_know = self.must_know(process);
             let process = &mut self.processes[process];
             process.is_astray = has_rival && (process.is_astray || !must_know);
             let (is_complete, is_evident) =
                 (is_complete && !process.is_astray, is_evident && !process.is_astray);
-            let since = process.intruded_since.unwrap_or(now);
-            process.intruded_since = is_intruded.then_some(since);
+            let before = process.intruder.filter(|(before, _)| Some(*before) == intruder);
+            process.intruder = before.or(intruder.map(|intruder| (intruder, now)));
             let since = process.complete_since.unwrap_or(now);
             process.complete_since = is_complete.then_some(since);
             let since = process.evident_since.unwrap_or(now);
@@ -63,20 +63,21 @@ impl World {
         near().filter(|server| self.system(*server) == own).count() * 2 <= near().count()
     }
 
-    /// The only server of its database, where all others have another one.
+    /// The only server of a new database, where all others have a former one.
     fn intruder(&self) -> Option<usize> {
         (0..SERVERS).find(|server| {
             let mut others = (0..SERVERS).filter(|other| other != server);
             let common = others.next().map_or(0, |first| self.system(first));
-            common != self.system(*server) && others.all(|other| self.system(other) == common)
+            common < self.system(*server) && others.all(|other| self.system(other) == common)
         })
     }
 
     /// A database without rows that comes in the primary's place must not answer.
     pub(super) fn judge_database(&mut self, request: usize) {
         let Request { visit, current, begun, .. } = &self.requests[request];
-        let since = self.processes[visit.process].intruded_since;
-        if self.intruder() == Some(*current) && since.is_some_and(|since| since + NOTICES <= *begun)
+        let intruder = self.processes[visit.process].intruder;
+        if self.intruder() == Some(*current)
+            && intruder.is_some_and(|it| it.0 == *current && it.1 + NOTICES <= *begun)
         {
             let what = format!(
                 "{} is answered by the new database in {}, and all others have the former one",
@@ -128,7 +129,7 @@ impl World {
             process.evident_since = None;
             process.was_evident = None;
             process.complete_since = None;
-            process.intruded_since = None;
+            process.intruder = None;
             process.seen_ahead = Default::default();
             process.knows_ahead = Default::default();
         }
