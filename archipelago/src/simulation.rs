@@ -2,7 +2,8 @@
 //! simulated time.
 //!
 //! [`postgres`] has servers in a tree of timelines, [`process`] what one process of ours knows,
-//! [`visitor`] a visitor's cookies, [`world`] the events, the messages, and what must hold.
+//! [`visitor`] a visitor's cookies, [`world`] time and events. The rooms of `world` have the monitor,
+//! the requests, the faults, and what must hold.
 //! A [`schedule`](step::schedule) is a list of plain [`Step`](step::Step)s that follows from a seed.
 //! What a process decides is decided by the code that ships: the election, the requirement of a read,
 //! the state of a server, the next candidate, a visitor's session.
@@ -22,6 +23,7 @@ mod step;
 mod visitor;
 mod world;
 
+use std::fmt;
 use std::time::Instant;
 
 use self::defect::Defect;
@@ -31,6 +33,9 @@ use self::world::World;
 
 /// How many steps a schedule has.
 const LENGTH: usize = 250;
+
+/// Replays one seed.
+const REPLAY: &str = "cargo test --workspace --lib simulation::long_run -- --ignored --nocapture";
 
 /// Runs a schedule, and returns the world after it.
 fn run(steps: &[Step], defect: Option<Defect>, tells: bool) -> World {
@@ -59,13 +64,30 @@ fn story(steps: &[Step], defect: Option<Defect>) -> String {
     world.story.unwrap_or_default().join("\n")
 }
 
-/// Runs schedules until so many operations are done. Returns the seed and the story of the first
-/// violation.
+/// A schedule that breaks a promise.
+struct Found {
+    seed: u64,
+    steps: Vec<Step>,
+    defect: Option<Defect>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, steps, defect } = self;
+        match defect {
+            Some(defect) => writeln!(f, "{defect:?} breaks a promise with the seed {seed}:")?,
+            None => writeln!(f, "A promise is broken. To replay it:\n  SEED={seed} {REPLAY}")?,
+        }
+        f.write_str(&story(steps, *defect))
+    }
+}
+
+/// Runs schedules until so many operations are done. Returns the first that breaks a promise.
 fn search(
     seeds: impl Iterator<Item = u64>,
     operations: u64,
     defect: Option<Defect>,
-) -> Result<u64, (u64, String)> {
+) -> Result<u64, Found> {
     let mut done = 0;
     for seed in seeds {
         let steps = schedule(seed, LENGTH);
@@ -74,7 +96,7 @@ fn search(
         // What breaks without the defect too does not show it.
         let is_shown = || defect.is_none() || run(&steps, None, false).violation.is_none();
         if world.violation.is_some() && is_shown() {
-            return Err((seed, story(&steps, defect)));
+            return Err(Found { seed, steps, defect });
         }
         if done >= operations {
             break;
@@ -85,8 +107,8 @@ fn search(
 
 #[test]
 fn no_schedule_breaks_a_promise() {
-    if let Err((seed, story)) = search(0.., 40_000, None) {
-        panic!("SEED={seed} tells:\n{story}");
+    if let Err(found) = search(0.., 40_000, None) {
+        panic!("{found}");
     }
 }
 
@@ -96,10 +118,9 @@ fn long_run() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("SEED") {
         let steps = schedule(seed, LENGTH);
-        match run(&steps, None, false).violation {
-            Some(_) => panic!("SEED={seed} tells:\n{}", story(&steps, None)),
-            None => println!("seed {seed}: no violation"),
-        }
+        let is_broken = run(&steps, None, false).violation.is_some();
+        assert!(!is_broken, "{}", Found { seed, steps, defect: None });
+        println!("seed {seed}: no violation");
         return;
     }
     let (first, operations) =
@@ -108,16 +129,16 @@ fn long_run() {
     println!("first seed: {first}");
     match search(first.., operations, None) {
         Ok(done) => println!("{done} operations in {:?}, no violation", begun.elapsed()),
-        Err((seed, story)) => panic!("SEED={seed} tells:\n{story}"),
+        Err(found) => panic!("{found}"),
     }
 }
 
-/// Finds a violation within a fixed number of operations, from a fixed seed on.
+/// Finds a violation within a fixed number of operations, from a fixed seed on. The same steps break
+/// nothing without the defect.
 fn finds(defect: Defect) {
-    match search(0.., 400_000, Some(defect)) {
-        Ok(done) => panic!("{defect:?} is not found in {done} operations"),
-        Err((seed, story)) => println!("{defect:?}, seed {seed}:\n{story}"),
-    }
+    let Err(found) = search(0.., 400_000, Some(defect)) else { panic!("{defect:?} is not found") };
+    assert_eq!(run(&found.steps, None, false).violation, None);
+    println!("{found}");
 }
 
 #[test]

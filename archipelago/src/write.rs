@@ -248,13 +248,11 @@ impl<'a> Primary<'a> {
         let limit = cluster.leader().writing.timeouts().checkout;
         let deadline = Instant::now() + limit;
         cluster.wait_for_leader(limit).await;
-        let seen = match self.seen {
-            Some(position) if cluster.drops(position).await => None,
-            seen => seen,
-        };
-        let mut was_held = false;
+        let (mut seen, mut was_held) = (self.seen, false);
         loop {
             let elections = cluster.elections();
+            // Each election may show that the position is of another history.
+            seen = seen.filter(|position| !cluster.leadership().drops(*position));
             let checked_out = match cluster.writable_leader(seen) {
                 Ok(member) => member.writing.checkout().await,
                 Err(error) => Err(error),

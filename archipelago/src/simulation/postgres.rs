@@ -11,6 +11,9 @@ pub(super) type Millis = u64;
 /// How long a commit without `synchronous_commit` is visible at the primary before it is flushed.
 const FLUSH_DELAY: Millis = 300;
 
+/// Between two checkpoints.
+const CHECKPOINTS: Millis = 60_000;
+
 /// A commit.
 #[derive(Clone, Copy, Debug)]
 struct Record {
@@ -56,7 +59,10 @@ pub(super) struct Server {
     visible: u64,
     work_until: Option<Millis>,
     last_commit: Option<i64>,
+    /// Its timeline at its last checkpoint.
+    checkpointed: u32,
     pub(super) started: i64,
+    /// Itself where it follows no server.
     pub(super) upstream: usize,
     is_streaming: bool,
     pub(super) is_linked: bool,
@@ -74,6 +80,8 @@ pub(super) struct Postgres {
     pub(super) servers: Vec<Server>,
     starts: i64,
     systems: u64,
+    /// Whether the login role may see on which timeline a replica is.
+    pub(super) sees_timelines: bool,
 }
 
 impl Postgres {
@@ -81,8 +89,14 @@ impl Postgres {
     pub(super) fn new(count: usize, base: Instant) -> Self {
         let first =
             Branch { system: 1, timeline: 1, parent: None, copies: None, records: Vec::new() };
-        let mut postgres =
-            Self { base, branches: vec![first], servers: Vec::new(), starts: 0, systems: 1 };
+        let mut postgres = Self {
+            base,
+            branches: vec![first],
+            servers: Vec::new(),
+            starts: 0,
+            systems: 1,
+            sees_timelines: true,
+        };
         for index in 0..count {
             let started = postgres.next_start();
             postgres.servers.push(Server {
@@ -94,6 +108,7 @@ impl Postgres {
                 visible: 100,
                 work_until: None,
                 last_commit: None,
+                checkpointed: 1,
                 started,
                 upstream: 0,
                 is_streaming: index > 0,
@@ -208,6 +223,9 @@ impl Postgres {
             if !self.servers[index].is_up {
                 continue;
             }
+            if now.is_multiple_of(CHECKPOINTS) {
+                self.checkpoint(index);
+            }
             if self.servers[index].is_replica {
                 self.receive(index);
                 self.replay(index, now);
@@ -228,6 +246,11 @@ impl Postgres {
         self.servers[index].flushed = until;
     }
 
+    fn checkpoint(&mut self, index: usize) {
+        let branch = self.servers[index].end.branch;
+        self.servers[index].checkpointed = self.branches[branch].timeline;
+    }
+
     fn receive(&mut self, index: usize) {
         let server = self.servers[index].clone();
         let upstream = self.servers[server.upstream].clone();
@@ -238,7 +261,9 @@ impl Postgres {
         let fits = own.system == other.system
             && own.timeline == other.timeline
             && server.end.lsn <= source.lsn;
-        if !is_reachable || !follows && !fits {
+        // A replica never leaves its timeline for an older one, also where nothing tells them apart.
+        let goes_back = own.system == other.system && other.timeline < own.timeline;
+        if !is_reachable || goes_back || !follows && !fits {
             self.servers[index].is_streaming = false;
             return;
         }
@@ -299,7 +324,7 @@ impl Postgres {
     pub(super) fn identity(&self, index: usize) -> ServerIdentity {
         let Server { started, end, .. } = self.servers[index];
         let system = self.branches[end.branch].system;
-        ServerIdentity { system, started, sees_timelines: true }
+        ServerIdentity { system, started, sees_timelines: self.sees_timelines }
     }
 
     /// What a server says of itself now, to a question that was sent at `asked`.
@@ -315,7 +340,10 @@ impl Postgres {
         });
         ServerReport {
             is_replica,
-            timeline: self.branches[server.end.branch].timeline,
+            timeline: match is_replica && !(server.is_streaming && self.sees_timelines) {
+                true => server.checkpointed,
+                false => self.branches[server.end.branch].timeline,
+            },
             lsn: if is_replica { server.replayed } else { server.end.lsn },
             is_settled: !is_replica || is_still || server.replayed == server.end.lsn,
             is_streaming: is_replica && server.is_streaming,
@@ -353,6 +381,7 @@ impl Postgres {
             server.visible = server.end.lsn;
             server.flushed = server.end.lsn;
         }
+        self.checkpoint(index);
     }
 
     /// A new branch from `fork` on.
@@ -376,6 +405,7 @@ impl Postgres {
         server.flushed = end.lsn;
         server.work_until = None;
         server.is_paused = false;
+        self.checkpoint(index);
     }
 
     /// Promotes a replica while it runs, once it has replayed what it received.
@@ -394,10 +424,8 @@ impl Postgres {
         self.start(index);
     }
 
-    /// Puts a primary back to a copy that is `back` commits older, on the same timeline or an older
-    /// one.
-    pub(super) fn put_back(&mut self, index: usize, back: u64, is_older_timeline: bool) {
-        let end = self.servers[index].end;
+    /// A moment `back` commits before `end`, on the same timeline or an older one.
+    fn older(&self, end: Point, back: u64, is_older_timeline: bool) -> Point {
         let mut at = Point { lsn: end.lsn.saturating_sub(10 * back).max(100), ..end };
         let mut may_climb = is_older_timeline;
         while let Some((branch, fork)) = self.branches[at.branch].parent
@@ -406,34 +434,50 @@ impl Postgres {
             may_climb &= self.branches[branch].timeline == self.branches[at.branch].timeline;
             at = Point { branch, lsn: at.lsn.min(fork) };
         }
+        at
+    }
+
+    /// Puts a primary back to an older copy.
+    pub(super) fn put_back(&mut self, index: usize, back: u64, is_older_timeline: bool) {
+        let at = self.older(self.servers[index].end, back, is_older_timeline);
         let timeline = self.branches[at.branch].timeline;
         self.lead(index, at, timeline);
         self.start(index);
     }
 
-    /// Puts a new database behind all URLs, with the same rows.
-    pub(super) fn replace_all(&mut self, primary: usize) {
+    /// Starts a restored copy, which answers reads and follows no server.
+    pub(super) fn restore(&mut self, index: usize, back: u64) {
+        let end = self.older(self.servers[index].end, back, false);
+        self.begin_to_follow(index, end, index);
+    }
+
+    /// Starts a new database without rows.
+    pub(super) fn empty(&mut self, index: usize) {
         self.systems += 1;
-        let lsn = self.servers[primary].end.lsn.min(100);
         let (parent, copies, records) = (None, None, Vec::new());
         self.branches.push(Branch { system: self.systems, timeline: 1, parent, copies, records });
-        self.lead(primary, Point { branch: self.branches.len() - 1, lsn }, 1);
-        self.start(primary);
+        self.lead(index, Point { branch: self.branches.len() - 1, lsn: 100 }, 1);
+        self.start(index);
+    }
+
+    /// Puts a new database behind all URLs, with the same rows.
+    pub(super) fn replace_all(&mut self, primary: usize) {
+        self.empty(primary);
         (0..self.servers.len()).for_each(|index| self.rebuild(index, primary));
     }
 
     /// Rebuilds a server as a replica of a primary.
     pub(super) fn rebuild(&mut self, index: usize, primary: usize) {
-        if index == primary {
-            return;
+        if index != primary {
+            let source = &self.servers[primary];
+            self.begin_to_follow(index, Point { lsn: source.flushed, ..source.end }, primary);
         }
-        let source = self.servers[primary].clone();
+    }
+
+    fn begin_to_follow(&mut self, index: usize, end: Point, upstream: usize) {
         let server = &mut self.servers[index];
-        server.is_replica = true;
-        server.end = Point { lsn: source.flushed, ..source.end };
-        server.replayed = source.flushed;
-        server.visible = source.flushed;
-        server.upstream = primary;
+        (server.is_replica, server.is_streaming, server.upstream) = (true, false, upstream);
+        (server.end, server.replayed, server.visible) = (end, end.lsn, end.lsn);
         server.last_commit = None;
         self.start(index);
     }

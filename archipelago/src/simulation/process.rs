@@ -24,6 +24,8 @@ pub(super) struct Process {
     pub(super) was_evident: Option<Millis>,
     /// Since when all members have been in reach.
     pub(super) complete_since: Option<Millis>,
+    /// The only server of a new database, and since when all members have been in reach.
+    pub(super) intruder: Option<(usize, Millis)>,
     /// Whether a rival came on the primary's own timeline before the process knew the primary: then
     /// nothing tells the two apart.
     pub(super) is_astray: bool,
@@ -63,6 +65,7 @@ impl Process {
             evident_since: None,
             was_evident: None,
             complete_since: None,
+            intruder: None,
             is_astray: false,
             seen_ahead: Default::default(),
             knows_ahead: Default::default(),

@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub(super) current: usize,
     pub(super) tried: Vec<usize>,
     pub(super) lagging: Vec<usize>,
+    /// Whether what the visitor has seen was vetted.
+    pub(super) has_set_out: bool,
     pub(super) is_failing_over: bool,
     /// The outcome at the first member, while elections are waited for.
     pub(super) outcome: Option<Outcome>,
@@ -48,6 +50,7 @@ pub(super) enum Phase {
         since: Instant,
         seen: Elections,
         until: Millis,
+        position: Position,
     },
     /// For an election after a failed attempt to write.
     AwaitsElection {

@@ -8,7 +8,7 @@ use super::postgres::Millis;
 /// The number of each kind of actor.
 pub(super) const SERVERS: usize = 3;
 pub(super) const PROCESSES: usize = 2;
-pub(super) const VISITORS: usize = 2;
+pub(super) const VISITORS: usize = 3;
 
 /// A request of a visitor.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,17 @@ pub(super) enum Step {
         server: usize,
         jump: u32,
     },
+    /// A restored copy starts in recovery: it answers reads, and follows no server.
+    Restore {
+        server: usize,
+        commits: u64,
+    },
+    /// A restored copy ends its recovery, and takes writes.
+    EndRecovery(usize),
+    /// A new database without rows comes in the primary's place.
+    EmptyPrimary,
+    /// The login role loses, or gets, the right to see on which timeline a replica is.
+    SeeTimelines(bool),
     /// The operator rebuilds a server as a replica of the primary.
     Rebuild(usize),
     /// The primary is put back to an older copy.
@@ -92,7 +103,7 @@ impl Step {
                 85..98 => rng.u64(3000..14_000),
                 _ => 65_000,
             }),
-            300..760 => Self::Visit(Visit {
+            300..738 => Self::Visit(Visit {
                 visitor: rng.usize(..VISITORS),
                 process,
                 allows_stale: rng.u32(..3) == 0,
@@ -104,6 +115,10 @@ impl Step {
                 work: if rng.u32(..4) == 0 { rng.u64(..300) } else { rng.u64(..5) },
                 late: if rng.u32(..4) == 0 { rng.u64(..800) } else { rng.u64(..20) },
             }),
+            738..744 => Self::Restore { server, commits: rng.u64(..4) },
+            744..754 => Self::EndRecovery(server),
+            754..756 => Self::EmptyPrimary,
+            756..760 => Self::SeeTimelines(rng.bool()),
             760..785 => Self::Crash(server),
             785..825 => Self::Start(server),
             825..840 => Self::Cut { process, server },
