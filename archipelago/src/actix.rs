@@ -81,7 +81,7 @@ pub fn configure<R: RepoSet>(
     repos: Arc<R>,
     keys: impl Into<Keys>,
 ) -> impl FnOnce(&mut ServiceConfig) {
-    let signer = Signer::new(&keys.into(), repos.cluster().leadership().safeguards);
+    let signer = Signer::new(&keys.into());
     move |app| {
         if let Ok(runtime) = Handle::try_current() {
             let repos = repos.clone();

@@ -14,6 +14,8 @@
 //! OPERATIONS=100000000 cargo test --release --lib simulation -- --ignored --nocapture
 //! ```
 
+#![allow(clippy::struct_excessive_bools, reason = "a server or a request is up, paused, … at once")]
+
 mod defect;
 mod postgres;
 mod process;

@@ -7,7 +7,7 @@ mod fly_replay;
 mod overlapping;
 mod session;
 
-pub(crate) use self::cookie::{Brought, COMMON_NAME, Claim, cookie_name, header_value};
+pub(crate) use self::cookie::{Brought, Claim, cookie_name, header_value};
 pub use self::fly_replay::FLY_REPLAY;
 pub(crate) use self::fly_replay::{FLY_REGION, REPLAY_MARKS, WriteRequest, should_replay};
 pub(crate) use self::session::Session;

@@ -58,8 +58,6 @@ enum SafeguardArg {
     Bound,
     /// What an election finds unfit serves no reads.
     Fitness,
-    /// A late answer replaces no newer cookie.
-    CookieNames,
     /// A commit that seems to lie in the future tells no age.
     Clock,
 }
@@ -75,7 +73,6 @@ impl From<SafeguardArg> for Safeguard {
             SafeguardArg::Evidence => Self::Evidence,
             SafeguardArg::Bound => Self::Bound,
             SafeguardArg::Fitness => Self::Fitness,
-            SafeguardArg::CookieNames => Self::CookieNames,
             SafeguardArg::Clock => Self::Clock,
         }
     }

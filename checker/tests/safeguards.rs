@@ -219,29 +219,6 @@ async fn replicas_ahead_of_their_primary_show_lost_rows() {
     .await;
 }
 
-/// Of a commit that drops a table, and of an asynchronous one.
-#[tokio::test(flavor = "multi_thread")]
-async fn with_positions_before_what_was_shown_reads_go_back() {
-    assert_found(
-        Anomaly::NonMonotonicRead,
-        &[Safeguard::Bound],
-        last_replica_lags(),
-        Workload::Hopping,
-    )
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_late_answers_over_newer_ones_writes_are_missed() {
-    assert_found(
-        Anomaly::OwnWriteMissing,
-        &[Safeguard::CookieNames],
-        late_answers(),
-        Workload::Overlapping,
-    )
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_skewed_clock_reads_are_stale() {
     if !archipelago_lab::can_set_clocks() {

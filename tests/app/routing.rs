@@ -151,10 +151,9 @@ fn set_cookies(page: &Page) -> Vec<&str> {
 
 /// The cookie that carries the answer's position, as a browser sends it.
 fn position_cookie(page: &Page) -> String {
-    let cookies = set_cookies(page).into_iter();
+    let mut cookies = set_cookies(page).into_iter();
     let cookie = cookies
-        .filter(|cookie| cookie.starts_with("archipelago.") && !cookie.contains("Max-Age=0"))
-        .last()
+        .rfind(|cookie| cookie.starts_with("archipelago.") && !cookie.contains("Max-Age=0"))
         .expect("an answer carries its position");
     cookie.split(';').next().unwrap().to_owned()
 }

@@ -15,8 +15,7 @@ use actix_web::web::Data;
 
 use super::keys::Keys;
 use crate::position::Position;
-use crate::settings::{Safeguard, Safeguards};
-use crate::visitor::{Brought, COMMON_NAME, Claim, Session, cookie_name, header_value};
+use crate::visitor::{Brought, Claim, Session, cookie_name, header_value};
 
 /// On a request: the position that its answer must show. On an answer: the position that it showed.
 /// It has one value for each database that the request has read or written.
@@ -29,7 +28,6 @@ const ANY_NAME: &str = "position";
 pub(super) struct Signer {
     /// The first signs, all verify.
     keys: Vec<Key>,
-    safeguards: Safeguards,
     /// The last signature: reads between two commits give the same position.
     last: RefCell<Option<(Position, Signed)>>,
 }
@@ -45,11 +43,11 @@ struct Signed {
 impl Signer {
     /// The keys are derived from the app's: a signature covers a text and not its purpose, and no
     /// other text that the app signs may pass for a position.
-    pub(super) fn new(keys: &Keys, safeguards: Safeguards) -> Self {
+    pub(super) fn new(keys: &Keys) -> Self {
         let own =
             |key: &Key| Key::derive_from(&[key.signing(), b"archipelago: a position"].concat());
         let keys = std::iter::once(&keys.signing).chain(&keys.verifying).map(own).collect();
-        Self { keys, safeguards, last: RefCell::default() }
+        Self { keys, last: RefCell::default() }
     }
 
     fn signed(&self, position: Position) -> Option<Signed> {
@@ -63,14 +61,8 @@ impl Signer {
         let mut jar = CookieJar::new();
         jar.signed_mut(self.keys.first()?).add(Cookie::new(ANY_NAME, text.clone()));
         let signature = jar.get(ANY_NAME)?.value().strip_suffix(&text)?.to_owned();
-        let all = header_value(position, &signature);
-        let header = HeaderValue::try_from(&all).ok()?;
-        let (cookie, value) = if self.safeguards.has(Safeguard::CookieNames) {
-            (cookie_name(position, &signature), signature)
-        } else {
-            (COMMON_NAME.to_owned(), all)
-        };
-        let signed = Signed { header, cookie, value };
+        let header = HeaderValue::try_from(header_value(position, &signature)).ok()?;
+        let signed = Signed { header, cookie: cookie_name(position, &signature), value: signature };
         Some(last.insert((position, signed)).1.clone())
     }
 
@@ -160,7 +152,7 @@ mod tests {
     }
 
     fn signer(keys: &Keys) -> Signer {
-        Signer::new(keys, Safeguards::default())
+        Signer::new(keys)
     }
 
     /// The positions in the header `cookie` of a request.

@@ -134,8 +134,9 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
                 && record.is_ahead_of(&report)
         });
         let was_proven = leader.is_some_and(|leader| leader.is_proven) && !is_refuted;
-        let is_proven =
-            was_proven || record.was_promoted || is_followed(records, known.system, reply);
+        let is_followed = is_followed(records, known.system, reply)
+            && (index == known.declared || may_replace_declared(records, known, report.timeline));
+        let is_proven = was_proven || record.was_promoted || is_followed;
         let elected =
             Elected { index, timeline: report.timeline, started: identity.started, is_proven };
         Some(Candidate {
@@ -214,6 +215,13 @@ fn choose(
         let region = records[elected.index].region;
         return Err(NoPrimary::Unproven { region, timeline: elected.timeline });
     }
+    if weighs
+        && !elected.is_proven
+        && !leads
+        && let Some(regions) = unseen_rivals(records, candidates, known, *elected)
+    {
+        return Err(NoPrimary::Unseen { regions });
+    }
     Ok(*elected)
 }
 
@@ -226,14 +234,41 @@ fn is_same_server(one: &Candidate, other: &Candidate) -> bool {
     one.elected.started == other.elected.started
 }
 
-/// Whether an unproven primary may come from a promotion: while the declared primary is silent, its
-/// timeline must be newer than every replica's. A promotion never makes timeline 1.
+/// Whether a primary on `timeline` may have replaced the declared one. While that one refuses to
+/// answer, it may be the one that replicas follow. While it is silent, a promotion must have made
+/// the timeline, and a promotion never makes timeline 1.
+fn may_replace_declared(records: &[MemberRecord], known: &Known, timeline: u32) -> bool {
+    let declared = &records[known.declared];
+    let answers = declared.answer().is_some_and(|reply| reply.is_of(known.system));
+    !declared.is_refusing && (answers || timeline > 1)
+}
+
+/// Whether an unproven primary may come from a promotion: while the declared primary does not
+/// answer, its timeline must be newer than every replica's.
 fn may_be_promoted(records: &[MemberRecord], known: &Known, elected: Elected) -> bool {
-    let declared = records[known.declared].answer().filter(|reply| reply.is_of(known.system));
+    let answers = records[known.declared].answer().is_some_and(|it| it.is_of(known.system));
     let replicas = records.iter().filter_map(|record| replica(record, known.system));
     let is_newer =
         replicas.map(|it| it.report.timeline).all(|timeline| timeline < elected.timeline);
-    declared.is_some() || elected.timeline > 1 && is_newer
+    may_replace_declared(records, known, elected.timeline) && (answers || is_newer)
+}
+
+/// The regions of an unproven primary and of others on older timelines, where a replica follows one
+/// of them and the login role may not see which.
+fn unseen_rivals(
+    records: &[MemberRecord],
+    candidates: &[Candidate],
+    known: &Known,
+    elected: Elected,
+) -> Option<Vec<&'static str>> {
+    let is_unseen = |reply: Reply| reply.report.is_streaming && !reply.identity.sees_timelines;
+    let has_unseen =
+        records.iter().filter_map(|record| replica(record, known.system)).any(is_unseen);
+    let is_rival = |it: &&Candidate| it.answers && it.elected.timeline != elected.timeline;
+    let rivals: Vec<_> =
+        candidates.iter().filter(is_rival).map(|it| records[it.elected.index].region).collect();
+    (has_unseen && !rivals.is_empty())
+        .then(|| [vec![records[elected.index].region], rivals].concat())
 }
 
 /// The elected one, if its timeline is the newest proven one, or if all members answer and none

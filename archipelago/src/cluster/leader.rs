@@ -181,10 +181,13 @@ impl Leader {
                 let region = ballot.records[elected.index].region;
                 let timeline = elected.timeline;
                 if self.index.swap(elected.index, Ordering::Relaxed) != elected.index {
+                    let is_proven = elected.is_proven;
                     tracing::warn!(
                         region,
                         timeline,
-                        "this region's database is the primary now: writes go there"
+                        is_proven,
+                        "this region's database is the primary now: writes go there; without proof \
+                         they do until a proven one answers, or a replica follows it"
                     );
                 }
                 ballot.known.leader = Some(*elected);

@@ -134,6 +134,9 @@ impl MemberRecord {
 mod tests {
     use super::*;
 
+    /// When a server was started, whether it is a replica, and its timeline.
+    type Short = (i64, bool, u32);
+
     fn reply(started: i64, is_replica: bool, timeline: u32) -> Reply {
         let identity = ServerIdentity { system: 7, started, sees_timelines: true };
         let report = ServerReport::for_test(is_replica, timeline, 1, Instant::now());
@@ -145,7 +148,7 @@ mod tests {
     #[test]
     fn which_primaries_were_promoted_in_step() {
         // The replies of one member in order, and whether the last is a promotion in step.
-        let table: [(&str, &[(i64, bool, u32)], bool); 7] = [
+        let table: [(&str, &[Short], bool); 7] = [
             ("a primary from the beginning", &[(1, false, 2)], false),
             ("a replica that was promoted", &[(1, true, 1), (1, false, 2)], true),
             ("later replies keep it", &[(1, true, 1), (1, false, 2), (1, false, 2)], true),

@@ -32,6 +32,17 @@ pub enum NoPrimary {
         /// Its timeline.
         timeline: u32,
     },
+    /// Members take writes on different timelines, and the login role may not see which one the
+    /// replicas follow.
+    #[error(
+        "{} take writes on different timelines, and the login role may not see which one the \
+         replicas follow: run GRANT pg_read_all_stats TO the role, or stop the wrong one",
+        quoted(.regions)
+    )]
+    Unseen {
+        /// The regions of these members.
+        regions: Vec<&'static str>,
+    },
     /// Only a primary that a promotion has replaced can be reached.
     #[error(
         "only `{region}` on timeline {timeline} takes writes, and a promotion has replaced it by \

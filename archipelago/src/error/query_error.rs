@@ -227,7 +227,9 @@ mod tests {
         ] {
             for (is_read, kind) in [(true, in_read), (false, in_write)] {
                 let session = session(is_read);
-                last.into_iter().for_each(|error| session.record_error(error));
+                if let Some(error) = last {
+                    session.record_error(error);
+                }
                 session.record_end(end);
                 let error = QueryError::new(closed(), &session, was_sent);
                 assert_eq!((error.code(), error.kind()), (code, kind), "{error:?}");
@@ -269,12 +271,13 @@ mod tests {
         }
     }
 
+    type Event = fn(&SessionRecord, &dyn Fn() -> ServerError);
+
     #[test]
     fn what_retires_the_whole_pool() {
         let idle = || response("57P05", "FATAL", "idle");
         let plan = || of_routine("0A000", "ERROR", "stale", "RevalidateCachedQuery");
         let lasting = || of_routine("XX000", "ERROR", "no type", "getTypeInputInfo");
-        type Event = fn(&SessionRecord, &dyn Fn() -> ServerError);
         let says: Event = |session, error| session.record_error(error());
         let vanishes: Event = |session, _| session.record_end(End::Vanished);
         // What happens to two connections, and whether it is true of a third one.

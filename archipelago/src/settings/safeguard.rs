@@ -21,8 +21,6 @@ pub enum Safeguard {
     Bound,
     /// A member that an election finds unfit serves no reads.
     Fitness,
-    /// A cookie is named by its position, so that a late answer replaces no newer one.
-    CookieNames,
     /// A commit that seems to lie in the future tells no age of a replica.
     Clock,
 }

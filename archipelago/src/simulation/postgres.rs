@@ -340,9 +340,10 @@ impl Postgres {
         });
         ServerReport {
             is_replica,
-            timeline: match is_replica && !(server.is_streaming && self.sees_timelines) {
-                true => server.checkpointed,
-                false => self.branches[server.end.branch].timeline,
+            timeline: if is_replica && !(server.is_streaming && self.sees_timelines) {
+                server.checkpointed
+            } else {
+                self.branches[server.end.branch].timeline
             },
             lsn: if is_replica { server.replayed } else { server.end.lsn },
             is_settled: !is_replica || is_still || server.replayed == server.end.lsn,

@@ -27,9 +27,6 @@ use crate::position::Position;
 /// What every name begins with.
 const PREFIX: &str = "archipelago.";
 
-/// The name of the only cookie while a test switches the other names off: then the last answer wins.
-pub(crate) const COMMON_NAME: &str = "archipelago.position";
-
 /// How many letters of the signature a name has.
 const TAG: usize = 6;
 
@@ -73,9 +70,6 @@ pub(crate) fn header_value(position: Position, signature: &str) -> String {
 impl<'a> Claim<'a> {
     /// The position in a cookie. None if it is another cookie, or of another format.
     pub(crate) fn in_cookie(name: &'a str, value: &'a str) -> Option<Self> {
-        if name == COMMON_NAME {
-            return Self::in_header(value).map(|claim| Self { cookie: Some(name), ..claim });
-        }
         let (position, _tag) = name.strip_prefix(PREFIX)?.rsplit_once('.')?;
         let position = position.replace('.', "/").parse().ok()?;
         Some(Self { position, signature: value, cookie: Some(name) })

@@ -274,7 +274,7 @@ mod crowd {
         let mut slow = std::pin::pin!(slow);
         let crowd = eventually("the spill permit is taken", DEADLINE, async || {
             let read = repos.replica().get_result::<String>(diesel::select(pg_sleep(0.0)));
-            read.await.err().filter(|error| is_spilled(error))
+            read.await.err().filter(is_spilled)
         });
         let refused = tokio::select! {
             biased;

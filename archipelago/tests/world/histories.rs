@@ -205,7 +205,7 @@ async fn a_role_without_rights_reads_and_writes(world: World) {
         repos.primary().execute(written).await.unwrap();
         eventually("every member is up", DEADLINE, async || {
             let down = repos.members().find(|member| member.health().up != Some(true));
-            down.map_or(Ok(()), |member| Err(member.health()))
+            down.map_or(Ok(()), |member| Err(format!("{:?}", member.health())))
         })
         .await;
         assert_eq!(read_by(&repos).await.unwrap(), "near", "without {function}");
@@ -314,9 +314,9 @@ async fn a_start_without_a_primary_keeps_positions(world: World) {
     assert!(matches!(shows().await, Ok(2) | Err(_)), "a position is never ignored");
     world.server("far").unwrap().start().await.unwrap();
     eventually("the visitor's own write is shown", DEADLINE, async || {
-        let shown = shows().await;
-        assert!(matches!(shown, Ok(2) | Err(_)), "{shown:?}");
-        shown.is_ok()
+        let names = shows().await;
+        assert!(matches!(names, Ok(2) | Err(_)), "{names:?}");
+        names.is_ok()
     })
     .await;
     world.server("home").unwrap().thaw().await.unwrap();

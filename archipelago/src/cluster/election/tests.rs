@@ -15,6 +15,8 @@
 //! | `=P1` | the same server as `nrt`: one database plays several regions |
 //! | `P1?` | said so a moment ago, and is silent now |
 //! | `P1!` | said so long ago, and is silent now |
+//! | `x` | refuses to answer, and has never said anything |
+//! | `U1` | a replica that streams, and whose login role may not see the timeline |
 //! | `-`, `-!` | has never said anything, for a moment or for long |
 
 use std::time::Duration;
@@ -34,39 +36,47 @@ fn now() -> Instant {
     Instant::now() + AWAITED * 3
 }
 
+fn before(now: Instant, age: Duration) -> Instant {
+    now.checked_sub(age).unwrap()
+}
+
 fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
     let mut record = MemberRecord::new(REGIONS[index]);
     let (is_same_server, word) = (word.starts_with('='), word.trim_start_matches('='));
     let mut letters = word.chars();
     let role = letters.next().unwrap();
+    if role == 'x' {
+        record.record_refusal(now);
+        return record;
+    }
     if role == '-' {
-        record.record_silence(now, if word == "-!" { now - AWAITED } else { now });
+        record.record_silence(now, if word == "-!" { before(now, AWAITED) } else { now });
         return record;
     }
     let timeline = letters.next().and_then(|digit| digit.to_digit(10)).unwrap();
-    let (is_replica, marks) = (matches!(role, 'R' | 'r' | 'f'), letters.as_str());
+    let (is_replica, marks) = (matches!(role, 'R' | 'r' | 'f' | 'U'), letters.as_str());
     let started = if is_same_server { 0 } else { i64::try_from(index).unwrap() };
     let system = if matches!(role, 'F' | 'f') { OTHER } else { OURS };
-    let identity = ServerIdentity { system, started, sees_timelines: true };
+    let identity = ServerIdentity { system, started, sees_timelines: role != 'U' };
     // Replicas are asked first: a primary that is asked later is ahead of those that follow it.
-    let asked = now - Duration::from_secs(if is_replica { 2 } else { 1 });
+    let asked = before(now, Duration::from_secs(if is_replica { 2 } else { 1 }));
     let lsn = if marks.contains('+') { 99 } else { 10 };
     let report = ServerReport {
-        is_streaming: matches!(role, 'R' | 'f'),
+        is_streaming: matches!(role, 'R' | 'f' | 'U'),
         ..ServerReport::for_test(is_replica, timeline, lsn, asked)
     };
     if marks.contains('*') {
         let (is_replica, is_streaming) = (true, true);
         let timeline = timeline - 1;
-        let before = ServerReport { is_replica, is_streaming, timeline, ..report };
-        record.observe(Reply { identity, report: before });
+        let replica = ServerReport { is_replica, timeline, is_streaming, ..report };
+        record.observe(Reply { identity, report: replica });
     }
     record.observe(Reply { identity, report });
     if marks.contains('?') {
         record.record_silence(now, now);
     }
     if marks.contains('!') {
-        record.record_silence(now, now - AWAITED);
+        record.record_silence(now, before(now, AWAITED));
     }
     record
 }
@@ -103,6 +113,7 @@ fn winner(outcome: &Outcome) -> String {
         Err(NoPrimary::NoneWritable) => "none".to_owned(),
         Err(NoPrimary::Contested { regions, .. }) => format!("contested {}", regions.join(" ")),
         Err(NoPrimary::Unproven { region, .. }) => format!("unproven {region}"),
+        Err(NoPrimary::Unseen { regions }) => format!("unseen {}", regions.join(" ")),
         Err(NoPrimary::Superseded { region, .. }) => format!("superseded {region}"),
     }
 }
@@ -214,6 +225,30 @@ fn a_copy_on_a_newer_timeline() {
         ("it was adopted, and goes", "ord2?", "P1 P2! R1 R1", "nrt1", ""),
         ("of a primary without replicas", "", "P1 P2 - -", "ord2", "nrt superseded"),
         ("two copies", "nrt1", "P1 P2 P3 R1", "nrt1", "ord unfollowed, syd unfollowed"),
+    ]);
+}
+
+#[test]
+fn a_declared_primary_that_refuses_may_be_the_one_that_is_followed() {
+    check(&[
+        ("a second primary at the start", "", "x P1 R1 R1", "unproven ord", "ord unproven"),
+        ("while the declared one is silent", "", "- P1 R1 R1", "unproven ord", "ord unproven"),
+        ("on a later timeline", "", "x P2 R2 R2", "unproven ord", "ord unproven"),
+        ("a copy at the start", "", "x P2 r1 r1", "unproven ord", "ord unproven"),
+        ("a promotion that was seen", "nrt1", "x P2* R2 R2", "ord2", ""),
+        ("a leader that is known", "ord2", "x P2 R2 R2", "ord2", ""),
+        ("it answers again", "", "P1 P1 R1 R1", "nrt1", "ord second"),
+    ]);
+}
+
+#[test]
+fn what_a_role_may_not_see_is_no_evidence() {
+    check(&[
+        ("a copy at the start", "", "P1 P2 U1 U1", "unseen ord nrt", "nrt unproven, ord unproven"),
+        ("a copy later", "nrt1", "P1 P2 U1 U1", "nrt1", "ord unfollowed"),
+        ("a promotion that was seen", "nrt1", "P1 P2* U1 U1", "ord2", "nrt superseded"),
+        ("the old primary is gone", "", "- P2 U1 U1", "ord2", ""),
+        ("all is well", "", "P1 U1 U1 U1", "nrt1", ""),
     ]);
 }
 

@@ -108,13 +108,13 @@ impl World {
                         self.postgres.servers[member].end,
                     );
                 if is_lost && known.seen_ahead[member].is_none() {
-                    known.seen_ahead[member] = Some((report.lsn, asked));
+                    known.seen_ahead[member] = Some((report.lsn, self.now));
                 }
                 for server in 0..SERVERS {
                     known.knows_ahead[server] |= member == self.truth
                         && known.cluster.leader_index() == member
                         && known.seen_ahead[server]
-                            .is_some_and(|(lsn, then)| lsn > report.lsn && then < asked);
+                            .is_some_and(|(lsn, then)| lsn > report.lsn && then <= asked);
                 }
                 let connection = &mut known.members[member].monitor;
                 let before = connection.filter(|(started, _)| *started == identity.started);

@@ -56,11 +56,22 @@ impl World {
         self.postgres.name(self.postgres.servers[server].end).system
     }
 
-    /// Whether no more servers of the primary's database than others are near.
+    /// Whether a process keeps to another database on purpose: no more servers of the primary's are
+    /// near than others, another one takes writes or streams, or the others do not agree.
     fn is_outnumbered(&self, is_near: impl Fn(usize) -> bool) -> bool {
         let own = self.system(self.truth);
         let near = || (0..SERVERS).filter(|server| is_near(*server));
+        let mut others = (0..SERVERS).filter(|server| self.system(*server) != own);
+        let is_alive = |server: usize| {
+            let upstream = self.postgres.servers[server].upstream;
+            !self.postgres.servers[server].is_replica
+                || self.postgres.streams_from(server, upstream)
+        };
+        let is_left = others.clone().any(is_alive);
+        let other = others.next().map_or(own, |first| self.system(first));
         near().filter(|server| self.system(*server) == own).count() * 2 <= near().count()
+            || is_left
+            || others.any(|server| self.system(server) != other)
     }
 
     /// The only server of a new database, where all others have a former one.

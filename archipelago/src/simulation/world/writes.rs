@@ -14,7 +14,8 @@ impl World {
         let leadership = self.process_of(request).cluster.leadership.clone();
         let is_rumour = self.defect == Some(Defect::Rumours);
         let required = self.requests[request].requirement.at_least.filter(|position| {
-            !leadership.drops(*position) && !(is_rumour && leadership.is_unknown(*position))
+            let is_ignored = is_rumour && leadership.is_unknown(*position);
+            !(leadership.drops(*position) || is_ignored)
         });
         self.requests[request].requirement.at_least = required;
         match self.process_of(request).cluster.writable_leader(required) {
