@@ -239,8 +239,7 @@ fn is_same_server(one: &Candidate, other: &Candidate) -> bool {
 /// the timeline, and a promotion never makes timeline 1.
 fn may_replace_declared(records: &[MemberRecord], known: &Known, timeline: u32) -> bool {
     let declared = &records[known.declared];
-    let answers = declared.answer().is_some_and(|reply| reply.is_of(known.system));
-    !declared.is_refusing && (answers || timeline > 1)
+    !declared.is_refusing && (declared.answer().is_some() || timeline > 1)
 }
 
 /// Whether an unproven primary may come from a promotion: while the declared primary does not
