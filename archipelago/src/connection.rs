@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::{FutureExt, TryFutureExt};
 use parking_lot::Mutex;
+use tokio_postgres::error::SqlState;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
@@ -132,6 +133,17 @@ impl Connection {
         QueryError::new(error, &self.session, self.sent() > sent).into()
     }
 
+    /// The failure of a question for the server's state. Where the login role has just lost the
+    /// right to it, a new connection asks without.
+    fn question_failed(&self, error: diesel::result::Error, sent: u64) -> Error {
+        let error = self.failed(error, sent);
+        if error.code() == Some(SqlState::INSUFFICIENT_PRIVILEGE.code()) {
+            self.session.retire();
+            return error.stale();
+        }
+        error
+    }
+
     /// The state of the server when it was last asked here. It has only moved forward since.
     pub(crate) fn state(&self) -> ServerState {
         *self.state.lock()
@@ -151,7 +163,7 @@ impl Connection {
     ) -> impl Future<Output = Result<(ServerReport, ServerState), Error>> + Send + use<'_> {
         let (report, sent) = (probe::report(&self.inner, &self.questions), self.sent());
         async move {
-            let report = report.await.map_err(|error| self.failed(error, sent))?;
+            let report = report.await.map_err(|error| self.question_failed(error, sent))?;
             let mut state = self.state.lock();
             *state = self.health.observe(self.identity, report, Some(*state));
             Ok((report, *state))
@@ -177,7 +189,7 @@ impl Connection {
         }
         let sent = self.sent();
         let replayed = probe::replayed(&self.inner).await;
-        match replayed.map_err(|error| self.failed(error, sent))? {
+        match replayed.map_err(|error| self.question_failed(error, sent))? {
             Some((lsn, is_settled)) => {
                 let mut state = self.state.lock();
                 *state = state.replayed(lsn, is_settled || !self.bounds_from_above());

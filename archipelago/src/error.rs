@@ -224,6 +224,14 @@ impl Error {
         }
     }
 
+    /// The same failure where a new connection would not meet it.
+    pub(crate) fn stale(self) -> Self {
+        match self {
+            Self::Query(error) => Self::Query(error.stale()),
+            error => error,
+        }
+    }
+
     /// Names the statement, if it is the statement that is wrong.
     pub(crate) fn in_statement(mut self, sql: impl FnOnce() -> Option<String>) -> Self {
         if let Self::Query(error) = &mut self {

@@ -1,4 +1,7 @@
 //! Each kind of fault that production has and promotions do not show breaks no promise.
+//!
+//! Minutes each, so that they run by hand:
+//! `cargo test -p archipelago-checker --test faults -- --ignored`.
 
 use std::time::Duration;
 
@@ -59,6 +62,7 @@ async fn assert_no_promise_is_broken(schedules: impl IntoIterator<Item = Schedul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn only_the_leader_answers_as_a_primary() {
     let twin = (6, Fault::Twin(region(1)));
     let clone = (6, Fault::Clone(region(2)));
@@ -68,6 +72,7 @@ async fn only_the_leader_answers_as_a_primary() {
 
 /// The instance beside the new primary has asked no replica since the promotion when that crashes.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn replicas_that_were_never_asked_serve() {
     let promoted = Fault::Promote { region: region(1), old: OldPrimary::Running };
     let crashed = Fault::Kill(region(1));
@@ -75,6 +80,7 @@ async fn replicas_that_were_never_asked_serve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn replaced_data_is_noticed() {
     let put_back = (8, Fault::PutBack);
     let restore = (2, Fault::Restore);
@@ -82,6 +88,7 @@ async fn replaced_data_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn errors_are_told_by_their_code() {
     let ended = together([
         (0, 6, Fault::Language),
@@ -94,6 +101,7 @@ async fn errors_are_told_by_their_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn a_role_without_rights_and_a_slow_clock() {
     let revoked = sequence(Right::ALL.map(|right| (4, Fault::Revoke(right))));
     let clock = sequence([(6, Fault::Clock(region(1), -20))]);

@@ -69,6 +69,12 @@ impl QueryError {
         self.0.kind
     }
 
+    /// The same failure where a new connection would not meet it.
+    pub(super) fn stale(mut self) -> Self {
+        self.0.kind = FailureKind::Stale;
+        self
+    }
+
     /// The same failure where the server undoes what it did.
     pub(super) fn undone(mut self) -> Self {
         self.0.kind = self.0.kind.undone();

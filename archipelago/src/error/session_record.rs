@@ -145,6 +145,12 @@ impl SessionRecord {
         errors.push_front(error);
     }
 
+    /// Retires the connection, and each of the pool that is older than this moment.
+    pub(crate) fn retire(&self) {
+        self.is_stale.store(true, Ordering::Relaxed);
+        self.retire_pool();
+    }
+
     /// Retires each connection of the pool that is older than this moment. Only the first call of a
     /// generation counts.
     fn retire_pool(&self) {

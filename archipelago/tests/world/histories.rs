@@ -197,8 +197,14 @@ async fn a_role_without_rights_reads_and_writes(world: World) {
         "pg_stat_get_wal_receiver()",
         "pg_current_wal_flush_lsn()",
     ] {
+        let running = Repos::connect(&settings).await.unwrap();
+        read_by(&running).await.unwrap();
         admin.batch_execute(&revoke(function)).await.unwrap();
         world.catch_up().await.unwrap();
+        for _ in 0..10 {
+            read_by(&running).await.expect("a right that is lost meanwhile fails no read");
+        }
+        running.shutdown().await;
         let repos = Repos::connect(&settings).await.unwrap();
         let written =
             diesel::insert_into(users::table).values((users::name.eq(function), users::age.eq(1)));
