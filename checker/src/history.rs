@@ -17,6 +17,9 @@ pub use timelines::Timelines;
 use crate::nemesis::{AppliedFault, Reset};
 use crate::workload::{OPERATOR, Register, Request, Version};
 
+/// How long a replica may show what its primary has lost by a reset, until an election finds it.
+const NOTICED: Duration = Duration::from_secs(5);
+
 /// How long an asynchronous commit may stay unflushed: three times `wal_writer_delay`, and more on a
 /// busy machine.
 const UNFLUSHED: Duration = Duration::from_secs(2);
@@ -74,9 +77,14 @@ impl History {
             .is_some_and(|write| self.may_be_lost(write, by))
     }
 
-    fn is_discarded_by_a_reset(&self, write: &Operation, by: Duration) -> bool {
+    /// A replica may show what is lost until it is found to be ahead.
+    fn is_discarded_by_a_reset(&self, operation: &Operation, by: Duration) -> bool {
+        let is_read = operation.request.written().is_none();
+        let margin = if is_read { NOTICED } else { Duration::ZERO };
         let mut resets = self.resets.iter();
-        resets.any(|it| it.copied <= write.end && write.start <= it.done && it.began <= by)
+        resets.any(|it| {
+            it.copied <= operation.end && operation.start <= it.done + margin && it.began <= by
+        })
     }
 
     fn is_discarded_by_a_crash(&self, write: &Operation, by: Duration) -> bool {
