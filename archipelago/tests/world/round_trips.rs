@@ -1,7 +1,7 @@
 //! How many round trips a read, a write and a transaction take.
 
 use archipelago::{Error, Freshness, Position, Replica, Settings};
-use archipelago_lab::World;
+use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 
 use super::counting_proxy::{CountingProxy, fewest};
@@ -76,12 +76,12 @@ async fn a_read_at_a_replica_is_one_round_trip(world: World) {
         "any state"
     );
     assert_eq!(fewest(async || only(repos.replica()).await).await, 1, "at most `max_lag` behind");
-    let seen = repos
-        .replica()
-        .load_served::<String>(users::table.select(users::name))
-        .await
-        .unwrap()
-        .position;
+    let seen = eventually("the replica has nothing left to replay", DEADLINE, async || {
+        let names = users::table.select(users::name);
+        let seen = repos.replica().load_served::<String>(names).await.unwrap().position;
+        repos.replica().has_replayed(seen).await.unwrap().then_some(seen)
+    })
+    .await;
     let known = fewest(async || only(repos.replica().fresh(Freshness::AtLeast(seen))).await);
     assert_eq!(known.await, 1, "at least a position that this connection has shown");
     let unknown = fewest(async || {
