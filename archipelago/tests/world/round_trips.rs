@@ -5,7 +5,7 @@ use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 
 use super::counting_proxy::{CountingProxy, fewest};
-use super::setup::{HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 /// Settings of an instance in `region` with one connection of each kind, and the proxy in front
 /// of that region's server.
