@@ -24,7 +24,7 @@ use crate::settings::{Safeguard, Safeguards};
 pub(super) struct Known {
     /// The system identifier of the members; 0 while it is unknown.
     pub(super) system: u64,
-    /// The member that leads. It stays known while nobody leads.
+    /// The member that leads. It stays known while no member leads.
     pub(super) leader: Option<Elected>,
     /// The newest timeline that was proven.
     pub(super) newest: u32,

@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Leader {
     leadership: Arc<Leadership>,
     ballot: Mutex<Ballot>,
-    /// The member that led last. It stays while nobody leads.
+    /// The member that led last. It stays while no member leads.
     index: AtomicUsize,
     elections: watch::Sender<Elections>,
     /// When an election was last requested.

@@ -438,7 +438,7 @@ fn when_a_newer_position_is_of_another_history() {
         ("one that was never heard does not", "nrt1", "P1 R1 -! R1", true),
         ("the leader is not followed", "nrt1", "P1 r1 -! r1", false),
         ("the leader does not answer", "nrt1", "P1? R1 R1 R1", false),
-        ("nobody leads", "nrt1", "r1 r1 r1 r1", false),
+        ("no member leads", "nrt1", "r1 r1 r1 r1", false),
         ("one database for all regions", "", "P1 =P1 =P1 =P1", true),
     ];
     for (story, leader, members, expected) in table {
