@@ -77,7 +77,12 @@ impl History {
             .is_some_and(|write| self.may_be_lost(write, by))
     }
 
-    /// A replica may show what is lost until it is found to be ahead.
+    /// Whether a read may show the history that a reset has replaced: a replica does until it is
+    /// found to be ahead. It lacks what was written since as well.
+    pub(crate) fn may_show_replaced(&self, read: &Operation) -> bool {
+        self.resets.iter().any(|it| it.began <= read.end && read.start <= it.done + NOTICED)
+    }
+
     fn is_discarded_by_a_reset(&self, operation: &Operation, by: Duration) -> bool {
         let is_read = operation.request.written().is_none();
         let margin = if is_read { NOTICED } else { Duration::ZERO };

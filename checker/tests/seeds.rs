@@ -15,7 +15,6 @@ const STEPS: usize = 5;
 const CLIENTS: u32 = 15;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: what a primary that is put back may cost its own writers"]
 async fn seeded_faults_break_no_promise() {
     join_all(SEEDS.iter().map(async |seed| {
         let plan = RunPlan::random(*seed, STEPS, CLIENTS);

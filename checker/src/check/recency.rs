@@ -18,7 +18,9 @@ pub(super) fn check(history: &History, ambiguous: &HashSet<Register>, analysis: 
     for (index, read) in history.operations.iter().enumerate() {
         let seen_before = observed_by.entry(read.client).or_default();
         let must_show_until = must_show_until(history, read);
-        let judged = read.observed.iter().filter(|(register, _)| !ambiguous.contains(register));
+        let is_judged = !history.may_show_replaced(read);
+        let judged =
+            read.observed.iter().filter(|(register, _)| is_judged && !ambiguous.contains(register));
         for (register, version) in judged {
             // The newest version above the observed one, from an operation that ended by `until`.
             // It does not count if a promotion may have discarded it by the end of this read.
@@ -152,6 +154,21 @@ mod tests {
         history.assert_valid();
         // Before the promotion it was there.
         history.read(1, 2.9, 1, Some(at(1, 100)));
+        history
+            .assert_violates(Anomaly::OwnWriteMissing, "c1 r1 shows v1 to its owner, who wrote v2");
+    }
+
+    #[test]
+    fn a_reset_is_noticed_within_seconds() {
+        let mut history = HistoryBuilder::new();
+        history.write(1, 1.0, 1, None);
+        history.put_back(3.0);
+        history.write(1, 7.0, 2, None);
+        // From a replica that holds the replaced history.
+        history.read(1, 7.5, 1, None);
+        history.ends_with(REGISTER, 2);
+        history.assert_valid();
+        history.read(1, 8.5, 1, None);
         history
             .assert_violates(Anomaly::OwnWriteMissing, "c1 r1 shows v1 to its owner, who wrote v2");
     }
