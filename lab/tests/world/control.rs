@@ -201,11 +201,11 @@ async fn a_world_that_ends_during_a_command_leaves_nothing() {
     let world = start(&folder).await;
     let servers =
         ["primary", "replica-ord", "replica-syd"].map(|data| holder::server_on(&folder.join(data)));
-    world.server("ord").unwrap().stop().await.unwrap();
+    world.switch_over("ord").await.unwrap();
     let remote = Remote::find(&folder).unwrap();
-    let rejoin = Command::Rejoin { region: "ord".to_owned() };
+    let rejoin = Command::Rejoin { region: "nrt".to_owned() };
     let sending = tokio::spawn(async move { remote.send(&rejoin).await });
-    let log = world.server("ord").unwrap().log_file();
+    let log = world.server("nrt").unwrap().log_file();
     eventually("pg_rewind runs", DEADLINE, async || {
         fs::read_to_string(&log).unwrap().contains("pg_rewind")
     })
