@@ -162,11 +162,14 @@ impl Connection {
         &self,
     ) -> impl Future<Output = Result<(ServerReport, ServerState), Error>> + Send + use<'_> {
         let (report, sent) = (probe::report(&self.inner, &self.questions), self.sent());
+        // Several tasks read the answers of one connection, in any order: what a later one has shown
+        // says nothing of the server when this one was made.
+        let before = self.state();
         async move {
             let report = report.await.map_err(|error| self.question_failed(error, sent))?;
-            let mut state = self.state.lock();
-            *state = self.health.observe(self.identity, report, Some(*state));
-            Ok((report, *state))
+            let state = self.health.observe(self.identity, report, Some(before));
+            self.state.lock().advance(state);
+            Ok((report, state))
         }
     }
 

@@ -43,6 +43,14 @@ impl ServerState {
         Self { lsn: self.lsn.max(lsn), is_settled: is_settled && is_newest, ..self }
     }
 
+    /// Keeps the state that a question has found, unless a later one was answered already.
+    pub(crate) fn advance(&mut self, found: Self) {
+        if found.asked >= self.asked {
+            let as_of = found.as_of.max(self.as_of.filter(|_| found.timeline == self.timeline));
+            *self = Self { as_of, ..found };
+        }
+    }
+
     /// Derives a server's state from its report.
     ///
     /// `timeline` is the one that the server is on, `newest` the newest that any server has shown,
@@ -60,7 +68,9 @@ impl ServerState {
         sample: Option<PrimarySample>,
     ) -> Self {
         let role = if report.is_replica { Role::Replica } else { Role::Primary };
-        let as_of_before = before.and_then(|before| before.as_of);
+        // What a replica had reached on a former timeline may be of a primary that was superseded.
+        let before_here = before.filter(|before| before.timeline == timeline);
+        let as_of_before = before_here.and_then(|before| before.as_of);
         // 0: the login role may not see the timeline.
         let as_of = if timeline > 0 && timeline < newest {
             as_of_before
@@ -76,7 +86,6 @@ impl ServerState {
             let by_sample = sample.filter(has_reached).map(|sample| sample.at);
             as_of_before.max(by_commit_age).max(by_sample)
         };
-        let before_here = before.filter(|before| before.timeline == timeline);
         let lsn = before_here.map_or(report.lsn, |before| before.lsn.max(report.lsn));
         let is_settled = report.is_settled && lsn == report.lsn;
         Self { role, timeline, lsn, is_settled, as_of, asked: report.asked }
@@ -129,6 +138,36 @@ mod tests {
             let state = ServerState::interpret(report(start, true, 5, age), 2, None, 2, sample);
             assert_eq!(state.as_of, second.map(|second| start + seconds(second)), "{age:?}");
         }
+    }
+
+    /// Tasks may read the answers of one connection in any order.
+    #[test]
+    fn a_state_advances_with_the_later_question() {
+        let start = Instant::now();
+        let state = |second, lsn, as_of: Option<u64>| ServerState {
+            role: Role::Replica,
+            timeline: 2,
+            lsn,
+            is_settled: true,
+            as_of: as_of.map(|second| start + seconds(second)),
+            asked: start + seconds(second),
+        };
+        let mut kept = state(3, 5, Some(2));
+        kept.advance(state(2, 4, Some(1)));
+        assert_eq!(kept, state(3, 5, Some(2)));
+        kept.advance(state(4, 6, None));
+        assert_eq!(kept, state(4, 6, Some(2)));
+        kept.advance(ServerState { timeline: 3, ..state(5, 4, None) });
+        assert_eq!((kept.timeline, kept.as_of), (3, None));
+    }
+
+    #[test]
+    fn what_was_reached_on_a_former_timeline_tells_no_age() {
+        let start = Instant::now();
+        let report = report(start, true, 5, None);
+        let before = ServerState::interpret(report, 1, None, 1, None);
+        let before = ServerState { as_of: Some(start), ..before };
+        assert_eq!(ServerState::interpret(report, 2, Some(before), 2, None).as_of, None);
     }
 
     #[test]
