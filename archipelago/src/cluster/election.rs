@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use super::record::{MemberRecord, Reply};
 use crate::error::{DownReason, NoPrimary};
-use crate::server::ServerIdentity;
 use crate::settings::{Safeguard, Safeguards};
 
 /// What is known before an election.
@@ -34,6 +33,18 @@ pub(super) struct Known {
     pub(super) follows_promotions: bool,
     /// A test may switch rules off.
     pub(super) safeguards: Safeguards,
+}
+
+impl Known {
+    /// What is known, once the members belong to the database `system`. Of a former one nothing is
+    /// left but who led it, as the new one may be restored in its place.
+    pub(super) fn in_database(self, system: u64) -> Self {
+        if self.system == 0 || self.system == system {
+            return Self { system, ..self };
+        }
+        let leader = self.leader.map(|leader| Elected { is_proven: false, ..leader });
+        Self { system, leader, newest: 0, ..self }
+    }
 }
 
 /// The winner of an election.
@@ -69,11 +80,7 @@ struct Candidate {
 /// Elects the primary by what each member last said.
 pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Outcome {
     let system = system_of(records, known);
-    // Another database: what was known of the old one means nothing.
-    let is_same = known.system == 0 || known.system == system;
-    let leader = known.leader.filter(|_| is_same);
-    let newest = if is_same { known.newest } else { 0 };
-    let known = Known { system, leader, newest, ..known.clone() };
+    let known = known.clone().in_database(system);
     let candidates = candidates(records, &known, now);
     let newest = known.newest.max(newest_followed(records, system));
     let leader = choose(records, &candidates, &known)
@@ -88,8 +95,7 @@ pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Ou
 }
 
 /// The database of the members. The known one, until no server of it answers but replicas that
-/// receive nothing, and more answers agree on another one, which takes writes: in the leader's
-/// place, or with most members.
+/// receive nothing. Then another one that takes writes: in the leader's place, or with most members.
 fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     let answers = || {
         let answers = records.iter().enumerate();
@@ -97,25 +103,22 @@ fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     };
     let of = |system: u64| answers().filter(move |(_, it)| it.identity.system == system);
     let leader = known.leader.map_or(known.declared, |leader| leader.index);
+    // The database of most members; in a tie, that of the leader.
+    let weight =
+        |(index, reply): &(usize, Reply)| (of(reply.identity.system).count(), *index == leader);
     if !known.leader.is_some_and(|leader| leader.is_proven) {
-        // The database of most members; in a tie, that of the leader.
-        let weight =
-            |(index, reply): &(usize, Reply)| (of(reply.identity.system).count(), *index == leader);
         return answers().max_by_key(weight).map_or(known.system, |(_, it)| it.identity.system);
     }
     let is_alive = |reply: Reply| !reply.report.is_replica || reply.report.is_streaming;
-    let is_left = answers().any(|(_, reply)| reply.is_of(known.system) && is_alive(reply));
-    let mut others = answers().filter(|(_, reply)| !reply.is_of(known.system));
-    let Some((_, Reply { identity: ServerIdentity { system: other, .. }, .. })) = others.next()
-    else {
+    if of(known.system).any(|(_, reply)| is_alive(reply)) {
         return known.system;
-    };
-    let is_agreed = others.all(|(_, reply)| reply.identity.system == other);
-    let takes_writes = |(_, reply): &(usize, Reply)| !reply.report.is_replica;
-    let is_in_place = of(other).filter(takes_writes).any(|(index, _)| index == leader);
-    let is_most = of(other).any(|it| takes_writes(&it)) && of(other).count() * 2 > records.len();
-    let is_left = is_left || of(known.system).count() >= of(other).count();
-    if !is_left && is_agreed && (is_in_place || is_most) { other } else { known.system }
+    }
+    let others = answers().filter(|(_, it)| !it.is_of(known.system) && !it.report.is_replica);
+    let best = others.max_by_key(weight).filter(|other| {
+        let (count, is_in_place) = weight(other);
+        count > of(known.system).count() && (is_in_place || count * 2 > records.len())
+    });
+    best.map_or(known.system, |(_, it)| it.identity.system)
 }
 
 /// The members that take writes: those that answer, and the leader if it did a moment ago.
@@ -130,10 +133,13 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
         }
         // A replica that streams its timeline and is ahead of it follows another one.
         let is_refuted = records.iter().any(|record| {
-            replica(record, known.system).is_some_and(|reply| reply.report.is_streaming)
-                && record.is_ahead_of(&report)
+            let streams =
+                |it: Reply| it.report.is_streaming && it.report.timeline == report.timeline;
+            replica(record, known.system).is_some_and(streams) && record.is_ahead_of(&report)
         });
-        let was_proven = leader.is_some_and(|leader| leader.is_proven) && !is_refuted;
+        // A server restored in its place begins another timeline.
+        let is_same = |leader: Elected| leader.is_proven && leader.timeline == report.timeline;
+        let was_proven = leader.is_some_and(is_same) && !is_refuted;
         let is_followed = is_followed(records, known.system, reply)
             && (index == known.declared || may_replace_declared(records, known, report.timeline));
         let is_proven = was_proven || record.was_promoted || is_followed;
@@ -336,7 +342,7 @@ fn unfit(
     let leads = index == elected.index || identity.started == elected.started;
     let primary = records[elected.index].region;
     if report.is_replica {
-        let was_ahead = records[index].ahead_of == Some((elected.index, elected.timeline));
+        let was_ahead = records[index].ahead_of.contains(&(elected.index, elected.timeline));
         let leader = records[elected.index].answer();
         let is_ahead = leader.is_some_and(|leader| records[index].is_ahead_of(&leader.report));
         let is_ahead = was_ahead || is_ahead;

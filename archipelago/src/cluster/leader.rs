@@ -131,6 +131,7 @@ impl Leader {
     ) -> Vec<Option<DownReason>> {
         let mut ballot = self.ballot.lock();
         report(&mut ballot.records);
+        note_who_is_ahead(&mut ballot.records);
         let outcome = elect(&ballot.records, &ballot.known, now);
         let were_all_asked = ballot.records.iter().all(|record| record.asked.is_some());
         let is_time =
@@ -138,16 +139,11 @@ impl Leader {
         ballot.has_begun |= were_all_asked || is_time;
         let (has_begun, mut has_changed) = (ballot.has_begun, false);
         if has_begun {
-            has_changed = self.apply(&mut ballot, &outcome.leader);
             announce_system(ballot.known.system, outcome.system);
-            ballot.known.system = outcome.system;
-            ballot.known.newest = outcome.newest;
+            let known = ballot.known.clone().in_database(outcome.system);
+            ballot.known = Known { newest: outcome.newest, ..known };
+            has_changed = self.apply(&mut ballot, &outcome.leader);
             let leader = outcome.leader.as_ref().ok();
-            for (record, reason) in ballot.records.iter_mut().zip(&outcome.unfit) {
-                if let (Some(DownReason::AheadOfPrimary { .. }), Some(leader)) = (reason, leader) {
-                    record.ahead_of = Some((leader.index, leader.timeline));
-                }
-            }
             let answers = leader.is_some_and(|it| ballot.records[it.index].answer().is_some());
             ballot.unsettled_since =
                 if answers { None } else { ballot.unsettled_since.or(Some(now)) };
@@ -194,9 +190,8 @@ impl Leader {
                 if ballot.vacancy.take().is_some() {
                     tracing::warn!(region, timeline, "writes go on: this database is the primary");
                 }
-                before.is_none_or(|before| {
-                    (before.index, before.timeline) != (elected.index, elected.timeline)
-                })
+                let server = |it: &Elected| (it.index, it.timeline, it.started);
+                before.is_none_or(|before| server(&before) != server(elected))
             }
             Err(vacancy) => {
                 let is_news = ballot.vacancy.as_ref() != Some(vacancy);
@@ -278,6 +273,18 @@ impl Leader {
             Some(asked) => asked >= since || !record.answers(),
             None => !is_new,
         })
+    }
+}
+
+/// Remembers which replicas are ahead of which primary, before its log passes them.
+fn note_who_is_ahead(records: &mut [MemberRecord]) {
+    for index in 0..records.len() {
+        let Some(Reply { report, .. }) = records[index].answer() else { continue };
+        if !report.is_replica {
+            for record in records.iter_mut().filter(|record| record.is_ahead_of(&report)) {
+                record.note_ahead_of(index, report.timeline);
+            }
+        }
     }
 }
 

@@ -43,9 +43,9 @@ pub(super) struct MemberRecord {
     /// Whether this process has seen the server stream as a replica before it took writes on a
     /// newer timeline: a promotion in step, and no copy that came up by itself.
     pub(super) was_promoted: bool,
-    /// The leader (index and timeline) that it was ahead of: it holds another history than that one
-    /// until it is rebuilt, also when that one's log has passed it since.
-    pub(super) ahead_of: Option<(usize, u32)>,
+    /// The primaries (index and timeline) that it was ahead of: it holds another history than those
+    /// until it is rebuilt, also when their log has passed it since.
+    pub(super) ahead_of: Vec<(usize, u32)>,
 }
 
 impl MemberRecord {
@@ -59,7 +59,7 @@ impl MemberRecord {
             is_refusing: false,
             was_streaming: false,
             was_promoted: false,
-            ahead_of: None,
+            ahead_of: Vec::new(),
         }
     }
 
@@ -70,7 +70,8 @@ impl MemberRecord {
         let is_promotion =
             |before: &Reply| before.report.is_replica && before.report.timeline < report.timeline;
         if before.is_none() {
-            (self.was_streaming, self.was_promoted, self.ahead_of) = (false, false, None);
+            (self.was_streaming, self.was_promoted) = (false, false);
+            self.ahead_of.clear();
         }
         self.was_promoted |= self.was_streaming && before.as_ref().is_some_and(is_promotion);
         self.was_promoted &= !report.is_replica;
@@ -106,16 +107,24 @@ impl MemberRecord {
         self.reply.filter(|_| self.silent_since.is_none())
     }
 
-    /// Whether this replica, as it is now or was before, had replayed further than `primary` had
-    /// written when it was asked later: they have different histories.
+    /// Whether this replica, when it last replied or before, had replayed further than `primary` had
+    /// written when it was asked later: they have different histories. On an older timeline as well,
+    /// as `primary` left that one at an earlier position than its own.
     pub(super) fn is_ahead_of(&self, primary: &ServerReport) -> bool {
-        let replies = self.answer().and(self.reply).into_iter().chain(self.previous);
+        let replies = self.reply.into_iter().chain(self.previous);
         replies.map(|reply| reply.report).any(|replica| {
             replica.is_replica
-                && replica.timeline == primary.timeline
+                && replica.timeline <= primary.timeline
                 && replica.answered <= primary.asked
                 && replica.lsn > primary.lsn
         })
+    }
+
+    /// Remembers that it was ahead of a primary.
+    pub(super) fn note_ahead_of(&mut self, primary: usize, timeline: u32) {
+        if !self.ahead_of.contains(&(primary, timeline)) {
+            self.ahead_of.push((primary, timeline));
+        }
     }
 
     /// Whether it was heard a moment ago, or first asked then: it may be back soon.

@@ -12,6 +12,7 @@
 //! | `r2` | a replica on timeline 2 that receives nothing now |
 //! | `R2+` | a replica that is ahead of every primary |
 //! | `F1`, `f1` | takes writes in another database; a replica of it |
+//! | `G1` | takes writes in a third database |
 //! | `=P1` | the same server as `nrt`: one database plays several regions |
 //! | `P1?` | said so a moment ago, and is silent now |
 //! | `P1!` | said so long ago, and is silent now |
@@ -27,9 +28,10 @@ use crate::server::{ServerIdentity, ServerReport};
 
 const REGIONS: [&str; 4] = ["nrt", "ord", "syd", "ams"];
 
-/// The database of the members, and another one.
+/// The database of the members, and others.
 const OURS: u64 = 7;
 const OTHER: u64 = 8;
+const THIRD: u64 = 9;
 
 /// A moment from which the earlier ones of a test can be told.
 fn now() -> Instant {
@@ -56,7 +58,11 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
     let timeline = letters.next().and_then(|digit| digit.to_digit(10)).unwrap();
     let (is_replica, marks) = (matches!(role, 'R' | 'r' | 'f' | 'U'), letters.as_str());
     let started = if is_same_server { 0 } else { i64::try_from(index).unwrap() };
-    let system = if matches!(role, 'F' | 'f') { OTHER } else { OURS };
+    let system = match role {
+        'F' | 'f' => OTHER,
+        'G' => THIRD,
+        _ => OURS,
+    };
     let identity = ServerIdentity { system, started, sees_timelines: role != 'U' };
     // Replicas are asked first: a primary that is asked later is ahead of those that follow it.
     let asked = before(now, Duration::from_secs(if is_replica { 2 } else { 1 }));
@@ -309,6 +315,8 @@ fn another_database_behind_the_same_urls() {
             "ord foreign, syd foreign, ams foreign",
         ),
         ("replaced after a promotion", "ord3", "F1 f1 f1 f1", "nrt1", ""),
+        ("the same, and the declared one is gone", "ord3", "- F1 f1 f1", "ord1", ""),
+        ("by two others at once", "nrt1", "F1 f1 G1 r1", "nrt1", "syd foreign, ams foreign"),
     ]);
 }
 
@@ -318,6 +326,8 @@ fn a_primary_put_back_to_an_older_copy() {
         ("one replica is ahead", "nrt1", "P1 R1+ R1 R1", "nrt1", "ord ahead"),
         ("all are", "nrt1", "P1 r1+ r1+ r1+", "nrt1", "ord ahead, syd ahead, ams ahead"),
         ("all restored to an older timeline", "nrt3", "P2 R2 R2 R2", "nrt2", ""),
+        ("restored to a newer one", "nrt1", "P3 r1 r1 r1", "nrt3", ""),
+        ("the same, beside the promoted one", "nrt1", "P3 P1 R1 R1", "ord1", "nrt unfollowed"),
         (
             "a replica still knows the newer one",
             "nrt3",
@@ -326,7 +336,13 @@ fn a_primary_put_back_to_an_older_copy() {
             "nrt superseded",
         ),
         ("a silent one may know it", "nrt3", "P2 R2 R3! R2", "superseded nrt", "nrt superseded"),
-        ("ahead of the old primary only", "nrt1", "P1 P2* R1+ R2", "ord2", "nrt superseded"),
+        (
+            "a promotion left it behind, with what the new primary never had",
+            "nrt1",
+            "P1 P2* R1+ R2",
+            "ord2",
+            "nrt superseded, syd ahead",
+        ),
     ]);
 }
 
@@ -406,7 +422,13 @@ fn pairs_of_these() {
             "nrt1",
             "ord second, syd ahead, ams ahead",
         ),
-        ("put back, and a promotion", "nrt1", "P1 P2* r1+ r1+", "ord2", "nrt superseded"),
+        (
+            "put back, and a promotion",
+            "nrt1",
+            "P1 P2* r1+ r1+",
+            "ord2",
+            "nrt superseded, syd ahead, ams ahead",
+        ),
     ]);
 }
 
