@@ -180,16 +180,16 @@ impl Cluster {
         timeout(limit, self.inner.leader.hold_election(seen)).await.is_ok()
     }
 
-    /// Whether a position is of another history, so that it means nothing here. If it is on a
-    /// timeline that no member has shown, every member is asked first.
-    pub(crate) async fn drops(&self, position: Position) -> bool {
+    /// What a position of another history comes to; None for any other. If it is on a timeline that
+    /// no member has shown, every member is asked first.
+    pub(crate) async fn dropped_to(&self, position: Position) -> Option<Position> {
         let leadership = &self.inner.leadership;
         if !leadership.is_unknown(position) {
-            return false;
+            return None;
         }
         let limit = self.leader().writing.timeouts().checkout;
         let has_ended = self.hold_election(self.elections(), limit).await;
-        has_ended && leadership.drops(position)
+        leadership.dropped_to(position).filter(|_| has_ended)
     }
 
     /// How many positions of visitors were dropped, because they were of another history: a backup

@@ -71,9 +71,9 @@ impl RequestSession {
         let system = cluster.leadership().view().system;
         let seen = self.position(system);
         if let Some(seen) = seen.filter(|seen| cluster.leadership().is_unknown(*seen))
-            && cluster.drops(seen).await
+            && let Some(instead) = cluster.dropped_to(seen).await
         {
-            self.0.borrow_mut().retain(|position| position != seen);
+            self.0.borrow_mut().replace_brought(instead);
         }
         system
     }

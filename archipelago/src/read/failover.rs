@@ -127,14 +127,12 @@ impl<'a> Failover<'a> {
         let was_unknown = !self.cluster.has_held_election();
         self.cluster.wait_for_leader(limit).await;
         let requirement = &mut self.plan.requirement;
-        let is_dropped = match requirement.at_least {
-            Some(position) => self.cluster.drops(position).await,
-            None => false,
+        let instead = match requirement.at_least {
+            Some(position) => self.cluster.dropped_to(position).await,
+            None => None,
         };
-        if is_dropped {
-            requirement.at_least = None;
-        }
-        was_unknown || is_dropped
+        requirement.at_least = instead.or(requirement.at_least);
+        was_unknown || instead.is_some()
     }
 
     /// Whether the current member is to be asked. The monitor checks a database that is down; reads

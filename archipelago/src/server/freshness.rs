@@ -33,6 +33,15 @@ pub(crate) struct Requirement {
     pub(crate) allow_superseded: bool,
 }
 
+/// What the last election has found of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// Whether it is the primary.
+    pub(crate) leads: bool,
+    /// Whether its timeline is no newer than those that are known.
+    pub(crate) is_of_history: bool,
+}
+
 /// Why a server may not answer a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotFresh {
@@ -67,19 +76,19 @@ impl Requirement {
     }
 
     /// Whether a server of the database `system` whose last known state is `state` satisfies this
-    /// requirement at the moment `now`. `leads` where it is the server that the last election has
-    /// found to lead.
+    /// requirement at the moment `now`. `standing` is what the last election has found of it.
     ///
     /// A required position on an older timeline than the server's may be compared by its LSN alone:
     /// a server that has replayed that far on the newer timeline shows everything up to there that
-    /// outlived the promotion.
+    /// outlived the promotion. That holds for a timeline of this history only, and not for a copy's.
     pub(crate) fn met_by(
         self,
         state: &ServerState,
         system: u64,
-        leads: bool,
+        standing: Standing,
         now: Instant,
     ) -> Result<(), NotFresh> {
+        let Standing { leads, is_of_history } = standing;
         let is_primary = state.role == Role::Primary;
         let is_unfit = is_primary && !leads && (self.primary || !self.allow_superseded);
         if is_unfit || self.primary && !is_primary {
@@ -87,7 +96,9 @@ impl Requirement {
         }
         // A position of another database means nothing here.
         if let Some(wanted) = self.at_least.filter(|wanted| wanted.system == system)
-            && (wanted.timeline > state.timeline || wanted.lsn > state.lsn && !is_primary)
+            && (wanted.timeline > state.timeline
+                || wanted.lsn > state.lsn && !is_primary
+                || wanted.timeline < state.timeline && !is_of_history)
         {
             return Err(NotFresh::NotReplayed);
         }
@@ -128,6 +139,12 @@ mod tests {
         let allow_superseded = Requirement { allow_superseded: true, ..any };
         let replica = |age| server(Role::Replica, age);
         let leader = || server(Role::Primary, Some(0));
+        let copy = Standing { leads: false, is_of_history: false };
+        assert_eq!(
+            at_least(1, 50).met_by(&replica(None), SYSTEM, copy, Instant::now()),
+            Err(NotReplayed)
+        );
+        assert_eq!(at_least(2, 50).met_by(&replica(None), SYSTEM, copy, Instant::now()), Ok(()));
         let table = [
             ("any state will do", any, replica(None), true, Ok(())),
             ("a young replica", ten_seconds, replica(Some(1)), true, Ok(())),
@@ -155,7 +172,9 @@ mod tests {
             ("a replica never leads", any, replica(None), false, Ok(())),
         ];
         for (story, requirement, state, leads, expected) in table {
-            assert_eq!(requirement.met_by(&state, SYSTEM, leads, state.asked), expected, "{story}");
+            let standing = Standing { leads, is_of_history: true };
+            let met = requirement.met_by(&state, SYSTEM, standing, state.asked);
+            assert_eq!(met, expected, "{story}");
         }
     }
 

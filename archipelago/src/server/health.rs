@@ -285,8 +285,8 @@ impl HealthRecord {
         if self.leadership.is_foreign(identity.system) {
             return Err(NotFresh::Unfit);
         }
-        let leads = self.leadership.is_led_by(self.region, identity, state.timeline);
-        requirement.met_by(state, identity.system, leads, now)
+        let standing = self.leadership.standing(self.region, identity, state.timeline);
+        requirement.met_by(state, identity.system, standing, now)
     }
 
     /// The age that a replica's clock tells, unless that clock was wrong a while ago.

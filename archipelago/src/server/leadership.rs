@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
+use super::freshness::Standing;
 use super::report::ServerIdentity;
 use super::state::{PrimarySample, ServerState};
 use crate::position::Position;
@@ -79,9 +80,14 @@ impl Leadership {
         **self.view.load()
     }
 
-    /// Publishes the result of an election.
+    /// Publishes the result of an election. What a former leader had reached tells nothing of what
+    /// another one has.
     pub(crate) fn publish(&self, view: LeaderView) {
-        if *self.view.load_full() != view {
+        let before = self.view.load_full();
+        if before.leader != view.leader {
+            self.sample.store(None);
+        }
+        if *before != view {
             self.view.store(Arc::new(view));
         }
     }
@@ -90,6 +96,18 @@ impl Leadership {
     pub(crate) fn is_led_by(&self, region: &str, identity: ServerIdentity, timeline: u32) -> bool {
         !self.safeguards.has(Safeguard::Role)
             || self.view.load().is_led_by(region, identity, timeline)
+    }
+
+    /// What the last election has found of a server on `timeline`.
+    pub(super) fn standing(
+        &self,
+        region: &str,
+        identity: ServerIdentity,
+        timeline: u32,
+    ) -> Standing {
+        let view = self.view.load();
+        let is_of_history = !view.has_begun || timeline <= view.newest;
+        Standing { leads: self.is_led_by(region, identity, timeline), is_of_history }
     }
 
     /// Whether a server of this system identifier is no member.
@@ -104,13 +122,17 @@ impl Leadership {
         view.system == position.system && position.timeline > view.newest
     }
 
-    /// Whether a position is of another history, and means nothing here. Counts it.
-    pub(crate) fn drops(&self, position: Position) -> bool {
-        let is_dropped = self.is_unknown(position) && self.view.load().excludes_newer;
-        if is_dropped {
+    /// What a position of another history comes to: the same LSN on the newest timeline of this one,
+    /// as the visitor may have seen that much here before. Where the log does not reach so far, the
+    /// leader answers, and its position takes that one's place. None for a position that means what
+    /// it says. Counts those that do not.
+    pub(crate) fn dropped_to(&self, position: Position) -> Option<Position> {
+        let view = self.view.load();
+        let is_dropped = self.is_unknown(position) && view.excludes_newer;
+        is_dropped.then(|| {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-        is_dropped
+            Position { timeline: view.newest, ..position }
+        })
     }
 
     /// How many positions were dropped.
@@ -186,10 +208,33 @@ mod tests {
         let at = |system, timeline| Position { system, timeline, lsn: 1 };
         assert!(!leadership.is_unknown(at(7, 2)) && leadership.is_unknown(at(7, 3)));
         assert!(!leadership.is_unknown(at(8, 3)), "of another database");
-        assert!(!leadership.drops(at(7, 3)), "a member may know it");
+        assert_eq!(leadership.dropped_to(at(7, 3)), None, "a member may know it");
         leadership.publish(LeaderView { excludes_newer: true, ..view() });
-        assert!(leadership.drops(at(7, 3)) && !leadership.drops(at(7, 2)));
+        assert_eq!(leadership.dropped_to(at(7, 3)), Some(at(7, 2)));
+        assert_eq!(leadership.dropped_to(at(7, 2)), None);
         assert_eq!(leadership.dropped(), 1);
+    }
+
+    #[test]
+    fn what_a_former_leader_had_reached_is_forgotten() {
+        let leadership = Leadership::new(Safeguards::default());
+        leadership.publish(view());
+        let sample = PrimarySample { timeline: 2, lsn: 1, at: std::time::Instant::now() };
+        leadership.sample.store(Some(Arc::new(sample)));
+        leadership.publish(LeaderView { newest: 3, ..view() });
+        assert!(leadership.last_sample().is_some());
+        leadership.publish(LeaderView { leader: None, ..view() });
+        assert!(leadership.last_sample().is_none());
+    }
+
+    #[test]
+    fn a_timeline_that_no_member_proves_is_of_another_history() {
+        let leadership = Leadership::new(Safeguards::default());
+        let is_of_history =
+            |timeline| leadership.standing("ord", identity(7, 9), timeline).is_of_history;
+        assert!(is_of_history(3), "before an election");
+        leadership.publish(LeaderView { has_begun: true, ..view() });
+        assert!(is_of_history(1) && is_of_history(2) && !is_of_history(3));
     }
 
     #[test]

@@ -100,11 +100,9 @@ impl Session {
         self.brought = Some(brought);
     }
 
-    /// Drops the brought positions that do not pass.
-    pub(crate) fn retain(&mut self, passes: impl Fn(Position) -> bool) {
-        for history in &mut self.histories {
-            history.brought = history.brought.filter(|position| passes(*position));
-        }
+    /// Replaces what the visitor brought of the position's database.
+    pub(crate) fn replace_brought(&mut self, instead: Position) {
+        self.history(instead.system).brought = Some(instead);
     }
 
     /// Adds a query to the time, and to the header that names the server. A failed query was served
@@ -114,21 +112,19 @@ impl Session {
         self.served_by = served_by;
     }
 
-    /// Records what a read has shown. The position of a primary replaces a brought one with a later
-    /// LSN, unless that is of a newer timeline: the primary has lost it, or it was never reached.
+    /// Records what a read has shown.
     pub(crate) fn record_read(&mut self, position: Position, role: Role) {
-        let is_impossible = |known: &Position| {
-            role == Role::Primary && known.timeline <= position.timeline && known.lsn > position.lsn
-        };
+        let is_lost = |known: &Position| role == Role::Primary && has_lost(position, *known);
         let history = self.history(position.system);
-        history.brought = history.brought.filter(|known| !is_impossible(known));
+        history.brought = history.brought.filter(|known| !is_lost(known));
         history.own = later(history.own, Some(position));
         history.is_used = true;
     }
 
-    /// Records the position of a write.
+    /// Records the position of a write, which a primary has given.
     pub(crate) fn record_write(&mut self, position: Position) {
         let history = self.history(position.system);
+        history.brought = history.brought.filter(|known| !has_lost(position, *known));
         history.own = later(history.own, Some(position));
         history.is_used = true;
     }
@@ -141,6 +137,12 @@ impl Session {
         });
         &mut self.histories[index]
     }
+}
+
+/// Whether a primary at `position` has lost what the visitor brought, or never reached it: a later
+/// LSN, unless that is of a newer timeline.
+fn has_lost(position: Position, known: Position) -> bool {
+    known.timeline <= position.timeline && known.lsn > position.lsn
 }
 
 fn later(one: Option<Position>, other: Option<Position>) -> Option<Position> {
@@ -193,6 +195,9 @@ mod tests {
             assert_eq!(carried(&session), [brought]);
             session.record_read(at(3), Role::Primary);
             assert_eq!(carried(&session), [at(3)]);
+            let mut session = brings(&[brought]);
+            session.record_write(at(3));
+            assert_eq!(carried(&session), [at(3)]);
         }
         // Only the next request's read can tell what the primary has reached since the write.
         let mut session = Session::default();
@@ -222,9 +227,9 @@ mod tests {
         assert_eq!(replaced("new"), [at(5).to_string()], "the other database's cookie stays");
         assert_eq!(replaced(&at(5).to_string()), [""; 0], "an answer keeps what it carries");
 
-        session.retain(|position| position.system != SYSTEM);
-        let own = Some(at(6));
-        assert_eq!((session.position(SYSTEM), session.position(8)), (own, Some(other)));
+        session.replace_brought(at(7));
+        let replaced = Some(at(7));
+        assert_eq!((session.position(SYSTEM), session.position(8)), (replaced, Some(other)));
     }
 
     #[test]
