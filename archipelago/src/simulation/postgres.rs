@@ -204,7 +204,8 @@ impl Postgres {
         is_synchronous: bool,
     ) -> (Point, u64) {
         let server = &mut self.servers[index];
-        server.end.lsn += 10;
+        // Two histories hardly ever have a record that ends at the same byte.
+        server.end.lsn += 10 + server.end.branch as u64 % 7;
         let end = server.end.lsn;
         if is_synchronous {
             server.flushed = end;
@@ -435,7 +436,12 @@ impl Postgres {
             may_climb &= self.branches[branch].timeline == self.branches[at.branch].timeline;
             at = Point { branch, lsn: at.lsn.min(fork) };
         }
-        at
+        // A copy ends with a whole record.
+        let Branch { parent, records, .. } = &self.branches[at.branch];
+        let whole = records.partition_point(|record| record.end <= at.lsn);
+        let first = parent.map_or(100, |(_, fork)| fork);
+        let lsn = whole.checked_sub(1).map_or(first, |last| records[last].end);
+        Point { lsn, ..at }
     }
 
     /// Puts a primary back to an older copy.

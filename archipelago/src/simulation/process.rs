@@ -18,6 +18,8 @@ pub(super) struct Process {
     pub(super) order: [usize; SERVERS],
     /// Counts starts: an event for an earlier one is late.
     pub(super) epoch: u32,
+    /// The member that it takes for the primary, and since when.
+    pub(super) follows: (usize, Millis),
     /// Since when the primary and a replica that follows it have been in reach.
     pub(super) evident_since: Option<Millis>,
     /// When they last had been for a while.
@@ -31,8 +33,8 @@ pub(super) struct Process {
     pub(super) is_astray: bool,
     /// Where a replica was seen that holds what the primary has not, and when it was asked.
     pub(super) seen_ahead: [Option<(u64, Millis)>; SERVERS],
-    /// Whether the primary was seen behind that later.
-    pub(super) knows_ahead: [bool; SERVERS],
+    /// Since when the primary has been seen behind that.
+    pub(super) knows_ahead: [Option<Millis>; SERVERS],
 }
 
 /// What a process keeps of one member.
@@ -62,6 +64,7 @@ impl Process {
             members: Default::default(),
             order,
             epoch,
+            follows: (0, 0),
             evident_since: None,
             was_evident: None,
             complete_since: None,

@@ -20,6 +20,8 @@ pub(super) struct Request {
     pub(super) system: u64,
     /// What the visitor knew when they sent it.
     pub(super) known: Vec<Point>,
+    /// Whether an answer of another history was the visitor's last one then.
+    pub(super) was_misled: bool,
     /// How often the process was started before it came.
     pub(super) epoch: u32,
     /// Counts phases: an event of an earlier one is late.
@@ -75,6 +77,8 @@ pub(super) enum Outcome {
 pub(super) struct Exchange {
     /// The server's start that the connection leads to. None for a new connection.
     pub(super) started: Option<i64>,
+    /// What the connection had shown when the request was sent.
+    pub(super) before: Option<(i64, ServerState)>,
     pub(super) asked: Millis,
     pub(super) is_known_fresh: bool,
     pub(super) ahead: Option<(ServerIdentity, ServerReport)>,

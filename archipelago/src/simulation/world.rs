@@ -39,6 +39,10 @@ const TICK: Millis = 20;
 /// failure, and the way.
 const NOTICES: Millis = 8000;
 
+/// How long a replica that is found to be ahead of the primary may still serve: until it is asked
+/// itself.
+const TAKEN_OUT: Millis = 5000;
+
 /// After a lost primary a process waits for it so long. Shorter than the decision's own limit.
 const AWAITS: Millis = 55_000;
 
@@ -127,7 +131,7 @@ pub(super) struct World {
     processes: Vec<Process>,
     visitors: Vec<Visitor>,
     requests: Vec<Request>,
-    answers: Vec<(usize, Option<Point>, Cookies)>,
+    answers: Vec<(usize, Option<Point>, Cookies, Option<bool>)>,
     is_cut: [[bool; SERVERS]; PROCESSES],
     /// The server that the operator means to be the primary.
     truth: usize,

@@ -1,4 +1,4 @@
-//! Requests that wait for an election: as `Cluster::drops` and `Cluster::wait_for_leader` do.
+//! Requests that wait for an election: as `Cluster::dropped_to` and `Cluster::wait_for_leader` do.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ impl World {
             Phase::AwaitsTimeline { since, seen, until, position } => {
                 let has_ended = cluster.has_ended(seen, since, now);
                 if has_ended || self.now >= until {
-                    let is_dropped = has_ended && cluster.leadership.drops(position);
-                    self.timeline_is_found(request, position, is_dropped);
+                    let instead = cluster.leadership.dropped_to(position).filter(|_| has_ended);
+                    self.timeline_is_found(request, instead);
                 }
             }
             Phase::AwaitsElection { since, seen } => {
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// As `Cluster::drops`, for the required position.
+    /// As `Cluster::dropped_to`, for the required position.
     fn vet_position(&mut self, request: usize) {
         let waiting = &mut self.requests[request];
         if waiting.visit.write.is_some() {
@@ -69,7 +69,7 @@ impl World {
             Some(position) if self.is_unknown(request, position) => {
                 self.find_timeline(request, position);
             }
-            _ => self.is_vetted(request, false),
+            _ => self.is_vetted(request, None),
         }
     }
 
@@ -80,7 +80,8 @@ impl World {
     /// Holds an election that finds the timeline of a position.
     fn find_timeline(&mut self, request: usize, position: Position) {
         if self.defect == Some(Defect::Rumours) {
-            self.timeline_is_found(request, position, true);
+            let none = Position { timeline: 0, lsn: 0, ..position };
+            self.timeline_is_found(request, Some(none));
             return;
         }
         let (since, cluster) = (self.at(self.now), &self.process_of(request).cluster);
@@ -91,14 +92,15 @@ impl World {
         self.post(request, LIMIT, Message::Expires);
     }
 
-    fn timeline_is_found(&mut self, request: usize, position: Position, is_dropped: bool) {
+    /// `instead` where the position is of another history.
+    fn timeline_is_found(&mut self, request: usize, instead: Option<Position>) {
         let waiting = &mut self.requests[request];
         if waiting.has_set_out {
-            self.is_vetted(request, is_dropped);
+            self.is_vetted(request, instead);
             return;
         }
-        if is_dropped {
-            waiting.session.retain(|known| known != position);
+        if let Some(instead) = instead {
+            waiting.session.replace_brought(instead);
         }
         self.set_out(request);
     }
@@ -116,12 +118,10 @@ impl World {
         }
     }
 
-    pub(super) fn is_vetted(&mut self, request: usize, is_dropped: bool) {
+    pub(super) fn is_vetted(&mut self, request: usize, instead: Option<Position>) {
         let waiting = &mut self.requests[request];
-        if is_dropped {
-            waiting.requirement.at_least = None;
-        }
-        let was_premature = waiting.was_unknown || is_dropped;
+        waiting.requirement.at_least = instead.or(waiting.requirement.at_least);
+        let was_premature = waiting.was_unknown || instead.is_some();
         if was_premature && matches!(waiting.outcome, Some(Outcome::NotFresh(_))) {
             waiting.outcome = None;
         }

@@ -110,11 +110,12 @@ impl World {
                 if is_lost && known.seen_ahead[member].is_none() {
                     known.seen_ahead[member] = Some((report.lsn, self.now));
                 }
+                let leads = member == self.truth && known.cluster.leader_index() == member;
                 for server in 0..SERVERS {
-                    known.knows_ahead[server] |= member == self.truth
-                        && known.cluster.leader_index() == member
-                        && known.seen_ahead[server]
-                            .is_some_and(|(lsn, then)| lsn > report.lsn && then <= asked);
+                    let is_behind = |(lsn, then)| lsn > report.lsn && then <= asked;
+                    if leads && known.seen_ahead[server].is_some_and(is_behind) {
+                        known.knows_ahead[server].get_or_insert(self.now);
+                    }
                 }
                 let connection = &mut known.members[member].monitor;
                 let before = connection.filter(|(started, _)| *started == identity.started);

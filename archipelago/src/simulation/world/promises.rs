@@ -1,7 +1,7 @@
 //! What must hold, and what a process can know of the primary.
 
-use super::{AWAITS, MAX_LAG, NOTICES, PROCESSES, SERVERS, SLACK, World, seconds};
-use crate::simulation::postgres::Point;
+use super::{AWAITS, MAX_LAG, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds};
+use crate::simulation::postgres::{Millis, Point};
 use crate::simulation::process::REGIONS;
 use crate::simulation::request::Request;
 
@@ -32,11 +32,20 @@ impl World {
             let is_complete = is_complete && !is_outnumbered;
             // Without the right to see it, nothing tells which timeline a replica follows.
             let is_seen = is_followed && self.postgres.sees_timelines;
-            let is_evident = is_near(self.truth) && is_seen && !is_outnumbered;
+            // No promotion makes timeline 1: the primary of regions.toml must show that it has it not.
+            let is_apart = self.truth != 0 && own.timeline == 1 && !is_near(0);
+            // A member that was last heard on a newer timeline may still be there.
+            let is_left = newest == own.timeline || (0..SERVERS).all(is_near);
+            let is_known = is_seen && !is_outnumbered && !is_apart && !has_newer && is_left;
+            let is_evident = is_near(self.truth) && is_known;
             let intruder = self.intruder().filter(|_| (0..SERVERS).all(is_near));
             let now = self.now;
             let must_know = self.must_know(process);
             let process = &mut self.processes[process];
+            let leader = process.cluster.leader_index();
+            if process.follows.0 != leader {
+                process.follows = (leader, now);
+            }
             process.is_astray = has_rival && (process.is_astray || !must_know);
             let (is_complete, is_evident) =
                 (is_complete && !process.is_astray, is_evident && !process.is_astray);
@@ -117,6 +126,11 @@ impl World {
         !known.is_astray && known.was_evident.is_some_and(|at| self.now - at < AWAITS)
     }
 
+    /// Whether a process knows for a while that a replica is ahead of the primary.
+    fn knows_ahead(&self, process: usize, server: usize, begun: Millis) -> bool {
+        self.processes[process].knows_ahead[server].is_some_and(|since| since + TAKEN_OUT <= begun)
+    }
+
     /// The primary has changed: what was evident is not any more.
     pub(super) fn set_truth(&mut self, server: usize) {
         self.truth = server;
@@ -131,7 +145,7 @@ impl World {
     pub(super) fn forget_ahead(&mut self, server: usize) {
         for process in &mut self.processes {
             process.seen_ahead[server] = None;
-            process.knows_ahead[server] = false;
+            process.knows_ahead[server] = None;
         }
     }
 
@@ -152,7 +166,7 @@ impl World {
     }
 
     pub(super) fn judge_read(&mut self, request: usize, shown: Point, is_stale: bool) {
-        let Request { visit, known, begun, current, system, exchange, .. } =
+        let Request { visit, known, was_misled, begun, current, system, exchange, .. } =
             &self.requests[request];
         // It has adopted another database meanwhile.
         if self.processes[visit.process].cluster.leadership.view().system != *system {
@@ -172,14 +186,12 @@ impl World {
             (named.system, named.timeline) == (own.system, own.timeline)
                 && exchange.behind.is_some_and(|(_, report)| report.is_replica)
         };
-        let must_know = must_know && (!is_mixed || self.processes[process].knows_ahead[server]);
+        let must_know = must_know && (!is_mixed || self.knows_ahead(process, server, begun));
         let missing = known
             .iter()
             .find(|known| self.is_promised(**known) && !self.postgres.contains(shown, **known));
-        // The positions of two histories cannot both be carried.
-        let knows_other = known.iter().any(|known| !self.is_promised(*known));
         if let Some(missing) = missing
-            && !knows_other
+            && !was_misled
             && (is_of_primary || must_know)
         {
             let (at, missing) = (self.postgres.name(shown), self.postgres.name(*missing));
@@ -195,9 +207,12 @@ impl World {
         let is_skewed =
             self.postgres.servers[server].skew < self.postgres.servers[self.truth].skew - 100;
         let is_known_skewed = cluster.health(server).clock_skew(self.at(self.now)).is_some();
+        // What a replica had reached of a false primary counts for `MAX_LAG`.
+        let (followed, since) = self.processes[process].follows;
+        let has_followed = followed == self.truth && since + MAX_LAG <= begun;
         let is_judged = !is_stale
             && !self.processes[process].is_astray
-            && (is_of_primary || must_know)
+            && (is_of_primary && has_followed || must_know)
             && (!is_skewed || is_known_skewed)
             && begun > MAX_LAG + SLACK;
         if is_judged {

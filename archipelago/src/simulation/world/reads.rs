@@ -6,7 +6,7 @@ use super::{MAX_LAG, World};
 use crate::position::Position;
 use crate::read::{Progress, Wanted};
 use crate::region::Role;
-use crate::server::{NotFresh, Requirement};
+use crate::server::{NotFresh, Requirement, ServerState};
 use crate::simulation::process::{Process, REGIONS};
 use crate::simulation::request::{Outcome, Phase, Request};
 
@@ -38,20 +38,22 @@ impl World {
         };
         let process = &mut self.processes[visit.process];
         let (Some(ahead), Some(behind)) = (exchange.ahead, exchange.behind) else { return };
-        let connection = process.members[member].reading;
-        let mut state = connection.filter(|(of, _)| *of == ahead.0.started).map(|(_, state)| state);
-        let mut not_fresh = None;
-        for (index, (identity, report)) in [ahead, behind].into_iter().enumerate() {
-            if index == 0 && exchange.is_known_fresh && state.is_some() {
-                continue;
-            }
-            let after = process.cluster.observe(member, identity, report, state, now);
-            state = Some(after);
-            let met = process.cluster.health(member).meets(requirement, identity, &after, now);
-            not_fresh = not_fresh.or(met.err());
-        }
-        let Some(state) = state else { return };
-        process.members[member].reading = Some((ahead.0.started, state));
+        let started = ahead.0.started;
+        let is_same = |(of, _): &(i64, ServerState)| *of == started;
+        let before = exchange.before.filter(is_same).map(|(_, state)| state);
+        let mut observe = |(identity, report)| {
+            let state = process.cluster.observe(member, identity, report, before, now);
+            let mut kept =
+                process.members[member].reading.filter(is_same).unwrap_or((started, state));
+            kept.1.advance(state);
+            process.members[member].reading = Some(kept);
+            let met = process.cluster.health(member).meets(requirement, identity, &state, now);
+            (state, met.err())
+        };
+        let is_asked_ahead = !exchange.is_known_fresh || before.is_none();
+        let refused_ahead = is_asked_ahead.then(|| observe(ahead).1).flatten();
+        let (state, refused_behind) = observe(behind);
+        let not_fresh = refused_ahead.or(refused_behind);
         let outcome = match not_fresh {
             Some(not_fresh) => Outcome::NotFresh(not_fresh),
             None => {

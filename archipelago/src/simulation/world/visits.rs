@@ -32,6 +32,7 @@ impl World {
             begun: self.now,
             system,
             known: visitor.knows.clone(),
+            was_misled: visitor.is_misled,
             epoch: process.epoch,
             token: 0,
             phase: Phase::AwaitsLeader,
@@ -106,6 +107,7 @@ impl World {
         let mut exchange = Exchange {
             asked: self.now,
             started: connection.map(|(of, _)| of),
+            before: *connection,
             ..Exchange::default()
         };
         if let Some((started, state)) = *connection {
@@ -113,7 +115,7 @@ impl World {
             let cluster = &known.cluster;
             if is_write && cluster.is_rival(member, identity, &state) {
                 *connection = None;
-                exchange.started = None;
+                (exchange.started, exchange.before) = (None, None);
             } else {
                 let met = cluster.health(member).meets(requirement, identity, &state, now);
                 exchange.is_known_fresh = met.is_ok();
@@ -233,20 +235,34 @@ impl World {
         let is_lost = visit.write.is_some_and(|write| write.is_unanswered);
         let (late, cookies) = (visit.late, cookies(session, brought.clone()));
         if shown.is_some() && !is_lost {
-            self.answers.push((request, shown, cookies));
+            let is_false = self.is_false(request, shown);
+            self.answers.push((request, shown, cookies, is_false));
             self.send(late, Event::Arrives { request });
         }
+    }
+
+    /// Whether the answer is of another history than the primary's. None where it takes nothing back
+    /// that such an answer gave: a replica's, or one to a request from before.
+    fn is_false(&self, request: usize, shown: Option<Point>) -> Option<bool> {
+        let Request { visit, current, exchange, was_misled, .. } = &self.requests[request];
+        let is_primary =
+            visit.write.is_some() || exchange.behind.is_some_and(|(_, report)| !report.is_replica);
+        let end = self.postgres.servers[self.truth].end;
+        let is_of_history = shown.is_some_and(|shown| self.postgres.is_on_line(end, shown));
+        let is_false = !is_of_history || is_primary && *current != self.truth;
+        (is_false || is_primary && *was_misled).then_some(is_false)
     }
 
     pub(super) fn arrives(&mut self, request: usize) {
         let visit = self.requests[request].visit;
         let found = self.answers.iter().position(|(of, ..)| *of == request);
         let Some(index) = found else { return };
-        let (_, shown, cookies) = self.answers.swap_remove(index);
+        let (_, shown, cookies, is_false) = self.answers.swap_remove(index);
         let visitor = &mut self.visitors[visit.visitor];
         visitor.receive(&cookies, self.defect == Some(Defect::OneCookie));
         if let Some(shown) = shown {
             visitor.learn(shown, &self.postgres);
+            visitor.is_misled = is_false.unwrap_or(visitor.is_misled);
         }
     }
 
