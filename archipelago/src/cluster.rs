@@ -180,16 +180,16 @@ impl Cluster {
         timeout(limit, self.inner.leader.hold_election(seen)).await.is_ok()
     }
 
-    /// What a position of another history comes to; None for any other. If it is on a timeline that
-    /// no member has shown, every member is asked first.
-    pub(crate) async fn dropped_to(&self, position: Position) -> Option<Position> {
+    /// What replaces a position of another history; None for one of this history. If it is on a
+    /// timeline that no member has shown, every member is asked first.
+    pub(crate) async fn replacement_for(&self, position: Position) -> Option<Position> {
         let leadership = &self.inner.leadership;
         if !leadership.is_unknown(position) {
             return None;
         }
         let limit = self.leader().writing.timeouts().checkout;
         let has_ended = self.hold_election(self.elections(), limit).await;
-        leadership.dropped_to(position).filter(|_| has_ended)
+        if has_ended { leadership.replacement_for(position) } else { None }
     }
 
     /// How many positions of visitors were dropped, because they were of another history: a backup

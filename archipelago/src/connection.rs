@@ -144,7 +144,7 @@ impl Connection {
         error
     }
 
-    /// The state of the server when it was last asked here. It has only moved forward since.
+    /// The state of the server when it was last asked here.
     pub(crate) fn state(&self) -> ServerState {
         *self.state.lock()
     }
@@ -194,9 +194,12 @@ impl Connection {
         let replayed = probe::replayed(&self.inner).await;
         match replayed.map_err(|error| self.question_failed(error, sent))? {
             Some((lsn, is_settled)) => {
+                let is_settled = is_settled || !self.bounds_from_above();
                 let mut state = self.state.lock();
-                *state = state.replayed(lsn, is_settled || !self.bounds_from_above());
-                Ok(*state)
+                if state.timeline == known.timeline {
+                    *state = state.replayed(lsn, is_settled);
+                }
+                Ok(known.replayed(lsn, is_settled))
             }
             // It was promoted meanwhile.
             None => self.probe().await,

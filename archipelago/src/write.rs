@@ -252,7 +252,8 @@ impl<'a> Primary<'a> {
         loop {
             let elections = cluster.elections();
             // Each election may show that the position is of another history.
-            seen = seen.filter(|position| cluster.leadership().dropped_to(*position).is_none());
+            seen =
+                seen.filter(|position| cluster.leadership().replacement_for(*position).is_none());
             let checked_out = match cluster.writable_leader(seen) {
                 Ok(member) => member.writing.checkout().await,
                 Err(error) => Err(error),

@@ -64,6 +64,17 @@ pub fn regions() -> Vec<&'static str> {
     with_role(Role::Primary).chain(with_role(Role::Replica)).collect()
 }
 
+/// The timelines of one database.
+#[derive(Clone, Debug, Default)]
+pub struct TimelineHistory {
+    /// The system identifier.
+    pub system: u64,
+    /// The timeline of the primary.
+    pub newest: u32,
+    /// PostgreSQL's own record of the timelines before it, which is empty on timeline 1.
+    pub file: String,
+}
+
 impl Deployment {
     /// Starts servers with an empty table of users, the instances and the edge.
     ///
@@ -157,23 +168,23 @@ impl Deployment {
         Ok(rows.iter().filter_map(|row| Register::parse(row.get(0))).collect())
     }
 
-    /// The primary's system identifier and timeline, and PostgreSQL's own record of the timelines
-    /// before it, which is empty on timeline 1.
+    /// The timelines of the primary's database.
     ///
     /// # Errors
     /// The primary does not answer.
-    pub async fn timeline_history(&self) -> Result<((u64, u32), String), BoxError> {
+    pub async fn timeline_history(&self) -> Result<TimelineHistory, BoxError> {
         const SYSTEM: &str = "SELECT system_identifier FROM pg_control_system()";
         let primary = self.world.primary();
-        let timeline = primary.timeline().await?;
+        let newest = primary.timeline().await?;
         let client = session(&primary.admin_url()).await?;
         let system = client.query_one(SYSTEM, &[]).await?.get::<_, i64>(0).cast_unsigned();
-        if timeline == 1 {
-            return Ok(((system, timeline), String::new()));
-        }
-        let file = format!("pg_wal/{timeline:08X}.history");
-        let history = client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0);
-        Ok(((system, timeline), history))
+        let file = if newest == 1 {
+            String::new()
+        } else {
+            let file = format!("pg_wal/{newest:08X}.history");
+            client.query_one("SELECT pg_read_file($1)", &[&file]).await?.get(0)
+        };
+        Ok(TimelineHistory { system, newest, file })
     }
 
     /// Stops everything and deletes the data.

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use observation::{ReplaySample, Stall};
 pub use operation::{Operation, Outcome};
 pub use position::Position;
-pub use timelines::Timelines;
+pub use timelines::{Path, Timelines};
 
 use crate::nemesis::{AppliedFault, Reset};
 use crate::workload::{OPERATOR, Register, Request, Version};

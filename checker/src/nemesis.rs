@@ -5,7 +5,7 @@ mod record;
 mod schedule;
 mod statements;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use archipelago_lab::{LabError, Server};
@@ -61,6 +61,10 @@ impl<'a> Nemesis<'a> {
         Ok(self.record.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn record(&self) -> MutexGuard<'_, NemesisRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn apply(&self, scheduled: &ScheduledFault) -> Result<(), BoxError> {
         let ScheduledFault { after, lasts, fault } = scheduled;
         sleep(*after).await;
@@ -70,7 +74,7 @@ impl<'a> Nemesis<'a> {
             .await
             .map_err(|error| format!("the lab cannot {fault}: {error}"))?;
         let until = self.start.elapsed();
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = self.record();
         match applied {
             Applied::Skipped(why) => {
                 record.skipped.push((fault.clone(), why));
@@ -142,9 +146,11 @@ impl<'a> Nemesis<'a> {
             Fault::PutBack => return self.put_back(lasts).await.map(Applied::Reset),
             Fault::Restore => {
                 let copied = self.start.elapsed();
+                let replaced = self.deployment.timeline_history().await?;
                 self.deployment.restore().await?;
                 let done = self.start.elapsed();
                 sleep(lasts).await;
+                self.record().replaced.push(replaced);
                 let reset = Reset { copied, copied_until: done, began: copied, done };
                 return Ok(Applied::Reset(reset));
             }

@@ -132,14 +132,14 @@ impl RunPlan {
         operations.sort_by_key(|operation| operation.start);
         let record = record?;
         deployment.world.catch_up().await?;
-        let (newest, timeline_history) = deployment.timeline_history().await?;
+        let last = deployment.timeline_history().await?;
         let history = History {
             operations,
             faults: record.faults,
             resets: record.resets,
             samples,
             stalls,
-            timelines: Timelines::parse(newest, &timeline_history, record.promotions),
+            timelines: Timelines::parse(&last, &record.replaced, record.promotions),
             initial_primary: regions.first().cloned().unwrap_or_default(),
             regions,
             final_state: deployment.registers().await?,

@@ -65,13 +65,13 @@ impl RequestSession {
         session.lifetime = session.lifetime.max(age);
     }
 
-    /// The database that a set of repos reads; 0 while it is unknown. Forgets what the visitor has
-    /// seen there if that is of another history, which takes an election.
+    /// The database that a set of repos reads; 0 while it is unknown. Replaces what the visitor
+    /// has seen there if that is of another history, which takes an election.
     pub(super) async fn vet(&self, cluster: &Cluster) -> u64 {
         let system = cluster.leadership().view().system;
         let seen = self.position(system);
         if let Some(seen) = seen.filter(|seen| cluster.leadership().is_unknown(*seen))
-            && let Some(instead) = cluster.dropped_to(seen).await
+            && let Some(instead) = cluster.replacement_for(seen).await
         {
             self.0.borrow_mut().replace_brought(instead);
         }

@@ -5,18 +5,24 @@
 //! be a copy, a restored backup, an old primary, or a replica that lost its `standby.signal`.
 //!
 //! 1. A primary is *proven* if this process saw its promotion, if a replica streams its timeline,
-//!    or if it leads already and was proven before. Of the proven ones the newest timeline leads.
-//! 2. Without a proven one, the newest timeline leads for the time being, unless the primary of
+//!    or if it leads on that timeline already and was proven there. Of the proven ones the newest
+//!    timeline leads.
+//! 2. Without a proven one, a leader that was proven on an older timeline stays: it was promoted or
+//!    restored in place. Else the newest timeline leads for the time being, unless the primary of
 //!    regions.toml is silent and the other could never have been promoted.
 //! 3. Between two on one timeline a proven leader stays, else the primary of regions.toml leads,
 //!    else an unproven leader stays; otherwise no member leads.
 //! 4. The timeline never goes back, unless all members answer and none knows the newer one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::record::{MemberRecord, Reply};
 use crate::error::{DownReason, NoPrimary};
 use crate::settings::{Safeguard, Safeguards};
+
+/// How long a silent member of the known database keeps another one from being adopted: longer than
+/// a lost connection, and shorter than the 10 s within which a restored database is in use.
+const MISSED: Duration = Duration::from_secs(5);
 
 /// What is known before an election.
 #[derive(Clone, Debug)]
@@ -42,7 +48,7 @@ impl Known {
         if self.system == 0 || self.system == system {
             return Self { system, ..self };
         }
-        let leader = self.leader.map(|leader| Elected { is_proven: false, ..leader });
+        let leader = self.leader.map(|leader| Elected { proven_on: None, ..leader });
         Self { system, leader, newest: 0, ..self }
     }
 }
@@ -54,8 +60,15 @@ pub(super) struct Elected {
     pub(super) timeline: u32,
     /// When its server was started, in microseconds of its own clock.
     pub(super) started: i64,
+    /// The last of its timelines that was proven while it led.
+    pub(super) proven_on: Option<u32>,
+}
+
+impl Elected {
     /// Whether its timeline is proven.
-    pub(super) is_proven: bool,
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven_on == Some(self.timeline)
+    }
 }
 
 /// The result of an election.
@@ -77,9 +90,21 @@ struct Candidate {
     answers: bool,
 }
 
+impl Candidate {
+    /// Whether it leads, and was promoted or restored in place since it was proven.
+    fn sits(&self) -> bool {
+        self.leads && self.answers && self.elected.proven_on.is_some() && !self.elected.is_proven()
+    }
+
+    /// Whether it is proven, and not on an older timeline than `sitting` was.
+    fn is_rival_of(&self, sitting: &Self) -> bool {
+        self.elected.is_proven() && Some(self.elected.timeline) >= sitting.elected.proven_on
+    }
+}
+
 /// Elects the primary by what each member last said.
 pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Outcome {
-    let system = system_of(records, known);
+    let system = system_of(records, known, now);
     let known = known.clone().in_database(system);
     let candidates = candidates(records, &known, now);
     let newest = known.newest.max(newest_followed(records, system));
@@ -87,16 +112,17 @@ pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Ou
         .and_then(|elected| with_newest(records, &known, newest, elected));
     let newest = match &leader {
         Ok(elected) if elected.timeline < newest => elected.timeline,
-        Ok(elected) if elected.is_proven => newest.max(elected.timeline),
+        Ok(elected) if elected.is_proven() => newest.max(elected.timeline),
         _ => newest,
     };
     let unfit = (0..records.len()).map(|index| unfit(records, index, &known, &leader)).collect();
     Outcome { system, leader, newest, unfit }
 }
 
-/// The database of the members. The known one, until no server of it answers but replicas that
-/// receive nothing. Then another one that takes writes: in the leader's place, or with most members.
-fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
+/// The database of the members. The known one, until no server of it is left but replicas that
+/// receive nothing; one that fell silent a moment ago is left. Then another one that takes writes: in
+/// the leader's place, or with most members.
+fn system_of(records: &[MemberRecord], known: &Known, now: Instant) -> u64 {
     let answers = || {
         let answers = records.iter().enumerate();
         answers.filter_map(|(index, record)| Some((index, record.answer()?)))
@@ -106,23 +132,30 @@ fn system_of(records: &[MemberRecord], known: &Known) -> u64 {
     // The database of most members; in a tie, that of the leader.
     let weight =
         |(index, reply): &(usize, Reply)| (of(reply.identity.system).count(), *index == leader);
-    if !known.leader.is_some_and(|leader| leader.is_proven) {
+    if known.leader.is_none_or(|leader| leader.proven_on.is_none()) {
         return answers().max_by_key(weight).map_or(known.system, |(_, it)| it.identity.system);
     }
     let is_alive = |reply: Reply| !reply.report.is_replica || reply.report.is_streaming;
-    if of(known.system).any(|(_, reply)| is_alive(reply)) {
+    let mut heard = records.iter().filter_map(|record| record.heard_within(MISSED, now));
+    if heard.any(|reply| reply.is_of(known.system) && is_alive(reply)) {
         return known.system;
     }
+    let left = answers().filter(|(_, reply)| reply.is_of(known.system)).count();
     let others = answers().filter(|(_, it)| !it.is_of(known.system) && !it.report.is_replica);
     let best = others.max_by_key(weight).filter(|other| {
         let (count, is_in_place) = weight(other);
-        count > of(known.system).count() && (is_in_place || count * 2 > records.len())
+        count > left && (is_in_place || count * 2 > records.len())
     });
     best.map_or(known.system, |(_, it)| it.identity.system)
 }
 
 /// The members that take writes: those that answer, and the leader if it did a moment ago.
 fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Candidate> {
+    // Promoted or restored in place. What a replica said before says nothing of the others.
+    let moved = known.leader.and_then(|leader| {
+        let reply = records[leader.index].answer().filter(|reply| !reply.report.is_replica)?;
+        (reply.report.timeline > leader.proven_on?).then_some((leader.index, reply.report.asked))
+    });
     let candidate = |(index, record): (usize, &MemberRecord)| {
         let leader = known.leader.filter(|leader| leader.index == index);
         let answer = record.answer();
@@ -131,20 +164,22 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
         if report.is_replica || !reply.is_of(known.system) {
             return None;
         }
+        let since = moved.filter(|(leader, _)| *leader != index).map(|(_, asked)| asked);
         // A replica that streams its timeline and is ahead of it follows another one.
         let is_refuted = records.iter().any(|record| {
             let streams =
                 |it: Reply| it.report.is_streaming && it.report.timeline == report.timeline;
-            replica(record, known.system).is_some_and(streams) && record.is_ahead_of(&report)
+            replica(record, known.system).is_some_and(streams) && record.is_ahead_of(reply)
         });
-        // A server restored in its place begins another timeline.
-        let is_same = |leader: Elected| leader.is_proven && leader.timeline == report.timeline;
-        let was_proven = leader.is_some_and(is_same) && !is_refuted;
-        let is_followed = is_followed(records, known.system, reply)
-            && (index == known.declared || may_replace_declared(records, known, report.timeline));
-        let is_proven = was_proven || record.was_promoted || is_followed;
-        let elected =
-            Elected { index, timeline: report.timeline, started: identity.started, is_proven };
+        let timeline = report.timeline;
+        let is_followed = is_followed(records, known.system, reply, since)
+            && (index == known.declared || may_replace_declared(records, known, timeline));
+        let proven_on = if record.was_promoted || is_followed {
+            Some(timeline)
+        } else {
+            leader.and_then(|leader| leader.proven_on).filter(|_| !is_refuted)
+        };
+        let elected = Elected { index, timeline, started: identity.started, proven_on };
         Some(Candidate {
             elected,
             leads: leader.is_some(),
@@ -155,19 +190,25 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
     records.iter().enumerate().filter_map(candidate).collect()
 }
 
-/// Whether a replica streams the timeline of `primary`, and is not known to be ahead of it: then it
-/// follows another one.
-fn is_followed(records: &[MemberRecord], system: u64, primary: Reply) -> bool {
-    let primary = primary.report;
+/// Whether a replica streams the timeline of `primary`, as it replied after `since`, and is not known
+/// to be ahead of it: then it follows another one.
+fn is_followed(
+    records: &[MemberRecord],
+    system: u64,
+    primary: Reply,
+    since: Option<Instant>,
+) -> bool {
     let takes_writes = |reply: &Reply| reply.is_of(system) && !reply.report.is_replica;
     let writable = records.iter().filter_map(MemberRecord::answer).filter(takes_writes);
     let newest = writable.map(|reply| reply.report.timeline).max().unwrap_or_default();
     records.iter().any(|record| {
         replica(record, system).is_some_and(|reply| {
             // Without the right to see it, a replica may name an older timeline than it streams.
-            let is_known = reply.identity.sees_timelines || newest <= primary.timeline;
-            let is_same = reply.report.timeline == primary.timeline && is_known;
-            reply.report.is_streaming && is_same && !record.is_ahead_of(&primary)
+            let timeline = primary.report.timeline;
+            let is_known = reply.identity.sees_timelines || newest <= timeline;
+            let is_same = reply.report.timeline == timeline && is_known;
+            let is_recent = since.is_none_or(|since| reply.report.asked > since);
+            reply.report.is_streaming && is_same && is_recent && !record.is_ahead_of(primary)
         })
     })
 }
@@ -193,16 +234,21 @@ fn choose(
         return declared.map(|it| it.elected).ok_or(NoPrimary::NoneWritable);
     }
     let weighs = known.safeguards.has(Safeguard::Evidence);
-    let must_be_proven = weighs && candidates.iter().any(|candidate| candidate.elected.is_proven);
+    if let Some(sitting) = candidates.iter().find(|it| weighs && it.sits())
+        && !candidates.iter().any(|it| it.is_rival_of(sitting))
+    {
+        return Ok(sitting.elected);
+    }
+    let must_be_proven = weighs && candidates.iter().any(|candidate| candidate.elected.is_proven());
     let eligible = candidates.iter().filter(|candidate| {
-        if must_be_proven { candidate.elected.is_proven } else { candidate.answers }
+        if must_be_proven { candidate.elected.is_proven() } else { candidate.answers }
     });
     let compares = known.safeguards.has(Safeguard::Timeline);
     let timeline = |candidate: &Candidate| if compares { candidate.elected.timeline } else { 1 };
     let newest = eligible.clone().map(timeline).max().ok_or(NoPrimary::NoneWritable)?;
     let contenders: Vec<_> = eligible.filter(|candidate| timeline(candidate) == newest).collect();
     let stays = |candidate: &&&Candidate| {
-        candidate.leads && (candidate.elected.is_proven || !is_declared_among(&contenders))
+        candidate.leads && (candidate.elected.is_proven() || !is_declared_among(&contenders))
     };
     let preferred = contenders.iter().find(stays).or_else(|| {
         contenders.iter().find(|candidate| candidate.is_declared).or(match &*contenders {
@@ -216,13 +262,13 @@ fn choose(
         let regions = contenders.iter().map(|it| records[it.elected.index].region).collect();
         return Err(NoPrimary::Contested { regions, timeline: newest });
     };
-    let is_trusted = elected.is_proven || *leads || *is_declared;
+    let is_trusted = elected.is_proven() || *leads || *is_declared;
     if weighs && !is_trusted && !may_be_promoted(records, known, *elected) {
         let region = records[elected.index].region;
         return Err(NoPrimary::Unproven { region, timeline: elected.timeline });
     }
     if weighs
-        && !elected.is_proven
+        && !elected.is_proven()
         && !leads
         && let Some(regions) = unseen_rivals(records, candidates, known, *elected)
     {
@@ -303,7 +349,7 @@ pub(super) fn excludes_newer(records: &[MemberRecord], outcome: &Outcome, now: I
     let Ok(elected) = &outcome.leader else { return false };
     let is_awaited = |record: &MemberRecord| record.answer().is_none() && record.is_awaited(now);
     let leader = records[elected.index].answer();
-    let is_followed = leader.is_some_and(|reply| is_followed(records, outcome.system, reply));
+    let is_followed = leader.is_some_and(|reply| is_followed(records, outcome.system, reply, None));
     let all_answer = records.iter().all(|record| record.answer().is_some());
     all_answer || is_followed && !records.iter().any(is_awaited)
 }
@@ -344,7 +390,7 @@ fn unfit(
     if report.is_replica {
         let was_ahead = records[index].ahead_of.contains(&(elected.index, elected.timeline));
         let leader = records[elected.index].answer();
-        let is_ahead = leader.is_some_and(|leader| records[index].is_ahead_of(&leader.report));
+        let is_ahead = leader.is_some_and(|leader| records[index].is_ahead_of(leader));
         let is_ahead = was_ahead || is_ahead;
         return is_ahead.then_some(DownReason::AheadOfPrimary { primary });
     }

@@ -177,7 +177,7 @@ impl Leader {
                 let region = ballot.records[elected.index].region;
                 let timeline = elected.timeline;
                 if self.index.swap(elected.index, Ordering::Relaxed) != elected.index {
-                    let is_proven = elected.is_proven;
+                    let is_proven = elected.is_proven();
                     tracing::warn!(
                         region,
                         timeline,
@@ -276,13 +276,16 @@ impl Leader {
     }
 }
 
-/// Remembers which replicas are ahead of which primary, before its log passes them.
+/// Remembers which replicas are ahead of which primary, before its log passes them. A primary that
+/// becomes a replica was rebuilt, or follows another one.
 fn note_who_is_ahead(records: &mut [MemberRecord]) {
     for index in 0..records.len() {
-        let Some(Reply { report, .. }) = records[index].answer() else { continue };
-        if !report.is_replica {
-            for record in records.iter_mut().filter(|record| record.is_ahead_of(&report)) {
-                record.note_ahead_of(index, report.timeline);
+        let Some(reply) = records[index].answer() else { continue };
+        for record in &mut *records {
+            if reply.report.is_replica {
+                record.forget_ahead_of(index);
+            } else if record.is_ahead_of(reply) {
+                record.note_ahead_of(index, reply.report.timeline);
             }
         }
     }

@@ -110,8 +110,10 @@ impl MemberRecord {
     /// Whether this replica, when it last replied or before, had replayed further than `primary` had
     /// written when it was asked later: they have different histories. On an older timeline as well,
     /// as `primary` left that one at an earlier position than its own.
-    pub(super) fn is_ahead_of(&self, primary: &ServerReport) -> bool {
+    pub(super) fn is_ahead_of(&self, primary: Reply) -> bool {
+        let Reply { identity, report: primary } = primary;
         let replies = self.reply.into_iter().chain(self.previous);
+        let replies = replies.filter(|it| identity.system == 0 || it.is_of(identity.system));
         replies.map(|reply| reply.report).any(|replica| {
             replica.is_replica
                 && replica.timeline <= primary.timeline
@@ -127,6 +129,17 @@ impl MemberRecord {
         }
     }
 
+    /// Forgets that it was ahead of a member: that one holds other data now.
+    pub(super) fn forget_ahead_of(&mut self, primary: usize) {
+        self.ahead_of.retain(|(index, _)| *index != primary);
+    }
+
+    /// The last reply, if it answers now or did so long ago at most.
+    pub(super) fn heard_within(&self, limit: Duration, now: Instant) -> Option<Reply> {
+        let is_recent = |since: Instant| now.saturating_duration_since(since) < limit;
+        self.reply.filter(|_| self.silent_since.is_none_or(is_recent))
+    }
+
     /// Whether it was heard a moment ago, or first asked then: it may be back soon.
     pub(super) fn is_awaited(&self, now: Instant) -> bool {
         let is_recent = |since: Instant| now.saturating_duration_since(since) < AWAITED;
@@ -135,7 +148,7 @@ impl MemberRecord {
 
     /// The last reply, if it answers now or did a moment ago.
     pub(super) fn recent(&self, now: Instant) -> Option<Reply> {
-        self.reply.filter(|_| self.is_awaited(now))
+        self.heard_within(AWAITED, now)
     }
 }
 

@@ -122,13 +122,13 @@ impl<'a> Failover<'a> {
 
     /// Waits for the elections that this read depends on: the first one, before which no primary may
     /// answer, and one that finds the timeline of the required position. A position of another
-    /// history is no longer required. Returns whether an earlier refusal may have been premature.
+    /// history is replaced. Returns whether an earlier refusal may have been premature.
     async fn learn_of_elections(&mut self, limit: Duration) -> bool {
         let was_unknown = !self.cluster.has_held_election();
         self.cluster.wait_for_leader(limit).await;
         let requirement = &mut self.plan.requirement;
         let instead = match requirement.at_least {
-            Some(position) => self.cluster.dropped_to(position).await,
+            Some(position) => self.cluster.replacement_for(position).await,
             None => None,
         };
         requirement.at_least = instead.or(requirement.at_least);

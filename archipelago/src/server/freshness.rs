@@ -38,8 +38,8 @@ pub(crate) struct Requirement {
 pub(crate) struct Standing {
     /// Whether it is the primary.
     pub(crate) leads: bool,
-    /// Whether its timeline is no newer than those that are known.
-    pub(crate) is_of_history: bool,
+    /// Whether its timeline is the leader's, or an older one. A newer one may be a copy's.
+    pub(crate) is_on_known_timeline: bool,
 }
 
 /// Why a server may not answer a read.
@@ -88,7 +88,7 @@ impl Requirement {
         standing: Standing,
         now: Instant,
     ) -> Result<(), NotFresh> {
-        let Standing { leads, is_of_history } = standing;
+        let Standing { leads, is_on_known_timeline } = standing;
         let is_primary = state.role == Role::Primary;
         let is_unfit = is_primary && !leads && (self.primary || !self.allow_superseded);
         if is_unfit || self.primary && !is_primary {
@@ -98,7 +98,7 @@ impl Requirement {
         if let Some(wanted) = self.at_least.filter(|wanted| wanted.system == system)
             && (wanted.timeline > state.timeline
                 || wanted.lsn > state.lsn && !is_primary
-                || wanted.timeline < state.timeline && !is_of_history)
+                || wanted.timeline < state.timeline && !is_on_known_timeline)
         {
             return Err(NotFresh::NotReplayed);
         }
@@ -139,7 +139,7 @@ mod tests {
         let allow_superseded = Requirement { allow_superseded: true, ..any };
         let replica = |age| server(Role::Replica, age);
         let leader = || server(Role::Primary, Some(0));
-        let copy = Standing { leads: false, is_of_history: false };
+        let copy = Standing { leads: false, is_on_known_timeline: false };
         assert_eq!(
             at_least(1, 50).met_by(&replica(None), SYSTEM, copy, Instant::now()),
             Err(NotReplayed)
@@ -172,7 +172,7 @@ mod tests {
             ("a replica never leads", any, replica(None), false, Ok(())),
         ];
         for (story, requirement, state, leads, expected) in table {
-            let standing = Standing { leads, is_of_history: true };
+            let standing = Standing { leads, is_on_known_timeline: true };
             let met = requirement.met_by(&state, SYSTEM, standing, state.asked);
             assert_eq!(met, expected, "{story}");
         }

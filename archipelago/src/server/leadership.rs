@@ -106,8 +106,10 @@ impl Leadership {
         timeline: u32,
     ) -> Standing {
         let view = self.view.load();
-        let is_of_history = !view.has_begun || timeline <= view.newest;
-        Standing { leads: self.is_led_by(region, identity, timeline), is_of_history }
+        let leads = self.is_led_by(region, identity, timeline);
+        // 0: the login role may not see the timeline.
+        let is_known = view.newest == 0 || timeline <= view.newest;
+        Standing { leads, is_on_known_timeline: leads || is_known }
     }
 
     /// Whether a server of this system identifier is no member.
@@ -122,11 +124,11 @@ impl Leadership {
         view.system == position.system && position.timeline > view.newest
     }
 
-    /// What a position of another history comes to: the same LSN on the newest timeline of this one,
+    /// What replaces a position of another history: the same LSN on the newest timeline of this one,
     /// as the visitor may have seen that much here before. Where the log does not reach so far, the
-    /// leader answers, and its position takes that one's place. None for a position that means what
-    /// it says. Counts those that do not.
-    pub(crate) fn dropped_to(&self, position: Position) -> Option<Position> {
+    /// leader answers, and the visitor's next position is the leader's. None for a position of this
+    /// history. Counts the others.
+    pub(crate) fn replacement_for(&self, position: Position) -> Option<Position> {
         let view = self.view.load();
         let is_dropped = self.is_unknown(position) && view.excludes_newer;
         is_dropped.then(|| {
@@ -208,10 +210,10 @@ mod tests {
         let at = |system, timeline| Position { system, timeline, lsn: 1 };
         assert!(!leadership.is_unknown(at(7, 2)) && leadership.is_unknown(at(7, 3)));
         assert!(!leadership.is_unknown(at(8, 3)), "of another database");
-        assert_eq!(leadership.dropped_to(at(7, 3)), None, "a member may know it");
+        assert_eq!(leadership.replacement_for(at(7, 3)), None, "a member may know it");
         leadership.publish(LeaderView { excludes_newer: true, ..view() });
-        assert_eq!(leadership.dropped_to(at(7, 3)), Some(at(7, 2)));
-        assert_eq!(leadership.dropped_to(at(7, 2)), None);
+        assert_eq!(leadership.replacement_for(at(7, 3)), Some(at(7, 2)));
+        assert_eq!(leadership.replacement_for(at(7, 2)), None);
         assert_eq!(leadership.dropped(), 1);
     }
 
@@ -230,11 +232,15 @@ mod tests {
     #[test]
     fn a_timeline_that_no_member_proves_is_of_another_history() {
         let leadership = Leadership::new(Safeguards::default());
-        let is_of_history =
-            |timeline| leadership.standing("ord", identity(7, 9), timeline).is_of_history;
-        assert!(is_of_history(3), "before an election");
-        leadership.publish(LeaderView { has_begun: true, ..view() });
-        assert!(is_of_history(1) && is_of_history(2) && !is_of_history(3));
+        let is_known =
+            |timeline| leadership.standing("ord", identity(7, 9), timeline).is_on_known_timeline;
+        assert!(is_known(3), "no timeline is proven yet");
+        leadership.publish(view());
+        assert!(is_known(1) && is_known(2) && !is_known(3));
+        let leader = leadership.standing("nrt", identity(7, 5), 3);
+        assert!(leader.is_on_known_timeline, "it was promoted in place");
+        leadership.publish(LeaderView { newest: 0, ..view() });
+        assert!(is_known(3), "the role sees no timeline");
     }
 
     #[test]

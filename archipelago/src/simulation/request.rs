@@ -20,8 +20,10 @@ pub(super) struct Request {
     pub(super) system: u64,
     /// What the visitor knew when they sent it.
     pub(super) known: Vec<Point>,
-    /// Whether an answer of another history was the visitor's last one then.
+    /// Whether the visitor had positions of another history then, since the primary's last answer.
     pub(super) was_misled: bool,
+    /// Whether no other answer to the visitor was under way then.
+    pub(super) is_alone: bool,
     /// How often the process was started before it came.
     pub(super) epoch: u32,
     /// Counts phases: an event of an earlier one is late.

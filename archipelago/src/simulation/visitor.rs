@@ -10,8 +10,8 @@ pub(super) struct Visitor {
     jar: Vec<Position>,
     /// What acknowledged writes and answers have shown.
     pub(super) knows: Vec<Point>,
-    /// Whether an answer of another history came since the primary's last one: its position is taken
-    /// for what the visitor's history has come to.
+    /// Whether an answer of another history came since the primary's last one: its position may hide
+    /// the earlier ones.
     pub(super) is_misled: bool,
 }
 

@@ -112,19 +112,22 @@ impl Session {
         self.served_by = served_by;
     }
 
-    /// Records what a read has shown.
+    /// Records what a read has shown. The position of a primary replaces a brought one with a later
+    /// LSN, unless that is of a newer timeline: the primary has lost it, or it was never reached.
     pub(crate) fn record_read(&mut self, position: Position, role: Role) {
-        let is_lost = |known: &Position| role == Role::Primary && has_lost(position, *known);
+        let is_impossible = |known: &Position| {
+            role == Role::Primary && known.timeline <= position.timeline && known.lsn > position.lsn
+        };
         let history = self.history(position.system);
-        history.brought = history.brought.filter(|known| !is_lost(known));
+        history.brought = history.brought.filter(|known| !is_impossible(known));
         history.own = later(history.own, Some(position));
         history.is_used = true;
     }
 
-    /// Records the position of a write, which a primary has given.
+    /// Records the position of a write. It may be earlier than what the primary has shown, as a
+    /// commit that writes nothing flushes nothing.
     pub(crate) fn record_write(&mut self, position: Position) {
         let history = self.history(position.system);
-        history.brought = history.brought.filter(|known| !has_lost(position, *known));
         history.own = later(history.own, Some(position));
         history.is_used = true;
     }
@@ -137,12 +140,6 @@ impl Session {
         });
         &mut self.histories[index]
     }
-}
-
-/// Whether a primary at `position` has lost what the visitor brought, or never reached it: a later
-/// LSN, unless that is of a newer timeline.
-fn has_lost(position: Position, known: Position) -> bool {
-    known.timeline <= position.timeline && known.lsn > position.lsn
 }
 
 fn later(one: Option<Position>, other: Option<Position>) -> Option<Position> {
@@ -197,7 +194,7 @@ mod tests {
             assert_eq!(carried(&session), [at(3)]);
             let mut session = brings(&[brought]);
             session.record_write(at(3));
-            assert_eq!(carried(&session), [at(3)]);
+            assert_eq!(carried(&session), [brought], "a commit that wrote nothing");
         }
         // Only the next request's read can tell what the primary has reached since the write.
         let mut session = Session::default();

@@ -68,7 +68,7 @@ fn had_replayed_enough(history: &History, read: &Operation, region: &str) -> boo
     // The app sends a client whose position a promotion discarded to the primary. A position of
     // another database tells nothing.
     let timelines = &history.timelines;
-    if seen.iter().any(|it| it.system != timelines.system)
+    if seen.iter().any(|it| it.system != timelines.last.system)
         || seen.last().is_some_and(|last| timelines.lost_at(*last).is_some())
     {
         return false;

@@ -108,7 +108,7 @@ mod tests {
         assert!(analysis.violations.is_empty(), "{:?}", analysis.violations);
         assert_eq!(analysis.lost_at_promotions, [1]);
         // The new primary had received it, and still it is gone.
-        history.history.timelines.forks = vec![(1, 200)];
+        history.history.timelines.last.forks = vec![(1, 200)];
         history.assert_violates(Anomaly::LostWrite, "c1 r1 ends with v1, v2 was acknowledged");
     }
 

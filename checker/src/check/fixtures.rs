@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Anomaly, check};
-use crate::history::{History, Operation, Outcome, Position, ReplaySample, Stall, Timelines};
+use crate::history::{History, Operation, Outcome, Path, Position, ReplaySample, Stall, Timelines};
 use crate::nemesis::{AppliedFault, Fault, Promotion, Reset};
 use crate::workload::{Register, Request, Version};
 
@@ -27,7 +27,10 @@ impl HistoryBuilder {
             resets: vec![],
             samples: vec![],
             stalls: vec![],
-            timelines: Timelines { system: SYSTEM, newest: 1, forks: vec![], promotions: vec![] },
+            timelines: Timelines {
+                last: Path { system: SYSTEM, newest: 1, forks: vec![] },
+                ..Timelines::default()
+            },
             initial_primary: "nrt".to_owned(),
             regions: vec!["nrt".to_owned(), "ord".to_owned()],
             final_state: vec![],
@@ -103,8 +106,8 @@ impl HistoryBuilder {
 
     /// A promotion whose timeline forks off at this LSN.
     pub(super) fn promoted(&mut self, promotion: Promotion, fork: u64) {
-        self.history.timelines.forks.push((promotion.timeline - 1, fork));
-        self.history.timelines.newest = promotion.timeline;
+        self.history.timelines.last.forks.push((promotion.timeline - 1, fork));
+        self.history.timelines.last.newest = promotion.timeline;
         self.history.timelines.promotions.push(promotion);
     }
 

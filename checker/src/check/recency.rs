@@ -18,7 +18,7 @@ pub(super) fn check(history: &History, ambiguous: &HashSet<Register>, analysis: 
     for (index, read) in history.operations.iter().enumerate() {
         let seen_before = observed_by.entry(read.client).or_default();
         let must_show_until = must_show_until(history, read);
-        let is_judged = !history.may_show_replaced(read);
+        let is_judged = read.is_by_a_primary() || !history.may_show_replaced(read);
         let judged =
             read.observed.iter().filter(|(register, _)| is_judged && !ambiguous.contains(register));
         for (register, version) in judged {

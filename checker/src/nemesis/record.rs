@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Fault;
+use crate::deployment::TimelineHistory;
 
 /// Everything that the nemesis did in a run.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct NemesisRecord {
     pub promotions: Vec<Promotion>,
     /// Every time that the primary's data was replaced by older data, in order.
     pub resets: Vec<Reset>,
+    /// The databases that were replaced by a new one, in order.
+    pub replaced: Vec<TimelineHistory>,
     /// Faults that this machine cannot make, each with the reason.
     pub skipped: Vec<(Fault, String)>,
 }

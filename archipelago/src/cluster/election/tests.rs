@@ -100,11 +100,12 @@ fn known(leader: &str) -> Known {
     let leader = (!leader.is_empty()).then(|| {
         let (region, timeline) = leader.split_at(3);
         let index = REGIONS.iter().position(|known| *known == region).unwrap();
-        Elected { index, timeline: timeline.parse().unwrap(), started: 0, is_proven }
+        let timeline = timeline.parse().unwrap();
+        Elected { index, timeline, started: 0, proven_on: is_proven.then_some(timeline) }
     });
     Known {
         system: if leader.is_some() { OURS } else { 0 },
-        newest: leader.filter(|it| it.is_proven).map_or(0, |it| it.timeline),
+        newest: leader.filter(Elected::is_proven).map_or(0, |it| it.timeline),
         leader,
         declared: 0,
         follows_promotions: true,
@@ -174,6 +175,8 @@ fn in_quiet_times_and_in_a_failover() {
         ("two promotions later", "ord2", "r1 P2? P3* R3", "syd3", ""),
         ("the new primary restarts", "ord2", "R2 P2? R2 R2", "ord2", ""),
         ("a promotion in place", "nrt1", "P2 R2 R2 R2", "nrt2", ""),
+        ("the same, beside a copy", "nrt1", "P2 P3 r1 r1", "nrt2", "ord unfollowed"),
+        ("beside an old primary", "ord2", "P1 P3 R1 r2", "ord3", "nrt superseded"),
     ]);
 }
 
@@ -307,6 +310,7 @@ fn another_database_behind_the_same_urls() {
             "nrt foreign, ord foreign, ams foreign",
         ),
         ("the others are silent for a moment", "nrt1", "P1? F1 R1? R1?", "nrt1", "ord foreign"),
+        ("the same, in the leader's place", "ord3", "R3? F1 R3? R3?", "none", "ord foreign"),
         (
             "only replicas of the new one",
             "nrt1",
@@ -327,7 +331,13 @@ fn a_primary_put_back_to_an_older_copy() {
         ("all are", "nrt1", "P1 r1+ r1+ r1+", "nrt1", "ord ahead, syd ahead, ams ahead"),
         ("all restored to an older timeline", "nrt3", "P2 R2 R2 R2", "nrt2", ""),
         ("restored to a newer one", "nrt1", "P3 r1 r1 r1", "nrt3", ""),
-        ("the same, beside the promoted one", "nrt1", "P3 P1 R1 R1", "ord1", "nrt unfollowed"),
+        (
+            "beside a twin; no replica has spoken since",
+            "nrt1",
+            "P3 P1 R1 R1",
+            "nrt3",
+            "ord superseded",
+        ),
         (
             "a replica still knows the newer one",
             "nrt3",

@@ -1,4 +1,4 @@
-//! Requests that wait for an election: as `Cluster::dropped_to` and `Cluster::wait_for_leader` do.
+//! Requests that wait for an election: as `Cluster::replacement_for` and `Cluster::wait_for_leader` do.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ impl World {
             Phase::AwaitsTimeline { since, seen, until, position } => {
                 let has_ended = cluster.has_ended(seen, since, now);
                 if has_ended || self.now >= until {
-                    let instead = cluster.leadership.dropped_to(position).filter(|_| has_ended);
+                    let instead =
+                        cluster.leadership.replacement_for(position).filter(|_| has_ended);
                     self.timeline_is_found(request, instead);
                 }
             }
@@ -57,7 +58,7 @@ impl World {
         }
     }
 
-    /// As `Cluster::dropped_to`, for the required position.
+    /// As `Cluster::replacement_for`, for the required position.
     fn vet_position(&mut self, request: usize) {
         let waiting = &mut self.requests[request];
         if waiting.visit.write.is_some() {

@@ -32,6 +32,8 @@ impl World {
             }
             Step::Cut { process, server } if !self.is_cut[process][server] => {
                 self.is_cut[process][server] = true;
+                self.processes[process].complete_since = None;
+                self.processes[process].evident_since = None;
                 let home = REGIONS[self.processes[process].home()];
                 self.tell(|_| format!("the process in {home} is cut off from {}", REGIONS[server]));
             }

@@ -32,7 +32,9 @@ impl World {
             begun: self.now,
             system,
             known: visitor.knows.clone(),
-            was_misled: visitor.is_misled,
+            is_alone: self.is_alone(visit.visitor),
+            was_misled: visitor.is_misled
+                || visitor.knows.iter().any(|known| !self.is_promised(*known)),
             epoch: process.epoch,
             token: 0,
             phase: Phase::AwaitsLeader,
@@ -241,16 +243,25 @@ impl World {
         }
     }
 
+    /// Whether no answer to another request of the visitor is under way.
+    fn is_alone(&self, visitor: usize) -> bool {
+        let is_theirs = |request: &Request| request.visit.visitor == visitor;
+        let mut answers = self.answers.iter().map(|(request, ..)| &self.requests[*request]);
+        let mut others = self.requests.iter().filter(|it| it.phase != Phase::Ended);
+        !answers.any(is_theirs) && !others.any(is_theirs)
+    }
+
     /// Whether the answer is of another history than the primary's. None where it takes nothing back
-    /// that such an answer gave: a replica's, or one to a request from before.
+    /// that such an answer gave: a replica's, or one that may overtake another.
     fn is_false(&self, request: usize, shown: Option<Point>) -> Option<bool> {
-        let Request { visit, current, exchange, was_misled, .. } = &self.requests[request];
+        let Request { visit, current, exchange, is_alone, was_misled, .. } =
+            &self.requests[request];
         let is_primary =
             visit.write.is_some() || exchange.behind.is_some_and(|(_, report)| !report.is_replica);
         let end = self.postgres.servers[self.truth].end;
         let is_of_history = shown.is_some_and(|shown| self.postgres.is_on_line(end, shown));
         let is_false = !is_of_history || is_primary && *current != self.truth;
-        (is_false || is_primary && *was_misled).then_some(is_false)
+        (is_false || is_primary && *was_misled && *is_alone).then_some(is_false)
     }
 
     pub(super) fn arrives(&mut self, request: usize) {
@@ -258,11 +269,16 @@ impl World {
         let found = self.answers.iter().position(|(of, ..)| *of == request);
         let Some(index) = found else { return };
         let (_, shown, cookies, is_false) = self.answers.swap_remove(index);
+        let end = self.postgres.servers[self.truth].end;
+        let is_over = is_false == Some(false);
         let visitor = &mut self.visitors[visit.visitor];
         visitor.receive(&cookies, self.defect == Some(Defect::OneCookie));
         if let Some(shown) = shown {
             visitor.learn(shown, &self.postgres);
-            visitor.is_misled = is_false.unwrap_or(visitor.is_misled);
+            visitor.is_misled = is_false == Some(true) || visitor.is_misled && !is_over;
+            if is_over {
+                visitor.knows.retain(|known| self.postgres.contains(end, *known));
+            }
         }
     }
 

@@ -15,7 +15,7 @@ impl World {
         let is_rumour = self.defect == Some(Defect::Rumours);
         let required = self.requests[request].requirement.at_least.filter(|position| {
             let is_ignored = is_rumour && leadership.is_unknown(*position);
-            !is_ignored && leadership.dropped_to(*position).is_none()
+            !is_ignored && leadership.replacement_for(*position).is_none()
         });
         self.requests[request].requirement.at_least = required;
         match self.process_of(request).cluster.writable_leader(required) {

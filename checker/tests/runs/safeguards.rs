@@ -9,13 +9,8 @@ use archipelago_checker::deployment::{InstanceConfig, MAX_LAG, regions};
 use archipelago_checker::nemesis::{Fault, OldPrimary, Schedule, ScheduleStep, ScheduledFault};
 use archipelago_checker::run::{Run, RunPlan};
 use archipelago_checker::workload::Workload;
-use tokio::sync::Semaphore;
 
-/// Runs with a safeguard off, at the same time. More would slow each other down.
-const AT_ONCE: u32 = 2;
-
-/// The run with every safeguard on takes all permits: a busy machine could break its promises.
-static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE as usize);
+use super::{AT_ONCE, PERMITS};
 
 /// Hits every replica at the same time.
 fn all_replicas(lasts: Duration, fault: impl Fn(String) -> Fault) -> Schedule {

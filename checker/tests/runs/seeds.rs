@@ -5,10 +5,12 @@
 use archipelago_checker::run::RunPlan;
 use futures_util::future::join_all;
 
+use super::PERMITS;
+
 /// The seeds of the runs, which go on at the same time.
 const SEEDS: [u64; 2] = [1, 2];
 
-/// Steps of each run. tests/faults.rs has the kinds of faults that these do not.
+/// Steps of each run. `faults.rs` has the kinds of faults that these do not.
 const STEPS: usize = 5;
 
 /// Clients of each run.
@@ -16,6 +18,7 @@ const CLIENTS: u32 = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seeded_faults_break_no_promise() {
+    let _permits = PERMITS.acquire_many(2).await.unwrap();
     join_all(SEEDS.iter().map(async |seed| {
         let plan = RunPlan::random(*seed, STEPS, CLIENTS);
         let replay = plan.replay_command();

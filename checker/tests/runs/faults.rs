@@ -1,7 +1,7 @@
 //! Each kind of fault that production has and promotions do not show breaks no promise.
 //!
 //! Minutes each, so that they run by hand:
-//! `cargo test -p archipelago-checker --test faults -- --ignored`.
+//! `cargo test -p archipelago-checker --test runs -- --ignored`.
 
 use std::time::Duration;
 
@@ -11,15 +11,13 @@ use archipelago_checker::nemesis::{
 };
 use archipelago_checker::run::RunPlan;
 use archipelago_checker::workload::Workload;
-use tokio::sync::Semaphore;
+
+use super::PERMITS;
 
 const CALM: Duration = Duration::from_secs(1);
 
 /// Clients of each run.
 const CLIENTS: u32 = 15;
-
-/// Runs at the same time. More would slow each other down.
-static PERMITS: Semaphore = Semaphore::const_new(2);
 
 fn region(index: usize) -> String {
     regions()[index].to_owned()
@@ -43,7 +41,7 @@ fn together(faults: impl IntoIterator<Item = (u64, u64, Fault)>) -> Schedule {
 }
 
 async fn assert_no_promise_is_broken(schedules: impl IntoIterator<Item = Schedule>) {
-    let _permit = PERMITS.acquire().await.unwrap();
+    let _permit = PERMITS.acquire_many(2).await.unwrap();
     let schedule = Schedule { steps: schedules.into_iter().flat_map(|it| it.steps).collect() };
     let plan = RunPlan {
         seed: 1,
