@@ -288,10 +288,7 @@ async fn the_regions_page_shows_every_region(world: World) {
     let far =
         regions(archipelago::Role::Replica).last().filter(|far| *far != first_replica()).unwrap();
     let far = json.as_array().unwrap().iter().find(|region| region["region"] == far).unwrap();
-    assert_eq!(
-        (&far["connections"], &far["up"]),
-        (&0.into(), &serde_json::Value::Null),
-        "the page opens no connection"
-    );
+    // The monitor may have asked it by now, on a connection of its own.
+    assert_eq!(far["connections"], 0, "the page opens no connection");
     page.assert_hides("127.0.0.1");
 }
