@@ -136,13 +136,17 @@ impl MemberRecord {
 
     /// The last reply, if it answers now or did so long ago at most.
     pub(super) fn heard_within(&self, limit: Duration, now: Instant) -> Option<Reply> {
-        let is_recent = |since: Instant| now.saturating_duration_since(since) < limit;
-        self.reply.filter(|_| self.silent_since.is_none_or(is_recent))
+        self.reply.filter(|_| self.is_missed_for_less(limit, now))
     }
 
     /// Whether it was heard a moment ago, or first asked then: it may be back soon.
     pub(super) fn is_awaited(&self, now: Instant) -> bool {
-        let is_recent = |since: Instant| now.saturating_duration_since(since) < AWAITED;
+        self.is_missed_for_less(AWAITED, now)
+    }
+
+    /// Whether it answers, or has not for a shorter time than `limit`.
+    fn is_missed_for_less(&self, limit: Duration, now: Instant) -> bool {
+        let is_recent = |since: Instant| now.saturating_duration_since(since) < limit;
         self.silent_since.is_none_or(is_recent)
     }
 

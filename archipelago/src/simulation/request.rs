@@ -77,9 +77,8 @@ pub(super) enum Outcome {
 /// The messages to one server and back.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Exchange {
-    /// The server's start that the connection leads to. None for a new connection.
-    pub(super) started: Option<i64>,
-    /// What the connection had shown when the request was sent.
+    /// The server's start that the connection leads to, and what that had shown when the request was
+    /// sent. None for a new connection.
     pub(super) before: Option<(i64, ServerState)>,
     pub(super) asked: Millis,
     pub(super) is_known_fresh: bool,

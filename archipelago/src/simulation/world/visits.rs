@@ -106,18 +106,13 @@ impl World {
         if connection.is_some_and(|(of, _)| of != started || !is_up) && !is_cut {
             *connection = None;
         }
-        let mut exchange = Exchange {
-            asked: self.now,
-            started: connection.map(|(of, _)| of),
-            before: *connection,
-            ..Exchange::default()
-        };
+        let mut exchange = Exchange { asked: self.now, before: *connection, ..Exchange::default() };
         if let Some((started, state)) = *connection {
             let identity = ServerIdentity { started, ..self.postgres.identity(member) };
             let cluster = &known.cluster;
             if is_write && cluster.is_rival(member, identity, &state) {
                 *connection = None;
-                (exchange.started, exchange.before) = (None, None);
+                exchange.before = None;
             } else {
                 let met = cluster.health(member).meets(requirement, identity, &state, now);
                 exchange.is_known_fresh = met.is_ok();
@@ -158,7 +153,7 @@ impl World {
         }
         let Request { exchange, .. } = &self.requests[request];
         let server = &self.postgres.servers[member];
-        let is_other = exchange.started.is_some_and(|started| started != server.started);
+        let is_other = exchange.before.is_some_and(|(started, _)| started != server.started);
         let has_restarted =
             exchange.ahead.is_some_and(|(identity, _)| identity.started != server.started);
         if !server.is_up || is_other || has_restarted {
@@ -172,7 +167,7 @@ impl World {
                 self.requests[request].exchange.ahead = said;
                 self.post(request, work, Message::IsDone);
             }
-            (Message::Arrives, Some(_)) if exchange.started.is_none() => {
+            (Message::Arrives, Some(_)) if exchange.before.is_none() => {
                 // The connection is opened first.
                 self.requests[request].exchange.ahead = said;
                 self.post(request, way, Message::Returns);
@@ -219,7 +214,7 @@ impl World {
         let is_long = |since: Option<Millis>| {
             since.is_some_and(|since| self.requests[request].begun > since + RECOVERS)
         };
-        let is_certain = visit.write.is_none() || self.requests[request].exchange.started.is_none();
+        let is_certain = visit.write.is_none() || self.requests[request].exchange.before.is_none();
         if is_certain
             && !process.is_astray
             && is_long(process.complete_since)
@@ -270,13 +265,12 @@ impl World {
         let Some(index) = found else { return };
         let (_, shown, cookies, is_false) = self.answers.swap_remove(index);
         let end = self.postgres.servers[self.truth].end;
-        let is_over = is_false == Some(false);
         let visitor = &mut self.visitors[visit.visitor];
         visitor.receive(&cookies, self.defect == Some(Defect::OneCookie));
         if let Some(shown) = shown {
             visitor.learn(shown, &self.postgres);
-            visitor.is_misled = is_false == Some(true) || visitor.is_misled && !is_over;
-            if is_over {
+            visitor.is_misled = is_false.unwrap_or(visitor.is_misled);
+            if is_false == Some(false) {
                 visitor.knows.retain(|known| self.postgres.contains(end, *known));
             }
         }
@@ -299,7 +293,7 @@ impl World {
             return;
         }
         members.writing = None;
-        if self.requests[request].exchange.started.is_some() {
+        if self.requests[request].exchange.before.is_some() {
             // Uncertain: never sent again.
             self.end(request, "its write is uncertain");
         } else {
