@@ -29,8 +29,10 @@ pub(super) struct Process {
     /// The only server of a new database, and since when all members have been in reach.
     pub(super) intruder: Option<(usize, Millis)>,
     /// Whether a rival came on the primary's own timeline before the process knew the primary: then
-    /// nothing tells the two apart.
+    /// nothing tells the two apart. It stays so until it follows the primary, or misses the rival for
+    /// too long.
     pub(super) is_astray: bool,
+    pub(super) astray_until: Millis,
     /// Where a replica was seen that holds what the primary has not, and when it was asked.
     pub(super) seen_ahead: [Option<(u64, Millis)>; SERVERS],
     /// Since when the primary has been seen behind that.
@@ -70,6 +72,7 @@ impl Process {
             complete_since: None,
             intruder: None,
             is_astray: false,
+            astray_until: 0,
             seen_ahead: Default::default(),
             knows_ahead: Default::default(),
         }

@@ -46,6 +46,10 @@ const TAKEN_OUT: Millis = 5000;
 /// After a lost primary a process waits for it so long. Shorter than the decision's own limit.
 const AWAITS: Millis = 55_000;
 
+/// How long a process may look for a rival that it followed and that is gone: the decision's own
+/// limit, and until the process notices.
+const MISSED: Millis = 60_000 + NOTICES;
+
 /// Within this time reads and writes work again once nothing is wrong any more.
 const RECOVERS: Millis = 15_000;
 

@@ -1,6 +1,6 @@
 //! What must hold, and what a process can know of the primary.
 
-use super::{AWAITS, MAX_LAG, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds};
+use super::{AWAITS, MAX_LAG, MISSED, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds};
 use crate::simulation::postgres::{Millis, Point};
 use crate::simulation::process::REGIONS;
 use crate::simulation::request::Request;
@@ -46,7 +46,14 @@ impl World {
             if process.follows.0 != leader {
                 process.follows = (leader, now);
             }
-            process.is_astray = has_rival && (process.is_astray || !must_know);
+            if has_rival && (process.is_astray || !must_know) {
+                process.astray_until = now + MISSED;
+            }
+            process.is_astray =
+                now < process.astray_until && (has_rival || leader != self.truth);
+            if !process.is_astray {
+                process.astray_until = 0;
+            }
             let (is_complete, is_evident) =
                 (is_complete && !process.is_astray, is_evident && !process.is_astray);
             let before = process.intruder.filter(|(before, _)| Some(*before) == intruder);

@@ -247,16 +247,18 @@ impl World {
     }
 
     /// Whether the answer is of another history than the primary's. None where it takes nothing back
-    /// that such an answer gave: a replica's, or one that may overtake another.
+    /// that such an answer gave: a replica's, a write's, or one that may overtake another.
     fn is_false(&self, request: usize, shown: Option<Point>) -> Option<bool> {
         let Request { visit, current, exchange, is_alone, was_misled, .. } =
             &self.requests[request];
+        let is_write = visit.write.is_some();
         let is_primary =
-            visit.write.is_some() || exchange.behind.is_some_and(|(_, report)| !report.is_replica);
+            is_write || exchange.behind.is_some_and(|(_, report)| !report.is_replica);
         let end = self.postgres.servers[self.truth].end;
         let is_of_history = shown.is_some_and(|shown| self.postgres.is_on_line(end, shown));
         let is_false = !is_of_history || is_primary && *current != self.truth;
-        (is_false || is_primary && *was_misled && *is_alone).then_some(is_false)
+        let takes_back = is_primary && !is_write && *was_misled && *is_alone;
+        (is_false || takes_back).then_some(is_false)
     }
 
     pub(super) fn arrives(&mut self, request: usize) {
@@ -264,6 +266,10 @@ impl World {
         let found = self.answers.iter().position(|(of, ..)| *of == request);
         let Some(index) = found else { return };
         let (_, shown, cookies, is_false) = self.answers.swap_remove(index);
+        // The answer to a later request may bring back what this one takes back.
+        let mut later = self.requests[request + 1..].iter();
+        let is_last = !later.any(|other| other.visit.visitor == visit.visitor);
+        let is_false = is_false.filter(|is_false| *is_false || is_last);
         let end = self.postgres.servers[self.truth].end;
         let visitor = &mut self.visitors[visit.visitor];
         visitor.receive(&cookies, self.defect == Some(Defect::OneCookie));
