@@ -50,7 +50,8 @@ fn is_by_the_old_primary(promotion: &Promotion, write: &Operation) -> bool {
 }
 
 /// An answer before the write by which the same instance showed the new timeline. A restarted
-/// instance has to learn the timeline again.
+/// instance has to learn the timeline again, and an answer from before the promotion showed another
+/// database's.
 fn answer_with_new_timeline(
     history: &History,
     promotion: &Promotion,
@@ -59,6 +60,7 @@ fn answer_with_new_timeline(
     let instance = write.instance.as_deref()?;
     history.operations.iter().position(|answer| {
         answer.instance.as_deref() == Some(instance)
+            && promotion.began <= answer.end
             && answer.end <= write.start
             && answer.position.is_some_and(|position| position.timeline >= promotion.timeline)
             && !Window::new(history, answer.start, write.end).has_app_restart_in(instance)
@@ -138,6 +140,8 @@ mod tests {
             position: Some(at(timeline, 100)),
             ..operation
         };
+        // A former database had a timeline of that number as well.
+        history.add(by_ams(operation(2, 1.0, Request::List, Outcome::Ok), 2));
         let write = operation(1, 4.5, Request::Create(REGISTER), Outcome::Ok);
         history.add(by_ams(write, 1));
         history.add(by_ams(operation(2, 4.6, Request::List, Outcome::Ok), 2));
