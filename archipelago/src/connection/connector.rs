@@ -60,7 +60,7 @@ pub(crate) struct Connector {
 
 /// Goes first in the first message of a session: a standby refuses a role's own default of
 /// `serializable`.
-const FIRST: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;";
+const FIRST: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 impl Connector {
     /// A new connection, driven by the current runtime.
@@ -132,7 +132,7 @@ impl Connector {
         let access = match self.access {
             Access::Read => {
                 "SET default_transaction_read_only = on;
-                 SET default_transaction_isolation = 'repeatable read';"
+                 SET default_transaction_isolation = 'read committed';"
             }
             Access::Write => "",
         };

@@ -125,28 +125,23 @@ impl PipelinedPool {
             // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
-                // Boxed: it is rare.
-                Standing::First => {
-                    match Box::pin(self.wait_in_front(late, answer.as_mut())).await {
-                        Some(answer) => return answer,
-                        None => {
-                            return self.ask_again(self.enter().await?, request, deadline, 0).await;
-                        }
-                    }
-                }
+                Standing::First => return self.wait_or_ask_again(late, answer, request).await,
                 Standing::Moving => None,
-                Standing::Stuck if copies == 0 => break,
+                Standing::Stuck if copies == 0 => {
+                    return self.wait_or_ask_again(late, answer, request).await;
+                }
                 Standing::Stuck => self.enter_another(),
             };
             if let Some(ticket) = other {
                 let copy = self.ask_again(ticket, request, deadline, copies - 1);
-                return match select(answer, copy).await {
-                    Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
-                    Either::Left((Err(_), copy)) => copy.await,
-                    Either::Right((Err(_), answer)) => {
-                        self.wait_until(deadline, pipeline, answer).await
+                answer = match select(answer, copy).await {
+                    Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => {
+                        return Ok(answer);
                     }
+                    Either::Left((Err(_), copy)) => return copy.await,
+                    Either::Right((Err(_), answer)) => answer,
                 };
+                return self.wait_or_ask_again(late, answer, request).await;
             }
             pause *= 2;
             if let Ok(answer) = timeout_at(deadline.min(Instant::now() + pause), &mut answer).await
@@ -176,9 +171,23 @@ impl PipelinedPool {
         })
     }
 
-    /// Waits for the answer to the request that is the first of its queue. None where the server
-    /// has no such request: its connection lost it, and is retired.
-    async fn wait_in_front<A>(
+    /// Waits for an answer. If its connection has lost it, asks again on another one.
+    async fn wait_or_ask_again<R: Request>(
+        &self,
+        late: Late<'_>,
+        answer: Pin<&mut impl Answer<R>>,
+        request: &mut R,
+    ) -> Result<R::Output, Error> {
+        // Boxed: it is rare.
+        match Box::pin(self.wait_unless_lost(late, answer)).await {
+            Some(answer) => answer,
+            None => self.ask_again(self.enter().await?, request, late.deadline, 0).await,
+        }
+    }
+
+    /// Waits for an answer. None where the server does not work on it, nor on a request before it:
+    /// its connection lost it, and is retired.
+    async fn wait_unless_lost<A>(
         &self,
         late: Late<'_>,
         mut answer: Pin<&mut impl Future<Output = Result<A, Error>>>,
@@ -197,7 +206,7 @@ impl PipelinedPool {
             match select(&mut answer, pin!(self.has_lost(pipeline))).await {
                 Either::Left((answer, _)) => return Some(answer),
                 Either::Right((true, _)) => {
-                    session.record_end(End::Vanished);
+                    pipeline.retire();
                     return None;
                 }
                 Either::Right((false, _)) => {}
@@ -211,13 +220,20 @@ impl PipelinedPool {
     async fn has_lost(&self, pipeline: &Pipeline) -> bool {
         let Some(ticket) = self.enter_another() else { return false };
         let other = ticket.pipeline().clone();
-        if other.connection().identity() != pipeline.connection().identity() {
-            return false;
+        let (old, new) = (pipeline.connection().identity(), other.connection().identity());
+        if new != old {
+            // The server was started again since, and the network did not tell. Behind a load
+            // balancer it may be another server: then a slow read is asked again.
+            return new.started > old.started;
         }
-        let process = pipeline.connection().session().process();
-        let request = Load::<_, Option<bool>>::new(HasLost { process });
+        let session = pipeline.connection().session();
+        let request = Load::<_, Option<bool>>::new(HasLost { process: session.process() });
         let states = timeout(LOST, answer_to(&request, &other, ticket)).await;
-        states.is_ok_and(|states| states.is_ok_and(|states| states.contains(&Some(true))))
+        let has_lost = states.is_ok_and(|states| states.is_ok_and(|it| it.contains(&Some(true))));
+        if has_lost {
+            session.record_end(End::Vanished);
+        }
+        has_lost
     }
 
     /// Waits for an answer until the deadline. A connection without an answer by then is retired.

@@ -7,8 +7,9 @@ use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{define_sql_function, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
+use super::histories::admin;
 use super::relay::Relay;
 use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
@@ -306,6 +307,31 @@ mod stale {
         let alter = format!("ALTER TABLE users ALTER COLUMN name TYPE varchar({length})");
         execute(repos, &alter).await;
         world.catch_up().await.unwrap();
+    }
+
+    /// A snapshot from before the change would see the rewritten table empty: see
+    /// <https://www.postgresql.org/docs/current/mvcc-caveats.html>.
+    #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+    async fn a_read_that_waits_for_a_rewritten_table_sees_its_rows(world: World) {
+        let repos = connected(&create(&world).await).await;
+        insert(&repos).await.unwrap();
+        let count = || repos.repo_home().reads().get_result::<i64>(users::table.count());
+        let before = count().await.unwrap();
+        let mut admin = admin(&world, "home").await;
+        let alter = "BEGIN; ALTER TABLE users ALTER COLUMN age TYPE bigint";
+        admin.batch_execute(alter).await.unwrap();
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let commit = async {
+            eventually("the read waits", DEADLINE, async || {
+                let waiting = diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting);
+                waiting.get_result::<i64>(&mut admin).await.unwrap() == 1
+            })
+            .await;
+            admin.batch_execute("COMMIT").await.unwrap();
+        };
+        let (after, ()) = tokio::join!(count(), commit);
+        assert_eq!(after.unwrap(), before);
     }
 
     #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]

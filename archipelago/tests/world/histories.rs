@@ -48,7 +48,7 @@ async fn until_down(repos: &Repos, region: &str, wanted: impl Fn(&DownReason) ->
 }
 
 /// A superuser's connection to the database of the test, at a region's server.
-async fn admin(world: &World, region: &str) -> diesel_async::AsyncPgConnection {
+pub async fn admin(world: &World, region: &str) -> diesel_async::AsyncPgConnection {
     let server = world.server(region).unwrap();
     let (url, app_url) = (server.admin_url(), server.url());
     let (address, _) = url.rsplit_once('/').unwrap();

@@ -1,6 +1,8 @@
 //! What must hold, and what a process can know of the primary.
 
-use super::{AWAITS, MAX_LAG, MISSED, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds};
+use super::{
+    AWAITS, MAX_LAG, MISSED, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds,
+};
 use crate::simulation::postgres::{Millis, Point};
 use crate::simulation::process::REGIONS;
 use crate::simulation::request::Request;
@@ -49,8 +51,7 @@ impl World {
             if has_rival && (process.is_astray || !must_know) {
                 process.astray_until = now + MISSED;
             }
-            process.is_astray =
-                now < process.astray_until && (has_rival || leader != self.truth);
+            process.is_astray = now < process.astray_until && (has_rival || leader != self.truth);
             if !process.is_astray {
                 process.astray_until = 0;
             }

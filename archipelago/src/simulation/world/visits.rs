@@ -252,8 +252,7 @@ impl World {
         let Request { visit, current, exchange, is_alone, was_misled, .. } =
             &self.requests[request];
         let is_write = visit.write.is_some();
-        let is_primary =
-            is_write || exchange.behind.is_some_and(|(_, report)| !report.is_replica);
+        let is_primary = is_write || exchange.behind.is_some_and(|(_, report)| !report.is_replica);
         let end = self.postgres.servers[self.truth].end;
         let is_of_history = shown.is_some_and(|shown| self.postgres.is_on_line(end, shown));
         let is_false = !is_of_history || is_primary && *current != self.truth;
