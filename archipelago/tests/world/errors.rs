@@ -330,8 +330,8 @@ mod stale {
             .await;
             admin.batch_execute("COMMIT").await.unwrap();
         };
-        let (after, ()) = tokio::join!(count(), commit);
-        assert_eq!(after.unwrap(), before);
+        let (counted, ()) = tokio::join!(count(), commit);
+        assert_eq!(counted.unwrap(), before);
     }
 
     #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
