@@ -125,12 +125,11 @@ impl PipelinedPool {
             // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
-                Standing::First => return self.wait_or_ask_again(late, answer, request).await,
                 Standing::Moving => None,
-                Standing::Stuck if copies == 0 => {
+                Standing::Stuck if copies > 0 => self.enter_another(),
+                Standing::First | Standing::Stuck => {
                     return self.wait_or_ask_again(late, answer, request).await;
                 }
-                Standing::Stuck => self.enter_another(),
             };
             if let Some(ticket) = other {
                 let copy = self.ask_again(ticket, request, deadline, copies - 1);
@@ -203,37 +202,40 @@ impl PipelinedPool {
             if session.received() != received {
                 continue;
             }
-            match select(&mut answer, pin!(self.has_lost(pipeline))).await {
+            match select(&mut answer, pin!(self.retire_if_lost(pipeline))).await {
                 Either::Left((answer, _)) => return Some(answer),
-                Either::Right((true, _)) => {
-                    pipeline.retire();
-                    return None;
-                }
+                Either::Right((true, _)) => return None,
                 Either::Right((false, _)) => {}
             }
         }
         Some(self.wait_until(deadline, pipeline, answer).await)
     }
 
-    /// Whether a connection has lost a request: asked on another one to the same server. False
-    /// where there is none yet.
-    async fn has_lost(&self, pipeline: &Pipeline) -> bool {
+    /// Retires a connection that has lost a request, by what another one to the same server says.
+    /// Returns whether it did; false where there is no other one yet.
+    async fn retire_if_lost(&self, pipeline: &Pipeline) -> bool {
         let Some(ticket) = self.enter_another() else { return false };
         let other = ticket.pipeline().clone();
         let (old, new) = (pipeline.connection().identity(), other.connection().identity());
-        if new != old {
+        let session = pipeline.connection().session();
+        let is_lost = if new == old {
+            let request = Load::<_, Option<bool>>::new(HasLost { process: session.process() });
+            let states = timeout(LOST, answer_to(&request, &other, ticket)).await;
+            let has_lost =
+                states.is_ok_and(|states| states.is_ok_and(|it| it.contains(&Some(true))));
+            if has_lost {
+                session.record_end(End::Vanished);
+            }
+            has_lost
+        } else {
             // The server was started again since, and the network did not tell. Behind a load
             // balancer it may be another server: then a slow read is asked again.
-            return new.started > old.started;
+            new.started > old.started
+        };
+        if is_lost {
+            pipeline.retire();
         }
-        let session = pipeline.connection().session();
-        let request = Load::<_, Option<bool>>::new(HasLost { process: session.process() });
-        let states = timeout(LOST, answer_to(&request, &other, ticket)).await;
-        let has_lost = states.is_ok_and(|states| states.is_ok_and(|it| it.contains(&Some(true))));
-        if has_lost {
-            session.record_end(End::Vanished);
-        }
-        has_lost
+        is_lost
     }
 
     /// Waits for an answer until the deadline. A connection without an answer by then is retired.
