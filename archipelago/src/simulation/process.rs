@@ -28,11 +28,9 @@ pub(super) struct Process {
     pub(super) complete_since: Option<Millis>,
     /// The only server of a new database, and since when all members have been in reach.
     pub(super) intruder: Option<(usize, Millis)>,
-    /// Whether a rival came on the primary's own timeline before the process knew the primary: then
-    /// nothing tells the two apart. It stays so until it follows the primary, or misses the rival for
-    /// too long.
-    pub(super) is_astray: bool,
-    pub(super) astray_until: Millis,
+    /// A rival came on the primary's own timeline before the process knew the primary: nothing tells
+    /// the two apart, until it follows the primary, or misses the rival up to this moment.
+    pub(super) astray_until: Option<Millis>,
     /// Where a replica was seen that holds what the primary has not, and when it was asked.
     pub(super) seen_ahead: [Option<(u64, Millis)>; SERVERS],
     /// Since when the primary has been seen behind that.
@@ -71,11 +69,15 @@ impl Process {
             was_evident: None,
             complete_since: None,
             intruder: None,
-            is_astray: false,
-            astray_until: 0,
+            astray_until: None,
             seen_ahead: Default::default(),
             knows_ahead: Default::default(),
         }
+    }
+
+    /// Whether nothing tells it the primary from a rival.
+    pub(super) fn is_astray(&self) -> bool {
+        self.astray_until.is_some()
     }
 
     pub(super) fn home(&self) -> usize {

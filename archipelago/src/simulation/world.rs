@@ -48,7 +48,7 @@ const AWAITS: Millis = 55_000;
 
 /// How long a process may look for a rival that it followed and that is gone: the decision's own
 /// limit, and until the process notices.
-const MISSED: Millis = 60_000 + NOTICES;
+const AWAITS_RIVAL: Millis = 60_000 + NOTICES;
 
 /// Within this time reads and writes work again once nothing is wrong any more.
 const RECOVERS: Millis = 15_000;

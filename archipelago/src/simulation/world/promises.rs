@@ -1,7 +1,7 @@
 //! What must hold, and what a process can know of the primary.
 
 use super::{
-    AWAITS, MAX_LAG, MISSED, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds,
+    AWAITS, AWAITS_RIVAL, MAX_LAG, NOTICES, PROCESSES, SERVERS, SLACK, TAKEN_OUT, World, seconds,
 };
 use crate::simulation::postgres::{Millis, Point};
 use crate::simulation::process::REGIONS;
@@ -48,15 +48,12 @@ impl World {
             if process.follows.0 != leader {
                 process.follows = (leader, now);
             }
-            if has_rival && (process.is_astray || !must_know) {
-                process.astray_until = now + MISSED;
-            }
-            process.is_astray = now < process.astray_until && (has_rival || leader != self.truth);
-            if !process.is_astray {
-                process.astray_until = 0;
-            }
+            let is_new = has_rival && (process.is_astray() || !must_know);
+            let until = if is_new { Some(now + AWAITS_RIVAL) } else { process.astray_until };
+            let stays = has_rival || leader != self.truth;
+            process.astray_until = until.filter(|until| stays && now < *until);
             let (is_complete, is_evident) =
-                (is_complete && !process.is_astray, is_evident && !process.is_astray);
+                (is_complete && !process.is_astray(), is_evident && !process.is_astray());
             let before = process.intruder.filter(|(before, _)| Some(*before) == intruder);
             process.intruder = before.or(intruder.map(|intruder| (intruder, now)));
             let since = process.complete_since.unwrap_or(now);
@@ -131,7 +128,7 @@ impl World {
     /// Whether a process must know the primary.
     pub(super) fn must_know(&self, process: usize) -> bool {
         let known = &self.processes[process];
-        !known.is_astray && known.was_evident.is_some_and(|at| self.now - at < AWAITS)
+        !known.is_astray() && known.was_evident.is_some_and(|at| self.now - at < AWAITS)
     }
 
     /// Whether a process knows for a while that a replica is ahead of the primary.
@@ -219,7 +216,7 @@ impl World {
         let (followed, since) = self.processes[process].follows;
         let has_followed = followed == self.truth && since + MAX_LAG <= begun;
         let is_judged = !is_stale
-            && !self.processes[process].is_astray
+            && !self.processes[process].is_astray()
             && (is_of_primary && has_followed || must_know)
             && (!is_skewed || is_known_skewed)
             && begun > MAX_LAG + SLACK;

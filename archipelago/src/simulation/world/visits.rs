@@ -216,7 +216,7 @@ impl World {
         };
         let is_certain = visit.write.is_none() || self.requests[request].exchange.before.is_none();
         if is_certain
-            && !process.is_astray
+            && !process.is_astray()
             && is_long(process.complete_since)
             && is_long(process.evident_since)
         {
