@@ -19,8 +19,9 @@ pub use schedule::{Schedule, ScheduleStep, ScheduledFault};
 use crate::BoxError;
 use crate::deployment::Deployment;
 
-/// How long a run goes on between the copy of the primary and its return to it.
-const UNTIL_PUT_BACK: Duration = Duration::from_secs(1);
+/// How long a run goes on between the copy of the primary and its return to it. Clients write within
+/// it on a slow machine, too.
+const UNTIL_PUT_BACK: Duration = Duration::from_secs(2);
 
 /// Between two vanished connections.
 const BETWEEN_BLACKHOLES: Duration = Duration::from_millis(1500);
@@ -197,6 +198,8 @@ impl<'a> Nemesis<'a> {
         // The primary does not reach its replicas again before they are made anew.
         statements::skip_ahead(world.primary()).await?;
         sleep(UNTIL_PUT_BACK).await;
+        // The replicas show what will be lost.
+        world.catch_up().await?;
         let began = self.start.elapsed();
         world.put_back_to(backup).await?;
         let done = self.start.elapsed();
