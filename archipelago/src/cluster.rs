@@ -69,8 +69,10 @@ impl Cluster {
     pub fn new<R: RegionSet>(settings: &Settings) -> Result<Self, SettingError> {
         let safeguards = settings.safeguards();
         let leadership = Arc::new(Leadership::new(safeguards));
-        let members =
-            R::REGIONS.iter().map(|info| Member::new(info, settings, &leadership).map(Arc::new));
+        let io = Arc::default();
+        let members = R::REGIONS
+            .iter()
+            .map(|info| Member::new(info, settings, &leadership, &io).map(Arc::new));
         let primary = R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code);
         let known = Known {
             system: 0,

@@ -3,6 +3,7 @@
 mod commit;
 mod connector;
 mod dial;
+mod driver;
 mod lost;
 mod probe;
 mod request;
@@ -13,15 +14,19 @@ mod transaction;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use diesel::dsl::sql;
+use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::{FutureExt, TryFutureExt};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio_postgres::error::SqlState;
-use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
 pub(crate) use self::connector::Connector;
 pub use self::connector::connect;
+use self::driver::Driver;
+pub(crate) use self::driver::{Canceller, WORTH_CANCELLING};
 pub(crate) use self::lost::HasLost;
 use self::probe::Questions;
 pub(crate) use self::request::{
@@ -41,7 +46,12 @@ use crate::settings::Safeguard;
 const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = local; \
                          SELECT pg_logical_emit_message(true, 'archipelago', 'heartbeat'); COMMIT";
 
-/// An open connection. Dropping it closes it, even if the server still owes answers.
+/// What PostgreSQL keeps for others: <https://www.postgresql.org/docs/current/runtime-config-connection.html>.
+const CONNECTIONS_ALLOWED: &str = "current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0)";
+
+/// An open connection. Dropping it closes it once the server has answered what was sent.
 pub(crate) struct Connection {
     pub(crate) inner: AsyncPgConnection,
     pub(crate) region: &'static str,
@@ -56,18 +66,18 @@ pub(crate) struct Connection {
     /// This connection, if reads share it: a shared probe may outlive the read that began it.
     shared: Weak<Self>,
     shared_probe: SharedProbe,
-    driver: AbortOnDropHandle<()>,
+    driver: Driver,
     session: Arc<SessionRecord>,
 }
 
 impl Connection {
-    pub(crate) fn new(
+    fn new(
         inner: AsyncPgConnection,
         region: &'static str,
         round_trip: Duration,
         (identity, report, questions): (ServerIdentity, ServerReport, Questions),
         health: Arc<HealthRecord>,
-        driver: AbortOnDropHandle<()>,
+        driver: Driver,
         session: Arc<SessionRecord>,
     ) -> Self {
         Self {
@@ -121,6 +131,16 @@ impl Connection {
     /// What the server has said on it.
     pub(crate) fn session(&self) -> &Arc<SessionRecord> {
         &self.session
+    }
+
+    /// The runtime that drives it.
+    pub(crate) fn runtime(&self) -> &Handle {
+        self.driver.runtime()
+    }
+
+    /// What cancels the work of the server for this connection.
+    pub(crate) fn canceller(&self) -> &Canceller {
+        self.driver.canceller()
     }
 
     /// How many bytes were sent. [`failed`](Self::failed) tells by it whether a statement was.
@@ -239,6 +259,12 @@ impl Connection {
     /// The position of `lsn` on a timeline of this server.
     pub(crate) fn position(&self, lsn: u64, timeline: u32) -> Position {
         Position { system: self.identity.system, timeline, lsn }
+    }
+
+    /// How many connections the server takes from roles without privileges, of all programs together.
+    pub(crate) async fn connections_allowed(&self) -> diesel::QueryResult<i32> {
+        let allowed = diesel::select(sql::<Integer>(CONNECTIONS_ALLOWED));
+        diesel_async::RunQueryDsl::get_result(allowed, &mut &self.inner).await
     }
 
     /// Has the primary commit an empty message, so that replicas can tell the age of what they

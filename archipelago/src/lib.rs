@@ -39,7 +39,7 @@
 //! | `settings` | where the databases are and how to use them: URLs, TLS, timeouts |
 //! | `server` | what a server reports of itself, and whether it is fresh enough: facts and pure decisions |
 //! | `connection` | opens a connection, and sends one request on it |
-//! | `pool` | a thread's connections to one server |
+//! | `pool` | the connections to one server |
 //! | `cluster` | all databases together: members, monitor, election |
 //! | `read`, `write` | the handles [`Replica`] and [`Primary`], and the failover of a read |
 //! | `repo_set` | what a generated `Repos` is to code that knows no region's name |

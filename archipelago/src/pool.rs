@@ -3,35 +3,40 @@
 //! Who owns what:
 //!
 //! ```text
+//! Slots                     POOL_SIZE of them for each member: every connection holds one
+//! IoThread                  drives the connections to check out, of all members
 //! Pool                      one for reading and one for writing, for each member of the cluster
-//! └── WorkerPool            one for each thread that asks, driven by that thread's runtime
-//!     ├── PipelinedPool     connections that single reads share
-//!     │   └── Pipeline      one such connection and the queue of requests without an answer;
-//!     │                     a read holds a Ticket for its request in the queue
-//!     └── ExclusivePool     bb8's connections for one caller at a time, for writes, transactions and
-//!         └── Checkout      raw SQL: one of them in use
+//! ├── PipelinedPool         for each runtime: connections that its single reads share
+//! │   └── Pipeline          one such connection and the queue of requests without an answer;
+//! │                         a read holds a Ticket for its request in the queue
+//! └── ExclusivePool         bb8's connections for one caller at a time, for writes, transactions and
+//!     └── Checkout          raw SQL: one of them in use
 //! ```
 
 mod checkout;
 mod exclusive;
+mod io_thread;
 mod manager;
 mod pipeline;
 mod pipelined;
-mod worker;
+mod slots;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
 
-use parking_lot::Mutex;
-use thread_local::ThreadLocal;
-use tokio::runtime::Handle;
+use parking_lot::RwLock;
+use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::checkout::Checkout;
-use self::worker::WorkerPool;
+use self::exclusive::ExclusivePool;
+pub(crate) use self::io_thread::IoThread;
+use self::pipeline::Pipeline;
+use self::pipelined::PipelinedPool;
+pub(crate) use self::slots::Slots;
+use self::slots::Usage;
 use crate::connection::{Connection, Connector, FreshnessChecked, Ping, ReadOutcome, Request};
 use crate::error::Error;
 use crate::region::RegionInfo;
@@ -41,41 +46,55 @@ use crate::settings::{Access, DatabaseUrl, SettingError, Settings, Timeouts};
 /// A pool of connections to one region's database. Every member of a cluster has one for reading
 /// and one for writing; only the primary uses the latter.
 ///
-/// Nothing is opened before the first query. Every thread that asks opens connections of its own,
-/// which live on that thread's runtime: an Actix worker neither waits for a lock of another one nor
-/// wakes another thread. `POOL_SIZE` is divided among the cores of the machine. A thread may open
-/// its share, at least two, for its reads, and as many again to check out. With all of them in use
-/// that is `2 × POOL_SIZE`, and a little more where the cores do not divide it.
+/// Nothing is opened before the first query. `POOL_SIZE` is the most that this process opens to the
+/// server, for reading and writing together, on whatever runtimes and threads; one more is the
+/// monitor's. A connection counts from the moment when it begins to open until the server is done
+/// with it, also after its caller has left.
 ///
-/// A single read shares a connection with the other reads of its thread, pipelined. Usually one
-/// connection carries them all. While a slow query stalls it, others are opened, and a read that
+/// A single read shares a connection with the other reads of its runtime, pipelined: an Actix worker
+/// has its own connections, and the threads of a multi-threaded runtime share theirs. Usually one
+/// connection carries all reads. While a slow query stalls it, others are opened, and a read that
 /// waits behind the slow query is also sent on one of them. So a read with side effects (a function
-/// that notifies, say) may run twice. Once begun, the future of a read must be polled until it is
-/// done, or dropped: until then it holds up the reads behind it. Transactions, writes, raw SQL and
-/// reads with an [`sql`](diesel::dsl::sql) fragment, which Diesel prepares anew each time, check
-/// out a connection.
+/// that notifies, say) may run twice. A runtime that may open none sends its reads on another
+/// runtime's. Once begun, the future of a read must be polled until it is done, or dropped: until
+/// then it holds up the reads behind it.
+///
+/// Transactions, writes, raw SQL and reads with an [`sql`](diesel::dsl::sql) fragment, which Diesel
+/// prepares anew each time, check out a connection. A caller waits for what any runtime gives back.
+/// If reads have taken every slot, an idle connection of theirs is closed for a write, and the other
+/// way round. With a `POOL_SIZE` of 1 that happens at each change between the two.
+///
+/// When a caller drops a read's future, or its time is over, the server is asked to cancel the read.
+/// So is a statement within a transaction; any other write may have committed, and is not.
+///
+/// A shared connection ends with its runtime; the server may count it for a moment longer. The others
+/// are driven by a thread of the library.
 ///
 /// A broken connection is not used again, and the next caller opens a new one: a server that comes
 /// back is used again without a restart. The sessions of a pool for reading are read-only, at the
 /// primary too: what a replica would refuse fails on a single database as well.
 pub struct Pool {
     info: &'static RegionInfo,
-    size: u32,
     shares_connections: bool,
     // Boxed: a set of forty regions is moved as a whole.
     connector: Box<Connector>,
-    workers: Box<ThreadLocal<Mutex<Arc<WorkerPool>>>>,
+    slots: Arc<Slots>,
+    /// The shared connections of each runtime.
+    shared: RwLock<Vec<(runtime::Id, Arc<PipelinedPool>)>>,
+    exclusive: Box<ExclusivePool>,
+    is_warm: AtomicBool,
     is_shut_down: AtomicBool,
 }
 
-/// How many connections a pool has at this moment, on all threads together.
+/// How many connections a pool has at this moment, on all runtimes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolState {
-    /// Open connections, in use or not.
+    /// Connections, in use or not, those included that are being opened, or on which the server
+    /// still works for a caller who has left.
     pub connections: u32,
     /// Open connections that are not in use.
     pub idle: u32,
-    /// `POOL_SIZE`.
+    /// `POOL_SIZE`: the most that this process has to the server, in both pools together.
     pub size: u32,
 }
 
@@ -87,6 +106,8 @@ impl Pool {
         access: Access,
         settings: &Settings,
         health: Arc<HealthRecord>,
+        slots: Arc<Slots>,
+        io: Arc<IoThread>,
     ) -> Result<Self, SettingError> {
         let connector = Connector {
             name: "archipelago",
@@ -99,12 +120,19 @@ impl Pool {
             connections: TaskTracker::new(),
             generation: Arc::default(),
         };
+        let usage = match access {
+            Access::Read => Usage::Reads,
+            Access::Write => Usage::Writes,
+        };
+        let exclusive = ExclusivePool::new(connector.clone(), usage, slots.clone(), io);
         Ok(Self {
             info,
-            size: settings.pool_size(),
             shares_connections: settings.shares_connections(),
             connector: Box::new(connector),
-            workers: Box::default(),
+            slots,
+            shared: RwLock::default(),
+            exclusive: Box::new(exclusive),
+            is_warm: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
         })
     }
@@ -130,11 +158,16 @@ impl Pool {
     /// How many connections it has. Asks no server.
     #[must_use]
     pub fn state(&self) -> PoolState {
-        let none = PoolState { size: self.size, ..PoolState::default() };
-        self.workers.iter().fold(none, |sum, worker| {
-            let (connections, idle) = worker.lock().count();
-            PoolState { connections: sum.connections + connections, idle: sum.idle + idle, ..sum }
-        })
+        let usages: &[Usage] = match self.access() {
+            Access::Read => &[Usage::SharedReads, Usage::Reads],
+            Access::Write => &[Usage::Writes],
+        };
+        let shared_and_idle: u32 = self.shared.read().iter().map(|(_, shared)| shared.idle()).sum();
+        PoolState {
+            connections: usages.iter().map(|usage| self.slots.taken(*usage)).sum(),
+            idle: shared_and_idle + self.exclusive.idle(),
+            size: self.slots.size(),
+        }
     }
 
     /// Asks the database for an empty answer: one round trip, or the opening of a connection.
@@ -145,11 +178,25 @@ impl Pool {
         self.ask(&mut Ping).await
     }
 
+    /// Opens the connection that the first caller needs: for shared reads one of this runtime, else
+    /// one for the process.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn warm_up(&self) -> Result<(), Error> {
+        let is_for_each_runtime = self.access() == Access::Read && self.shares_connections;
+        if is_for_each_runtime || !self.is_warm.swap(true, Ordering::Relaxed) {
+            self.ping().await?;
+        }
+        Ok(())
+    }
+
     /// Takes no more requests, and closes the idle connections. The others close when they come
     /// back.
     pub(crate) fn close(&self) {
         self.is_shut_down.store(true, Ordering::SeqCst);
-        self.workers.iter().for_each(|worker| worker.lock().close());
+        self.shared.read().iter().for_each(|(_, shared)| shared.close());
+        self.exclusive.close();
         self.connector.connections.close();
     }
 
@@ -185,7 +232,8 @@ impl Pool {
         let is_shared =
             self.shares_connections && self.access() == Access::Read && request.is_prepared_once();
         if is_shared {
-            return self.worker()?.pipelined.ask(request).await;
+            let (runtime, shared) = self.shared()?;
+            return shared.ask(request, &|| self.lent_to(runtime)).await;
         }
         // Moved: a future that captures `&R` would be `Send` for a `Sync` request only.
         let send = async move |connection: &mut Connection| {
@@ -214,38 +262,40 @@ impl Pool {
 
     /// A connection for one caller alone.
     pub(crate) async fn checkout(&self) -> Result<Checkout, Error> {
-        self.worker()?.exclusive.checkout().await
+        self.exclusive.checkout().await
     }
 
-    /// The connections of the current thread.
-    ///
-    /// A runtime drives only its own connections, so a thread in another runtime starts anew.
-    fn worker(&self) -> Result<Arc<WorkerPool>, Error> {
+    /// The shared connections of the current runtime. Only that drives them.
+    fn shared(&self) -> Result<(runtime::Id, Arc<PipelinedPool>), Error> {
         let runtime = Handle::current().id();
-        let new = || Arc::new(WorkerPool::new(runtime, &self.connector, self.share()));
-        let worker = {
-            let mut worker = self.workers.get_or(|| Mutex::new(new())).lock();
-            if worker.runtime != runtime {
-                *worker = new();
-            }
-            worker.clone()
+        let find = |all: &[(runtime::Id, Arc<PipelinedPool>)]| {
+            all.iter().find(|(id, _)| *id == runtime).map(|(_, shared)| shared.clone())
         };
-        // Checked after the worker is in the list: either this sees the shutdown, or `close` sees
-        // the worker.
+        let known = find(&self.shared.read());
+        let shared = known.unwrap_or_else(|| {
+            let mut all = self.shared.write();
+            // Those of a runtime that is gone have no connection.
+            all.retain(|(id, shared)| *id == runtime || !shared.is_empty());
+            find(&all).unwrap_or_else(|| {
+                let new = PipelinedPool::new((*self.connector).clone(), self.slots.clone());
+                all.push((runtime, Arc::new(new)));
+                all[all.len() - 1].1.clone()
+            })
+        });
+        // Checked after it is in the list: either this sees the shutdown, or `close` sees it.
         if self.is_shut_down.load(Ordering::SeqCst) {
-            worker.close();
+            shared.close();
             return Err(Error::ShutDown { region: self.info.code });
         }
-        Ok(worker)
+        Ok((runtime, shared))
     }
 
-    /// How many connections one thread may open to share, and as many to check out. At least two
-    /// where more than one is allowed, so that one slow query does not stall every read of the
-    /// thread.
-    fn share(&self) -> u32 {
-        let cores = available_parallelism()
-            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
-        self.size.div_ceil(cores).max(self.size.min(2))
+    /// The least busy connection of another runtime.
+    fn lent_to(&self, runtime: runtime::Id) -> Option<Arc<Pipeline>> {
+        let shared = self.shared.read();
+        let others = shared.iter().filter(|(id, _)| *id != runtime);
+        let lent = others.filter_map(|(_, other)| other.lend());
+        lent.min_by_key(|pipeline| (pipeline.is_late(), pipeline.unanswered()))
     }
 }
 

@@ -55,7 +55,7 @@ pub trait RepoSet: RegionSet + Send + Sync + Sized {
     }
 
     /// Opens a connection to the primary and one to the database that serves this instance's reads,
-    /// so that the first visitor does not wait. The connections are the calling thread's; an Actix
+    /// so that the first visitor does not wait. That for reading is the calling runtime's; an Actix
     /// worker does this when it starts. A database that is down is reported in the log and tried
     /// again in the background.
     fn warm_up(&self) -> impl Future<Output = ()> + Send {
@@ -66,7 +66,7 @@ pub trait RepoSet: RegionSet + Send + Sync + Sized {
             let reading =
                 self.members().filter(|member| member.info().code == own).map(Member::reading);
             join_all(reading.chain([self.leader().writing()]).map(async |pool| {
-                if let Err(error) = pool.ping().await {
+                if let Err(error) = pool.warm_up().await {
                     tracing::warn!(
                         %error,
                         url = %pool.url(),

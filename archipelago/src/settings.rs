@@ -7,7 +7,7 @@
 //! | the `url_env` of a place | the same, under the name that regions.toml gives |
 //! | `FLY_REGION` | where this instance runs; unset on a laptop, where the primary serves the reads |
 //! | `PRIMARY_REGION` | fly.toml's `primary_region`; must be the primary that the program was built with |
-//! | `POOL_SIZE` | connections to each region, divided among the cores (see [`Pool`](crate::Pool)), 1 to 1000; wins over regions.toml |
+//! | `POOL_SIZE` | connections to each region, reading and writing together (see [`Pool`](crate::Pool)), 1 to 1000; wins over regions.toml |
 //!
 //! A variable that is set and empty counts as unset.
 
@@ -110,8 +110,8 @@ impl Settings {
         Ok(self)
     }
 
-    /// Sets the number of connections to each region, divided among the cores as
-    /// [`Pool`](crate::Pool) says.
+    /// Sets how many connections this process may have to each region, for reading and writing
+    /// together ([`Pool`](crate::Pool)). At least 1.
     #[must_use]
     pub fn with_pool_size(mut self, size: u32) -> Self {
         self.pool_size = size.max(1);
@@ -189,7 +189,7 @@ impl Settings {
         found.map(|(_, url)| url).ok_or_else(|| SettingError::NoRegion(region.to_owned()))
     }
 
-    /// The number of connections to each region, to be divided among the cores.
+    /// How many connections this process may have to each region.
     #[must_use]
     pub fn pool_size(&self) -> u32 {
         self.pool_size

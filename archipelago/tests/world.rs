@@ -7,6 +7,7 @@ mod world {
     pub mod errors;
     pub mod failover;
     pub mod histories;
+    pub mod limits;
     pub mod pools;
     pub mod promotion;
     pub mod reading_and_writing;

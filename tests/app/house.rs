@@ -62,7 +62,6 @@ fn core() {
             rustls
             rustls-native-certs
             thiserror
-            thread_local
             tokio
             tokio-postgres
             tokio-postgres-rustls

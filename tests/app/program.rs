@@ -7,7 +7,7 @@ use archipelago_lab::World;
 use expect_test::{Expect, expect};
 use reqwest::StatusCode;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, Command};
 
 use super::process::{Serving, output, vars};
 use super::site::{DEADLINE, PRIMARY, Page, REPLICAS, environment, first_replica, until, visitor};
@@ -167,22 +167,37 @@ async fn the_log_names_the_request_that_failed() {
         vars.insert(name.to_owned(), value.to_owned());
     }
     let mut serving = Serving::start(&[], &vars, LISTENING).await;
-    let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
+    let log = serving.child.stderr.take().unwrap();
     assert_eq!(
         Page::of(visitor().get(serving.url("/users/7?x=1"))).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+    let line = line_with(log, "a request failed").await;
+    assert!(line.contains("request{method=GET url=/users/7?x=1}"), "{line}");
+    assert!(line.contains("Connection refused") && !line.contains("hunter2"), "{line}");
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_log_warns_of_a_pool_that_the_server_refuses(world: World) {
+    let mut vars = environment(&world).await;
+    vars.insert("POOL_SIZE".to_owned(), "1000".to_owned());
+    let mut serving = Serving::start(&[], &vars, LISTENING).await;
+    let line = line_with(serving.child.stderr.take().unwrap(), "POOL_SIZE is more than").await;
+    assert!(line.contains("pool_size=1000 allowed="), "{line}");
+}
+
+/// The first line of a log with these words.
+async fn line_with(log: ChildStderr, words: &str) -> String {
+    let mut log = BufReader::new(log).lines();
     let line = tokio::time::timeout(DEADLINE, async {
         loop {
             let line = log.next_line().await.unwrap().unwrap();
-            if line.contains("a request failed") {
+            if line.contains(words) {
                 return line;
             }
         }
     });
-    let line = line.await.unwrap();
-    assert!(line.contains("request{method=GET url=/users/7?x=1}"), "{line}");
-    assert!(line.contains("Connection refused") && !line.contains("hunter2"), "{line}");
+    line.await.unwrap()
 }
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]

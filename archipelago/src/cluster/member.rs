@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::pool::{Pool, PoolState};
+use crate::pool::{IoThread, Pool, PoolState, Slots};
 use crate::region::{Reason, RegionInfo, ServedBy};
 use crate::server::{Health, HealthRecord, Leadership};
 use crate::settings::{Access, SettingError, Settings};
@@ -22,14 +22,13 @@ impl Member {
         info: &'static RegionInfo,
         settings: &Settings,
         leadership: &Arc<Leadership>,
+        io: &Arc<IoThread>,
     ) -> Result<Self, SettingError> {
         let health = Arc::new(HealthRecord::new(info.code, leadership.clone()));
-        Ok(Self {
-            info,
-            reading: Pool::new(info, Access::Read, settings, health.clone())?,
-            writing: Pool::new(info, Access::Write, settings, health.clone())?,
-            health,
-        })
+        let slots = Slots::new(settings.pool_size());
+        let pool =
+            |access| Pool::new(info, access, settings, health.clone(), slots.clone(), io.clone());
+        Ok(Self { info, reading: pool(Access::Read)?, writing: pool(Access::Write)?, health })
     }
 
     /// The region as the generated code lists it.

@@ -16,7 +16,7 @@ use super::leader::Leader;
 use super::record::Reply;
 use super::{Inner, Member};
 use crate::connection::Connection;
-use crate::error::DownReason;
+use crate::error::{DownReason, End};
 use crate::server::{HealthRecord, Leadership, ServerState};
 use crate::settings::Safeguard;
 
@@ -105,7 +105,7 @@ async fn open(
     let member = &inner.members[index];
     let connector = member.reading.monitor_connector();
     let limit = member.reading.timeouts().checkout;
-    let mut opening = pin!(connector.open_any());
+    let mut opening = pin!(connector.open_any(()));
     if let Some(opened) = within(SILENCE.min(limit), &mut opening).await {
         return opened;
     }
@@ -155,6 +155,7 @@ async fn ask_while_up(
 ) -> Result<(), DownReason> {
     let member = &inner.members[index];
     warn_of_missing_rights(member, connection);
+    warn_of_few_connections(member, connection).await;
     let opened = Instant::now();
     let (mut round_trip, mut heartbeat) = (connection.round_trip, Heartbeat::default());
     let consider = |(report, state), round_trip, migrated: &Result<(), DownReason>| {
@@ -185,6 +186,7 @@ async fn ask_while_up(
             Some(Ok((report, took))) => {
                 (round_trip, last_asked) = (took, report.0.asked);
                 consider(report, took, &Ok(()));
+                let _ = within(limit, end_what_is_lost(member, connection)).await;
             }
             // It has answered before, and may have ended just this session. Or other connections
             // are answered.
@@ -194,6 +196,15 @@ async fn ask_while_up(
         }
     }
     Ok(())
+}
+
+/// Ends the connections without a user whose answers are lost.
+async fn end_what_is_lost(member: &Member, connection: &Connection) {
+    for session in member.health.abandoned() {
+        if connection.has_lost(&session).await {
+            session.record_end(End::Vanished);
+        }
+    }
 }
 
 /// Records a member's reply and elects. Returns why that member may not serve.
@@ -269,6 +280,22 @@ impl Heartbeat {
                  pg_logical_emit_message(boolean, text, text) TO the role"
             );
         }
+    }
+}
+
+async fn warn_of_few_connections(member: &Member, connection: &Connection) {
+    let pool_size = member.reading.state().size;
+    if let Some(Ok(allowed)) = within(SILENCE, connection.connections_allowed()).await
+        // One more is the monitor's.
+        && i64::from(pool_size) >= i64::from(allowed)
+    {
+        tracing::warn!(
+            region = member.info().code,
+            pool_size,
+            allowed,
+            "POOL_SIZE is more than this server allows: it will refuse connections; lower \
+             POOL_SIZE, or raise max_connections"
+        );
     }
 }
 

@@ -9,12 +9,13 @@ use futures_util::future::join;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::Connection;
-use super::dial::{Driver, dial, read_silence};
+use super::dial::{self, dial, read_silence};
+use super::driver::{Canceller, Driver};
 use super::probe::identify;
-use crate::error::{DownReason, SessionRecord};
+use crate::error::{DownReason, End, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 
@@ -63,13 +64,14 @@ pub(crate) struct Connector {
 const FIRST: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 impl Connector {
-    /// A new connection, driven by the current runtime.
-    pub(crate) async fn open(&self) -> Result<Connection, DownReason> {
-        let (connection, migrated) = within(self.timeouts.checkout, self.open_any()).await?;
+    /// A new connection, driven by the current runtime. It holds the slot until the server is done
+    /// with it.
+    pub(crate) async fn open(&self, slot: impl Send + 'static) -> Result<Connection, DownReason> {
+        let (connection, migrated) = within(self.timeouts.checkout, self.open_any(slot)).await?;
         migrated.map(|()| connection)
     }
 
-    async fn dial(&self) -> Result<(Client, Driver, Arc<SessionRecord>), DownReason> {
+    async fn dial(&self) -> Result<(Client, dial::Driver, Arc<SessionRecord>), DownReason> {
         let is_read = self.access == Access::Read;
         let session = Arc::new(SessionRecord::new(is_read, &self.generation));
         // A read is asked again early. A write is uncertain then, so its session waits longer.
@@ -84,16 +86,30 @@ impl Connector {
     /// one that has not. Waits without a limit.
     pub(crate) async fn open_any(
         &self,
+        slot: impl Send + 'static,
     ) -> Result<(Connection, Result<(), DownReason>), DownReason> {
         let (client, driver, session) = self.dial().await?;
+        let canceller =
+            Canceller::new(client.cancel_token(), self.url.clone(), self.timeouts.connect);
         // Diesel could drive the connection too, but would then poll the driver for errors at each
         // query. A query on a broken connection fails without that as well.
-        let driver = self.connections.track_future(async {
-            if let Err(error) = driver.await {
+        let (mut driver, record) = (driver, session.clone());
+        let driver = self.connections.track_future(async move {
+            let _slot = slot;
+            let ended = (&mut driver).await;
+            // Before its callers learn that no answer will come: else the runtime ended.
+            record.record_end(End::Closed);
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
         });
-        let driver = AbortOnDropHandle::new(tokio::spawn(driver));
+        let driver = Driver::new(
+            tokio::spawn(driver),
+            canceller,
+            session.clone(),
+            self.health.clone(),
+            self.timeouts.answer(),
+        );
         let asked = Instant::now();
         let setup = self.session_setup();
         let (identified, migrated) =

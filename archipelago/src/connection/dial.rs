@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{Client, Config, Socket};
+use tokio_postgres::{CancelToken, Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either;
 #[cfg(unix)]
@@ -101,9 +101,7 @@ async fn dial_socket(
     limit: Duration,
     session: Arc<SessionRecord>,
 ) -> Result<(Client, Driver), DownReason> {
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    let connecting = UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")));
-    let connected = tokio::time::timeout(limit, connecting).await;
+    let connected = tokio::time::timeout(limit, connect_socket(config, folder)).await;
     let socket = connected.map_err(|_| DownReason::Silent { waited: limit })?.map_err(|error| {
         DownReason::Unreachable { detail: format!("error connecting to server: {error}") }
     })?;
@@ -111,6 +109,26 @@ async fn dial_socket(
     config.ssl_mode(SslMode::Disable);
     let (client, connection) = config.connect_raw(Tap::new(socket, false, session), NoTls).await?;
     Ok((client, connection.boxed()))
+}
+
+#[cfg(unix)]
+async fn connect_socket(config: &Config, folder: &Path) -> io::Result<UnixStream> {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await
+}
+
+/// Asks a server to cancel what it works on for the connection of `token`. Waits without a limit.
+pub(super) async fn send_cancel(token: &CancelToken, url: &DatabaseUrl) -> Result<(), Failure> {
+    let config = url.config();
+    #[cfg(unix)]
+    if let ([Host::Unix(folder)], []) = (config.get_hosts(), config.get_hostaddrs()) {
+        let socket = connect_socket(config, folder).await?;
+        return Ok(token.cancel_query_raw(socket, NoTls).await?);
+    }
+    let (mode, negotiation) = (config.get_ssl_mode(), config.get_ssl_negotiation());
+    let session = Arc::new(SessionRecord::new(true, &Arc::default()));
+    let connector = TapConnector { tls: url.tls().connector(), mode, negotiation, session };
+    Ok(token.cancel_query(connector).await?)
 }
 
 fn has_timed_out(error: &tokio_postgres::Error) -> bool {

@@ -4,6 +4,10 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, sql_types};
 
+use super::Connection;
+use super::request::{Load, Request};
+use crate::error::SessionRecord;
+
 /// True where the process has been waiting for its client for longer than an answer is under way:
 /// the request, or its answer, was lost. NULL where the server does not tell. No row where the
 /// process is unknown, as behind `PgBouncer`.
@@ -24,5 +28,14 @@ impl QueryFragment<Pg> for HasLost {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(HAS_LOST);
         out.push_bind_param::<sql_types::Integer, _>(&self.process)
+    }
+}
+
+impl Connection {
+    /// Whether another connection to this server has lost what it waits for. False where the server
+    /// does not tell.
+    pub(crate) async fn has_lost(&self, other: &SessionRecord) -> bool {
+        let states = Load::<_, Option<bool>>::new(HasLost { process: other.process() });
+        states.send(self).await.is_ok_and(|states| states.contains(&Some(true)))
     }
 }

@@ -115,6 +115,9 @@ fn kind_of_silence(
         End::None => FailureKind::Unreadable,
         _ if !was_sent => FailureKind::NotRun,
         End::Vanished => FailureKind::Vanished,
+        // Another runtime had lent it.
+        End::Dropped if session.is_read => FailureKind::NotRun,
+        End::Dropped => FailureKind::Broken,
         End::Closed => match last.map(|error| kind_of_error(error, session.is_read)) {
             // The words went to another read, which may be what broke the connection.
             Some(FailureKind::Broken) if session.is_read => FailureKind::NotRun,
@@ -225,6 +228,8 @@ mod tests {
             (None, End::Closed, false, None, NotRun, NotRun),
             (None, End::Closed, true, None, Broken, Broken),
             (None, End::Vanished, true, None, Vanished, Vanished),
+            (None, End::Dropped, true, None, NotRun, Broken),
+            (None, End::Dropped, false, None, NotRun, NotRun),
             (fatal("57P01"), End::Closed, true, Some("57P01"), NotRun, Broken),
             (fatal("57P01"), End::Closed, false, Some("57P01"), NotRun, NotRun),
             (fatal("57P05"), End::Closed, true, Some("57P05"), NotRun, NotRun),

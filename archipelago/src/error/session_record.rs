@@ -31,6 +31,8 @@ pub(crate) enum End {
     Closed,
     /// The kernel gave up on bytes that were never acknowledged.
     Vanished,
+    /// The runtime that drove it ended.
+    Dropped,
 }
 
 /// An error as the server sent it.
@@ -190,7 +192,8 @@ impl SessionRecord {
         match self.end.load(Ordering::Relaxed) {
             end if end == End::None as u8 => End::None,
             end if end == End::Closed as u8 => End::Closed,
-            _ => End::Vanished,
+            end if end == End::Vanished as u8 => End::Vanished,
+            _ => End::Dropped,
         }
     }
 

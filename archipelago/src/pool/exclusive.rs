@@ -1,43 +1,65 @@
 //! Connections for one caller at a time: for writes, transactions and everything else that needs a
 //! session.
 
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+
 use bb8::RunError;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::checkout::Checkout;
+use super::io_thread::IoThread;
 use super::manager::Manager;
+use super::slots::{Lender, Slots, Usage};
 use crate::connection::Connector;
 use crate::error::{DownReason, Error};
 use crate::settings::Timeouts;
 
-/// A thread's connections to check out, at most `size`.
+/// The connections to check out of one pool, for all runtimes of this process together: a caller
+/// waits for what any of them gives back.
 pub(super) struct ExclusivePool {
     connector: Connector,
-    size: u32,
-    stage: Mutex<Stage>,
+    usage: Usage,
+    slots: Arc<Slots>,
+    io: Arc<IoThread>,
+    stage: Arc<Mutex<Stage>>,
     /// Why the last attempt to open a connection failed.
     failure: watch::Sender<Option<DownReason>>,
+    /// How many attempts to open one were dropped. Another pool of bb8 takes the place of one with a
+    /// dropped attempt.
+    dropped: watch::Sender<u64>,
 }
 
 /// The stages of a pool's life, in order.
 enum Stage {
     Unopened,
-    Open(bb8::Pool<Manager>),
+    /// Built after so many dropped attempts.
+    Open(bb8::Pool<Manager>, u64),
     ShutDown,
 }
 
 impl ExclusivePool {
-    pub(super) fn new(connector: Connector, size: u32) -> Self {
-        let stage = Mutex::new(Stage::Unopened);
-        Self { connector, size, stage, failure: watch::Sender::default() }
+    pub(super) fn new(
+        connector: Connector,
+        usage: Usage,
+        slots: Arc<Slots>,
+        io: Arc<IoThread>,
+    ) -> Self {
+        let stage = Arc::new(Mutex::new(Stage::Unopened));
+        let lender: Weak<Mutex<Stage>> = Arc::downgrade(&stage);
+        slots.add_lender(usage, lender);
+        let (failure, dropped) = Default::default();
+        Self { connector, usage, slots, io, stage, failure, dropped }
     }
 
-    /// How many connections are open, and how many of them are idle.
-    pub(super) fn count(&self) -> (u32, u32) {
+    /// How many connections are open and not in use.
+    pub(super) fn idle(&self) -> u32 {
         match &*self.stage.lock() {
-            Stage::Open(pool) => (pool.state().connections, pool.state().idle_connections),
-            Stage::Unopened | Stage::ShutDown => (0, 0),
+            Stage::Open(pool, _) => pool.state().idle_connections,
+            Stage::Unopened | Stage::ShutDown => 0,
         }
     }
 
@@ -48,6 +70,17 @@ impl ExclusivePool {
     }
 
     pub(super) async fn checkout(&self) -> Result<Checkout, Error> {
+        let mut dropped = self.dropped.subscribe();
+        loop {
+            let changed = pin!(dropped.changed());
+            match select(pin!(self.checkout_of_current_pool()), changed).await {
+                Either::Left((checkout, _)) => return checkout,
+                Either::Right(_) => {}
+            }
+        }
+    }
+
+    async fn checkout_of_current_pool(&self) -> Result<Checkout, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let (pool, mut failure) = self.opened()?;
         let pooled = tokio::select! {
@@ -63,22 +96,36 @@ impl ExclusivePool {
             // The connection is closed, as it is dropped.
             Ok(pooled) if pooled.leads_elsewhere() => Err(Error::NotPrimary { region }),
             Ok(pooled) => Ok(Checkout::new(pooled, self.connector.health.clone(), timeouts)),
-            Err(RunError::TimedOut) if pool.state().connections == 0 => {
-                let silent = DownReason::Silent { waited: timeouts.checkout };
-                Err(self.failure.borrow().clone().unwrap_or(silent).in_region(region))
-            }
-            Err(RunError::TimedOut) => Err(Error::Busy { region, waited: timeouts.checkout }),
+            Err(RunError::TimedOut) => Err(self.unopened(&pool)),
             Err(RunError::User(reason)) => Err(reason.in_region(region)),
         }
     }
 
+    /// Why a caller got no connection in time.
+    fn unopened(&self, pool: &bb8::Pool<Manager>) -> Error {
+        let Connector { region, timeouts, .. } = self.connector;
+        let waited = timeouts.checkout;
+        let reason = match self.failure.borrow().clone() {
+            _ if pool.state().connections > 0 => None,
+            None if self.slots.has_free() => Some(DownReason::Silent { waited }),
+            failure => failure,
+        };
+        reason.map_or(Error::Busy { region, waited }, |reason| reason.in_region(region))
+    }
+
     fn opened(&self) -> Result<(bb8::Pool<Manager>, watch::Receiver<Option<DownReason>>), Error> {
         let mut stage = self.stage.lock();
-        if matches!(*stage, Stage::Unopened) {
-            *stage = Stage::Open(self.build());
+        let dropped = *self.dropped.borrow();
+        let is_to_build = match &*stage {
+            Stage::Unopened => true,
+            Stage::Open(_, built_after) => *built_after != dropped,
+            Stage::ShutDown => false,
+        };
+        if is_to_build {
+            *stage = Stage::Open(self.build(), dropped);
         }
         match &*stage {
-            Stage::Open(pool) => Ok((pool.clone(), self.failure.subscribe())),
+            Stage::Open(pool, _) => Ok((pool.clone(), self.failure.subscribe())),
             Stage::Unopened | Stage::ShutDown => {
                 Err(Error::ShutDown { region: self.connector.region })
             }
@@ -87,15 +134,35 @@ impl ExclusivePool {
 
     fn build(&self) -> bb8::Pool<Manager> {
         let Timeouts { checkout, idle, lifetime, .. } = self.connector.timeouts;
-        let manager = Manager::new(self.connector.clone(), self.failure.clone());
+        let manager = Manager {
+            connector: self.connector.clone(),
+            usage: self.usage,
+            slots: self.slots.clone(),
+            io: self.io.clone(),
+            failure: self.failure.clone(),
+            dropped: self.dropped.clone(),
+        };
         bb8::Pool::builder()
-            .max_size(self.size)
+            .max_size(self.slots.size())
             .connection_timeout(checkout)
             .idle_timeout(Some(idle))
             .max_lifetime(Some(lifetime))
             // Each caller makes one attempt, and waits for no pause between the attempts of others.
             .retry_connection(false)
             .build_unchecked(manager)
+    }
+}
+
+impl Lender for Mutex<Stage> {
+    fn give_up_one(&self, _: bool) -> bool {
+        let pool = match &*self.lock() {
+            Stage::Open(pool, _) if pool.state().idle_connections > 0 => pool.clone(),
+            _ => return false,
+        };
+        // An idle connection is there at once.
+        let Some(Ok(mut idle)) = pool.get_owned().now_or_never() else { return false };
+        idle.is_given_up = true;
+        true
     }
 }
 

@@ -1,9 +1,14 @@
 //! What bb8 asks for: how to open a connection, and whether one is still of use.
 
+use std::sync::Arc;
+
 use bb8::ManageConnection;
 use diesel_async::pooled_connection::PoolableConnection;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+use super::io_thread::IoThread;
+use super::slots::{Slot, Slots, Usage};
 use crate::connection::{Connection, Connector};
 use crate::error::DownReason;
 
@@ -13,11 +18,19 @@ pub(super) struct Pooled {
     /// A statement was sent, and its answer has not been read. After a timeout or a dropped future
     /// this stays true, and the connection is closed instead of being checked out again.
     pub(super) owes_answer: bool,
+    /// Whether another usage gets its slot.
+    pub(super) is_given_up: bool,
 }
 
 impl Pooled {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, owes_answer: false }
+        Self { connection, owes_answer: false, is_given_up: false }
+    }
+
+    /// Whether another caller may have it.
+    fn is_of_use(&mut self) -> bool {
+        let connection = &mut self.connection;
+        !connection.is_closed() && !connection.inner.is_broken() && !self.leads_elsewhere()
     }
 
     /// Whether its server takes writes without leading, or belongs to another database.
@@ -28,23 +41,38 @@ impl Pooled {
 
 /// Opens bb8's connections, and tells which of them are of no more use.
 pub(super) struct Manager {
-    connector: Connector,
+    pub(super) connector: Connector,
+    pub(super) usage: Usage,
+    pub(super) slots: Arc<Slots>,
+    pub(super) io: Arc<IoThread>,
     /// Why the last attempt to open a connection failed.
-    failure: watch::Sender<Option<DownReason>>,
+    pub(super) failure: watch::Sender<Option<DownReason>>,
+    /// How many attempts were dropped.
+    pub(super) dropped: watch::Sender<u64>,
 }
 
-impl Manager {
-    pub(super) fn new(connector: Connector, failure: watch::Sender<Option<DownReason>>) -> Self {
-        Self { connector, failure }
+/// An attempt to open a connection. It is dropped when its runtime ends, or it panics: then bb8
+/// counts it as under way for ever.
+struct Attempt<'a> {
+    manager: &'a Manager,
+    has_ended: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.manager.dropped.send_modify(|dropped| *dropped += 1);
+        }
     }
 }
 
-impl ManageConnection for Manager {
-    type Connection = Pooled;
-    type Error = DownReason;
-
-    async fn connect(&self) -> Result<Pooled, DownReason> {
-        let outcome = self.connector.open().await;
+impl Manager {
+    async fn open(&self) -> Result<Pooled, DownReason> {
+        let waited = self.connector.timeouts.checkout;
+        // The caller may have got a connection that came back, or waits no longer.
+        let slot = timeout(waited, self.slots.take(self.usage)).await;
+        let slot = slot.map_err(|_| DownReason::Silent { waited })?;
+        let outcome = self.open_in(slot).await;
         let failure = outcome.as_ref().err().cloned();
         self.failure.send_if_modified(|last| {
             let is_news = failure.is_some() || last.is_some();
@@ -54,19 +82,35 @@ impl ManageConnection for Manager {
         outcome.map(Pooled::new)
     }
 
+    /// Opens a connection that does not end with the runtime of the caller.
+    async fn open_in(&self, slot: Slot) -> Result<Connection, DownReason> {
+        let connector = self.connector.clone();
+        let runtime = self.io.runtime().map_err(|error| DownReason::refused(&error))?;
+        let opened = runtime.spawn(async move { connector.open(slot).await }).await;
+        opened.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped)))
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = DownReason;
+
+    async fn connect(&self) -> Result<Pooled, DownReason> {
+        let mut attempt = Attempt { manager: self, has_ended: false };
+        let opened = self.open().await;
+        attempt.has_ended = true;
+        opened
+    }
+
     /// Asks nothing of the server: the driver knows of a closed socket, and a query finds out the
     /// rest.
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), DownReason> {
-        if self.has_broken(pooled) {
-            Err(DownReason::broken(&"the server closed the connection"))
-        } else {
-            Ok(())
-        }
+        let closed = || DownReason::broken(&"the server closed the connection");
+        pooled.is_of_use().then_some(()).ok_or_else(closed)
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        let connection = &mut pooled.connection;
-        let is_of_no_use = connection.is_closed() || connection.inner.is_broken();
-        pooled.owes_answer || is_of_no_use || pooled.leads_elsewhere()
+        let is_wanted = pooled.is_given_up || self.slots.is_claimed_from(self.usage);
+        pooled.owes_answer || is_wanted || !pooled.is_of_use()
     }
 }

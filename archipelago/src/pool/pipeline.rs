@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::connection::{Connection, Ping, Request};
+use crate::connection::{Connection, Ping, Request, WORTH_CANCELLING};
 
 /// Least slack over the fastest answer before a connection counts as stalled: a few hundred quick
 /// queries, and less than a visitor notices. On a long line the slack is half the fastest answer,
 /// as the round trip itself varies.
 pub(super) const SLACK: Duration = Duration::from_millis(2);
+
+/// Between two requests to cancel the same request.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The length of a period. The fastest answer of this and the previous one counts: a line may
 /// become longer.
@@ -39,6 +41,8 @@ struct Queue {
     next: u64,
     last_answer: Instant,
     fastest: Fastest,
+    /// When the server was last asked to cancel a request of this connection.
+    cancelled: Option<Instant>,
 }
 
 /// The fastest answer of this [`PERIOD`] and the previous one: nearly the round trip.
@@ -81,7 +85,7 @@ impl Fastest {
 impl Queue {
     fn new(now: Instant, round_trip: Duration) -> Self {
         let fastest = Fastest::new(now, round_trip);
-        Self { unanswered: VecDeque::new(), next: 0, last_answer: now, fastest }
+        Self { unanswered: VecDeque::new(), next: 0, last_answer: now, fastest, cancelled: None }
     }
 
     /// Adds a request at the end. Returns its number.
@@ -108,6 +112,12 @@ impl Queue {
         oldest.is_some_and(|(_, sent)| now - *sent > self.fastest.late_after())
     }
 
+    /// How long the server has worked on a request. None where it has not begun, or is done.
+    fn worked_on(&self, number: u64, now: Instant) -> Option<Duration> {
+        let (first, sent) = self.unanswered.front()?;
+        (*first == number).then(|| now - self.last_answer.max(*sent))
+    }
+
     fn standing(&self, number: u64, now: Instant) -> Standing {
         match self.unanswered.front() {
             Some((first, sent)) if *first != number => {
@@ -131,8 +141,9 @@ impl Pipeline {
 
     /// Takes a place at the end of the queue. The permit bounds how many requests wait.
     pub(super) fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Ticket {
-        let number = self.queue.lock().push(Instant::now());
-        Ticket { pipeline: self.clone(), number, permit: Some(permit) }
+        let sent = Instant::now();
+        let number = self.queue.lock().push(sent);
+        Ticket { pipeline: self.clone(), number, sent, permit: Some(permit) }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -173,6 +184,35 @@ impl Pipeline {
     pub(super) fn late_after(&self) -> Duration {
         self.queue.lock().fastest.late_after()
     }
+
+    /// Whether a request that was sent at `sent` may have been cancelled in place of another one.
+    fn may_have_been_cancelled(&self, sent: Instant) -> bool {
+        // The server may obey a moment after the request was sent.
+        self.queue.lock().cancelled.is_some_and(|cancelled| sent < cancelled + AGAIN)
+    }
+
+    /// Cancels a request without a caller, once the server has worked on it for so long that this
+    /// is worth its cost. The server may have begun the next one by then: that is asked again.
+    async fn cancel_when_worth(&self, number: u64) {
+        loop {
+            let worked = {
+                let mut queue = self.queue.lock();
+                let now = Instant::now();
+                let worked = queue.worked_on(number, now).unwrap_or_default();
+                if worked >= WORTH_CANCELLING {
+                    queue.cancelled = Some(now);
+                }
+                worked
+            };
+            if worked >= WORTH_CANCELLING {
+                self.connection.canceller().cancel().await;
+                self.queue.lock().cancelled = Some(Instant::now());
+                sleep(AGAIN).await;
+            } else {
+                sleep(WORTH_CANCELLING.saturating_sub(worked)).await;
+            }
+        }
+    }
 }
 
 /// A request's number in the queue. The number stays there until the server has answered, whether
@@ -180,6 +220,7 @@ impl Pipeline {
 pub(super) struct Ticket {
     pipeline: Arc<Pipeline>,
     number: u64,
+    sent: Instant,
     /// None once the request is answered.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -195,10 +236,12 @@ impl Ticket {
         move || pipeline.queue.lock().standing(number, Instant::now())
     }
 
-    /// Removes the request from the queue. `is_ok` tells a server's answer from an error.
-    pub(super) fn answered(mut self, is_ok: bool) {
+    /// Removes the request from the queue. `is_ok` tells a server's answer from an error. Returns
+    /// whether the error may be that of a request that was cancelled in place of another one.
+    pub(super) fn answered(mut self, is_ok: bool) -> bool {
         self.permit = None;
         self.pipeline.queue.lock().remove(self.number, Instant::now(), is_ok);
+        !is_ok && self.pipeline.may_have_been_cancelled(self.sent)
     }
 }
 
@@ -207,10 +250,17 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let (pipeline, number) = (self.pipeline.clone(), self.number);
-        let Ok(runtime) = Handle::try_current() else { return pipeline.retire() };
+        // The runtime of the connection: it may outlive the caller's.
+        let runtime = pipeline.connection.runtime().clone();
         runtime.spawn(async move {
-            match timeout(pipeline.limit, Ping.send(&pipeline.connection)).await {
-                Ok(_) => pipeline.queue.lock().remove(number, Instant::now(), false),
+            let answered = async {
+                tokio::select! {
+                    _ = Ping.send(&pipeline.connection) => {}
+                    () = pipeline.cancel_when_worth(number) => {}
+                }
+            };
+            match timeout(pipeline.limit, answered).await {
+                Ok(()) => pipeline.queue.lock().remove(number, Instant::now(), false),
                 Err(_) => pipeline.retire(),
             }
             drop(permit);

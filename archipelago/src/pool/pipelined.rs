@@ -1,4 +1,4 @@
-//! Connections that the reads of one thread share. Usually one carries all reads; others are opened
+//! Connections that the reads of one runtime share. Usually one carries all reads; others are opened
 //! while a slow query stalls it.
 
 use std::pin::{Pin, pin};
@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::pipeline::{Pipeline, SLACK, Standing, Ticket};
+use super::slots::{Lender, Slot, Slots, Usage};
 use crate::connection::{Connector, HasLost, Load, Request};
 use crate::error::{DownReason, End, Error};
 
@@ -28,10 +29,10 @@ const LOST: Duration = Duration::from_secs(1);
 /// The pause after a failed attempt to open another connection beside one that works.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A thread's shared connections, at most `limit`.
+/// A runtime's shared connections.
 pub(super) struct PipelinedPool {
     connector: Connector,
-    limit: usize,
+    slots: Arc<Slots>,
     permits: Arc<Semaphore>,
     pipelines: Arc<Mutex<Pipelines>>,
 }
@@ -48,30 +49,36 @@ struct Pipelines {
 type Opening = Shared<BoxFuture<'static, Result<(), DownReason>>>;
 
 impl PipelinedPool {
-    pub(super) fn new(connector: Connector, limit: u32) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let permits = limit.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS);
-        let pipelines = Pipelines {
+    pub(super) fn new(connector: Connector, slots: Arc<Slots>) -> Self {
+        let size = usize::try_from(slots.size()).unwrap_or(usize::MAX);
+        let permits = size.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS);
+        let pipelines = Arc::new(Mutex::new(Pipelines {
             open: Vec::new(),
             opening: None,
             next_opening: Instant::now(),
             is_shut_down: false,
-        };
-        Self {
-            connector,
-            limit,
-            permits: Arc::new(Semaphore::new(permits)),
-            pipelines: Arc::new(Mutex::new(pipelines)),
-        }
+        }));
+        let lender: Weak<Mutex<Pipelines>> = Arc::downgrade(&pipelines);
+        slots.add_lender(Usage::SharedReads, lender);
+        Self { connector, slots, permits: Arc::new(Semaphore::new(permits)), pipelines }
     }
 
-    /// How many connections are open, and how many of them are idle.
-    pub(super) fn count(&self) -> (u32, u32) {
+    /// How many of its connections are open and not in use.
+    pub(super) fn idle(&self) -> u32 {
         let pipelines = self.pipelines.lock();
-        let open = pipelines.open.iter().filter(|pipeline| !pipeline.is_closed());
-        open.fold((0, 0), |(open, idle), pipeline| {
-            (open + 1, idle + u32::from(pipeline.idle_since().is_some()))
-        })
+        let idle = pipelines.usable().filter(|pipeline| pipeline.idle_since().is_some());
+        u32::try_from(idle.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it has no connection, and opens none.
+    pub(super) fn is_empty(&self) -> bool {
+        let pipelines = self.pipelines.lock();
+        pipelines.opening.is_none() && pipelines.usable().next().is_none()
+    }
+
+    /// The connection for a request of another runtime, which may open none.
+    pub(super) fn lend(&self) -> Option<Arc<Pipeline>> {
+        self.pipelines.lock().best().cloned()
     }
 
     pub(super) fn close(&self) {
@@ -84,12 +91,16 @@ impl PipelinedPool {
     /// Sends a request on a shared connection. If it is stuck behind a slow query, it is also sent
     /// on another connection and the first answer counts. Fails once the monitor declares the
     /// server silent.
-    pub(super) async fn ask<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
+    pub(super) async fn ask<R: Request>(
+        &self,
+        request: &mut R,
+        others: Others<'_>,
+    ) -> Result<R::Output, Error> {
         // Its timer starts with its first poll. Most answers come before that.
         let mut silent = pin!(self.connector.health.until_silent());
         let ticket = tokio::select! {
             biased;
-            ticket = self.enter() => ticket?,
+            ticket = self.enter(others) => ticket?,
             waited = &mut silent => return Err(self.give_up(waited)),
         };
         let deadline = Instant::now() + self.connector.timeouts.answer();
@@ -98,7 +109,8 @@ impl PipelinedPool {
         if let Ok(answer) = timeout(pipeline.late_after(), &mut answer).await {
             return answer;
         }
-        let late = Late { pipeline: &pipeline, standing: &standing, deadline, copies: COPIES };
+        let late =
+            Late { pipeline: &pipeline, standing: &standing, deadline, copies: COPIES, others };
         tokio::select! {
             biased;
             answer = self.wait_longer(late, answer, request) => answer,
@@ -119,20 +131,20 @@ impl PipelinedPool {
         mut answer: Pin<&mut impl Answer<R>>,
         request: &mut R,
     ) -> Result<R::Output, Error> {
-        let Late { pipeline, standing, deadline, copies } = late;
+        let Late { pipeline, standing, deadline, copies, others } = late;
         let mut pause = pipeline.late_after();
         while Instant::now() < deadline {
             // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
                 Standing::Moving => None,
-                Standing::Stuck if copies > 0 => self.enter_another(),
+                Standing::Stuck if copies > 0 => self.enter_another(others),
                 Standing::First | Standing::Stuck => {
                     return self.wait_or_ask_again(late, answer, request).await;
                 }
             };
             if let Some(ticket) = other {
-                let copy = self.ask_again(ticket, request, deadline, copies - 1);
+                let copy = self.ask_again(ticket, request, Late { copies: copies - 1, ..late });
                 answer = match select(answer, copy).await {
                     Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => {
                         return Ok(answer);
@@ -156,8 +168,7 @@ impl PipelinedPool {
         &'a self,
         ticket: Ticket,
         request: &'a mut R,
-        deadline: Instant,
-        copies: u8,
+        late: Late<'a>,
     ) -> BoxFuture<'a, Result<R::Output, Error>> {
         Box::pin(async move {
             let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
@@ -165,7 +176,7 @@ impl PipelinedPool {
             if let Ok(answer) = timeout(pipeline.late_after(), &mut answer).await {
                 return answer;
             }
-            let late = Late { pipeline: &pipeline, standing: &standing, deadline, copies };
+            let late = Late { pipeline: &pipeline, standing: &standing, ..late };
             self.wait_longer(late, answer, request).await
         })
     }
@@ -180,7 +191,10 @@ impl PipelinedPool {
         // Boxed: it is rare.
         match Box::pin(self.wait_unless_lost(late, answer)).await {
             Some(answer) => answer,
-            None => self.ask_again(self.enter().await?, request, late.deadline, 0).await,
+            None => {
+                let ticket = self.enter(late.others).await?;
+                self.ask_again(ticket, request, Late { copies: 0, ..late }).await
+            }
         }
     }
 
@@ -202,7 +216,7 @@ impl PipelinedPool {
             if session.received() != received {
                 continue;
             }
-            match select(&mut answer, pin!(self.retire_if_lost(pipeline))).await {
+            match select(&mut answer, pin!(self.retire_if_lost(late))).await {
                 Either::Left((answer, _)) => return Some(answer),
                 Either::Right((true, _)) => return None,
                 Either::Right((false, _)) => {}
@@ -213,8 +227,8 @@ impl PipelinedPool {
 
     /// Retires a connection that has lost a request, by what another one to the same server says.
     /// Returns whether it did; false where there is no other one yet.
-    async fn retire_if_lost(&self, pipeline: &Pipeline) -> bool {
-        let Some(ticket) = self.enter_another() else { return false };
+    async fn retire_if_lost(&self, Late { pipeline, others, .. }: Late<'_>) -> bool {
+        let Some(ticket) = self.enter_another(others) else { return false };
         let other = ticket.pipeline().clone();
         let (old, new) = (pipeline.connection().identity(), other.connection().identity());
         let session = pipeline.connection().session();
@@ -265,11 +279,15 @@ impl PipelinedPool {
     }
 
     /// Enters the queue of the first connection that is not stalled, or else the shortest queue.
-    async fn enter(&self) -> Result<Ticket, Error> {
+    /// Where this runtime has none and may open none, enters that of another runtime.
+    async fn enter(&self, others: Others<'_>) -> Result<Ticket, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let deadline = Instant::now() + timeouts.checkout;
         let permit = self.permit(deadline).await?;
+        let mut slot = None;
         loop {
+            // From here on no notification is missed.
+            let opened = self.slots.opened.notified();
             let opening = {
                 let mut pipelines = self.pipelines.lock();
                 if pipelines.is_shut_down {
@@ -280,47 +298,77 @@ impl PipelinedPool {
                     self.open_another_if_wanted(&mut pipelines);
                     return Ok(pipeline.enter(permit));
                 }
-                self.opening(&mut pipelines)
+                if pipelines.opening.is_none() {
+                    let slot = slot.take().or_else(|| self.slots.try_take(Usage::SharedReads));
+                    pipelines.opening = slot.map(|slot| self.opening(slot));
+                }
+                pipelines.opening.clone()
+            };
+            let Some(opening) = opening else {
+                if let Some(pipeline) = others() {
+                    return Ok(pipeline.enter(permit));
+                }
+                // Boxed: it is rare.
+                let free = Box::pin(self.slots.take(Usage::SharedReads));
+                match timeout_at(deadline, select(free, pin!(opened))).await {
+                    Ok(Either::Left((free, _))) => slot = Some(free),
+                    Ok(Either::Right(_)) => {}
+                    Err(_) => return Err(Error::Busy { region, waited: timeouts.checkout }),
+                }
+                continue;
             };
             let late = Err(DownReason::Silent { waited: timeouts.checkout });
-            let opened = timeout_at(deadline, opening).await.unwrap_or(late);
+            let opened = timeout_at(deadline, opening.clone()).await.unwrap_or(late);
+            if opened.is_err() {
+                self.pipelines.lock().forget(&opening);
+            }
             opened.map_err(|reason| reason.in_region(region))?;
         }
     }
 
-    /// Enters the queue of a connection that is not stalled. If there is none, has one opened and
-    /// returns None.
-    fn enter_another(&self) -> Option<Ticket> {
+    /// Enters the queue of a connection that is not stalled, of any runtime. If there is none, has
+    /// one opened and returns None.
+    fn enter_another(&self, others: Others<'_>) -> Option<Ticket> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
-        let mut pipelines = self.pipelines.lock();
-        let unstalled = pipelines.unstalled().cloned();
-        self.open_another_if_wanted(&mut pipelines);
-        Some(unstalled?.enter(permit))
+        let unstalled = {
+            let mut pipelines = self.pipelines.lock();
+            self.open_another_if_wanted(&mut pipelines);
+            pipelines.unstalled().cloned()
+        };
+        let unstalled = unstalled.or_else(|| others().filter(|other| !other.is_late()))?;
+        Some(unstalled.enter(permit))
     }
 
     /// Opens a connection beside those that work if they are still stalled a moment later: this
-    /// thread may have been busy and not have read the answers that are there.
+    /// runtime may have been busy and not have read the answers that are there.
     fn open_another_if_wanted(&self, pipelines: &mut Pipelines) {
-        let (limit, lifetime) = (self.limit, self.connector.timeouts.lifetime);
+        let lifetime = self.connector.timeouts.lifetime;
         let is_time = pipelines.opening.is_none() && pipelines.next_opening <= Instant::now();
-        if is_time && pipelines.wants_another(limit, lifetime) {
+        if is_time && self.slots.has_free() && pipelines.wants_another(lifetime) {
             let (connector, shared) = (self.connector.clone(), self.pipelines.clone());
+            let slots = self.slots.clone();
             pipelines.opening = Some(spawn_opening(async move {
                 sleep(SLACK).await;
-                if !shared.lock().wants_another(limit, lifetime) {
-                    shared.lock().opening = None;
-                    return Ok(());
+                let slot = slots.try_take(Usage::SharedReads);
+                match slot.filter(|_| shared.lock().wants_another(lifetime)) {
+                    Some(slot) => open(connector, slots, shared, slot).await,
+                    None => {
+                        shared.lock().opening = None;
+                        Ok(())
+                    }
                 }
-                open(connector, shared).await
             }));
         }
     }
 
-    fn opening(&self, pipelines: &mut Pipelines) -> Opening {
-        let open = || spawn_opening(open(self.connector.clone(), self.pipelines.clone()));
-        pipelines.opening.get_or_insert_with(open).clone()
+    fn opening(&self, slot: Slot) -> Opening {
+        let (connector, slots) = (self.connector.clone(), self.slots.clone());
+        spawn_opening(open(connector, slots, self.pipelines.clone(), slot))
     }
 }
+
+/// The connection of another runtime for a request of one that may open none.
+pub(super) type Others<'a> = &'a (dyn Fn() -> Option<Arc<Pipeline>> + Send + Sync);
 
 /// A request whose answer is late.
 #[derive(Clone, Copy)]
@@ -330,6 +378,7 @@ struct Late<'a> {
     deadline: Instant,
     /// How often it may still be sent on another connection.
     copies: u8,
+    others: Others<'a>,
 }
 
 /// The future of an answer.
@@ -344,8 +393,8 @@ fn answer_to<'a, R: Request>(
     ticket: Ticket,
 ) -> impl Answer<R> + use<'a, R> {
     request.send(pipeline.connection()).map(move |answer| {
-        ticket.answered(answer.is_ok());
-        answer
+        let was_hit = ticket.answered(answer.is_ok());
+        answer.map_err(|error| if was_hit { error.stale() } else { error })
     })
 }
 
@@ -360,29 +409,58 @@ fn spawn_opening(
 }
 
 impl Pipelines {
+    /// Those that take requests.
+    fn usable(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
+        self.open.iter().filter(|pipeline| !pipeline.is_closed())
+    }
+
     /// A connection whose oldest answer is not late.
     fn unstalled(&self) -> Option<&Arc<Pipeline>> {
-        self.open.iter().find(|pipeline| !pipeline.is_closed() && !pipeline.is_late())
+        self.usable().find(|pipeline| !pipeline.is_late())
     }
 
     /// The connection for the next request.
     fn best(&self) -> Option<&Arc<Pipeline>> {
-        let shortest = || self.open.iter().min_by_key(|pipeline| pipeline.unanswered());
+        let shortest = || self.usable().min_by_key(|pipeline| pipeline.unanswered());
         self.unstalled().or_else(shortest)
     }
 
-    /// Whether all are stalled and there may be more, or one has reached its lifetime.
-    fn wants_another(&self, limit: usize, lifetime: Duration) -> bool {
-        let more = self.open.len() < limit && self.unstalled().is_none();
+    /// Whether all are stalled, or one has reached its lifetime.
+    fn wants_another(&self, lifetime: Duration) -> bool {
         let is_old = |pipeline: &Arc<Pipeline>| pipeline.is_older_than(lifetime);
-        !self.is_shut_down && (more || self.open.iter().any(is_old))
+        !self.is_shut_down && (self.unstalled().is_none() || self.open.iter().any(is_old))
+    }
+
+    /// Forgets an attempt that has ended, so that the next caller makes one of its own.
+    fn forget(&mut self, ended: &Opening) {
+        if self.opening.as_ref().is_some_and(|opening| opening.ptr_eq(ended)) {
+            self.opening.take_if(|opening| opening.peek().is_some());
+        }
+    }
+}
+
+impl Lender for Mutex<Pipelines> {
+    fn give_up_one(&self, even_busy: bool) -> bool {
+        let open = &mut self.lock().open;
+        let counts = open.iter().map(|pipeline| pipeline.unanswered()).enumerate();
+        let least = counts.min_by_key(|(_, unanswered)| *unanswered);
+        let Some((index, _)) = least.filter(|(_, unanswered)| even_busy || *unanswered == 0) else {
+            return false;
+        };
+        open.swap_remove(index).retire();
+        true
     }
 }
 
 /// Opens a connection and adds it to the others, in place of those that have reached their
 /// lifetime.
-async fn open(connector: Connector, pipelines: Arc<Mutex<Pipelines>>) -> Result<(), DownReason> {
-    let outcome = connector.open().await;
+async fn open(
+    connector: Connector,
+    slots: Arc<Slots>,
+    pipelines: Arc<Mutex<Pipelines>>,
+    slot: Slot,
+) -> Result<(), DownReason> {
+    let outcome = connector.open(slot).await;
     let timeouts = connector.timeouts;
     let mut opened = pipelines.lock();
     opened.opening = None;
@@ -395,6 +473,8 @@ async fn open(connector: Connector, pipelines: Arc<Mutex<Pipelines>>) -> Result<
                 tokio::spawn(close_when_idle(timeouts.idle, weak, list));
                 opened.open.push(pipeline);
             }
+            drop(opened);
+            slots.opened.notify_waiters();
             Ok(())
         }
         Err(reason) => {
@@ -421,6 +501,7 @@ async fn close_when_idle(
         let now = Instant::now();
         next = pipeline.idle_since().unwrap_or(now) + limit;
         if next <= now {
+            pipeline.retire();
             pipelines.open.retain(|open| !Arc::ptr_eq(open, &pipeline));
             return;
         }

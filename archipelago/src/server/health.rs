@@ -1,17 +1,18 @@
 //! The health of one database: what the monitor and the queries have found.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::freshness::{NotFresh, Requirement};
 use super::leadership::Leadership;
 use super::report::{CommitAge, ServerIdentity, ServerReport};
 use super::state::ServerState;
-use crate::error::DownReason;
+use crate::error::{DownReason, SessionRecord};
 use crate::region::Role;
 use crate::settings::Safeguard;
 
@@ -65,6 +66,8 @@ pub(crate) struct HealthRecord {
     timeline: AtomicU32,
     /// The last commit that seemed to lie in the future: when it was seen, and by how much.
     skew: ArcSwapOption<(Instant, Duration)>,
+    /// Connections on which the server still works, and whose users have left.
+    abandoned: Mutex<Vec<Weak<SessionRecord>>>,
 }
 
 /// What the monitor has found, and what it is asked for.
@@ -106,6 +109,7 @@ impl HealthRecord {
             started: AtomicI64::new(0),
             timeline: AtomicU32::new(0),
             skew: ArcSwapOption::empty(),
+            abandoned: Mutex::default(),
         }
     }
 
@@ -213,6 +217,18 @@ impl HealthRecord {
     /// not shorten the pauses between the checks of a server that is down.
     pub(crate) fn request_check(&self) {
         self.change(|status| !std::mem::replace(&mut status.is_suspect, true));
+    }
+
+    /// Records a connection without a user on which the server still works.
+    pub(crate) fn record_abandoned(&self, session: &Arc<SessionRecord>) {
+        let mut abandoned = self.abandoned.lock();
+        abandoned.retain(|session| session.strong_count() > 0);
+        abandoned.push(Arc::downgrade(session));
+    }
+
+    /// The connections without a user on which the server still works.
+    pub(crate) fn abandoned(&self) -> Vec<Arc<SessionRecord>> {
+        self.abandoned.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Resolves once a check is requested.

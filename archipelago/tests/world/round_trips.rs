@@ -7,12 +7,12 @@ use diesel::prelude::*;
 use super::counting_proxy::{CountingProxy, fewest};
 use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
-/// Settings of an instance in `region` with one connection of each kind, and the proxy in front
-/// of that region's server.
+/// Settings of an instance in `region` with a connection to read and one to write, and the proxy in
+/// front of that region's server.
 async fn counted(world: &World, region: &str) -> (CountingProxy, Settings) {
     let settings = create_users(world).await.with_max_lag(HOUR);
     let (proxy, url) = CountingProxy::start(settings.url(region).unwrap().expose()).await;
-    (proxy, settings.with_url(region, &url).unwrap().in_region(region).with_pool_size(1))
+    (proxy, settings.with_url(region, &url).unwrap().in_region(region).with_pool_size(2))
 }
 
 fn ada()

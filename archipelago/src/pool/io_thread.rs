@@ -1,0 +1,34 @@
+//! The thread that drives the connections to check out: each outlives the runtime of its user.
+
+use std::io;
+use std::thread;
+
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A thread with a runtime. It starts with its first use, and ends when this is dropped.
+#[derive(Default)]
+pub(crate) struct IoThread(Mutex<Option<Running>>);
+
+struct Running {
+    runtime: Handle,
+    _stop: DropGuard,
+}
+
+impl IoThread {
+    /// The runtime of the thread. Fails where the system has no thread for it.
+    pub(super) fn runtime(&self) -> io::Result<Handle> {
+        let mut running = self.0.lock();
+        if let Some(Running { runtime, .. }) = &*running {
+            return Ok(runtime.clone());
+        }
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
+        let stopped = stop.clone();
+        let run = move || runtime.block_on(stopped.cancelled());
+        thread::Builder::new().name("archipelago i/o".to_owned()).spawn(run)?;
+        *running = Some(Running { runtime: handle.clone(), _stop: stop.drop_guard() });
+        Ok(handle)
+    }
+}

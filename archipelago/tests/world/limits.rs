@@ -1,0 +1,230 @@
+//! `POOL_SIZE` is the most that a process opens to one server, whatever its runtimes, and whatever
+//! its callers drop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archipelago::{Error, RepoSet, Settings, Timeouts};
+use archipelago_lab::{World, eventually};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Double, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::future::join_all;
+use tokio::runtime;
+use tokio::sync::Barrier;
+use tokio::time::timeout;
+
+use super::histories::admin;
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+
+diesel::define_sql_function! { fn pg_sleep(seconds: Double) -> Text; }
+
+const POOL_SIZE: u32 = 2;
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// How many backends of the pools there are in the database of the test.
+async fn backends(admin: &mut AsyncPgConnection, condition: &str) -> i64 {
+    let sql = format!(
+        "SELECT count(*) AS n FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'archipelago'
+             AND pid <> pg_backend_pid() AND {condition}"
+    );
+    diesel::sql_query(sql).get_result::<Count>(admin).await.unwrap().n
+}
+
+async fn small(world: &World) -> Settings {
+    let patient = Timeouts { checkout: DEADLINE, shutdown: DEADLINE, ..Timeouts::default() };
+    let settings = create_users(world).await.with_pool_size(POOL_SIZE).with_max_lag(HOUR);
+    settings.with_timeouts(patient).in_region("home")
+}
+
+async fn read(repos: &Repos) -> Result<Vec<String>, Error> {
+    repos.replica().load(users::table.select(users::name)).await
+}
+
+async fn sleep(repos: &Repos, seconds: f64) -> Result<String, Error> {
+    repos.replica().get_result(diesel::select(pg_sleep(seconds))).await
+}
+
+async fn write(repos: &Repos) -> Result<usize, Error> {
+    let user = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+    Ok(repos.primary().execute(user).await?.value)
+}
+
+async fn snapshot(repos: &Repos) -> Result<Vec<String>, Error> {
+    let names = || users::table.select(users::name);
+    repos.replica().snapshot(async |snapshot| snapshot.load(names()).await).await
+}
+
+async fn transaction(repos: &Repos) -> Result<usize, Error> {
+    let birthday = || diesel::update(users::table).set(users::age.eq(users::age + 1));
+    let work = async |connection: &mut AsyncPgConnection| {
+        Ok::<_, Error>(birthday().execute(connection).await?)
+    };
+    Ok(repos.primary().transaction(work).await?.value)
+}
+
+/// Everything that a program does with a pool, several times at once. Ends when all have done it.
+async fn work(repos: &Repos, done: &Barrier) {
+    for _ in 0..3 {
+        let reads = join_all((0..8).map(|_| read(repos)));
+        let (reads, slow, written, seen, changed, dropped) = tokio::join!(
+            reads,
+            sleep(repos, 0.05),
+            write(repos),
+            snapshot(repos),
+            transaction(repos),
+            timeout(Duration::from_millis(20), sleep(repos, 0.5)),
+        );
+        assert!(reads.iter().all(Result::is_ok), "{reads:?}");
+        slow.unwrap();
+        written.unwrap();
+        seen.unwrap();
+        changed.unwrap();
+        assert!(dropped.is_err());
+    }
+    done.wait().await;
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn pool_size_bounds_all_runtimes_together(world: World) {
+    let repos = Arc::new(Repos::connect(&small(&world).await).await.unwrap());
+    let mut admin = admin(&world, "home").await;
+    // A connection ends with its runtime, and the server may count it for a moment longer.
+    let done = Arc::new(Barrier::new(8));
+    let worker = |repos: Arc<Repos>, done: Arc<Barrier>| {
+        move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(work(&repos, &done));
+        }
+    };
+    let threads: Vec<_> =
+        (0..4).map(|_| std::thread::spawn(worker(repos.clone(), done.clone()))).collect();
+    let shared: Vec<_> = (0..4)
+        .map(|_| {
+            let (repos, done) = (repos.clone(), done.clone());
+            let handle = runtime::Handle::current();
+            tokio::task::spawn_blocking(move || handle.block_on(work(&repos, &done)))
+        })
+        .collect();
+    let waiting = tokio::spawn(async move {
+        join_all(shared).await.into_iter().for_each(Result::unwrap);
+        tokio::task::spawn_blocking(|| threads.into_iter().for_each(|it| it.join().unwrap()))
+            .await
+            .unwrap();
+    });
+    let mut most = 0;
+    while !waiting.is_finished() {
+        most = most.max(backends(&mut admin, "true").await);
+        let state = repos.leader().state();
+        assert!(state.connections <= POOL_SIZE, "{state:?}");
+    }
+    waiting.await.unwrap();
+    assert_eq!(most, i64::from(POOL_SIZE));
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_runtime_that_ends_takes_no_pool_with_it(world: World) {
+    let repos = Arc::new(Repos::connect(&small(&world).await.with_pool_size(1)).await.unwrap());
+    // Each ends while it opens a connection, or waits for one, or for an answer.
+    for micros in (0..40).map(|step| step * 250) {
+        let repos = repos.clone();
+        let ended = std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let moment = Duration::from_micros(micros);
+            runtime.block_on(async {
+                let _ = timeout(moment, async { tokio::join!(write(&repos), read(&repos)) }).await;
+            });
+        });
+        tokio::task::spawn_blocking(|| ended.join().unwrap()).await.unwrap();
+    }
+    let (written, seen) = tokio::join!(write(&repos), read(&repos));
+    written.unwrap();
+    seen.unwrap();
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn reads_that_are_dropped_are_cancelled(world: World) {
+    let repos = Repos::connect(&small(&world).await).await.unwrap();
+    let mut admin = admin(&world, "home").await;
+    for _ in 0..4 {
+        let slow = sleep(&repos, 600.0);
+        assert!(timeout(Duration::from_millis(20), slow).await.is_err());
+        let raw = diesel::sql_query("SELECT pg_sleep(600)::text AS name");
+        let raw = repos.replica().load_unchecked::<Name>(raw);
+        assert!(timeout(Duration::from_millis(20), raw).await.is_err());
+    }
+    eventually("the server works on nothing", DEADLINE, async || {
+        backends(&mut admin, "state <> 'idle'").await == 0
+    })
+    .await;
+    eventually("every connection is idle", DEADLINE, async || {
+        let state = repos.leader().state();
+        state.idle == state.connections
+    })
+    .await;
+    assert!(backends(&mut admin, "true").await <= i64::from(POOL_SIZE));
+}
+
+#[derive(QueryableByName)]
+#[expect(dead_code)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_read_behind_a_cancelled_one_gets_its_answer(world: World) {
+    let repos = Repos::connect(&small(&world).await.with_pool_size(1)).await.unwrap();
+    read(&repos).await.unwrap();
+    sleep(&repos, 0.0).await.unwrap();
+    for _ in 0..5 {
+        let slow = sleep(&repos, 600.0);
+        let (dropped, behind) = tokio::join!(
+            timeout(Duration::from_millis(5), slow),
+            join_all((0..20).map(|_| read(&repos)))
+        );
+        assert!(dropped.is_err());
+        assert!(behind.iter().all(Result::is_ok), "{behind:?}");
+    }
+}
+
+/// It has committed, and its caller does not know.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn commits_that_wait_for_a_standby_hold_their_slots(world: World) {
+    let short = Timeouts {
+        statement: Duration::from_millis(100),
+        checkout: Duration::from_millis(500),
+        shutdown: DEADLINE,
+        ..Timeouts::default()
+    };
+    let settings = create_users(&world).await.with_pool_size(POOL_SIZE).with_timeouts(short);
+    let repos = Repos::connect(&settings.in_region("near").with_max_lag(HOUR)).await.unwrap();
+    eventually("the primary leads", DEADLINE, async || write(&repos).await.is_ok()).await;
+    let mut admin = admin(&world, "home").await;
+    let set = async |admin: &mut AsyncPgConnection, standbys: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{standbys}'");
+        admin.batch_execute(&sql).await.unwrap();
+        admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    };
+    admin.batch_execute("SET synchronous_commit = local").await.unwrap();
+    set(&mut admin, "nobody").await;
+    eventually("commits wait", DEADLINE, async || {
+        let _ = timeout(Duration::from_millis(100), write(&repos)).await;
+        backends(&mut admin, "wait_event = 'SyncRep'").await == i64::from(POOL_SIZE)
+    })
+    .await;
+    for _ in 0..3 {
+        let error = write(&repos).await.unwrap_err();
+        assert!(matches!(error, Error::Busy { region: "home", .. }), "{error}");
+    }
+    let waiting = backends(&mut admin, "wait_event = 'SyncRep'").await;
+    assert_eq!(waiting, i64::from(POOL_SIZE), "none was cancelled, and none was added");
+    set(&mut admin, "").await;
+    eventually("writes go on", DEADLINE, async || write(&repos).await.is_ok()).await;
+}
