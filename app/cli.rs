@@ -5,7 +5,7 @@ mod lab;
 mod region_tables;
 mod serve;
 
-use archipelago::RegionSet;
+use archipelago::{RegionSet, Settings};
 use clap::{Parser, Subcommand};
 
 use crate::bench;
@@ -13,7 +13,6 @@ use crate::console::{CommandError, print_status};
 use crate::environment::process_env;
 use crate::migrations;
 use crate::repos::Repos;
-use crate::settings::database_settings;
 
 /// Users pages that read from the Postgres replica nearest to this instance, and write to the
 /// primary.
@@ -28,6 +27,8 @@ const ENVIRONMENT: &str = "\
 Settings come from the environment:
   DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
   DATABASE_URL_<REGION>  one region's database, instead of the host derived from DATABASE_URL
+  DATABASE_READ_USER     the role of the sessions for reading, if it is another one; its password is
+                         in DATABASE_READ_PASSWORD
   FLY_REGION             the region of this instance; without it, the primary serves the reads
                          (with PostgreSQL under .lab/: the first replica's region)
   PRIMARY_REGION         must be the primary of regions.toml
@@ -76,7 +77,7 @@ impl Cli {
 }
 
 async fn migrate() -> Result<(), CommandError> {
-    let settings = database_settings(&process_env)?;
+    let settings = Settings::from_env::<Repos>()?;
     let ran = migrations::run(settings.url(Repos::PRIMARY.code)?).await?;
     let report = migrations::report(&ran);
     print_status(if report.is_empty() { "nothing to migrate\n" } else { &report })
@@ -84,7 +85,7 @@ async fn migrate() -> Result<(), CommandError> {
 
 /// Without a `DATABASE_URL` the regions are still known, but not their hosts.
 fn print_regions() -> Result<(), CommandError> {
-    let settings = database_settings(&process_env);
+    let settings = Settings::from_env::<Repos>();
     let regions = region_tables::regions(settings.as_ref().ok());
     let (nearest, limits) = (region_tables::nearest_replicas(), region_tables::limits());
     print_status(&format!("{regions}\n{nearest}\n{limits}"))?;

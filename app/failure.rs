@@ -58,8 +58,9 @@ mod tests {
     fn each_failure_has_its_status_and_its_time_to_retry() {
         let (region, waited) = ("ord", Duration::from_secs(1));
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let not_served =
-            |reason| Failure::Database(Error::NotServed { tried: vec![Tried { region, reason }] });
+        let not_served = |reason| {
+            Failure::Database(Error::NotServed { tried: vec![Tried::new(region, reason)] })
+        };
         for (failure, status, retry_after) in [
             (Failure::NoSuchUser, 404, None),
             (Failure::BadRequest("say what"), 400, None),

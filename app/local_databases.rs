@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archipelago::{RegionSet, Role, override_variable};
+use archipelago::{RegionSet, Role, SettingsError, override_variable};
 use archipelago_lab::{Distances, LabError, Remote, RemoteError, World};
 use diesel_async::RunQueryDsl;
 
@@ -12,7 +12,7 @@ use crate::console::CommandError;
 use crate::environment::{EnvOverrides, Vars, is_on_fly, is_set, overlay};
 use crate::migrations;
 use crate::repos::Repos;
-use crate::settings::{InvalidSettings, Settings};
+use crate::settings::Settings;
 
 /// A few users to look at. Inserted only while the table has never had a user, so that deleted ones
 /// do not come back.
@@ -117,8 +117,8 @@ impl LocalDatabases {
 
 /// Checks the settings before any server is started, so that a wrong one costs no time and leaves
 /// nothing behind. The URLs of the databases are placeholders.
-pub(crate) fn validate_before_start(vars: impl Vars) -> Result<Settings, InvalidSettings> {
-    Settings::from_vars(&with_placeholder_url(vars)).map_err(InvalidSettings)
+pub(crate) fn validate_before_start(vars: impl Vars) -> Result<Settings, SettingsError> {
+    Settings::from_vars(&with_placeholder_url(vars))
 }
 
 /// The environment with a placeholder for the `DATABASE_URL` that it lacks until the servers run.

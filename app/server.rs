@@ -12,7 +12,7 @@ use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceRespon
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpServer, web};
 use archipelago::actix::{Keys, answer_for};
-use archipelago::{ServedBy, SettingError};
+use archipelago::{ServedBy, SettingsError};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
@@ -67,7 +67,7 @@ pub enum StartError {
     Socket(#[from] io::Error),
     /// The settings do not fit the regions of this build.
     #[error(transparent)]
-    Setting(#[from] SettingError),
+    Settings(#[from] SettingsError),
 }
 
 /// Starts both servers. Does not wait for the databases: the workers connect to them while they

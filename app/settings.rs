@@ -15,8 +15,8 @@ use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use archipelago::SettingError;
 use archipelago::actix::{Key, Keys};
+use archipelago::{SettingProblem, SettingsError};
 use tracing_subscriber::EnvFilter;
 
 use crate::environment::{Vars, is_on_fly};
@@ -45,31 +45,19 @@ pub struct Settings {
     pub databases: archipelago::Settings,
 }
 
-/// Every wrong setting, one a line.
-#[derive(Debug, thiserror::Error)]
-#[error("the settings are wrong:\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
-pub(crate) struct InvalidSettings(pub(crate) Vec<SettingError>);
-
-/// The settings of the databases alone, for a command that does not serve.
-pub(crate) fn database_settings(
-    vars: &impl Vars,
-) -> Result<archipelago::Settings, InvalidSettings> {
-    archipelago::Settings::from_vars::<Repos>(vars).map_err(InvalidSettings)
-}
-
 impl Settings {
     /// Reads all settings. The error lists everything that is wrong.
-    pub fn from_vars(vars: &impl Vars) -> Result<Self, Vec<SettingError>> {
-        let mut errors = Vec::new();
+    pub fn from_vars(vars: &impl Vars) -> Result<Self, SettingsError> {
+        let mut problems = Vec::new();
         let databases =
-            archipelago::Settings::from_vars::<Repos>(vars).map_err(|found| errors.extend(found));
+            archipelago::Settings::from_vars::<Repos>(vars).map_err(|found| problems.extend(found));
         let is_development = !is_on_fly(vars);
         let default_host = if is_development {
             IpAddr::V4(Ipv4Addr::LOCALHOST)
         } else {
             IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         };
-        let mut parser = Parser { vars, errors };
+        let mut parser = Parser { vars, problems };
         let host = parser.value(
             "HOST",
             default_host,
@@ -84,7 +72,7 @@ impl Settings {
         let is_key_temporary = configured_keys.is_none();
         let keys = configured_keys.unwrap_or_else(|| Keys::new(Key::generate()));
         match databases {
-            Ok(databases) if parser.errors.is_empty() => Ok(Self {
+            Ok(databases) if parser.problems.is_empty() => Ok(Self {
                 host,
                 port,
                 metrics_port,
@@ -95,7 +83,7 @@ impl Settings {
                 is_development,
                 databases,
             }),
-            _ => Err(parser.errors),
+            _ => Err(parser.problems.into()),
         }
     }
 
@@ -108,7 +96,7 @@ impl Settings {
 /// Reads one variable after the other, and collects what is wrong.
 struct Parser<'a, V> {
     vars: &'a V,
-    errors: Vec<SettingError>,
+    problems: Vec<SettingProblem>,
 }
 
 impl<V: Vars> Parser<'_, V> {
@@ -161,7 +149,7 @@ impl<V: Vars> Parser<'_, V> {
             if !is_development {
                 let advice = "every instance must sign with the same key: fly secrets set SECRET_KEY=$(openssl rand -hex 32)";
                 let (name, advice) = (name.to_owned(), advice.to_owned());
-                self.errors.push(SettingError::Missing { name, advice });
+                self.problems.push(SettingProblem::Missing { name, advice });
             }
             return None;
         };
@@ -188,13 +176,13 @@ impl<V: Vars> Parser<'_, V> {
 
     fn invalid(&mut self, name: &str, value: String, advice: &str) {
         let (name, advice) = (name.to_owned(), advice.to_owned());
-        self.errors.push(SettingError::Invalid { name, value, advice });
+        self.problems.push(SettingProblem::Invalid { name, value, advice });
     }
 
     /// As [`invalid`](Self::invalid), for a value that cannot or must not be shown.
     fn unusable(&mut self, name: &str, advice: &str) {
         let (name, advice) = (name.to_owned(), advice.to_owned());
-        self.errors.push(SettingError::Unusable { name, advice });
+        self.problems.push(SettingProblem::Unusable { name, advice });
     }
 }
 
@@ -209,8 +197,10 @@ mod tests {
     fn settings(vars: &[(&str, &str)]) -> Result<Settings, String> {
         let vars: HashMap<_, _> = vars.iter().copied().collect();
         let vars = |name: &str| vars.get(name).map(ToString::to_string).ok_or(VarError::NotPresent);
-        Settings::from_vars(&vars)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        Settings::from_vars(&vars).map_err(|wrong| {
+            let problems = wrong.problems().iter().map(ToString::to_string);
+            problems.collect::<Vec<_>>().join("\n")
+        })
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl DatabaseTiming {
             }
             Reason::Failover => "A nearer database is down, or too far behind.",
             Reason::Primary => "The primary answered.",
+            _ => "This database answered.",
         }
     }
 }

@@ -4,7 +4,7 @@ use archipelago::Settings;
 
 use crate::console::CommandError;
 use crate::environment::Vars;
-use crate::settings::database_settings;
+use crate::repos::Repos;
 
 /// Databases that are there until [`shutdown`](Self::shutdown) is called.
 pub(super) struct Databases {
@@ -73,7 +73,7 @@ impl Databases {
         use crate::repos::Repos;
 
         // A wrong setting is reported before any server is started.
-        let checked = database_settings(&with_placeholder_url(vars))?;
+        let checked = Settings::from_vars::<Repos>(&with_placeholder_url(vars))?;
         let here = Some(checked.region()).filter(|region| !region.is_empty());
         let region = from.or(here).unwrap_or(Repos::PRIMARY.code);
         if !Repos::knows(region) {
@@ -91,20 +91,20 @@ impl Databases {
                 "DATABASE_URL is not set: measuring the servers that run under .lab/ already\n",
             )?;
             return Ok(Self {
-                settings: database_settings(&overlay(overrides, vars))?,
+                settings: Settings::from_vars::<Repos>(&overlay(overrides, vars))?,
                 local: None,
             });
         }
         print_status("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
         let local = LocalDatabases::start(distances()?).await?;
         local.prepare().await?;
-        let settings = database_settings(&overlay(local.env_seen_from(region)?, vars))?;
+        let settings = Settings::from_vars::<Repos>(&overlay(local.env_seen_from(region)?, vars))?;
         Ok(Self { settings, local: Some(local) })
     }
 }
 
 fn of_this_machine(from: Option<&str>, vars: &impl Vars) -> Result<Settings, CommandError> {
-    let settings = database_settings(vars)?;
+    let settings = Settings::from_vars::<Repos>(vars)?;
     match from.filter(|from| *from != settings.region()) {
         None => Ok(settings),
         Some(given) => {

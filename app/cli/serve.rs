@@ -7,7 +7,7 @@ use super::region_tables;
 use crate::console::{CommandError, print_status};
 use crate::environment::process_env;
 use crate::repos::Repos;
-use crate::settings::{InvalidSettings, Settings};
+use crate::settings::Settings;
 use crate::signals::ShutdownSignals;
 use crate::{logging, metrics, migrations, server};
 
@@ -26,8 +26,7 @@ pub(super) async fn serve() -> Result<(), CommandError> {
     let local = LocalDatabases::start(archipelago_lab::Distances::default()).await?;
     print_status(&migrations::report(&local.prepare().await?))?;
     let region = checked.region().unwrap_or(LocalDatabases::default_region());
-    let settings = Settings::from_vars(&overlay(local.env_seen_from(region)?, process_env))
-        .map_err(InvalidSettings)?;
+    let settings = Settings::from_vars(&overlay(local.env_seen_from(region)?, process_env))?;
     let served = serve_until_signal(&settings).await;
     local.shutdown().await?;
     served
@@ -41,7 +40,7 @@ pub(super) async fn serve() -> Result<(), CommandError> {
 
 /// Serves from the databases that the environment names.
 async fn serve_configured_databases() -> Result<(), CommandError> {
-    let settings = Settings::from_vars(&process_env).map_err(InvalidSettings)?;
+    let settings = Settings::from_vars(&process_env)?;
     logging::start(&settings)?;
     if settings.is_key_temporary && !settings.host.is_loopback() {
         tracing::warn!(
@@ -61,12 +60,6 @@ async fn serve_until_signal(settings: &Settings) -> Result<(), CommandError> {
     metrics::install_recorder()?;
     let mut signals = ShutdownSignals::listen()?;
     let running = server::start(settings)?;
-    if let Some(region) = settings.region().filter(|region| !Repos::knows(region)) {
-        tracing::warn!(
-            region,
-            "neither regions.toml nor Fly.io's list knows the region that FLY_REGION names; the primary serves the reads"
-        );
-    }
     // The server is up: a closed standard output must not stop it.
     let _ = print_status(&format!(
         "{}\nThis instance runs in {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",

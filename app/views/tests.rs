@@ -8,7 +8,7 @@ use super::*;
 const EVIL: &str = r#""><script>alert('hello')</script>"#;
 const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
 const ORD: DatabaseTiming = DatabaseTiming {
-    served_by: ServedBy { region: "ord", role: Role::Replica, reason: Reason::Local, stale: None },
+    served_by: ServedBy::new("ord", Role::Replica, Reason::Local),
     milliseconds: 1.234,
 };
 const NEW: FormTarget =
@@ -157,8 +157,8 @@ fn the_footer_says_which_database_served_the_page_and_why() {
 
 #[test]
 fn an_old_page_says_how_old_it_may_be() {
-    let stale = Some(Duration::from_millis(12_900));
-    let served_by = ServedBy { stale, reason: Reason::Failover, ..ORD.served_by };
+    let mut served_by = ServedBy::new("ord", Role::Replica, Reason::Failover);
+    served_by.stale = Some(Duration::from_millis(12_900));
     let database = Some(DatabaseTiming { served_by, ..ORD });
     let layout = Layout { database, ..layout() };
     let old = html(&IndexPage { layout, ..index(&[]) });

@@ -1,5 +1,8 @@
 //! The Rust examples of the book in docs/, compiled as doctests of this crate.
 
+#[doc = include_str!("../../docs/deploying.md")]
+struct Deploying;
+
 #[doc = include_str!("../../docs/errors.md")]
 struct Errors;
 

@@ -27,7 +27,7 @@ pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
 use crate::error::{Error, NoPrimary};
 use crate::position::Position;
 use crate::server::Leadership;
-use crate::settings::{RegionSet, Safeguard, SettingError, Settings};
+use crate::settings::{RegionSet, Safeguard, Settings, SettingsError};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
@@ -65,8 +65,9 @@ impl Cluster {
     /// A cluster of the regions of `R`. Opens no connection.
     ///
     /// # Errors
-    /// When the settings were made for other regions.
-    pub fn new<R: RegionSet>(settings: &Settings) -> Result<Self, SettingError> {
+    /// When the settings were made for other regions, or hold a region or a number that cannot be.
+    pub fn new<R: RegionSet>(settings: &Settings) -> Result<Self, SettingsError> {
+        settings.check::<R>()?;
         let safeguards = settings.safeguards();
         let leadership = Arc::new(Leadership::new(safeguards));
         let io = Arc::default();

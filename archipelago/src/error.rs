@@ -22,6 +22,7 @@ pub(crate) use self::session_record::{End, ServerError, SessionRecord};
 
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No connection could be opened, or it was lost before a COMMIT was sent: nothing was written.
     #[error("the database of region `{region}` {}: {reason}", reason.verdict())]

@@ -14,9 +14,8 @@
 //! }
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! // One ordinary database plays every region. `Settings::from_env` is for the real thing.
-//! let settings = archipelago::Settings::single_database::<Repos>("postgres://localhost/app")?
-//!     .in_region("near");
+//! // `DATABASE_URL`, `FLY_REGION` and so on. `Settings::single_database` is for a test.
+//! let settings = archipelago::Settings::from_env::<Repos>()?;
 //! let repos = Repos::connect(&settings).await?;
 //!
 //! // Reads take the replica of this instance's region …
@@ -85,6 +84,7 @@ pub use crate::server::{Freshness, Health};
 #[cfg(feature = "testing")]
 pub use crate::settings::Safeguard;
 pub use crate::settings::{
-    Access, DatabaseUrl, RegionSet, SettingError, Settings, Timeouts, UrlError, override_variable,
+    Access, DatabaseUrl, Login, RegionSet, SettingProblem, Settings, SettingsError, SslMode,
+    Timeouts, TlsError, UrlError, override_variable,
 };
 pub use crate::write::Primary;

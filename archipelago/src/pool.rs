@@ -41,7 +41,7 @@ use crate::connection::{Connection, Connector, FreshnessChecked, Ping, ReadOutco
 use crate::error::Error;
 use crate::region::RegionInfo;
 use crate::server::{HealthRecord, Requirement};
-use crate::settings::{Access, DatabaseUrl, SettingError, Settings, Timeouts};
+use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts};
 
 /// A pool of connections to one region's database. Every member of a cluster has one for reading
 /// and one for writing; only the primary uses the latter.
@@ -88,6 +88,7 @@ pub struct Pool {
 
 /// How many connections a pool has at this moment, on all runtimes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolState {
     /// Connections, in use or not, those included that are being opened, or on which the server
     /// still works for a caller who has left.
@@ -108,11 +109,11 @@ impl Pool {
         health: Arc<HealthRecord>,
         slots: Arc<Slots>,
         io: Arc<IoThread>,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self, SettingsError> {
         let connector = Connector {
             name: "archipelago",
             region: info.code,
-            url: settings.url(info.code)?.clone(),
+            url: settings.url_for(info.code, access)?,
             access,
             timeouts: settings.timeouts(),
             health,

@@ -106,6 +106,7 @@ impl fmt::Display for Position {
 /// A text that is no [`Position`], or one in a format that this version does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a position; a position looks like v1-7437092810298376213-1-0/16B3748")]
+#[non_exhaustive]
 pub struct InvalidPosition;
 
 impl FromStr for Position {
@@ -128,6 +129,7 @@ impl FromStr for Position {
 
 /// What a write returned, and the position of its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Committed<T> {
     /// What the statement or the transaction returned.
     pub value: T,

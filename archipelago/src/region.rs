@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// One region of a [`repos!`](crate::repos) call, as the generated `Repos::REGIONS` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegionInfo {
     /// The region's code, for example `ord`: what `FLY_REGION` says on a machine there.
     pub code: &'static str,
@@ -18,6 +19,22 @@ pub struct RegionInfo {
     pub line: Option<u32>,
     /// The environment variable that holds the region's URL (`url_env` in regions.toml).
     pub url_env: Option<&'static str>,
+}
+
+impl RegionInfo {
+    /// For the code that `repos!` generates.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(
+        code: &'static str,
+        repo: &'static str,
+        role: Role,
+        place: Option<&'static str>,
+        line: Option<u32>,
+        url_env: Option<&'static str>,
+    ) -> Self {
+        Self { code, repo, role, place, line, url_env }
+    }
 }
 
 /// What a database does in the cluster: take the writes, or follow the one that does.
@@ -48,6 +65,7 @@ impl fmt::Display for Role {
 
 /// Why this database, and no other, served a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// The region asked for has this database.
     Local,
@@ -84,6 +102,7 @@ impl fmt::Display for Reason {
 /// Which database served a query, and why. Prints as the value of the header `x-served-by`:
 /// `ord; role=replica; reason=local`, followed by `; stale=12s` for a stale answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServedBy {
     /// The region of the database.
     pub region: &'static str,
@@ -96,6 +115,14 @@ pub struct ServedBy {
     pub stale: Option<Duration>,
 }
 
+impl ServedBy {
+    /// An answer that is not stale.
+    #[must_use]
+    pub const fn new(region: &'static str, role: Role, reason: Reason) -> Self {
+        Self { region, role, reason, stale: None }
+    }
+}
+
 impl fmt::Display for ServedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { region, role, reason, stale } = self;
@@ -106,6 +133,7 @@ impl fmt::Display for ServedBy {
 
 /// Where a write that arrives far from the primary runs (`[routing] writes` in regions.toml).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Writes {
     /// A proxy that understands `fly-replay` hands the request to an instance in the primary's
     /// region.
@@ -125,10 +153,20 @@ impl fmt::Display for Writes {
 
 /// A text that is no region of this program. The generated `Region::from_str` returns it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("`{given}` is no region of this program; its regions are {}", .known.join(", "))]
 pub struct UnknownRegion {
     /// What was given.
     pub given: String,
     /// The codes of all regions.
     pub known: Vec<&'static str>,
+}
+
+impl UnknownRegion {
+    /// For the code that `repos!` generates.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn new(given: &str, known: &[&'static str]) -> Self {
+        Self { given: given.to_owned(), known: known.to_vec() }
+    }
 }

@@ -5,40 +5,58 @@
 //! | `DATABASE_URL` | the primary; a replica's URL is derived from it by [`DatabaseUrl::of_region`] |
 //! | `DATABASE_URL_<REGION>` | the URL of one region, used as it is; `-` in a code is written `_` |
 //! | the `url_env` of a place | the same, under the name that regions.toml gives |
-//! | `FLY_REGION` | where this instance runs; unset on a laptop, where the primary serves the reads |
+//! | `DATABASE_READ_USER` | the role of the sessions for reading, in place of the URLs' own |
+//! | `DATABASE_READ_PASSWORD` | the password of that role, if it has one |
+//! | `FLY_REGION` | where this instance runs, a region or a place that the program was built for; unset on a laptop, where the primary serves the reads |
 //! | `PRIMARY_REGION` | fly.toml's `primary_region`; must be the primary that the program was built with |
 //! | `POOL_SIZE` | connections to each region, reading and writing together (see [`Pool`](crate::Pool)), 1 to 1000; wins over regions.toml |
 //!
-//! A variable that is set and empty counts as unset.
+//! A variable that is set and empty counts as unset. Spaces around a value do not count.
 
 mod access;
 mod environment;
+mod login;
 mod region_set;
 mod safeguard;
-mod setting_error;
+mod settings_error;
 mod timeouts;
 mod tls;
 mod url;
 
 use std::env::VarError;
+use std::error::Error;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::access::Access;
 pub use self::environment::override_variable;
+pub use self::login::Login;
+use self::login::{PasswordSource, ReadingUser};
 pub use self::region_set::RegionSet;
 pub use self::safeguard::Safeguard;
 pub(crate) use self::safeguard::Safeguards;
-pub use self::setting_error::SettingError;
+pub use self::settings_error::{SettingProblem, SettingsError};
 pub use self::timeouts::Timeouts;
+pub use self::tls::{SslMode, TlsError};
 pub use self::url::{DatabaseUrl, UrlError};
+
+/// How many connections to a region may be wanted.
+const POOL_SIZES: RangeInclusive<u32> = 1..=1000;
+
+/// How far behind a read may be by default: from one millisecond to a day, as in regions.toml.
+const MAX_LAGS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
 /// Where every region's database is, and how to use it. Made from the environment, or by hand for a
 /// test.
 #[derive(Clone, Debug)]
 pub struct Settings {
     region: String,
+    /// Whether an instance without a region is worth a warning.
+    expects_region: bool,
     urls: Vec<(&'static str, DatabaseUrl)>,
+    passwords: Option<PasswordSource>,
+    reading_user: Option<ReadingUser>,
     pool_size: u32,
     shares_connections: bool,
     timeouts: Timeouts,
@@ -52,7 +70,7 @@ impl Settings {
     ///
     /// # Errors
     /// Everything that is wrong, in one list.
-    pub fn from_env<R: RegionSet>() -> Result<Self, Vec<SettingError>> {
+    pub fn from_env<R: RegionSet>() -> Result<Self, SettingsError> {
         Self::from_vars::<R>(|name| std::env::var(name))
     }
 
@@ -62,7 +80,7 @@ impl Settings {
     /// Everything that is wrong, in one list.
     pub fn from_vars<R: RegionSet>(
         var: impl Fn(&str) -> Result<String, VarError>,
-    ) -> Result<Self, Vec<SettingError>> {
+    ) -> Result<Self, SettingsError> {
         environment::read::<R>(var)
     }
 
@@ -71,7 +89,7 @@ impl Settings {
     ///
     /// # Errors
     /// When `url` cannot be used.
-    pub fn single_database<R: RegionSet>(url: &str) -> Result<Self, UrlError> {
+    pub fn single_database<R: RegionSet>(url: &str) -> Result<Self, SettingsError> {
         let url: DatabaseUrl = url.parse()?;
         let urls = R::REGIONS.iter().map(|info| (info.code, url.clone())).collect();
         Ok(Self::with_urls(String::new(), urls, R::POOL_SIZE))
@@ -80,7 +98,10 @@ impl Settings {
     fn with_urls(region: String, urls: Vec<(&'static str, DatabaseUrl)>, pool_size: u32) -> Self {
         Self {
             region,
+            expects_region: false,
             urls,
+            passwords: None,
+            reading_user: None,
             pool_size,
             shares_connections: true,
             timeouts: Timeouts::default(),
@@ -90,7 +111,7 @@ impl Settings {
         }
     }
 
-    /// Sets the region that this instance runs in.
+    /// Sets the region that this instance runs in. `Repos::new` refuses one that it does not know.
     #[must_use]
     pub fn in_region(mut self, region: impl Into<String>) -> Self {
         self.region = region.into();
@@ -101,20 +122,69 @@ impl Settings {
     ///
     /// # Errors
     /// When `url` cannot be used, or there is no such region.
-    pub fn with_url(mut self, region: &str, url: &str) -> Result<Self, SettingError> {
+    pub fn with_url(mut self, region: &str, url: &str) -> Result<Self, SettingsError> {
         let name = override_variable(region);
-        let url = url.parse().map_err(|problem| SettingError::Url { name, problem })?;
+        let url: DatabaseUrl =
+            url.parse().map_err(|problem| SettingProblem::Url { name, problem })?;
         let known = self.urls.iter_mut().find(|(code, _)| *code == region);
-        let (_, known) = known.ok_or_else(|| SettingError::NoRegion(region.to_owned()))?;
-        *known = url;
+        let (_, known) = known.ok_or_else(|| SettingProblem::NoRegion(region.to_owned()))?;
+        *known = match &self.passwords {
+            Some(passwords) => url.with_passwords(passwords.clone()),
+            None => url,
+        };
         Ok(self)
     }
 
+    /// Has each new connection ask `ask` for its password, in place of one in the URL: for tokens
+    /// that expire, as those of RDS and Cloud SQL do.
+    ///
+    /// `ask` may run for several connections at once, on any of the program's runtimes and on the
+    /// monitor's own. It counts into the time of [`Timeouts::checkout`]. Its error is a
+    /// [`DownReason::NoPassword`](crate::DownReason::NoPassword), whose text goes to logs.
+    ///
+    /// ```
+    /// use archipelago::{Login, Settings};
+    ///
+    /// archipelago::repos! { primary home; replica near }
+    ///
+    /// async fn token(login: Login) -> Result<String, std::io::Error> {
+    ///     std::fs::read_to_string(format!("/run/secrets/{}", login.user))
+    /// }
+    ///
+    /// # fn example() -> Result<(), archipelago::SettingsError> {
+    /// let settings = Settings::single_database::<Repos>("postgres://app@db.example/app")?
+    ///     .with_password(token);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_password<A, E>(mut self, ask: impl Fn(Login) -> A + Send + Sync + 'static) -> Self
+    where
+        A: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let passwords = PasswordSource::new(ask);
+        for (_, url) in &mut self.urls {
+            *url = url.clone().with_passwords(passwords.clone());
+        }
+        self.passwords = Some(passwords);
+        self
+    }
+
+    /// Has the sessions for reading log in as another role, which may have no right but SELECT. The
+    /// monitor logs in as that role too. Without a password, none is sent, or the one of
+    /// [`with_password`](Self::with_password).
+    #[must_use]
+    pub fn with_reading_user(mut self, user: impl Into<String>, password: Option<String>) -> Self {
+        self.reading_user = Some(ReadingUser { user: user.into(), password });
+        self
+    }
+
     /// Sets how many connections this process may have to each region, for reading and writing
-    /// together ([`Pool`](crate::Pool)). At least 1.
+    /// together ([`Pool`](crate::Pool)): 1 to 1000. `Repos::new` refuses any other.
     #[must_use]
     pub fn with_pool_size(mut self, size: u32) -> Self {
-        self.pool_size = size.max(1);
+        self.pool_size = size;
         self
     }
 
@@ -133,7 +203,7 @@ impl Settings {
     }
 
     /// Sets how far behind the primary a read may be by default, instead of
-    /// [`RegionSet::MAX_LAG`].
+    /// [`RegionSet::MAX_LAG`]: 1 ms to 24 h. `Repos::new` refuses any other.
     #[must_use]
     pub fn with_max_lag(mut self, limit: Duration) -> Self {
         self.max_lag = Some(limit);
@@ -162,6 +232,33 @@ impl Settings {
         self
     }
 
+    /// Checks for these regions what was set by hand, and warns of a region that is not set.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in one list.
+    pub(crate) fn check<R: RegionSet>(&self) -> Result<(), SettingsError> {
+        let mut problems = Vec::new();
+        if !self.region.is_empty() && !R::knows(&self.region) {
+            problems.push(environment::unknown_region::<R>("this instance's region", &self.region));
+        }
+        if !POOL_SIZES.contains(&self.pool_size) {
+            problems.push(environment::wrong_pool_size("the pool size", self.pool_size));
+        }
+        let max_lag = self.max_lag.unwrap_or(R::MAX_LAG);
+        if !MAX_LAGS.contains(&max_lag) {
+            let (value, advice) =
+                (format!("{max_lag:?}"), "write one from 1 ms to 24 h".to_owned());
+            problems.push(SettingProblem::Invalid { name: "max_lag".to_owned(), value, advice });
+        }
+        if self.expects_region && self.region.is_empty() {
+            tracing::warn!(
+                "FLY_REGION is not set: the primary, however far away, serves this instance's \
+                 reads; set it to the place where this instance runs"
+            );
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+    }
+
     pub(crate) fn max_lag(&self) -> Option<Duration> {
         self.max_lag
     }
@@ -184,9 +281,22 @@ impl Settings {
     ///
     /// # Errors
     /// When the settings have no such region.
-    pub fn url(&self, region: &str) -> Result<&DatabaseUrl, SettingError> {
+    pub fn url(&self, region: &str) -> Result<&DatabaseUrl, SettingsError> {
         let found = self.urls.iter().find(|(code, _)| *code == region);
-        found.map(|(_, url)| url).ok_or_else(|| SettingError::NoRegion(region.to_owned()))
+        Ok(found.map(|(_, url)| url).ok_or_else(|| SettingProblem::NoRegion(region.to_owned()))?)
+    }
+
+    /// Where the sessions of a pool log in, and as whom.
+    pub(crate) fn url_for(
+        &self,
+        region: &str,
+        access: Access,
+    ) -> Result<DatabaseUrl, SettingsError> {
+        let url = self.url(region)?;
+        match &self.reading_user {
+            Some(role) if access == Access::Read => Ok(url.for_role(role)?),
+            _ => Ok(url.clone()),
+        }
     }
 
     /// How many connections this process may have to each region.

@@ -98,7 +98,7 @@ async fn regions_named_like_rusts_own_words_make_types() {
 async fn a_primary_alone_serves_every_read() {
     use primary_alone::Repos;
 
-    let settings = Settings::single_database::<Repos>(SOMEWHERE).unwrap().in_region("ord");
+    let settings = Settings::single_database::<Repos>(SOMEWHERE).unwrap().in_region("away");
     let repos = Repos::connect(&settings).await.unwrap();
     assert_eq!(repos.replica().served_by().to_string(), "home; role=primary; reason=primary");
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::env::VarError;
+use std::time::Duration;
 
-use archipelago::{SettingError, Settings};
+use archipelago::{DatabaseUrl, Settings, SettingsError};
 use expect_test::expect;
 
 archipelago::repos! {
@@ -14,7 +15,7 @@ archipelago::repos! {
     nearest fra: ord, depot, "us-east-1";
 }
 
-fn settings(vars: &[(&str, &str)]) -> Result<Settings, Vec<SettingError>> {
+fn settings(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let vars: HashMap<_, _> = vars.iter().copied().collect();
     Settings::from_vars::<Repos>(|name| {
         vars.get(name).map(ToString::to_string).ok_or(VarError::NotPresent)
@@ -27,8 +28,8 @@ fn urls(settings: &Settings) -> Vec<String> {
 
 #[track_caller]
 fn refused(vars: &[(&str, &str)], expected: &expect_test::Expect) {
-    let errors: Vec<_> = settings(vars).unwrap_err().iter().map(ToString::to_string).collect();
-    expected.assert_eq(&errors.join("\n"));
+    let problems = settings(vars).unwrap_err().into_iter();
+    expected.assert_eq(&problems.map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
@@ -184,14 +185,98 @@ fn an_unknown_region_takes_no_url() {
 
 #[test]
 fn a_variable_that_is_not_utf_8_is_refused() {
-    let errors = Settings::from_vars::<Repos>(|name| match name {
+    let error = Settings::from_vars::<Repos>(|name| match name {
         "FLY_REGION" => Err(VarError::NotUnicode("\u{fffd}".into())),
         "DATABASE_URL" => Ok("postgres://localhost/app".to_owned()),
         _ => Err(VarError::NotPresent),
     })
     .unwrap_err();
     assert_eq!(
-        errors[0].to_string(),
+        error.to_string(),
         "FLY_REGION cannot be used; it is not valid UTF-8: write it as text"
     );
+}
+
+/// A program's `?` takes each of them, into this type as into `Box<dyn Error>`.
+#[test]
+fn every_way_to_settings_fails_with_one_type() {
+    fn parse(url: &str) -> Result<DatabaseUrl, SettingsError> {
+        Ok(url.parse()?)
+    }
+    fn by_hand(url: &str, region: &str) -> Result<Repos, SettingsError> {
+        Repos::new(&Settings::single_database::<Repos>(url)?.with_url(region, url)?)
+    }
+    fn start(url: &str) -> Result<DatabaseUrl, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(parse(url)?)
+    }
+    let expected = "the URL starts with `mysql://`; write postgres://… or postgresql://…";
+    assert_eq!(parse("mysql://u:hunter2@db/app").unwrap_err().to_string(), expected);
+    assert_eq!(start("mysql://u:hunter2@db/app").unwrap_err().to_string(), expected);
+    assert_eq!(by_hand("mysql://u:hunter2@db/app", "ord").unwrap_err().to_string(), expected);
+    let error = by_hand("postgres://localhost/app", "odr").unwrap_err().to_string();
+    assert!(error.starts_with("the settings have no region `odr`"), "{error}");
+}
+
+/// What a program prints whose `main` returns the error.
+#[test]
+fn the_error_of_a_main_lists_every_problem() {
+    let wrong = settings(&[("POOL_SIZE", "0"), ("PRIMARY_REGION", "ams")]).unwrap_err();
+    expect![[r#"
+        the settings are wrong:
+          PRIMARY_REGION is `ams`; this program was built with the primary in `nrt`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again
+          POOL_SIZE is `0`; write a number of connections from 1 to 1000
+          DATABASE_URL is not set; set it to the URL of the primary; the replicas' URLs are made from it
+          DEPOT_DATABASE_URL is not set; set it to the URL of the replica in region `depot`"#]]
+    .assert_eq(&format!("{wrong:?}"));
+    assert_eq!(format!("{wrong:?}"), wrong.to_string());
+}
+
+const LOCAL: (&str, &str) = ("DATABASE_URL", "postgres://localhost/app");
+
+#[test]
+fn a_region_is_a_place_that_the_program_knows() {
+    for (given, expected) in
+        [("ord", "ord"), (" ord\n", "ord"), ("fra", "fra"), ("nrt", "nrt"), ("  ", "")]
+    {
+        let read = settings(&[LOCAL, ("FLY_REGION", given), ("PRIMARY_REGION", " nrt ")]).unwrap();
+        assert_eq!(read.region(), expected, "{given:?}");
+    }
+    refused(
+        &[LOCAL, ("FLY_REGION", "us-eats-1")],
+        &expect![
+            "FLY_REGION is `us-eats-1`; write a place that this program was built for (depot, fra, nrt, ord, us-east-1), or add [places.us-eats-1] to regions.toml and build again"
+        ],
+    );
+    refused(&[LOCAL, ("FLY_REGION", "ORD")], &expect!["FLY_REGION is `ORD`; write `ord`"]);
+    refused(
+        &[LOCAL, ("PRIMARY_REGION", "NRT")],
+        &expect![
+            "PRIMARY_REGION is `NRT`; this program was built with the primary in `nrt`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again"
+        ],
+    );
+}
+
+/// The same checks as those of the environment, when the repos are made.
+#[test]
+fn what_is_set_by_hand_is_checked() {
+    let settings = || Settings::single_database::<Repos>("postgres://localhost/app").unwrap();
+    for good in [
+        settings(),
+        settings().in_region("fra").with_pool_size(1000),
+        settings().with_pool_size(1).with_max_lag(Duration::from_millis(1)),
+        settings().with_max_lag(Duration::from_hours(24)),
+    ] {
+        Repos::new(&good).unwrap();
+    }
+    let wrong = settings().in_region("odr").with_pool_size(0).with_max_lag(Duration::MAX);
+    expect![[r#"
+        the settings are wrong:
+          this instance's region is `odr`; write a place that this program was built for (depot, fra, nrt, ord, us-east-1), or add [places.odr] to regions.toml and build again
+          the pool size is `0`; write a number of connections from 1 to 1000
+          max_lag is `18446744073709551615.999999999s`; write one from 1 ms to 24 h"#]]
+    .assert_eq(&Repos::new(&wrong).unwrap_err().to_string());
+    for wrong in [Duration::ZERO, Duration::from_micros(999), Duration::from_hours(25)] {
+        Repos::new(&settings().with_max_lag(wrong)).unwrap_err();
+    }
+    Repos::new(&settings().with_pool_size(1001)).unwrap_err();
 }

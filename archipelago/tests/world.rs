@@ -8,6 +8,7 @@ mod world {
     pub mod failover;
     pub mod histories;
     pub mod limits;
+    pub mod logins;
     pub mod pools;
     pub mod promotion;
     pub mod reading_and_writing;

@@ -128,12 +128,7 @@ fn env_var(name: &str) -> Result<String, VarError> {
 
 /// The app's layout of a page whose query began at `start`.
 pub fn layout(start: Instant) -> Layout<'static> {
-    let served_by = ServedBy {
-        region: replica_region(),
-        role: Role::Replica,
-        reason: Reason::Local,
-        stale: None,
-    };
+    let served_by = ServedBy::new(replica_region(), Role::Replica, Reason::Local);
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     let database = Some(DatabaseTiming { served_by, milliseconds });
     Layout { flash: None, database, instance: replica_region() }

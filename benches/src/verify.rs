@@ -129,10 +129,7 @@ async fn turn(vars: &[(String, String)], plan: Plan, read: Read) -> Result<Outco
             .await?);
     }
     let settings = Settings::from_vars::<Repos>(|name| var(name).ok_or(VarError::NotPresent));
-    let repos =
-        Repos::new(&settings.map_err(|wrong| {
-            wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        })?)?;
+    let repos = Repos::new(&settings?)?;
     let handle =
         || if read == Read::Any { repos.replica().fresh(Freshness::Any) } else { repos.replica() };
     let operation = async || {

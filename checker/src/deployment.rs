@@ -232,8 +232,7 @@ fn settings(
     ];
     variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let lookup = |name: &str| variables.get(name).cloned().ok_or(VarError::NotPresent);
-    let mut settings = Settings::from_vars(&lookup)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let mut settings = Settings::from_vars(&lookup)?;
     let databases = settings.databases.with_max_lag(config.max_lag);
     let disabled = config.disabled.iter().copied();
     settings.databases = disabled.fold(databases, archipelago::Settings::without);

@@ -30,7 +30,8 @@ pub(crate) struct Repo {
     pub(crate) url_env: Option<LitStr>,
 }
 
-/// `nearest fra: ams, ord`: the replicas, nearest first, as seen from a place.
+/// `nearest fra: ams, ord`: the replicas, nearest first, as seen from a place. Without replicas,
+/// `nearest fra:` makes the place known.
 pub(crate) struct Nearest {
     pub(crate) place: Code,
     pub(crate) order: Vec<Code>,
@@ -111,8 +112,10 @@ impl Parse for Nearest {
     fn parse(input: ParseStream) -> Result<Self> {
         let place = input.parse()?;
         input.parse::<Token![:]>()?;
-        let order = Punctuated::<Code, Token![,]>::parse_separated_nonempty(input)?;
-        Ok(Self { place, order: order.into_iter().collect() })
+        let has_replicas = !input.is_empty() && !input.peek(Token![;]);
+        let order =
+            has_replicas.then(|| Punctuated::<_, Token![,]>::parse_separated_nonempty(input));
+        Ok(Self { place, order: order.transpose()?.into_iter().flatten().collect() })
     }
 }
 

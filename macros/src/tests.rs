@@ -77,7 +77,10 @@ fn codes_that_are_rust_keywords_and_types() {
 
 #[test]
 fn a_primary_alone() {
-    assert_expands("primary home", &expect_file!["../tests/expanded/primary_alone.rs"]);
+    assert_expands(
+        "primary home;\nnearest home:;\nnearest away:",
+        &expect_file!["../tests/expanded/primary_alone.rs"],
+    );
 }
 
 #[test]

@@ -45,9 +45,6 @@ fn write_region(f: &mut fmt::Formatter<'_>, role: &str, region: &Region) -> fmt:
 }
 
 fn write_nearest(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result {
-    if regions.replicas.is_empty() {
-        return Ok(());
-    }
     for place in &regions.places {
         write!(f, "    nearest {}:", Code(&place.code))?;
         let replicas = regions.replicas.iter().map(|replica| &replica.place);

@@ -39,6 +39,8 @@ async fn help_explains_commands_and_settings() {
         Settings come from the environment:
           DATABASE_URL           the primary; without it, `serve` and `bench` start PostgreSQL under .lab/
           DATABASE_URL_<REGION>  one region's database, instead of the host derived from DATABASE_URL
+          DATABASE_READ_USER     the role of the sessions for reading, if it is another one; its password is
+                                 in DATABASE_READ_PASSWORD
           FLY_REGION             the region of this instance; without it, the primary serves the reads
                                  (with PostgreSQL under .lab/: the first replica's region)
           PRIMARY_REGION         must be the primary of regions.toml

@@ -16,7 +16,7 @@ use crate::local_databases::{LocalDatabases, distances, validate_before_start};
 use crate::plain_table::{plain_table, trimmed};
 use crate::repos::Repos;
 use crate::server::{self, Running};
-use crate::settings::{InvalidSettings, Settings};
+use crate::settings::Settings;
 use crate::signals::ShutdownSignals;
 use crate::{logging, metrics, migrations};
 
@@ -115,8 +115,7 @@ fn instance_settings(
 ) -> Result<Settings, CommandError> {
     let mut overrides = local.env_seen_from(info.code)?;
     overrides.extend(["PORT", "METRICS_PORT"].map(|port| (port.to_owned(), "0".to_owned())));
-    let settings =
-        Settings::from_vars(&overlay(overrides, process_env)).map_err(InvalidSettings)?;
+    let settings = Settings::from_vars(&overlay(overrides, process_env))?;
     Ok(Settings { keys: shared.keys.clone(), ..settings })
 }
 

@@ -165,7 +165,7 @@ mod tests {
         let (region, waited) = ("ord", Duration::from_secs(1));
         let database = |error| Failure::Database(error);
         let not_served =
-            |reason| database(Error::NotServed { tried: vec![Tried { region, reason }] });
+            |reason| database(Error::NotServed { tried: vec![Tried::new(region, reason)] });
         let unreachable = || Error::Unreachable {
             region,
             reason: DownReason::Unreachable { detail: "10.0.0.7: refused".to_owned() },

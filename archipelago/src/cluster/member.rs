@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::pool::{IoThread, Pool, PoolState, Slots};
 use crate::region::{Reason, RegionInfo, ServedBy};
 use crate::server::{Health, HealthRecord, Leadership};
-use crate::settings::{Access, SettingError, Settings};
+use crate::settings::{Access, Settings, SettingsError};
 
 /// A region's database, as this instance uses it. A generated repo wraps one.
 pub struct Member {
@@ -23,7 +23,7 @@ impl Member {
         settings: &Settings,
         leadership: &Arc<Leadership>,
         io: &Arc<IoThread>,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self, SettingsError> {
         let health = Arc::new(HealthRecord::new(info.code, leadership.clone()));
         let slots = Slots::new(settings.pool_size());
         let pool =

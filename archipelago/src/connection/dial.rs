@@ -37,7 +37,10 @@ pub(super) async fn dial(
     silence: Duration,
     session: Arc<SessionRecord>,
 ) -> Result<(Client, Driver), DownReason> {
-    let config = config(url, name, timeouts, silence);
+    let mut config = config(url, name, timeouts, silence);
+    if let Some(password) = url.password().await? {
+        config.password(password);
+    }
     let limit = config.get_connect_timeout().copied().unwrap_or(timeouts.connect);
     #[cfg(unix)]
     if let ([Host::Unix(folder)], []) = (config.get_hosts(), config.get_hostaddrs()) {

@@ -18,6 +18,12 @@ pub enum DownReason {
         /// What the operating system or the TLS library said.
         detail: String,
     },
+    /// The function of [`Settings::with_password`](crate::Settings::with_password) failed.
+    #[error("it is not asked, as the password is not known: {detail}")]
+    NoPassword {
+        /// What the function said.
+        detail: String,
+    },
     /// The server did not answer in time.
     #[error("no answer within {waited:?}")]
     Silent {
@@ -150,6 +156,11 @@ impl DownReason {
         Self::Refused { sqlstate: None, detail: detail.to_string() }
     }
 
+    /// A password that is not known.
+    pub(crate) fn no_password(detail: &impl ToString) -> Self {
+        Self::NoPassword { detail: detail.to_string() }
+    }
+
     /// A connection that broke.
     pub(crate) fn broken(detail: &impl ToString) -> Self {
         Self::Broken { detail: detail.to_string() }
@@ -183,6 +194,7 @@ impl DownReason {
     /// Every [`label`](Self::label).
     pub const LABELS: &'static [&'static str] = &[
         "unreachable",
+        "no_password",
         "silent",
         "refused",
         "broken",
@@ -204,6 +216,7 @@ impl DownReason {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
+            Self::NoPassword { .. } => "no_password",
             Self::Silent { .. } => "silent",
             Self::Refused { .. } => "refused",
             Self::Broken { .. } => "broken",

@@ -8,11 +8,20 @@ use super::query_error::QueryError;
 
 /// A database that did not serve a read, and why.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Tried {
     /// Its region.
     pub region: &'static str,
     /// Why it did not serve the read.
     pub reason: NotServed,
+}
+
+impl Tried {
+    /// A database of `region` that did not serve a read.
+    #[must_use]
+    pub const fn new(region: &'static str, reason: NotServed) -> Self {
+        Self { region, reason }
+    }
 }
 
 /// Why a database did not serve a read. The texts are for logs; programs match on the variant.

@@ -9,6 +9,7 @@ use crate::region::{Reason, Role, ServedBy};
 
 /// What a read returned, which database served it, and how new that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReadResult<T> {
     /// What was read.
     pub value: T,

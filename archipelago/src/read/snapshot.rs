@@ -1,5 +1,7 @@
 //! Several reads of one state of the database.
 
+use std::fmt;
+
 use diesel_async::AsyncPgConnection;
 
 use crate::connection::{Connection, read_only_transaction};
@@ -10,6 +12,12 @@ use crate::query::{LoadsAs, PlainSelect, first_row, sql};
 /// closure.
 pub struct Snapshot<'a> {
     connection: &'a mut AsyncPgConnection,
+}
+
+impl fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
 }
 
 impl Snapshot<'_> {

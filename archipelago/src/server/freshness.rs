@@ -10,6 +10,7 @@ use crate::region::Role;
 /// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind the primary, and an Actix
 /// [`Reader`](crate::actix::Reader) shows at least what its visitor has written or seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Freshness {
     /// What the nearest server shows, even if it is older than the visitor's own writes.
     Any,

@@ -28,6 +28,7 @@ const WAKES_NO_TASK: bool = false;
 
 /// The health of a region's database, as this instance has found it.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Health {
     /// Whether the database answers and serves reads. None before it was asked once.
     pub up: Option<bool>,

@@ -1,32 +1,73 @@
 //! Reads the settings from environment variables, and collects everything that is wrong with them.
 
+use std::collections::{BTreeSet, HashSet};
 use std::env::VarError;
 use std::fmt::Display;
 
-use super::Settings;
+use super::login::ReadingUser;
 use super::region_set::RegionSet;
-use super::setting_error::SettingError;
+use super::settings_error::{SettingProblem, SettingsError};
 use super::url::{DatabaseUrl, UrlError};
+use super::{POOL_SIZES, Settings};
 use crate::region::{RegionInfo, Role};
 
 /// The settings of an environment; `var` answers like [`std::env::var`].
 pub(super) fn read<R: RegionSet>(
     var: impl Fn(&str) -> Result<String, VarError>,
-) -> Result<Settings, Vec<SettingError>> {
-    let mut variables = Variables { var, errors: Vec::new() };
-    let region = variables.text("FLY_REGION").unwrap_or_default();
+) -> Result<Settings, SettingsError> {
+    let mut variables = Variables { var, problems: Vec::new() };
+    let region = variables.region::<R>();
     variables.check_primary_region::<R>();
     let pool_size = variables.pool_size().unwrap_or(R::POOL_SIZE);
     let base = variables.url("DATABASE_URL");
     let region_url = |info: &'static RegionInfo| {
         Some((info.code, variables.region_url::<R>(info, base.as_ref())?))
     };
-    let urls = R::REGIONS.iter().filter_map(region_url).collect();
-    if variables.errors.is_empty() {
-        Ok(Settings::with_urls(region, urls, pool_size))
+    let urls: Vec<_> = R::REGIONS.iter().filter_map(region_url).collect();
+    let is_on_fly = FLY_VARIABLES.iter().any(|name| variables.text(name).is_some());
+    let reading_user = variables.reading_user();
+    if variables.problems.is_empty() {
+        let expects_region = is_deployed(is_on_fly, urls.iter().map(|(_, url)| url));
+        let settings = Settings::with_urls(region, urls, pool_size);
+        Ok(Settings { expects_region, reading_user, ..settings })
     } else {
-        Err(variables.errors)
+        Err(variables.problems.into())
     }
+}
+
+/// Fly.io sets them on each machine, beside `FLY_REGION`.
+const FLY_VARIABLES: [&str; 3] = ["FLY_APP_NAME", "FLY_MACHINE_ID", "FLY_ALLOC_ID"];
+
+/// Whether this seems to be no developer's machine, so that `FLY_REGION` should be set: it is on
+/// Fly.io, or the regions' databases are several servers, and not all of them here.
+fn is_deployed<'a>(is_on_fly: bool, urls: impl Iterator<Item = &'a DatabaseUrl> + Clone) -> bool {
+    let servers: HashSet<_> = urls.clone().map(|url| (url.host(), url.port())).collect();
+    is_on_fly || servers.len() > 1 && urls.into_iter().any(|url| !url.is_on_this_machine())
+}
+
+/// A region that is neither one of `R` nor a place that it knows: the primary would serve its reads
+/// from wherever it is.
+pub(super) fn unknown_region<R: RegionSet>(name: &str, value: &str) -> SettingProblem {
+    let lower = value.to_ascii_lowercase();
+    let advice = if R::knows(&lower) {
+        format!("write `{lower}`")
+    } else {
+        let regions = R::REGIONS.iter().map(|info| info.code);
+        let known: BTreeSet<_> = regions.chain(R::PLACES.iter().copied()).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "write a place that this program was built for ({known}), or add \
+             [places.{lower}] to regions.toml and build again"
+        )
+    };
+    SettingProblem::Invalid { name: name.to_owned(), value: value.to_owned(), advice }
+}
+
+/// A pool size out of [`POOL_SIZES`].
+pub(super) fn wrong_pool_size(name: &str, value: impl Display) -> SettingProblem {
+    let (least, most) = (POOL_SIZES.start(), POOL_SIZES.end());
+    let advice = format!("write a number of connections from {least} to {most}");
+    SettingProblem::Invalid { name: name.to_owned(), value: value.to_string(), advice }
 }
 
 /// The variable that overrides one region's URL: `us-east-1` → `DATABASE_URL_US_EAST_1`.
@@ -38,24 +79,30 @@ pub fn override_variable(region: &str) -> String {
 /// The variables, and what is wrong with those that were read.
 struct Variables<V> {
     var: V,
-    errors: Vec<SettingError>,
+    problems: Vec<SettingProblem>,
 }
 
 impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
     fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.raw(name)?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// With its spaces, which may be part of a password.
+    fn raw(&mut self, name: &str) -> Option<String> {
         match (self.var)(name) {
             Ok(value) => Some(value).filter(|value| !value.is_empty()),
             Err(VarError::NotPresent) => None,
             Err(VarError::NotUnicode(_)) => {
                 let advice = "it is not valid UTF-8: write it as text".to_owned();
-                self.errors.push(SettingError::Unusable { name: name.to_owned(), advice });
+                self.problems.push(SettingProblem::Unusable { name: name.to_owned(), advice });
                 None
             }
         }
     }
 
     fn invalid(&mut self, name: &str, value: impl Display, advice: impl Into<String>) {
-        self.errors.push(SettingError::Invalid {
+        self.problems.push(SettingProblem::Invalid {
             name: name.to_owned(),
             value: value.to_string(),
             advice: advice.into(),
@@ -64,38 +111,57 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
 
     /// Reports a missing variable once, also when several regions need it.
     fn missing(&mut self, name: &str, advice: impl Into<String>) {
-        let mut missing = self.errors.iter().filter_map(|error| match error {
-            SettingError::Missing { name, .. } => Some(name),
+        let mut missing = self.problems.iter().filter_map(|problem| match problem {
+            SettingProblem::Missing { name, .. } => Some(name),
             _ => None,
         });
         if !missing.any(|missing| missing == name) {
             let (name, advice) = (name.to_owned(), advice.into());
-            self.errors.push(SettingError::Missing { name, advice });
+            self.problems.push(SettingProblem::Missing { name, advice });
         }
     }
 
     /// Reports once that no region's URL can be derived: the reason is the same for every region.
     fn underivable(&mut self, problem: UrlError) {
-        let noted = |error: &SettingError| {
-            matches!(error, SettingError::Url { problem: UrlError::Underivable(_), .. })
+        let noted = |noted: &SettingProblem| {
+            matches!(noted, SettingProblem::Url { problem: UrlError::Underivable(_), .. })
         };
-        if !self.errors.iter().any(noted) {
-            self.errors.push(SettingError::Url { name: "DATABASE_URL".to_owned(), problem });
+        if !self.problems.iter().any(noted) {
+            self.problems.push(SettingProblem::Url { name: "DATABASE_URL".to_owned(), problem });
         }
     }
 
     fn url(&mut self, name: &str) -> Option<Result<DatabaseUrl, ()>> {
         let text = self.text(name)?;
         Some(text.parse().map_err(|problem| {
-            self.errors.push(SettingError::Url { name: name.to_owned(), problem });
+            self.problems.push(SettingProblem::Url { name: name.to_owned(), problem });
         }))
+    }
+
+    fn reading_user(&mut self) -> Option<ReadingUser> {
+        let password = self.raw("DATABASE_READ_PASSWORD");
+        let user = self.text("DATABASE_READ_USER");
+        if user.is_none() && password.is_some() {
+            let advice = "DATABASE_READ_PASSWORD is the password of the role that it should name";
+            self.missing("DATABASE_READ_USER", advice);
+        }
+        Some(ReadingUser { user: user?, password })
+    }
+
+    /// Empty where none is set.
+    fn region<R: RegionSet>(&mut self) -> String {
+        let region = self.text("FLY_REGION").unwrap_or_default();
+        if !region.is_empty() && !R::knows(&region) {
+            self.problems.push(unknown_region::<R>("FLY_REGION", &region));
+        }
+        region
     }
 
     fn pool_size(&mut self) -> Option<u32> {
         let text = self.text("POOL_SIZE")?;
-        let size = text.trim().parse().ok().filter(|size| (1..=1000).contains(size));
+        let size = text.parse().ok().filter(|size| POOL_SIZES.contains(size));
         if size.is_none() {
-            self.invalid("POOL_SIZE", text, "write a number of connections from 1 to 1000");
+            self.problems.push(wrong_pool_size("POOL_SIZE", text));
         }
         size
     }
@@ -111,7 +177,7 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
         }
     }
 
-    /// None when something is wrong with it, which is then in the list of errors.
+    /// None when something is wrong with it, which is then in the list of problems.
     fn region_url<R: RegionSet>(
         &mut self,
         info: &'static RegionInfo,
@@ -155,6 +221,30 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
                 self.underivable(problem);
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_region_is_expected() {
+        let (home, other) = ("postgres://app@localhost:5001/app", "postgres://127.0.0.1:5002/app");
+        let socket = "postgres:///app?host=/run/postgresql";
+        let (far, farther) = ("postgres://db-a.example/app", "postgres://db-b.example/app");
+        for (is_on_fly, urls, expected) in [
+            (false, [home, home], false),
+            (false, [home, other], false),
+            (false, [home, socket], false),
+            (false, [far, far], false),
+            (false, [home, far], true),
+            (false, [far, farther], true),
+            (true, [home, home], true),
+        ] {
+            let parsed = urls.map(|url| url.parse::<DatabaseUrl>().unwrap());
+            assert_eq!(is_deployed(is_on_fly, parsed.iter()), expected, "{is_on_fly} {urls:?}");
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// How much TLS protects a connection. The words and their meaning are libpq's:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SslMode {
     /// No TLS.
     Disable,
@@ -58,6 +59,7 @@ impl fmt::Display for SslMode {
 
 /// What is wrong with the TLS parameters of a URL.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// An `sslmode` that libpq does not know either.
     #[error("has sslmode={0}; write disable, prefer, require, verify-ca or verify-full")]

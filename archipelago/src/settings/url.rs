@@ -8,6 +8,9 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 use url::Url;
 
+use crate::error::DownReason;
+
+use super::login::{Login, PasswordSource, ReadingUser};
 use super::tls::{SslMode, Tls, TlsError};
 
 /// The port of one member of an unmanaged Fly Postgres cluster; port 5432 leads to the primary.
@@ -21,10 +24,13 @@ pub struct DatabaseUrl {
     url: Url,
     config: Config,
     tls: Tls,
+    /// Knows the password instead of the URL.
+    passwords: Option<PasswordSource>,
 }
 
 /// What is wrong with a URL. The text of the URL is not shown: it holds a password.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UrlError {
     /// It is not a URL.
     #[error(
@@ -71,7 +77,7 @@ impl DatabaseUrl {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(UrlError::NoHost);
         }
-        Ok(Self { url, config, tls })
+        Ok(Self { url, config, tls, passwords: None })
     }
 
     /// The URL of `region`'s replica: `<region>.<host>` at port 5433, everything else unchanged.
@@ -129,6 +135,15 @@ impl DatabaseUrl {
         })
     }
 
+    /// Whether its host is this machine, which the name of a container may be as well.
+    pub(super) fn is_on_this_machine(&self) -> bool {
+        let is_loopback = |host: &str| match host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        };
+        self.host().starts_with('/') || is_loopback(&self.host().to_ascii_lowercase())
+    }
+
     /// Whether the URL has a parameter of this name.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         parameters(&self.url).any(|pair| key(pair) == name)
@@ -156,6 +171,37 @@ impl DatabaseUrl {
     #[must_use]
     pub fn sslmode(&self) -> SslMode {
         self.tls.mode()
+    }
+
+    /// The same database, whose password is asked of `passwords`.
+    pub(super) fn with_passwords(self, passwords: PasswordSource) -> Self {
+        Self { passwords: Some(passwords), ..self }
+    }
+
+    /// The same database for another role, which takes no password from this URL.
+    pub(super) fn for_role(&self, role: &ReadingUser) -> Result<Self, UrlError> {
+        let (user, password) = (encoded(&role.user), role.password.as_deref().map(encoded));
+        let mut url = self.url.clone();
+        let others = parameters(&url).filter(|pair| !["user", "password"].contains(&key(pair)));
+        let mut query: Vec<_> = others.map(str::to_owned).collect();
+        if url.has_host() {
+            url.set_username(&user).map_err(|()| UrlError::NoHost)?;
+            url.set_password(password.as_deref()).map_err(|()| UrlError::NoHost)?;
+        } else {
+            query.push(format!("user={user}"));
+            query.extend(password.map(|password| format!("password={password}")));
+        }
+        url.set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
+        Ok(Self { passwords: self.passwords.clone(), ..Self::new(url)? })
+    }
+
+    /// The password of the moment. None where the URL holds it, or there is none.
+    pub(crate) async fn password(&self) -> Result<Option<String>, DownReason> {
+        let Some(passwords) = &self.passwords else { return Ok(None) };
+        let user = self.config.get_user().unwrap_or_default().to_owned();
+        let database = self.config.get_dbname().unwrap_or(&user).to_owned();
+        let login = Login { user, host: self.host(), port: self.port(), database };
+        passwords.password(login).await.map(Some)
     }
 
     /// The URL as tokio-postgres's configuration, without the TLS connector.
@@ -223,6 +269,12 @@ fn parameters(url: &Url) -> impl Iterator<Item = &str> {
 
 fn key(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(key, _)| key)
+}
+
+/// What stands for itself neither in a URL's user and password nor in a parameter, and is left alone
+/// by [`Url`].
+fn encoded(text: &str) -> String {
+    text.replace('%', "%25").replace('&', "%26")
 }
 
 struct TlsParameters {

@@ -1,4 +1,4 @@
-//! Compiles a single file by rustc, with the libraries that Cargo has built for this test: no
+//! Compiles a single file by rustc, with the libraries that Cargo has built for the tests: no
 //! dependency is built again.
 
 mod messages;
@@ -13,7 +13,7 @@ use cargo_metadata::Message;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The libraries that the programs use.
-const LIBRARIES: [&str; 3] = ["archipelago", "diesel", "diesel_async"];
+const LIBRARIES: [&str; 4] = ["archipelago", "diesel", "diesel_async", "tokio"];
 
 /// Compiles the program in this file of the workspace; if that fails, returns rustc's errors.
 pub fn compile(file: &str) -> Result<(), String> {
@@ -32,7 +32,7 @@ pub fn compile(file: &str) -> Result<(), String> {
 
 /// The arguments with which rustc finds [`LIBRARIES`].
 ///
-/// Cargo names them when it is asked to build this test, for which it has nothing to do.
+/// Cargo names them when it is asked to build a test, for which it has nothing to do.
 fn libraries() -> Vec<String> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["test", "--no-run", "--test=compile_fail", "--message-format=json"]);

@@ -199,7 +199,7 @@ async fn a_write_whose_session_is_ended_is_uncertain(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn what_breaks_before_the_commit_is_certain(world: World) {
-    let short = Timeouts { transaction: Duration::from_millis(200), ..Timeouts::default() };
+    let short = Timeouts::default().with_transaction(Duration::from_millis(200)).unwrap();
     let settings = create(&world).await;
     let repos = connected(&settings).await;
     let broken = repos.primary().transaction(async |connection| {
@@ -489,7 +489,7 @@ mod vanished {
     async fn a_read_on_a_vanished_connection_is_asked_again(world: World) {
         let (relay, url) = Relay::start(&world.server("near").unwrap().url()).await;
         // None of our own limits ends the wait.
-        let patient = Timeouts { statement: Duration::from_mins(10), ..Timeouts::default() };
+        let patient = Timeouts::default().with_statement(Duration::from_mins(10)).unwrap();
         let settings = create(&world).await.with_url("near", &url).unwrap().with_timeouts(patient);
         let repos = connected(&settings).await;
         relay.lose_open_connections();
@@ -502,7 +502,7 @@ mod vanished {
     async fn a_long_answer_on_a_slow_line_is_not_lost(world: World) {
         define_sql_function! { fn repeat(text: Text, count: diesel::sql_types::Integer) -> Text; }
         let (relay, url) = Relay::start(&world.server("near").unwrap().url()).await;
-        let patient = Timeouts { statement: Duration::from_mins(1), ..Timeouts::default() };
+        let patient = Timeouts::default().with_statement(Duration::from_mins(1)).unwrap();
         let settings = create(&world).await.with_url("near", &url).unwrap().with_timeouts(patient);
         let repos = connected(&settings).await;
         relay.slow_down();

@@ -68,7 +68,7 @@ async fn a_crashed_replica_is_passed_over_until_it_is_back(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn a_replica_that_hangs_does_not_hold_up_reads_for_long(world: World) {
-    let patient = Timeouts { statement: Duration::from_mins(10), ..Timeouts::default() };
+    let patient = Timeouts::default().with_statement(Duration::from_mins(10)).unwrap();
     let repos =
         connected(create_users(&world).await.with_max_lag(HOUR).with_timeouts(patient)).await;
     eventually("the replica serves", DEADLINE, async || {
@@ -150,7 +150,7 @@ async fn a_read_after_a_write_goes_to_a_server_that_has_it(world: World) {
     near.pause_replay().await.unwrap();
     let written = add(&repos, "Ada").await;
     let fresh = repos.replica().fresh(Freshness::AtLeast(written));
-    let ReadResult { value, served_by, position } =
+    let ReadResult { value, served_by, position, .. } =
         fresh.load_served::<String>(users::table.select(users::name)).await.unwrap();
     assert_eq!(
         (value, served_by.region, served_by.reason),

@@ -57,7 +57,7 @@ pub async fn admin(world: &World, region: &str) -> diesel_async::AsyncPgConnecti
 }
 
 async fn settings_near(world: &World) -> Settings {
-    let patient = Timeouts { shutdown: DEADLINE, ..Timeouts::default() };
+    let patient = Timeouts::default().with_shutdown(DEADLINE).unwrap();
     create_users(world).await.in_region("near").with_max_lag(HOUR).with_timeouts(patient)
 }
 
@@ -296,7 +296,8 @@ async fn an_answer_that_became_too_old_is_not_shown(world: World) {
 /// position on a timeline that it cannot know yet is kept.
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn a_start_without_a_primary_keeps_positions(world: World) {
-    let patient = Timeouts { checkout: DEADLINE, shutdown: DEADLINE, ..Timeouts::default() };
+    let patient =
+        Timeouts::default().with_checkout(DEADLINE).unwrap().with_shutdown(DEADLINE).unwrap();
     let settings = settings_near(&world).await.with_timeouts(patient);
     let before = Repos::connect(&settings).await.unwrap();
     add(&before, "Ada").await.unwrap();

@@ -38,7 +38,8 @@ async fn backends(admin: &mut AsyncPgConnection, condition: &str) -> i64 {
 }
 
 async fn small(world: &World) -> Settings {
-    let patient = Timeouts { checkout: DEADLINE, shutdown: DEADLINE, ..Timeouts::default() };
+    let patient = Timeouts::default().with_checkout(DEADLINE).unwrap();
+    let patient = patient.with_shutdown(DEADLINE).unwrap();
     let settings = create_users(world).await.with_pool_size(POOL_SIZE).with_max_lag(HOUR);
     settings.with_timeouts(patient).in_region("home")
 }
@@ -197,12 +198,9 @@ async fn a_read_behind_a_cancelled_one_gets_its_answer(world: World) {
 /// It has committed, and its caller does not know.
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn commits_that_wait_for_a_standby_hold_their_slots(world: World) {
-    let short = Timeouts {
-        statement: Duration::from_millis(100),
-        checkout: Duration::from_millis(500),
-        shutdown: DEADLINE,
-        ..Timeouts::default()
-    };
+    let short = Timeouts::default().with_statement(Duration::from_millis(100)).unwrap();
+    let short = short.with_checkout(Duration::from_millis(500)).unwrap();
+    let short = short.with_shutdown(DEADLINE).unwrap();
     let settings = create_users(&world).await.with_pool_size(POOL_SIZE).with_timeouts(short);
     let repos = Repos::connect(&settings.in_region("near").with_max_lag(HOUR)).await.unwrap();
     eventually("the primary leads", DEADLINE, async || write(&repos).await.is_ok()).await;

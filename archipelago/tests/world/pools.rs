@@ -49,7 +49,7 @@ async fn a_pool_reconnects_when_its_server_is_back(world: World) {
 #[tokio::test]
 async fn a_refused_connection_fails_every_caller_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let timeouts = Timeouts { checkout: DEADLINE, ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_checkout(DEADLINE).unwrap();
     let settings = Settings::single_database::<Repos>(&format!("postgres://app@{closed}/app"))
         .unwrap()
         .with_timeouts(timeouts);
@@ -65,7 +65,7 @@ async fn a_refused_connection_fails_every_caller_at_once() {
 #[tokio::test]
 async fn a_server_that_accepts_and_stays_silent_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let timeouts = Timeouts { checkout: Duration::from_millis(200), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_checkout(Duration::from_millis(200)).unwrap();
     let url = format!("postgres://app@{}/app", silent.local_addr().unwrap());
     let settings = Settings::single_database::<Repos>(&url).unwrap().with_timeouts(timeouts);
     let repos = Repos::connect(&settings).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_server_that_accepts_and_stays_silent_is_given_up() {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn a_busy_pool_says_that_it_is_busy(world: World) {
-    let timeouts = Timeouts { checkout: Duration::from_secs(1), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_checkout(Duration::from_secs(1)).unwrap();
     let settings = create_users(&world).await.with_pool_size(1).with_timeouts(timeouts);
     let repos = Repos::connect(&settings.in_region("near")).await.unwrap();
     let near = repos.replica_in("near");
@@ -94,7 +94,7 @@ async fn a_busy_pool_says_that_it_is_busy(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn the_server_ends_a_statement_that_takes_too_long(world: World) {
-    let timeouts = Timeouts { statement: Duration::from_millis(100), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_statement(Duration::from_millis(100)).unwrap();
     let repos = Repos::connect(&create_users(&world).await.with_timeouts(timeouts)).await.unwrap();
     let slow = diesel::sql_query("SELECT 1 FROM pg_sleep(600)");
     let error = repos.primary().execute(slow).await.unwrap_err();
@@ -121,7 +121,7 @@ async fn a_dropped_query_closes_its_connection(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn a_transaction_that_takes_too_long_is_given_up(world: World) {
-    let timeouts = Timeouts { transaction: Duration::from_millis(200), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_transaction(Duration::from_millis(200)).unwrap();
     let repos = Repos::connect(&create_users(&world).await.with_timeouts(timeouts)).await.unwrap();
     let stuck =
         repos.primary().transaction(async |_| std::future::pending::<Result<(), Error>>().await);

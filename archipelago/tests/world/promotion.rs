@@ -28,7 +28,8 @@ async fn names(repos: &Repos, position: Position) -> Vec<String> {
 
 /// An instance in `region`, whose writes wait long for a primary.
 async fn seen_from(world: &World, region: &str) -> (Settings, Repos) {
-    let patient = Timeouts { checkout: DEADLINE, shutdown: DEADLINE, ..Timeouts::default() };
+    let patient =
+        Timeouts::default().with_checkout(DEADLINE).unwrap().with_shutdown(DEADLINE).unwrap();
     let settings =
         create_users(world).await.in_region(region).with_max_lag(HOUR).with_timeouts(patient);
     let repos = Repos::connect(&settings).await.unwrap();

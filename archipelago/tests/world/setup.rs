@@ -45,5 +45,5 @@ pub fn settings(world: &World) -> Settings {
         .with_url("near", &url("near"))
         .and_then(|settings| settings.with_url("far", &url("far")))
         .unwrap()
-        .with_timeouts(Timeouts { shutdown: DEADLINE, ..Timeouts::default() })
+        .with_timeouts(Timeouts::default().with_shutdown(DEADLINE).unwrap())
 }

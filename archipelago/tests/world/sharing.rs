@@ -112,7 +112,7 @@ async fn a_query_that_fails_fails_alone(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn a_read_beyond_the_limit_fails_as_busy(world: World) {
-    let timeouts = Timeouts { checkout: Duration::from_secs(1), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_checkout(Duration::from_secs(1)).unwrap();
     let repos = repos(&world, |settings| settings.with_pool_size(1).with_timeouts(timeouts)).await;
     sleep(&repos, 0.0).await.unwrap();
     // Unconstrained: all are sent in one turn, whatever Tokio has left of its budget for it.
@@ -140,7 +140,7 @@ async fn a_dropped_read_leaves_its_connection_usable(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn idle_connections_are_closed(world: World) {
-    let timeouts = Timeouts { idle: Duration::from_millis(100), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_idle(Duration::from_millis(100)).unwrap();
     let repos = repos(&world, |settings| settings.with_timeouts(timeouts)).await;
     assert_eq!(echo(&repos, 1).await.unwrap(), 1);
     eventually("no connection is open", DEADLINE, async || {
@@ -152,7 +152,7 @@ async fn idle_connections_are_closed(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn a_connection_is_replaced_at_the_end_of_its_lifetime(world: World) {
-    let timeouts = Timeouts { lifetime: Duration::from_millis(100), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_lifetime(Duration::from_millis(100)).unwrap();
     let repos = repos(&world, |settings| settings.with_timeouts(timeouts)).await;
     let before = backend(&repos).await;
     eventually("another connection serves", DEADLINE, async || backend(&repos).await != before)
@@ -175,7 +175,7 @@ async fn a_thread_may_change_its_runtime(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn without_sharing_each_read_has_its_own_connection(world: World) {
-    let timeouts = Timeouts { checkout: DEADLINE, ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_checkout(DEADLINE).unwrap();
     let repos = repos(&world, |settings| {
         settings.with_pool_size(PLENTY).with_timeouts(timeouts).without_sharing()
     })

@@ -11,8 +11,7 @@ use crate::Failed;
 use crate::child::{announce, wait_for_stop};
 
 pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
-    let mut settings = Settings::from_vars(&env_var)
-        .map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let mut settings = Settings::from_vars(&env_var)?;
     if !sharing {
         settings.databases = settings.databases.without_sharing();
     }

@@ -51,10 +51,9 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             fn from_str(code: &str) -> ::core::result::Result<Self, Self::Err> {
                 match code {
                     #(#codes => ::core::result::Result::Ok(Self::#variants),)*
-                    _ => ::core::result::Result::Err(::archipelago::UnknownRegion {
-                        given: ::std::string::String::from(code),
-                        known: ::std::vec![#(#codes),*],
-                    }),
+                    _ => ::core::result::Result::Err(
+                        ::archipelago::UnknownRegion::new(code, &[#(#codes),*]),
+                    ),
                 }
             }
         }
@@ -63,12 +62,14 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
 
 /// Places with the same order share one match arm.
 fn nearest_to(nearest: &[Nearest]) -> TokenStream {
-    let arms =
-        grouped(nearest, |order| order.iter().map(|code| code.text.clone()).collect::<Vec<_>>())
-            .map(|(places, order)| {
-                let order = order.iter().map(Code::variant);
-                quote! { #(#places)|* => &[#(Self::#order),*], }
-            });
+    let nearest: Vec<_> = nearest.iter().filter(|nearest| !nearest.order.is_empty()).collect();
+    let arms = grouped(nearest.iter().copied(), |order| {
+        order.iter().map(|code| code.text.clone()).collect::<Vec<_>>()
+    })
+    .map(|(places, order)| {
+        let order = order.iter().map(Code::variant);
+        quote! { #(#places)|* => &[#(Self::#order),*], }
+    });
     let place = if nearest.is_empty() { quote!(_place) } else { quote!(place) };
     let body = if nearest.is_empty() {
         quote!(&[])

@@ -47,14 +47,14 @@ fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
             pub const REGION: Region = Region::#variant;
 
             /// The declaration of this region.
-            pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-                code: #code,
-                repo: #name_text,
-                role: ::archipelago::Role::#role,
-                place: #place,
-                line: #line,
-                url_env: #url_env,
-            };
+            pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+                #code,
+                #name_text,
+                ::archipelago::Role::#role,
+                #place,
+                #line,
+                #url_env,
+            );
 
             /// A handle that reads from this database only, however far away or behind it is.
             #[must_use]

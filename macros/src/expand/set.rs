@@ -34,8 +34,8 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// Creates every repo, and connects to each database when it is first used.
             ///
             /// # Errors
-            /// If the settings belong to other regions.
-            pub fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+            /// If the settings belong to other regions, or one of them cannot be used.
+            pub fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
                 let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
                 ::core::result::Result::Ok(Self {
                     region: ::std::string::String::from(settings.region()),
@@ -49,10 +49,10 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// The connections belong to the calling thread. A database that is down is no error.
             ///
             /// # Errors
-            /// If the settings belong to other regions.
+            /// If the settings belong to other regions, or one of them cannot be used.
             pub async fn connect(
                 settings: &::archipelago::Settings,
-            ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+            ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
                 let repos = Self::new(settings)?;
                 ::archipelago::RepoSet::warm_up(&repos).await;
                 ::core::result::Result::Ok(repos)
@@ -124,8 +124,10 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
         let replica = near(&order, quote!(Local));
         quote! { #code => #replica, }
     });
-    let elsewhere =
-        declaration.nearest.iter().filter(|nearest| number(&nearest.place.text).is_none());
+    let elsewhere = declaration
+        .nearest
+        .iter()
+        .filter(|nearest| number(&nearest.place.text).is_none() && !nearest.order.is_empty());
     let nearest = grouped(elsewhere, &order).map(|(places, nearest)| {
         let replica = near(&order(nearest), quote!(Nearest));
         quote! { #(#places)|* => #replica, }

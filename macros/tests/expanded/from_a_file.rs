@@ -69,10 +69,9 @@ impl ::core::str::FromStr for Region {
             "ams" => ::core::result::Result::Ok(Self::Ams),
             "us-east-1" => ::core::result::Result::Ok(Self::UsEast1),
             _ => {
-                ::core::result::Result::Err(::archipelago::UnknownRegion {
-                    given: ::std::string::String::from(code),
-                    known: ::std::vec!["nrt", "ord", "ams", "us-east-1"],
-                })
+                ::core::result::Result::Err(
+                    ::archipelago::UnknownRegion::new(code, &["nrt", "ord", "ams", "us-east-1"]),
+                )
             }
         }
     }
@@ -89,14 +88,14 @@ impl RepoNrt {
     /// The region of this repo.
     pub const REGION: Region = Region::Nrt;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "nrt",
-        repo: "RepoNrt",
-        role: ::archipelago::Role::Primary,
-        place: ::core::option::Option::Some("Tokyo, Japan"),
-        line: ::core::option::Option::Some(1),
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "nrt",
+        "RepoNrt",
+        ::archipelago::Role::Primary,
+        ::core::option::Option::Some("Tokyo, Japan"),
+        ::core::option::Option::Some(1),
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -120,14 +119,14 @@ impl RepoOrd {
     /// The region of this repo.
     pub const REGION: Region = Region::Ord;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "ord",
-        repo: "RepoOrd",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::Some("Chicago, Illinois (US)"),
-        line: ::core::option::Option::Some(2),
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "ord",
+        "RepoOrd",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::Some("Chicago, Illinois (US)"),
+        ::core::option::Option::Some(2),
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -151,14 +150,14 @@ impl RepoAms {
     /// The region of this repo.
     pub const REGION: Region = Region::Ams;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "ams",
-        repo: "RepoAms",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::Some("Amsterdam, Netherlands"),
-        line: ::core::option::Option::Some(2),
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "ams",
+        "RepoAms",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::Some("Amsterdam, Netherlands"),
+        ::core::option::Option::Some(2),
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -182,14 +181,14 @@ impl RepoUsEast1 {
     /// The region of this repo.
     pub const REGION: Region = Region::UsEast1;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "us-east-1",
-        repo: "RepoUsEast1",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::Some(3),
-        url_env: ::core::option::Option::Some("VIRGINIA_URL"),
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "us-east-1",
+        "RepoUsEast1",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::Some(3),
+        ::core::option::Option::Some("VIRGINIA_URL"),
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -225,10 +224,10 @@ impl Repos {
     /// Creates every repo, and connects to each database when it is first used.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub fn new(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
@@ -252,10 +251,10 @@ impl Repos {
     /// The connections belong to the calling thread. A database that is down is no error.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub async fn connect(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let repos = Self::new(settings)?;
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)

@@ -45,10 +45,9 @@ impl ::core::str::FromStr for Region {
             "near" => ::core::result::Result::Ok(Self::Near),
             "far" => ::core::result::Result::Ok(Self::Far),
             _ => {
-                ::core::result::Result::Err(::archipelago::UnknownRegion {
-                    given: ::std::string::String::from(code),
-                    known: ::std::vec!["home", "near", "far"],
-                })
+                ::core::result::Result::Err(
+                    ::archipelago::UnknownRegion::new(code, &["home", "near", "far"]),
+                )
             }
         }
     }
@@ -63,14 +62,14 @@ impl RepoHome {
     /// The region of this repo.
     pub const REGION: Region = Region::Home;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "home",
-        repo: "RepoHome",
-        role: ::archipelago::Role::Primary,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "home",
+        "RepoHome",
+        ::archipelago::Role::Primary,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -92,14 +91,14 @@ impl RepoNear {
     /// The region of this repo.
     pub const REGION: Region = Region::Near;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "near",
-        repo: "RepoNear",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "near",
+        "RepoNear",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -121,14 +120,14 @@ impl RepoFar {
     /// The region of this repo.
     pub const REGION: Region = Region::Far;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "far",
-        repo: "RepoFar",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "far",
+        "RepoFar",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -162,10 +161,10 @@ impl Repos {
     /// Creates every repo, and connects to each database when it is first used.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub fn new(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
@@ -186,10 +185,10 @@ impl Repos {
     /// The connections belong to the calling thread. A database that is down is no error.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub async fn connect(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let repos = Self::new(settings)?;
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)

@@ -1,5 +1,7 @@
 //! ```text
-//! primary home
+//! primary home;
+//! nearest home:;
+//! nearest away:
 //! ```
 
 /// A region with a database of its own.
@@ -37,10 +39,9 @@ impl ::core::str::FromStr for Region {
         match code {
             "home" => ::core::result::Result::Ok(Self::Home),
             _ => {
-                ::core::result::Result::Err(::archipelago::UnknownRegion {
-                    given: ::std::string::String::from(code),
-                    known: ::std::vec!["home"],
-                })
+                ::core::result::Result::Err(
+                    ::archipelago::UnknownRegion::new(code, &["home"]),
+                )
             }
         }
     }
@@ -55,14 +56,14 @@ impl RepoHome {
     /// The region of this repo.
     pub const REGION: Region = Region::Home;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "home",
-        repo: "RepoHome",
-        role: ::archipelago::Role::Primary,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "home",
+        "RepoHome",
+        ::archipelago::Role::Primary,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -90,10 +91,10 @@ impl Repos {
     /// Creates every repo, and connects to each database when it is first used.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub fn new(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
@@ -108,10 +109,10 @@ impl Repos {
     /// The connections belong to the calling thread. A database that is down is no error.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub async fn connect(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let repos = Self::new(settings)?;
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)
@@ -169,7 +170,7 @@ impl Repos {
 impl ::archipelago::RegionSet for Repos {
     const PRIMARY: &'static ::archipelago::RegionInfo = RepoHome::INFO;
     const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
-    const PLACES: &'static [&'static str] = &[];
+    const PLACES: &'static [&'static str] = &["home", "away"];
     fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
         Region::nearest_to(place).iter().map(|region| region.as_str())
     }

@@ -64,10 +64,9 @@ impl ::core::str::FromStr for Region {
             "string" => ::core::result::Result::Ok(Self::String),
             "s" => ::core::result::Result::Ok(Self::S),
             _ => {
-                ::core::result::Result::Err(::archipelago::UnknownRegion {
-                    given: ::std::string::String::from(code),
-                    known: ::std::vec!["type", "box", "ok", "none", "string", "s"],
-                })
+                ::core::result::Result::Err(
+                    ::archipelago::UnknownRegion::new(code, &["type", "box", "ok", "none", "string", "s"]),
+                )
             }
         }
     }
@@ -82,14 +81,14 @@ impl RepoType {
     /// The region of this repo.
     pub const REGION: Region = Region::Type;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "type",
-        repo: "RepoType",
-        role: ::archipelago::Role::Primary,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "type",
+        "RepoType",
+        ::archipelago::Role::Primary,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -111,14 +110,14 @@ impl RepoBox {
     /// The region of this repo.
     pub const REGION: Region = Region::Box;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "box",
-        repo: "RepoBox",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "box",
+        "RepoBox",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -140,14 +139,14 @@ impl RepoOk {
     /// The region of this repo.
     pub const REGION: Region = Region::Ok;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "ok",
-        repo: "RepoOk",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "ok",
+        "RepoOk",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -169,14 +168,14 @@ impl RepoNone {
     /// The region of this repo.
     pub const REGION: Region = Region::None;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "none",
-        repo: "RepoNone",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "none",
+        "RepoNone",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -198,14 +197,14 @@ impl RepoString {
     /// The region of this repo.
     pub const REGION: Region = Region::String;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "string",
-        repo: "RepoString",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "string",
+        "RepoString",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -227,14 +226,14 @@ impl RepoS {
     /// The region of this repo.
     pub const REGION: Region = Region::S;
     /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo {
-        code: "s",
-        repo: "RepoS",
-        role: ::archipelago::Role::Replica,
-        place: ::core::option::Option::None,
-        line: ::core::option::Option::None,
-        url_env: ::core::option::Option::None,
-    };
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "s",
+        "RepoS",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
     /// A handle that reads from this database only, however far away or behind it is.
     #[must_use]
     pub fn reads(&self) -> ::archipelago::Replica<'_> {
@@ -274,10 +273,10 @@ impl Repos {
     /// Creates every repo, and connects to each database when it is first used.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub fn new(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
@@ -305,10 +304,10 @@ impl Repos {
     /// The connections belong to the calling thread. A database that is down is no error.
     ///
     /// # Errors
-    /// If the settings belong to other regions.
+    /// If the settings belong to other regions, or one of them cannot be used.
     pub async fn connect(
         settings: &::archipelago::Settings,
-    ) -> ::core::result::Result<Self, ::archipelago::SettingError> {
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let repos = Self::new(settings)?;
         ::archipelago::RepoSet::warm_up(&repos).await;
         ::core::result::Result::Ok(repos)

@@ -62,7 +62,15 @@ pub(super) fn check_duplicates(source: &mut SourceFile<'_>, places: &[PlaceTable
 /// Whether `archipelago/src/settings.rs` reads the variable for another purpose.
 fn is_reserved(name: &str) -> bool {
     name.starts_with("DATABASE_URL_")
-        || ["DATABASE_URL", "FLY_REGION", "PRIMARY_REGION", "POOL_SIZE"].contains(&name)
+        || [
+            "DATABASE_URL",
+            "DATABASE_READ_USER",
+            "DATABASE_READ_PASSWORD",
+            "FLY_REGION",
+            "PRIMARY_REGION",
+            "POOL_SIZE",
+        ]
+        .contains(&name)
 }
 
 /// `[A-Z_][A-Z0-9_]*`.
