@@ -12,7 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use archipelago::actix::{FLY_REPLAY, RequestSession};
+use archipelago::actix::{FLY_REPLAY, session_of};
 use archipelago::{DownReason, RepoSet, Role, ServedBy};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -168,7 +168,7 @@ pub(crate) async fn record_request(
         series.entry(labels).or_insert_with_key(request_series).record(start.elapsed());
     });
     if let Some((ServedBy { region, role, reason, .. }, elapsed)) =
-        RequestSession::of(response.request()).served()
+        session_of(response.request()).served()
     {
         DATABASES.with_borrow_mut(|series| {
             let labels = [region, role.as_str(), reason.as_str()];

@@ -18,7 +18,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use archipelago::actix::RequestSession;
+use archipelago::actix::session_of;
+use archipelago::visitor::Session;
 use askama::Template;
 
 use self::notice::Notice;
@@ -39,7 +40,7 @@ thread_local! {
 pub(crate) struct PageContext {
     repos: Option<Data<Repos>>,
     notice: Option<Notice>,
-    session: RequestSession,
+    session: Session,
 }
 
 impl PageContext {
@@ -47,7 +48,7 @@ impl PageContext {
         Self {
             repos: request.app_data::<Data<Repos>>().cloned(),
             notice: Notice::from_request(request),
-            session: RequestSession::of(request),
+            session: session_of(request),
         }
     }
 

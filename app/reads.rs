@@ -1,4 +1,4 @@
-//! Every query that reads. A `Reader` has no method that writes.
+//! Every query that reads. A [`Replica`] has no method that writes.
 
 use archipelago::{Error, Replica};
 use diesel::dsl::{AsSelect, Find, Select};
@@ -7,13 +7,12 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use crate::paging::{Cursor, PAGE_SIZE, Page};
-use crate::repos::Reader;
 use crate::schema::users;
 use crate::users::User;
 
 /// A page of the list. One query on the primary key, however long the table is.
-pub(crate) async fn page(reader: &Reader, cursor: Cursor) -> Result<Page<User>, Error> {
-    Ok(Page::new(cursor, reader.load(page_query(cursor)).await?, |user| user.id))
+pub(crate) async fn page(replica: Replica<'_>, cursor: Cursor) -> Result<Page<User>, Error> {
+    Ok(Page::new(cursor, replica.load(page_query(cursor)).await?, |user| user.id))
 }
 
 /// Selects the rows of a page and one more, the nearest to the cursor first.
@@ -31,8 +30,8 @@ pub fn page_query(cursor: Cursor) -> PageQuery {
 pub type PageQuery = users::BoxedQuery<'static, Pg, AsSelect<User, Pg>>;
 
 /// One user; none if there is none with this id.
-pub(crate) async fn user(reader: &Reader, id: i64) -> Result<Option<User>, Error> {
-    reader.optional(user_query(id)).await
+pub(crate) async fn user(replica: Replica<'_>, id: i64) -> Result<Option<User>, Error> {
+    replica.optional(user_query(id)).await
 }
 
 /// Selects one user.

@@ -1,13 +1,12 @@
-//! Every statement that writes. A `Writer` leads to the primary.
+//! Every statement that writes. A [`Primary`] leads to the primary.
 
-use archipelago::Error;
+use archipelago::{Error, Primary};
 use diesel::dsl::{AsSelect, SqlTypeOf};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use uuid::Uuid;
 
-use crate::repos::Writer;
 use crate::schema::users;
 use crate::users::{Changes, NewUser, User};
 
@@ -15,31 +14,32 @@ use crate::users::{Changes, NewUser, User};
 /// the first one, as it is now; a concurrent one waits for the first. Deleting the user frees its
 /// key.
 pub(crate) async fn create(
-    writer: &Writer,
+    primary: Primary<'_>,
     user: &NewUser,
     key: Option<Uuid>,
 ) -> Result<User, Error> {
     let Some(key) = key else {
         let insert = diesel::insert_into(users::table).values(user);
-        return writer.get_result(insert.returning(User::as_returning())).await;
+        return Ok(primary.get_result(insert.returning(User::as_returning())).await?.value);
     };
     let insert = diesel::insert_into(users::table).values((user, users::idempotency_key.eq(key)));
-    writer.get_result(InsertOrGetExisting { insert, columns: User::as_select() }).await
+    let insert = InsertOrGetExisting { insert, columns: User::as_select() };
+    Ok(primary.get_result(insert).await?.value)
 }
 
 /// Changes a user; none if there is none with this id.
 pub(crate) async fn update(
-    writer: &Writer,
+    primary: Primary<'_>,
     id: i64,
     changes: &Changes,
 ) -> Result<Option<User>, Error> {
     let update = diesel::update(users::table.find(id)).set(changes);
-    writer.optional(update.returning(User::as_returning())).await
+    Ok(primary.optional(update.returning(User::as_returning())).await?.value)
 }
 
 /// Deletes a user; false if there is none with this id.
-pub(crate) async fn delete(writer: &Writer, id: i64) -> Result<bool, Error> {
-    Ok(writer.execute(diesel::delete(users::table.find(id))).await? > 0)
+pub(crate) async fn delete(primary: Primary<'_>, id: i64) -> Result<bool, Error> {
+    Ok(primary.execute(diesel::delete(users::table.find(id))).await?.value > 0)
 }
 
 /// An INSERT into the users that returns the existing row if there is one with the same key.

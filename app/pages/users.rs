@@ -38,7 +38,7 @@ pub(crate) async fn index(
             "A page of the list starts `after` a user's id or ends `before` one, not both.",
         ));
     }
-    let page = reads::page(&reader.or_stale(), cursor).await?;
+    let page = reads::page(reader.replica().or_stale(), cursor).await?;
     let [previous, next] = [page.previous, page.next].map(|cursor| cursor.map(urls::users_page));
     let page = IndexPage { layout: context.layout(), users: &page.rows, previous, next };
     context.render(StatusCode::OK, &page)
@@ -46,7 +46,7 @@ pub(crate) async fn index(
 
 /// GET `/users/{id}`
 pub(crate) async fn show(reader: Reader, context: PageContext, id: web::Path<i64>) -> PageResult {
-    let user = reads::user(&reader.or_stale(), *id).await?.ok_or(Failure::NoSuchUser)?;
+    let user = reads::user(reader.replica().or_stale(), *id).await?.ok_or(Failure::NoSuchUser)?;
     context.render(StatusCode::OK, &ShowPage { layout: context.layout(), user: &user })
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn create(
         Ok(user) => user,
         Err(errors) => return invalid(&context, target, &form, errors),
     };
-    match writes::create(&writer, &user, key).await {
+    match writes::create(writer.primary(), &user, key).await {
         Ok(created) if user.matches(&created) => {
             Ok(redirect(urls::user(created.id).to_string(), Notice::Created))
         }
@@ -90,7 +90,7 @@ pub(crate) async fn create(
 
 /// GET `/users/{id}/edit`. Never stale: a visitor must not edit an old state.
 pub(crate) async fn edit(reader: Reader, context: PageContext, id: web::Path<i64>) -> PageResult {
-    let user = reads::user(&reader, *id).await?.ok_or(Failure::NoSuchUser)?;
+    let user = reads::user(reader.replica(), *id).await?.ok_or(Failure::NoSuchUser)?;
     let target = FormTarget::Edit { id: user.id };
     let form =
         UserForm { name: Some(user.name), age: Some(user.age.to_string()), ..UserForm::default() };
@@ -109,7 +109,7 @@ pub(crate) async fn update(
         Ok(changes) => changes,
         Err(errors) => return invalid(&context, target, &form, errors),
     };
-    match writes::update(&writer, *id, &changes).await {
+    match writes::update(writer.primary(), *id, &changes).await {
         Ok(Some(user)) => Ok(redirect(urls::user(user.id).to_string(), Notice::Updated)),
         Ok(None) => Err(Failure::NoSuchUser),
         Err(error) => not_saved(&context, target, &form, error),
@@ -118,7 +118,7 @@ pub(crate) async fn update(
 
 /// DELETE `/users/{id}`
 pub(crate) async fn delete(writer: Writer, id: web::Path<i64>) -> PageResult {
-    if writes::delete(&writer, *id).await? {
+    if writes::delete(writer.primary(), *id).await? {
         Ok(redirect(urls::USERS.to_owned(), Notice::Deleted))
     } else {
         Err(Failure::NoSuchUser)

@@ -18,11 +18,11 @@
 //! type Reader = actix::Reader<Repos>;
 //!
 //! async fn show(reader: Reader, id: web::Path<i64>) -> Result<String, archipelago::Error> {
-//!     reader.get_result(users::table.find(*id).select(users::name)).await
+//!     reader.replica().get_result(users::table.find(*id).select(users::name)).await
 //! }
 //!
 //! async fn names(reader: Reader) -> Result<HttpResponse, archipelago::Error> {
-//!     let names: Vec<String> = reader.load(users::table.select(users::name)).await?;
+//!     let names: Vec<String> = reader.replica().load(users::table.select(users::name)).await?;
 //!     Ok(HttpResponse::Ok().body(names.join("\n")))
 //! }
 //!
@@ -46,10 +46,7 @@
 //! direct`; no proxy is in front (no `fly-region` header); the request was replayed already; its
 //! body is longer than 1 MB, or its head does not tell how long the body is.
 
-mod cookie;
 mod failure;
-mod fly_replay;
-mod keys;
 mod middleware;
 mod reader;
 mod session;
@@ -60,16 +57,13 @@ use std::sync::Arc;
 use actix_web::web::{Data, ServiceConfig};
 use tokio::runtime::Handle;
 
-pub use actix_web::cookie::Key;
-
-use self::cookie::Signer;
-pub use self::keys::Keys;
 pub use self::middleware::answer_for;
 pub use self::reader::Reader;
-pub use self::session::RequestSession;
+pub use self::session::session_of;
 pub use self::writer::Writer;
 use crate::repo_set::RepoSet;
-pub use crate::visitor::FLY_REPLAY;
+use crate::visitor::Signer;
+pub use crate::visitor::{FLY_REPLAY, Key, Keys};
 
 /// Registers the repos, and the keys that sign the visitors' positions. For
 /// [`App::configure`](actix_web::App::configure).
@@ -81,7 +75,7 @@ pub fn configure<R: RepoSet>(
     repos: Arc<R>,
     keys: impl Into<Keys>,
 ) -> impl FnOnce(&mut ServiceConfig) {
-    let signer = Signer::new(&keys.into());
+    let signer = Signer::new(keys);
     move |app| {
         if let Ok(runtime) = Handle::try_current() {
             let repos = repos.clone();

@@ -4,6 +4,7 @@ mod commit;
 mod connector;
 mod dial;
 mod driver;
+mod lend;
 mod lost;
 mod probe;
 mod request;
@@ -33,7 +34,10 @@ pub(crate) use self::request::{
     Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request,
 };
 use self::shared_probe::SharedProbe;
-pub(crate) use self::transaction::{begin, read_only_transaction, transaction};
+pub use self::transaction::Isolation;
+pub(crate) use self::transaction::{
+    begin, begin_snapshot, commit_snapshot, read_only_transaction, transaction,
+};
 use crate::error::{End, Error, QueryError, SessionRecord};
 use crate::position::Position;
 use crate::region::Role;

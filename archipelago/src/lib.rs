@@ -40,9 +40,9 @@
 //! | `connection` | opens a connection, and sends one request on it |
 //! | `pool` | the connections to one server |
 //! | `cluster` | all databases together: members, monitor, election |
+//! | `visitor` | the positions that a visitor carries, and where their writes run; knows no web framework |
 //! | `read`, `write` | the handles [`Replica`] and [`Primary`], and the failover of a read |
 //! | `repo_set` | what a generated `Repos` is to code that knows no region's name |
-//! | `visitor` | the positions that a visitor carries, and where their writes run; knows no web framework |
 //! | `actix` (a feature) | `Reader` and `Writer` as arguments of Actix handlers |
 //!
 //! This crate knows no region's name, no page and no file. The names come in with [`repos!`].
@@ -62,8 +62,7 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod simulation;
-#[cfg(feature = "actix")]
-mod visitor;
+pub mod visitor;
 mod write;
 
 #[cfg(feature = "actix")]
@@ -72,7 +71,7 @@ pub mod actix;
 pub use archipelago_macros::repos;
 
 pub use crate::cluster::{Cluster, Member};
-pub use crate::connection::connect;
+pub use crate::connection::{Isolation, connect};
 pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, Tried};
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, InvalidPosition, Position};
@@ -87,4 +86,4 @@ pub use crate::settings::{
     Access, DatabaseUrl, Login, RegionSet, SettingProblem, Settings, SettingsError, SslMode,
     Timeouts, TlsError, UrlError, override_variable,
 };
-pub use crate::write::Primary;
+pub use crate::write::{Primary, Retrying};

@@ -10,10 +10,14 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::query_dsl::CompatibleType;
 use diesel::result::Error::DeserializationError;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 
 pub use self::plain_select::PlainSelect;
 use crate::error::Error;
+
+/// Rows that come one after another.
+type Rows<U> = BoxStream<'static, QueryResult<U>>;
 
 /// A query whose rows load as `U`s.
 ///
@@ -26,6 +30,13 @@ pub trait LoadsAs<U>: AsQuery<Query: QueryFragment<Pg> + QueryId + Send> {
         query: &Self::Query,
         connection: &'c AsyncPgConnection,
     ) -> impl Future<Output = QueryResult<Vec<U>>> + Send + use<'c, Self, U>;
+
+    /// As `load`, for rows that come one after another.
+    #[doc(hidden)]
+    fn stream<'c>(
+        query: &Self::Query,
+        connection: &'c AsyncPgConnection,
+    ) -> impl Future<Output = QueryResult<Rows<U>>> + Send + use<'c, Self, U>;
 }
 
 impl<Q, U, ST> LoadsAs<U> for Q
@@ -50,6 +61,19 @@ where
                 .map(|row| U::build_from_row(&row?).map_err(DeserializationError))
                 .try_collect()
                 .await
+        }
+    }
+
+    fn stream<'c>(
+        query: &Q::Query,
+        connection: &'c AsyncPgConnection,
+    ) -> impl Future<Output = QueryResult<Rows<U>>> + Send + use<'c, Q, U, ST> {
+        let rows = AsyncConnectionCore::load(&mut &*connection, query);
+        async move {
+            Ok(rows
+                .await?
+                .map(|row| U::build_from_row(&row?).map_err(DeserializationError))
+                .boxed())
         }
     }
 }

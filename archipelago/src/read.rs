@@ -13,11 +13,10 @@ mod replica;
 mod result;
 mod run;
 mod snapshot;
+mod stream;
 
 #[cfg(test)]
 pub(crate) use self::next_candidate::{Progress, Wanted};
 pub use self::replica::Replica;
 pub use self::result::ReadResult;
 pub use self::snapshot::Snapshot;
-#[cfg(feature = "actix")]
-pub(crate) use self::snapshot::snapshot;

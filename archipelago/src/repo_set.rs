@@ -10,6 +10,7 @@ use crate::cluster::{Cluster, Member};
 use crate::pool::Pool;
 use crate::read::Replica;
 use crate::settings::RegionSet;
+use crate::visitor::{Replay, WriteRequest};
 use crate::write::Primary;
 
 /// A set of repos made by [`repos!`](crate::repos). Where there is a generated method of the same
@@ -52,6 +53,13 @@ pub trait RepoSet: RegionSet + Send + Sync + Sized {
     /// The member that takes the writes, as far as this process knows.
     fn leader(&self) -> &Member {
         self.cluster().leader()
+    }
+
+    /// The answer that has the proxy run a request that writes in the primary's region. None where
+    /// this instance runs it: see [`WriteRequest`].
+    fn replay(&self, request: WriteRequest) -> Option<Replay> {
+        // The region of the leader: after a promotion it is another than at build time.
+        request.replay(Self::WRITES, self.region(), self.leader().info().code)
     }
 
     /// Opens a connection to the primary and one to the database that serves this instance's reads,

@@ -11,7 +11,8 @@ use futures_util::future::join;
 
 use crate::cluster::Cluster;
 use crate::connection::{
-    Execute, Load, Request, begin, commit_lsn, transaction, warn_of_unknown_position,
+    Connection, Execute, Isolation, Load, Ping, Request, begin, commit_lsn, transaction,
+    warn_of_unknown_position,
 };
 use crate::error::{Error, NextRead};
 use crate::pool::Checkout;
@@ -21,6 +22,7 @@ use crate::read::Replica;
 use crate::region::{Reason, Role, ServedBy};
 use crate::server::Freshness;
 use crate::settings::Safeguard;
+use crate::visitor::Session;
 
 /// Writes to the primary. `repos.primary()` returns one.
 ///
@@ -39,21 +41,63 @@ use crate::settings::Safeguard;
 #[derive(Clone, Copy, Debug)]
 pub struct Primary<'a> {
     cluster: &'a Cluster,
-    /// What the visitor has seen. A primary on an older timeline is superseded.
-    seen: Option<Position>,
+    /// The visitor that the writes are for. A primary on an older timeline than they have seen is
+    /// superseded.
+    visitor: Option<&'a Session>,
+    /// Of its transactions. None is the default of the login role.
+    isolation: Option<Isolation>,
+}
+
+/// Transactions that run again if a concurrent one undoes them. [`Primary::retries`] returns one.
+#[derive(Clone, Copy, Debug)]
+pub struct Retrying<'a> {
+    primary: Primary<'a>,
+    retries: u32,
 }
 
 impl<'a> Primary<'a> {
     /// Writes to the leader of this cluster. For generated code.
     #[must_use]
     pub fn new(cluster: &'a Cluster) -> Self {
-        Self { cluster, seen: None }
+        Self { cluster, visitor: None, isolation: None }
     }
 
-    /// Writes for a visitor who has seen this position.
-    #[cfg(feature = "actix")]
-    pub(crate) fn after(self, position: Option<Position>) -> Self {
-        Self { seen: position, ..self }
+    /// Writes for the visitor of this session: goes to no primary that they know to be superseded,
+    /// and records the position of each commit in the session.
+    #[must_use]
+    pub fn for_visitor(self, session: &'a Session) -> Self {
+        Self { visitor: Some(session), ..self }
+    }
+
+    /// Isolates each [`transaction`](Self::transaction) so far.
+    #[must_use]
+    pub fn isolation(self, isolation: Isolation) -> Self {
+        Self { isolation: Some(isolation), ..self }
+    }
+
+    /// Runs a transaction again if a concurrent one undoes it (40001, 40P01), at most so often:
+    ///
+    /// ```no_run
+    /// # archipelago::repos! { primary home; replica near }
+    /// # diesel::table! { users (id) { id -> BigInt, name -> Text } }
+    /// # async fn example(repos: Repos) -> Result<(), archipelago::Error> {
+    /// use archipelago::Isolation;
+    /// use diesel::prelude::*;
+    /// use diesel_async::RunQueryDsl;
+    ///
+    /// let serializable = repos.primary().isolation(Isolation::Serializable).retries(3);
+    /// serializable.transaction(async |connection| {
+    ///     let count: i64 = users::table.count().get_result(connection).await?;
+    ///     let row = (users::id.eq(count), users::name.eq("Ada"));
+    ///     diesel::insert_into(users::table).values(row).execute(connection).await?;
+    ///     Ok::<_, archipelago::Error>(())
+    /// }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn retries(self, retries: u32) -> Retrying<'a> {
+        Retrying { primary: self, retries }
     }
 
     /// The database that takes the writes of this handle.
@@ -66,7 +110,8 @@ impl<'a> Primary<'a> {
     /// write.
     #[must_use]
     pub fn reads(self) -> Replica<'a> {
-        Replica::near(self.cluster, &[], Reason::Primary).fresh(Freshness::Primary)
+        let reads = Replica::near(self.cluster, &[], Reason::Primary).fresh(Freshness::Primary);
+        self.visitor.into_iter().fold(reads, Replica::for_visitor)
     }
 
     /// Runs a statement and counts the rows that it touches.
@@ -82,7 +127,33 @@ impl<'a> Primary<'a> {
         self.write(Execute(statement)).await
     }
 
-    /// Runs a statement that returns one row (`RETURNING`).
+    /// Runs a statement that returns rows: a batch of rows with `RETURNING`, or a query that must
+    /// not be read-only.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn load<U>(self, statement: impl LoadsAs<U>) -> Result<Committed<Vec<U>>, Error>
+    where
+        U: Send,
+    {
+        self.write(Load::new(statement)).await
+    }
+
+    /// [`load`](Self::load) by the name that Diesel also has for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_results<U>(
+        self,
+        statement: impl LoadsAs<U>,
+    ) -> Result<Committed<Vec<U>>, Error>
+    where
+        U: Send,
+    {
+        self.load(statement).await
+    }
+
+    /// Runs a statement that returns one row (`RETURNING`). Further rows are dropped.
     ///
     /// # Errors
     /// As [`execute`](Self::execute), and [`NotFound`](diesel::result::Error::NotFound) without a
@@ -96,6 +167,7 @@ impl<'a> Primary<'a> {
     }
 
     /// Runs a statement that returns one row or none: an UPDATE of a row that may be gone.
+    /// Further rows are dropped.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
@@ -140,6 +212,9 @@ impl<'a> Primary<'a> {
     /// # }
     /// ```
     ///
+    /// The future is `Send` if that of `work` is. A change of the session's settings outlives the
+    /// transaction unless it is a `SET LOCAL`.
+    ///
     /// # Errors
     /// What `work` returns, and as [`execute`](Self::execute).
     pub async fn transaction<T, E>(
@@ -149,7 +224,76 @@ impl<'a> Primary<'a> {
     where
         E: From<Error> + From<diesel::result::Error>,
     {
-        let mut checkout = self.begin().await?;
+        self.transaction_once(work, &mut false).await
+    }
+
+    /// Lends Diesel's own connection to `work`, outside of a transaction: for functions that take an
+    /// `&mut AsyncPgConnection`, and for all that this handle has no method for, such as Diesel's
+    /// `build_transaction` with `DEFERRABLE`.
+    ///
+    /// The position is asked behind `work`, and covers everything that it has committed. Whatever
+    /// it leaves in the session (settings, locks, temporary tables, an open transaction) ends with
+    /// it: the connection is closed, and the next caller opens a new one. That makes it several
+    /// times as dear as [`transaction`](Self::transaction), which keeps its connection.
+    ///
+    /// The server is asked for an empty answer before `work` begins, at one round trip. `work` runs
+    /// once, within [`Timeouts::transaction`](crate::Timeouts::transaction). The future is `Send` if
+    /// that of `work` is. Where `work` fails, what it has committed before stays.
+    ///
+    /// # Errors
+    /// What `work` returns, and as [`execute`](Self::execute).
+    pub async fn connection<T, E: From<Error>>(
+        self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+    ) -> Result<Committed<T>, E> {
+        let begun = Instant::now();
+        let checkout = self.checkout_and(async |connection| {
+            let answer = Ping.send(connection);
+            answer.await
+        });
+        let mut checkout = checkout.await?;
+        let lent = checkout.within_transaction_limit(async |connection| {
+            let outcome = connection.lend(work).await;
+            let lsn = match connection.end_transaction().await {
+                Ok(()) => commit_lsn(&connection.inner).await.map_err(Error::from),
+                Err(error) => Err(error),
+            };
+            // Committed statements may lie behind an error as well.
+            Ok::<_, E>((outcome, lsn.inspect_err(warn_of_unknown_position).ok()))
+        });
+        let lent = lent.await;
+        let lsn = lent.as_ref().ok().and_then(|(_, lsn)| *lsn);
+        let position = commit_position(&checkout, lsn);
+        self.record(begun, Ok::<_, E>(Committed { value: (), position }))?;
+        Ok(Committed { value: lent?.0?, position })
+    }
+
+    /// Runs a transaction, and tells whether a concurrent one has undone it.
+    async fn transaction_once<T, E>(
+        self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+        is_conflict: &mut bool,
+    ) -> Result<Committed<T>, E>
+    where
+        E: From<Error> + From<diesel::result::Error>,
+    {
+        let begun = Instant::now();
+        let outcome = self.transaction_on_checkout(work, is_conflict).await;
+        self.record(begun, outcome)
+    }
+
+    async fn transaction_on_checkout<T, E>(
+        self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+        is_conflict: &mut bool,
+    ) -> Result<Committed<T>, E>
+    where
+        E: From<Error> + From<diesel::result::Error>,
+    {
+        let isolation = self.isolation;
+        let checkout =
+            self.checkout_and(async move |connection| begin(connection, isolation).await);
+        let mut checkout = checkout.await?;
         let (leadership, region) = (self.cluster.leadership(), checkout.region());
         let (identity, timeline) = (checkout.identity(), checkout.state().timeline);
         let work = async |connection: &mut AsyncPgConnection| {
@@ -161,19 +305,27 @@ impl<'a> Primary<'a> {
                 Err(E::from(Error::NotPrimary { region }))
             }
         };
-        let (value, lsn) = checkout
-            .within_transaction_limit(async |connection| transaction(connection, work).await)
-            .await?;
+        let run = checkout.within_transaction_limit(async |connection| {
+            let session = connection.session().clone();
+            let conflicts = session.conflicts();
+            let outcome = transaction(connection, work).await;
+            *is_conflict = session.conflicts() > conflicts;
+            outcome
+        });
+        let (value, lsn) = run.await?;
         Ok(Committed { value, position: commit_position(&checkout, lsn) })
     }
 
-    /// Checks out a connection, and begins a transaction on it. Nothing else has run, so a connection
-    /// that turns out to be closed is replaced.
-    async fn begin(self) -> Result<Checkout, Error> {
+    /// Checks out a connection, and sends something that writes nothing. So a connection that turns
+    /// out to be closed is replaced.
+    async fn checkout_and(
+        self,
+        first: impl AsyncFnOnce(&mut Connection) -> Result<(), Error> + Clone,
+    ) -> Result<Checkout, Error> {
         let mut is_repeated = false;
         loop {
             let mut checkout = self.checkout().await?;
-            let begun = checkout.within_statement_limit(async |connection| begin(connection).await);
+            let begun = checkout.within_statement_limit(first.clone());
             match begun.await {
                 Ok(()) => return Ok(checkout),
                 Err(error @ Error::Query(_))
@@ -185,6 +337,20 @@ impl<'a> Primary<'a> {
                 Err(error) => return Err(error.undone()),
             }
         }
+    }
+
+    /// Records the outcome of a write in the session of its visitor.
+    fn record<T, E>(
+        self,
+        begun: Instant,
+        outcome: Result<Committed<T>, E>,
+    ) -> Result<Committed<T>, E> {
+        if let Some(session) = self.visitor {
+            session.keep_for(self.cluster.max_lag());
+            let committed = outcome.as_ref().ok();
+            session.record_write(begun, committed.map(|it| (self.served_by(), it.position)));
+        }
+        outcome
     }
 
     /// Runs a statement, which commits by itself. What never ran, or met a stale plan, is sent again
@@ -201,7 +367,7 @@ impl<'a> Primary<'a> {
             // Boxed: it is rare.
             outcome = Box::pin(self.write_once(&mut write)).await;
         }
-        outcome
+        self.record(begun, outcome)
     }
 
     /// Sends a statement, and asks for the position behind it: one round trip.
@@ -248,7 +414,11 @@ impl<'a> Primary<'a> {
         let limit = cluster.leader().writing.timeouts().checkout;
         let deadline = Instant::now() + limit;
         cluster.wait_for_leader(limit).await;
-        let (mut seen, mut was_held) = (self.seen, false);
+        let mut seen = match self.visitor {
+            Some(session) => session.position(cluster).await,
+            None => None,
+        };
+        let mut was_held = false;
         loop {
             let elections = cluster.elections();
             // Each election may show that the position is of another history.
@@ -267,6 +437,31 @@ impl<'a> Primary<'a> {
                 }
                 outcome => return outcome,
             }
+        }
+    }
+}
+
+impl Retrying<'_> {
+    /// As [`Primary::transaction`], for work that can begin again: a clone of `work` runs each time.
+    /// A closure is `Clone` if what it captures is.
+    ///
+    /// # Errors
+    /// As there. After the last retry the conflict itself.
+    pub async fn transaction<T, E>(
+        self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E> + Clone,
+    ) -> Result<Committed<T>, E>
+    where
+        E: From<Error> + From<diesel::result::Error>,
+    {
+        let mut retries = self.retries;
+        loop {
+            let mut is_conflict = false;
+            let outcome = self.primary.transaction_once(work.clone(), &mut is_conflict).await;
+            if outcome.is_ok() || !is_conflict || retries == 0 {
+                return outcome;
+            }
+            retries -= 1;
         }
     }
 }

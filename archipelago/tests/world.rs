@@ -6,6 +6,7 @@ mod world {
     pub mod cutting_proxy;
     pub mod errors;
     pub mod failover;
+    pub mod handles;
     pub mod histories;
     pub mod limits;
     pub mod logins;

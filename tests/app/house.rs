@@ -55,6 +55,7 @@ fn core() {
             arc-swap
             archipelago-macros
             bb8
+            cookie
             diesel
             diesel-async
             futures-util

@@ -21,10 +21,10 @@ const ROOMS: &[&str] = &[
     "connection",
     "pool",
     "cluster",
+    "visitor",
     "read",
     "write",
     "repo_set",
-    "visitor",
     "actix",
 ];
 

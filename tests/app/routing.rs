@@ -1,9 +1,9 @@
 //! Which region's database serves a request, and why; and that visitors read their own writes.
 
-use actix_web::cookie::{Cookie, CookieJar, Key};
 use archipelago::RegionSet;
 use archipelago_app::repos::Repos;
 use archipelago_lab::World;
+use cookie::{Cookie, CookieJar, Key};
 use reqwest::StatusCode;
 
 use super::site::{

@@ -1,12 +1,15 @@
 //! The middleware that tells the visitor which database served an answer, and what position it
 //! showed.
 
+use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 
-use super::session::RequestSession;
+use super::session::session_of;
+use crate::visitor::{Signer, forwarded_scheme};
 
 /// Adds the headers `x-served-by` and `server-timing` to every answer that asked a database, and
 /// the position that it showed, as a cookie and as a header. For
@@ -18,16 +21,23 @@ pub async fn answer_for(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let session = RequestSession::of(request.request());
+    let session = session_of(request.request());
     let mut response = next.call(request).await?;
-    if let Some((served_by, elapsed)) = session.served() {
-        let timing = format!("db;dur={:.1}", elapsed.as_secs_f64() * 1000.0);
-        for (name, value) in [("x-served-by", served_by.to_string()), ("server-timing", timing)] {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
+    let Some(signer) = response.request().app_data::<Data<Signer>>().cloned() else {
+        return Ok(response);
+    };
+    let is_secure = is_secure(response.request());
+    for (name, value) in signer.answer_headers(&session, is_secure) {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().append(HeaderName::from_static(name), value);
         }
     }
-    session.give(&mut response);
     Ok(response)
+}
+
+/// Whether the visitor came over TLS.
+fn is_secure(request: &HttpRequest) -> bool {
+    let value = |name: &str| request.headers().get(name)?.to_str().ok();
+    let scheme = forwarded_scheme(value);
+    scheme.map_or_else(|| request.app_config().secure(), |scheme| scheme == "https")
 }

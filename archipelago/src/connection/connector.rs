@@ -24,14 +24,17 @@ use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 const MISSING: &str = "SELECT version::text FROM unnest($1) AS needed (version)
     EXCEPT SELECT version::text FROM __diesel_schema_migrations ORDER BY version";
 
+/// For a connection on which no visitor waits: a server that has just started may be slow.
+const PATIENT: Duration = Duration::from_secs(10);
+
 /// One connection outside any pool, to read and write without a limit on the time of a statement:
-/// for migrations.
+/// for migrations. Waits 10 s for the server.
 ///
 /// # Errors
 /// Why no connection could be opened.
 pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason> {
-    let timeouts = Timeouts::default();
-    within(timeouts.checkout, async {
+    let timeouts = Timeouts { connect: PATIENT, ..Timeouts::default() };
+    within(PATIENT, async {
         let session = Arc::new(SessionRecord::new(false, &Arc::default()));
         let (client, driver) =
             dial(url, "archipelago", timeouts, timeouts.statement, session).await?;

@@ -11,9 +11,52 @@ use super::Connection;
 use super::commit::{COMMIT, commit_lsn, warn_of_unknown_position};
 use crate::error::{Error, in_session};
 
+/// A read-only transaction whose statements all see one state of the database.
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// How far a transaction is isolated from those that run at the same time:
+/// <https://www.postgresql.org/docs/current/transaction-iso.html>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Each statement sees what was committed before it began.
+    ReadCommitted,
+    /// All statements see one state. A write to a row that has changed since fails (40001).
+    RepeatableRead,
+    /// As if all transactions ran one after another. One that cannot fails (40001).
+    Serializable,
+}
+
+impl Isolation {
+    /// The statement that begins such a transaction. None is the default of the login role.
+    fn begin(isolation: Option<Self>) -> &'static str {
+        match isolation {
+            None => "BEGIN",
+            Some(Self::ReadCommitted) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Some(Self::RepeatableRead) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+            Some(Self::Serializable) => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        }
+    }
+}
+
 /// Begins a transaction that may write.
-pub(crate) async fn begin(connection: &mut Connection) -> Result<(), Error> {
-    begin_with("BEGIN", connection).await
+pub(crate) async fn begin(
+    connection: &mut Connection,
+    isolation: Option<Isolation>,
+) -> Result<(), Error> {
+    begin_with(Isolation::begin(isolation), connection).await
+}
+
+/// Begins a read-only transaction of one state.
+pub(crate) async fn begin_snapshot(connection: &mut Connection) -> Result<(), Error> {
+    begin_with(BEGIN_SNAPSHOT, connection).await
+}
+
+/// Ends a read-only transaction.
+pub(crate) async fn commit_snapshot(connection: &mut Connection) -> Result<(), Error> {
+    let sent = connection.sent();
+    let committed = AnsiTransactionManager::commit_transaction(&mut connection.inner).await;
+    committed.map_err(|error| connection.failed(error, sent))
 }
 
 /// Runs `work` in the transaction that was [begun](begin). Returns the LSN behind its commit as
@@ -30,7 +73,7 @@ pub(crate) async fn read_only_transaction<T>(
     connection: &mut Connection,
     reads: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", connection).await?;
+    begin_snapshot(connection).await?;
     let commit = AnsiTransactionManager::commit_transaction;
     let (value, ()) = in_transaction(connection, reads, commit).await?;
     Ok(value)

@@ -21,6 +21,10 @@ const REMEMBERED: usize = 128;
 /// connections are of no more use.
 const YOUNG: Duration = Duration::from_secs(10);
 
+/// `serialization_failure` and `deadlock_detected`: the same transaction may succeed when it is run
+/// again.
+const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -101,7 +105,9 @@ pub(crate) struct SessionRecord {
     opened: Instant,
     is_stale: AtomicBool,
     is_in_transaction: AtomicBool,
+    ends_after_use: AtomicBool,
     errors: Mutex<VecDeque<ServerError>>,
+    conflicts: AtomicU64,
     end: AtomicU8,
     sent: AtomicU64,
     received: AtomicU64,
@@ -117,7 +123,9 @@ impl SessionRecord {
             opened: Instant::now(),
             is_stale: AtomicBool::default(),
             is_in_transaction: AtomicBool::default(),
+            ends_after_use: AtomicBool::default(),
             errors: Mutex::default(),
+            conflicts: AtomicU64::default(),
             end: AtomicU8::new(End::None as u8),
             sent: AtomicU64::default(),
             received: AtomicU64::default(),
@@ -141,6 +149,9 @@ impl SessionRecord {
         }
         if error.is_fatal {
             self.record_end(End::Closed);
+        }
+        if CONFLICTS.contains(&error.code.as_str()) {
+            self.conflicts.fetch_add(1, Ordering::Relaxed);
         }
         let mut errors = self.errors.lock();
         errors.truncate(REMEMBERED - 1);
@@ -173,6 +184,12 @@ impl SessionRecord {
     /// Records whether a transaction is open whose COMMIT was not sent.
     pub(crate) fn record_transaction(&self, is_open: bool) {
         self.is_in_transaction.store(is_open, Ordering::Relaxed);
+    }
+
+    /// Has the connection closed instead of being used again: a caller may have changed anything in
+    /// its session. Others of its pool stay.
+    pub(crate) fn end_after_use(&self) {
+        self.ends_after_use.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn record_received(&self, bytes: usize) {
@@ -217,10 +234,12 @@ impl SessionRecord {
         self.process.load(Ordering::Relaxed)
     }
 
-    /// Whether a younger connection is to be used in its place.
+    /// Whether it is not to be used again.
     pub(crate) fn is_retired(&self) -> bool {
         let is_older = self.generation.0 != self.generation.1.load(Ordering::Relaxed);
-        is_older || self.is_stale.load(Ordering::Relaxed)
+        is_older
+            || self.is_stale.load(Ordering::Relaxed)
+            || self.ends_after_use.load(Ordering::Relaxed)
     }
 
     /// The server's error that Diesel passes on as `error`.
@@ -234,6 +253,11 @@ impl SessionRecord {
             error.constraint_name(),
         ]);
         self.errors.lock().iter().copied().find(|error| error.fingerprint == sought)
+    }
+
+    /// How often the server has undone a transaction because of another one.
+    pub(crate) fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
     }
 
     /// The last error of the server if the connection ended with it.

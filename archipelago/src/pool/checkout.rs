@@ -68,6 +68,11 @@ impl Checkout {
         self.spill_permit = Some(permit);
     }
 
+    /// Whether the server still owes rows. A connection that is dropped meanwhile is closed.
+    pub(crate) fn owe_answer(&mut self, owes: bool) {
+        self.pooled.owes_answer = owes;
+    }
+
     /// Asks the monitor to check the server, after work on it has failed.
     pub(crate) fn request_check(&self) {
         self.health.request_check();

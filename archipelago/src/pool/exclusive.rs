@@ -73,7 +73,8 @@ impl ExclusivePool {
         let mut dropped = self.dropped.subscribe();
         loop {
             let changed = pin!(dropped.changed());
-            match select(pin!(self.checkout_of_current_pool()), changed).await {
+            // Boxed: it is large, and a part of each transaction.
+            match select(Box::pin(self.checkout_of_current_pool()), changed).await {
                 Either::Left((checkout, _)) => return checkout,
                 Either::Right(_) => {}
             }

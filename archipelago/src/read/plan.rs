@@ -1,8 +1,14 @@
 //! Which databases a read may use, in which order, and how fresh it must be.
 
+use std::time::Instant;
+
+use super::result::ReadResult;
 use crate::cluster::{Cluster, Member};
+use crate::error::Error;
 use crate::region::Reason;
-use crate::server::Requirement;
+use crate::server::{Freshness, Requirement};
+use crate::settings::Safeguard;
+use crate::visitor::Session;
 
 /// Where a read goes, and what it requires.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +19,15 @@ pub(crate) struct ReadPlan<'a> {
     pub(crate) requirement: Requirement,
     /// Whether a replica that lags too much may answer if no other database can.
     pub(crate) or_stale: bool,
+    pub(crate) visitor: Option<Visitor<'a>>,
+}
+
+/// The visitor that a read is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor<'a> {
+    pub(crate) session: &'a Session,
+    /// Whether the read must show what the visitor has seen.
+    pub(crate) is_required: bool,
 }
 
 /// The databases that may serve a read.
@@ -29,14 +44,43 @@ impl<'a> ReadPlan<'a> {
     pub(super) fn ordered(cluster: &'a Cluster, order: &'static [usize], reason: Reason) -> Self {
         let requirement = cluster.max_lag().map_or(Requirement::ANY, Requirement::at_most);
         let candidates = Candidates::Ordered { cluster, order };
-        Self { candidates, reason, requirement, or_stale: false }
+        Self { candidates, reason, requirement, or_stale: false, visitor: None }
     }
 
     /// From this database only, however far behind it is.
     pub(super) fn pinned(member: &'a Member) -> Self {
         let requirement = Requirement { allow_superseded: true, ..Requirement::ANY };
         let candidates = Candidates::Pinned(member);
-        Self { candidates, reason: Reason::Local, requirement, or_stale: false }
+        Self { candidates, reason: Reason::Local, requirement, or_stale: false, visitor: None }
+    }
+
+    /// The same plan, which requires what its visitor has seen as well. May wait for an election
+    /// that tells what a position of an unknown timeline means.
+    pub(super) async fn with_visitors_requirement(mut self) -> Self {
+        let Some(Visitor { session, is_required: true }) = self.visitor else { return self };
+        let freshness = match self.candidates {
+            Candidates::Ordered { cluster, .. } => {
+                let is_on = cluster.leadership().safeguards.has(Safeguard::Cookie);
+                if is_on { session.freshness(cluster).await } else { None }
+            }
+            Candidates::Pinned(member) => {
+                let system = member.health.leadership.view().system;
+                session.data().position(system).map(Freshness::AtLeast)
+            }
+        };
+        self.requirement = freshness.into_iter().fold(self.requirement, Requirement::and);
+        self
+    }
+
+    /// Records the outcome of a read in the session of its visitor.
+    pub(super) fn record<T>(&self, begun: Instant, outcome: &Result<ReadResult<T>, Error>) {
+        let Some(Visitor { session, .. }) = self.visitor else { return };
+        if let Candidates::Ordered { cluster, .. } = self.candidates {
+            session.keep_for(cluster.max_lag());
+        }
+        session.keep_for(self.requirement.at_most);
+        let shown = outcome.as_ref().ok().map(|read| (read.served_by, read.position));
+        session.record_read(begun, shown);
     }
 
     /// The database that is asked first.

@@ -3,26 +3,27 @@
 use std::time::Instant;
 
 use diesel::dsl::Limit;
-use diesel::pg::Pg;
-use diesel::query_builder::{AsQuery, QueryFragment};
+use diesel::query_builder::AsQuery;
 use diesel::query_dsl::methods::LimitDsl;
-use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
+use futures_util::stream::BoxStream;
 
 use super::attempts::Attempts;
-use super::operation::{CheckOutConnection, RunQuery};
-use super::plan::{Candidates, ReadPlan};
+use super::operation::{CheckOutConnection, Operation, RunQuery};
+use super::plan::{Candidates, ReadPlan, Visitor};
 use super::result::ReadResult;
 use super::run::run;
 use super::snapshot::{Snapshot, snapshot};
+use super::stream::OpenStream;
 use crate::cluster::{Cluster, Member};
 use crate::connection::{Load, Ping, ReadOutcome, Request};
 use crate::error::{Error, NextRead};
 use crate::pool::Checkout;
 use crate::position::Position;
-use crate::query::{LoadsAs, PlainSelect, first_row, sql};
+use crate::query::{LoadsAs, PlainSelect, first_row};
 use crate::region::{Reason, Role, ServedBy};
 use crate::server::{Freshness, Requirement};
+use crate::visitor::Session;
 
 /// Reads, from the nearest database that can serve them. `repos.replica()` returns one;
 /// `repos.repo_ord().reads()` returns one that reads from its own database only.
@@ -32,9 +33,9 @@ use crate::server::{Freshness, Requirement};
 /// attempts together may take as long as one statement.
 ///
 /// A `Replica` is a small `Copy` value, and its methods take `self`: a `&self` method called `load`
-/// would lose to [`RunQueryDsl::load`] wherever that trait is in scope. A read is one round trip,
-/// on a connection that the reads of a thread share (see [`Pool`](crate::Pool)). The first query of
-/// its kind on a connection is prepared there, at one round trip more.
+/// would lose to that of `diesel_async::RunQueryDsl` wherever that trait is in scope. A read is one
+/// round trip, on a connection that the reads of a thread share (see [`Pool`](crate::Pool)). The
+/// first query of its kind on a connection is prepared there, at one round trip more.
 ///
 /// There is no method that writes, and [`PlainSelect`] refuses writing queries:
 ///
@@ -71,6 +72,18 @@ impl<'a> Replica<'a> {
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
         self.plan.requirement = self.plan.requirement.and(freshness);
+        if let (Some(visitor), Freshness::Any) = (&mut self.plan.visitor, freshness) {
+            visitor.is_required = false;
+        }
+        self
+    }
+
+    /// Reads for the visitor of this session: shows at least what they have seen and written before,
+    /// and records in the session what each read has shown. A later [`Freshness::Any`] takes the
+    /// requirement back: the visitor may then not see what they wrote.
+    #[must_use]
+    pub fn for_visitor(mut self, session: &'a Session) -> Self {
+        self.plan.visitor = Some(Visitor { session, is_required: true });
         self
     }
 
@@ -100,8 +113,23 @@ impl<'a> Replica<'a> {
         Ok(self.read(Load::new(query)).await?.value)
     }
 
-    /// The rows of `query`, the database that served them, and the position that they show: for
-    /// programs that carry positions to visitors and back. An Actix `Reader` does that itself.
+    /// [`load`](Self::load) by the name that Diesel also has for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_results<U>(
+        self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<Vec<U>, Error>
+    where
+        U: Send,
+    {
+        self.load(query).await
+    }
+
+    /// The rows of `query`, the database that served them, and the position that they show. Where
+    /// positions are carried to visitors and back, [`for_visitor`](Self::for_visitor) is simpler and
+    /// goes for every method.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -115,7 +143,8 @@ impl<'a> Replica<'a> {
         self.read(Load::new(query)).await
     }
 
-    /// The first row of `query`.
+    /// The first row of `query`. As in Diesel, further rows are read and dropped; only
+    /// [`first`](Self::first) limits them.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`NotFound`](diesel::result::Error::NotFound) without a row.
@@ -139,7 +168,7 @@ impl<'a> Replica<'a> {
         first_row(self.read(Load::new(query.limit(1))).await?.value)
     }
 
-    /// The first row of `query`, or None.
+    /// The first row of `query`, or None. Further rows are read and dropped.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -153,57 +182,145 @@ impl<'a> Replica<'a> {
         Ok(self.load(query).await?.into_iter().next())
     }
 
-    /// The rows of a query that the compiler cannot recognise as a read: raw SQL, or a UNION.
+    /// The rows of a query that the compiler cannot recognise as a read: raw SQL, or a query struct
+    /// of your own.
     ///
     /// Only the read-only session stops a write here, also where this handle leads to the primary.
-    /// The query is cloned, to be sent to the next database if the first breaks off.
     ///
     /// # Errors
     /// As [`load`](Self::load), and
     /// [`DatabaseErrorKind::ReadOnlyTransaction`](diesel::result::DatabaseErrorKind) for a write.
-    pub async fn load_unchecked<'query, U>(
-        self,
-        query: impl LoadQuery<'query, AsyncPgConnection, U>
-        + AsQuery<Query: QueryFragment<Pg>>
-        + Clone
-        + 'query,
-    ) -> Result<Vec<U>, Error>
+    pub async fn load_unchecked<U>(self, query: impl LoadsAs<U>) -> Result<Vec<U>, Error>
     where
         U: Send,
     {
-        let load = async |checkout: &mut Checkout| {
-            let query = query.clone();
-            checkout
-                .within_statement_limit(async |connection| {
-                    let sent = connection.sent();
-                    let rows = query.load(&mut connection.inner).await;
-                    rows.map_err(|error| connection.failed(error, sent))
-                })
-                .await
-        };
-        let outcome = self.on_checkout(load).await;
-        let rows = outcome.map_err(|error| error.in_statement(|| sql(&query.as_query())));
-        Ok(rows?.value)
+        Ok(self.read(Load::new(query)).await?.value)
+    }
+
+    /// The rows of `query`, one after another: for more rows than should be in memory at once.
+    ///
+    /// The rows are of one state of the database, and come on a connection of their own, which goes
+    /// back to its pool behind the last row. Costs one round trip more than [`load`](Self::load).
+    /// Dropping the stream before its end closes the connection. Once the stream is returned, a
+    /// failure ends it: no other database goes on with it.
+    ///
+    /// ```no_run
+    /// # archipelago::repos! { primary home; replica near }
+    /// # diesel::table! { users (id) { id -> BigInt, name -> Text } }
+    /// # async fn example(repos: Repos) -> Result<(), archipelago::Error> {
+    /// use diesel::prelude::*;
+    /// use futures_util::TryStreamExt;
+    ///
+    /// let names = users::table.select(users::name);
+    /// let mut names = repos.replica().load_stream::<String>(names).await?;
+    /// while let Some(name) = names.try_next().await? {
+    ///     println!("{name}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). The stream has an error where the server ends it, or does not send
+    /// the next row in time.
+    pub async fn load_stream<U>(
+        self,
+        query: impl LoadsAs<U, Query: PlainSelect>,
+    ) -> Result<BoxStream<'static, Result<U, Error>>, Error>
+    where
+        U: Send + 'static,
+    {
+        Ok(self.run(OpenStream::new(query)).await?.value.into_stream())
     }
 
     /// Several reads of one state of the database: a read-only transaction, `REPEATABLE READ`.
     ///
     /// Costs one round trip more before the reads and one after. A standby may cancel the
     /// transaction (40001) when the primary has removed rows that it still sees. Then, or when the
-    /// connection breaks, `reads` begins again at the next database.
+    /// connection breaks, a clone of `reads` begins again at the next database: a closure is `Clone`
+    /// if what it captures is. The future is `Send` if that of `reads` is.
     ///
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
     pub async fn snapshot<T>(
         self,
-        reads: impl AsyncFn(&mut Snapshot<'_>) -> Result<T, Error>,
+        reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error> + Clone,
     ) -> Result<T, Error> {
-        let work = async |checkout: &mut Checkout| {
+        let probes = self.plan.visitor.is_some();
+        let work = async move |checkout: &mut Checkout| {
             checkout
-                .within_transaction_limit(async |connection| snapshot(connection, &reads).await)
+                .within_transaction_limit(async move |connection| {
+                    let value = snapshot(connection, reads).await?;
+                    if probes {
+                        connection.probe().await?;
+                    }
+                    Ok(value)
+                })
                 .await
         };
-        Ok(self.on_checkout(work).await?.value)
+        let ReadResult { value: (_, value), .. } = self.on_checkout(work).await?;
+        Ok(value)
+    }
+
+    /// Lends Diesel's own connection to `work`: for functions that take an `&mut
+    /// AsyncPgConnection`. Its session is read-only, at the primary too.
+    ///
+    /// ```no_run
+    /// # archipelago::repos! { primary home; replica near }
+    /// # diesel::table! { users (id) { id -> BigInt, name -> Text } }
+    /// use diesel::prelude::*;
+    /// use diesel_async::{AsyncPgConnection, RunQueryDsl};
+    ///
+    /// async fn names(connection: &mut AsyncPgConnection) -> QueryResult<Vec<String>> {
+    ///     users::table.select(users::name).load(connection).await
+    /// }
+    ///
+    /// # async fn example(repos: Repos) -> Result<(), archipelago::Error> {
+    /// let names = repos.replica().connection(async |connection| {
+    ///     Ok::<_, archipelago::Error>(names(connection).await?)
+    /// });
+    /// println!("{:?}", names.await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The compiler no longer tells reads from writes here. The server does, as
+    /// `default_transaction_read_only` is on; at a replica it always does. At a primary, `work`
+    /// could switch that off or `BEGIN READ WRITE`: where that matters, give reads a role that may
+    /// only SELECT.
+    ///
+    /// Whatever `work` leaves in the session (settings, locks, temporary tables, an open
+    /// transaction) ends with it: the connection is closed, and the next caller opens a new one.
+    /// That makes it several times as dear as [`load`](Self::load) or
+    /// [`snapshot`](Self::snapshot), which keep their connections.
+    ///
+    /// The database is asked for its state before `work` begins, at one round trip. `work` runs
+    /// once, within [`Timeouts::transaction`](crate::Timeouts::transaction). The future is `Send` if
+    /// that of `work` is.
+    ///
+    /// # Errors
+    /// What `work` returns, and as [`load`](Self::load).
+    pub async fn connection<T, E: From<Error>>(
+        self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let opened = self.on_checkout(probe).await?;
+        let ReadResult { value: (mut checkout, ()), served_by, .. } = opened;
+        let begun = Instant::now();
+        let probes = self.plan.visitor.is_some();
+        let lent = checkout.within_transaction_limit(async |connection| {
+            let outcome = connection.lend(work).await;
+            let is_known = probes && connection.end_transaction_and_probe().await.is_ok();
+            Ok::<_, E>((outcome, is_known))
+        });
+        let lent = lent.await;
+        // Rows may have been shown before a failure as well.
+        let position = match lent {
+            Ok((_, true)) => checkout.position(checkout.state().shown()),
+            _ => checkout.unknown_position(),
+        };
+        self.plan.record(begun, &Ok(ReadResult { value: (), served_by, position }));
+        lent?.0
     }
 
     /// Whether the database that is asked first shows everything up to `position`. One round trip,
@@ -237,27 +354,48 @@ impl<'a> Replica<'a> {
     }
 
     /// Sends one request to the first database that can serve it.
-    pub(crate) async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Output>, Error> {
-        run(self.plan, &mut RunQuery(request), &mut Attempts::default()).await
+    async fn read<R: Request>(self, request: R) -> Result<ReadResult<R::Output>, Error> {
+        self.run(RunQuery(request)).await
     }
 
-    /// Runs `work` on a connection of its own to the first database that can serve it. If that
-    /// breaks off, `work` begins again at the next one. The position is that of the last probe.
-    pub(crate) async fn on_checkout<T>(
-        self,
-        work: impl AsyncFn(&mut Checkout) -> Result<T, Error>,
-    ) -> Result<ReadResult<T>, Error> {
+    /// Runs an operation at the first database that can serve it.
+    async fn run<O: Operation>(self, mut operation: O) -> Result<ReadResult<O::Value>, Error> {
         let begun = Instant::now();
-        let limit = self.plan.first().reading.timeouts().answer();
+        let plan = self.plan.with_visitors_requirement().await;
+        let outcome = run(plan, &mut operation, &mut Attempts::default()).await;
+        self.plan.record(begun, &outcome);
+        outcome
+    }
+
+    /// Runs `work` on a connection of its own to the first database that can serve it, and returns
+    /// the connection as well. If that breaks off, `work` begins again at the next one. The position
+    /// is that of the last probe.
+    async fn on_checkout<T>(
+        self,
+        work: impl AsyncFnOnce(&mut Checkout) -> Result<T, Error> + Clone,
+    ) -> Result<ReadResult<(Checkout, T)>, Error> {
+        let begun = Instant::now();
+        let outcome = self.on_checkout_of_any(begun, work).await;
+        self.plan.record(begun, &outcome);
+        outcome
+    }
+
+    async fn on_checkout_of_any<T>(
+        self,
+        begun: Instant,
+        work: impl AsyncFnOnce(&mut Checkout) -> Result<T, Error> + Clone,
+    ) -> Result<ReadResult<(Checkout, T)>, Error> {
+        let plan = self.plan.with_visitors_requirement().await;
+        let limit = plan.first().reading.timeouts().answer();
         let mut attempts = Attempts::default();
         let mut repeats = 0;
         loop {
             let ReadResult { value: mut checkout, served_by, .. } =
-                run(self.plan, &mut CheckOutConnection, &mut attempts).await?;
-            let error = match work(&mut checkout).await {
+                run(plan, &mut CheckOutConnection, &mut attempts).await?;
+            let error = match work.clone()(&mut checkout).await {
                 Ok(value) => {
                     let position = checkout.position(checkout.state().shown());
-                    return Ok(ReadResult { value, served_by, position });
+                    return Ok(ReadResult { value: (checkout, value), served_by, position });
                 }
                 Err(error) => error,
             };
@@ -271,7 +409,7 @@ impl<'a> Replica<'a> {
                 repeats += 1;
                 continue;
             }
-            let is_pinned = matches!(self.plan.candidates, Candidates::Pinned(_));
+            let is_pinned = matches!(plan.candidates, Candidates::Pinned(_));
             if is_pinned || is_late && attempts.tried.is_empty() {
                 return Err(error);
             }
@@ -281,4 +419,9 @@ impl<'a> Replica<'a> {
             }
         }
     }
+}
+
+/// Asks the server of a checked out connection for its state.
+async fn probe(checkout: &mut Checkout) -> Result<(), Error> {
+    checkout.within_statement_limit(async |connection| connection.probe().await.map(drop)).await
 }

@@ -1,17 +1,25 @@
 //! Several reads of one state of the database.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use diesel_async::AsyncPgConnection;
 
 use crate::connection::{Connection, read_only_transaction};
-use crate::error::Error;
+use crate::error::{Error, SessionRecord};
 use crate::query::{LoadsAs, PlainSelect, first_row, sql};
 
 /// A read-only transaction. [`Replica::snapshot`](crate::Replica::snapshot) hands it to its
 /// closure.
+///
+/// Its own methods take what the compiler knows to be reads. It derefs to Diesel's connection, for
+/// functions that take one: `names(&mut *snapshot).await`. The server refuses a write there, and the
+/// connection is closed behind the snapshot, as
+/// [`Replica::connection`](crate::Replica::connection) says.
 pub struct Snapshot<'a> {
     connection: &'a mut AsyncPgConnection,
+    session: Arc<SessionRecord>,
 }
 
 impl fmt::Debug for Snapshot<'_> {
@@ -55,6 +63,22 @@ impl Snapshot<'_> {
     }
 }
 
+impl Deref for Snapshot<'_> {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        self.session.end_after_use();
+        self.connection
+    }
+}
+
+impl DerefMut for Snapshot<'_> {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.session.end_after_use();
+        self.connection
+    }
+}
+
 async fn load<Q: LoadsAs<U>, U>(query: Q, connection: &AsyncPgConnection) -> Result<Vec<U>, Error> {
     let query = query.as_query();
     let rows = Q::load(&query, connection).await;
@@ -62,11 +86,13 @@ async fn load<Q: LoadsAs<U>, U>(query: Q, connection: &AsyncPgConnection) -> Res
 }
 
 /// Runs `reads` on one state of the database.
-pub(crate) async fn snapshot<T>(
+pub(super) async fn snapshot<T>(
     connection: &mut Connection,
     reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let reads =
-        async |connection: &mut AsyncPgConnection| reads(&mut Snapshot { connection }).await;
+    let session = connection.session().clone();
+    let reads = async |connection: &mut AsyncPgConnection| {
+        reads(&mut Snapshot { connection, session }).await
+    };
     read_only_transaction(connection, reads).await
 }

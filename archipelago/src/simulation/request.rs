@@ -7,12 +7,12 @@ use super::step::Visit;
 use crate::cluster::Elections;
 use crate::position::Position;
 use crate::server::{NotFresh, Requirement, ServerIdentity, ServerReport, ServerState};
-use crate::visitor::Session;
+use crate::visitor::SessionData;
 
 /// A visitor's request in a process.
 pub(super) struct Request {
     pub(super) visit: Visit,
-    pub(super) session: Session,
+    pub(super) session: SessionData,
     pub(super) brought: Vec<Position>,
     pub(super) requirement: Requirement,
     pub(super) begun: Millis,

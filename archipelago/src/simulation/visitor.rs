@@ -2,7 +2,7 @@
 
 use super::postgres::{Point, Postgres};
 use crate::position::Position;
-use crate::visitor::Session;
+use crate::visitor::SessionData;
 
 /// A visitor, as the cookies and the answers have made them.
 #[derive(Clone, Default)]
@@ -50,6 +50,6 @@ impl Visitor {
 }
 
 /// What the answer to a request with this session does to the jar.
-pub(super) fn cookies(session: &Session, brought: Vec<Position>) -> Cookies {
+pub(super) fn cookies(session: &SessionData, brought: Vec<Position>) -> Cookies {
     Cookies { carried: session.carried().collect(), brought }
 }

@@ -30,20 +30,8 @@ const PREFIX: &str = "archipelago.";
 /// How many letters of the signature a name has.
 const TAG: usize = 6;
 
-/// How many cookies an answer takes back. A browser has fewer requests under way. More are forged,
-/// or wait for the next answers.
-pub(crate) const MOST_COOKIES: usize = 32;
-
 /// The length of a signature: HMAC-SHA256 in Base64.
 const SIGNATURE: usize = 44;
-
-/// A position that the visitor has brought, signed by this app.
-#[derive(Clone, Debug)]
-pub(crate) struct Brought {
-    pub(crate) position: Position,
-    /// The name of its cookie. None if it came in the header.
-    pub(crate) cookie: Option<String>,
-}
 
 /// A position that a request claims to have been given, and its signature.
 #[derive(Clone, Debug)]

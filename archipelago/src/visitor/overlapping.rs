@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::cookie::{Brought, cookie_name};
-use super::session::Session;
+use super::cookie::cookie_name;
+use super::session_data::{Brought, SessionData};
 use crate::position::Position;
 use crate::region::Role;
 
@@ -89,7 +89,7 @@ impl Rules {
     }
 
     fn serve(self, cookies: &[u64], how: Served, commits: &mut u64) -> Request {
-        let mut session = Session::default();
+        let mut session = SessionData::default();
         let brought = cookies
             .iter()
             .map(|lsn| Brought { position: at(*lsn), cookie: Some((self.name)(at(*lsn))) });

@@ -1,237 +1,132 @@
-//! What one request has brought, seen and written: plain data.
-//!
-//! What a position means is said in [`position`](crate::position). Here follows: of each database
-//! the next read must show the latest position that the visitor brought, saw or wrote.
+//! `Session`: what one visitor has brought, seen and written, for every task of one request.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::cookie::{Brought, MOST_COOKIES};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::session_data::SessionData;
+use crate::cluster::Cluster;
 use crate::position::Position;
-use crate::region::{Role, ServedBy};
+use crate::region::ServedBy;
 use crate::server::Freshness;
 
-/// What one request has brought, read and written so far.
+/// How long visitors keep a position at least.
+const SHORTEST_LIFETIME: Duration = Duration::from_mins(10);
+
+/// What one visitor has brought, seen and written. Clones share it, and any task may hold one.
+///
+/// A handle [for a visitor](crate::Replica::for_visitor) reads at least what its visitor has seen
+/// and written before, and records in the session what each query has shown or committed. So the
+/// session replaces positions that are carried by hand:
+///
+/// ```no_run
+/// # archipelago::repos! { primary home; replica near }
+/// # diesel::table! { users (id) { id -> BigInt, name -> Text } }
+/// use archipelago::Position;
+/// use archipelago::visitor::Session;
+/// use diesel::prelude::*;
+///
+/// # async fn example(repos: Repos, brought: Position) -> Result<(), archipelago::Error> {
+/// let session = Session::new();
+/// session.require(brought);
+/// let insert = diesel::insert_into(users::table).values(users::name.eq("Ada"));
+/// repos.primary().for_visitor(&session).execute(insert).await?;
+/// // Any region shows Ada now.
+/// let names = users::table.select(users::name);
+/// let names: Vec<String> = repos.replica().for_visitor(&session).load(names).await?;
+/// let carried_on: Vec<Position> = session.positions();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Session {
-    /// The database that served the last query. None before the first, and after a failed query.
-    pub(crate) served_by: Option<ServedBy>,
-    /// The time of all queries together.
-    pub(crate) elapsed: Duration,
-    /// How long a visitor keeps the positions of this request.
-    pub(crate) lifetime: Duration,
-    /// Each database once.
-    histories: Vec<History>,
-    /// None before they were looked for.
-    brought: Option<Vec<Brought>>,
-}
-
-/// What is known of one database.
-#[derive(Clone, Copy, Debug)]
-struct History {
-    system: u64,
-    /// The latest position that the visitor brought.
-    brought: Option<Position>,
-    /// The latest position that this request has read or written.
-    own: Option<Position>,
-    /// Whether this request has read or written it.
-    is_used: bool,
-}
-
-impl History {
-    fn latest(self) -> Option<Position> {
-        later(self.brought, self.own)
-    }
-}
+pub struct Session(Arc<Mutex<SessionData>>);
 
 impl Session {
-    /// How fresh the next read of the database `system` must be: at least what the visitor has seen
-    /// and written there.
-    ///
-    /// `system` is 0 while this process does not know which database it reads. Then the position of
-    /// the only one that the visitor knows holds; if they know several, the primary shows all that
-    /// they have seen of its own.
-    pub(crate) fn freshness(&self, system: u64) -> Option<Freshness> {
-        match self.histories[..] {
-            [_, _, ..] if system == 0 => Some(Freshness::Primary),
-            _ => self.position(system).map(Freshness::AtLeast),
+    /// The session of a visitor who brings nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requires that the next reads show everything up to `position`.
+    pub fn require(&self, position: Position) {
+        self.data().bring(position);
+    }
+
+    /// The positions that the visitor has to bring to the next request: the latest of each database
+    /// that this session has read or written.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        self.data().carried().collect()
+    }
+
+    /// How long the visitor has to keep them: the longest age that a read of theirs may have, by
+    /// when every database that serves such a read shows them, and ten minutes at least.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.data().longest_age.max(SHORTEST_LIFETIME)
+    }
+
+    /// The database that served the last query, and the time of all queries, checkouts included.
+    /// None before the first query, and after one that failed.
+    #[must_use]
+    pub fn served(&self) -> Option<(ServedBy, Duration)> {
+        let data = self.data();
+        data.served_by.map(|served_by| (served_by, data.elapsed))
+    }
+
+    /// The plain data. No caller holds the lock across an `await`.
+    pub(crate) fn data(&self) -> MutexGuard<'_, SessionData> {
+        self.0.lock()
+    }
+
+    /// How fresh a read of `cluster` must be, as [`SessionData::freshness`] says.
+    pub(crate) async fn freshness(&self, cluster: &Cluster) -> Option<Freshness> {
+        let system = self.vet(cluster).await;
+        self.data().freshness(system)
+    }
+
+    /// The latest position of `cluster` that the visitor has seen or written.
+    pub(crate) async fn position(&self, cluster: &Cluster) -> Option<Position> {
+        let system = self.vet(cluster).await;
+        self.data().position(system)
+    }
+
+    /// The database that a cluster serves; 0 while it is unknown. Replaces what the visitor has
+    /// seen there if that is of another history, which takes an election.
+    async fn vet(&self, cluster: &Cluster) -> u64 {
+        let system = cluster.leadership().view().system;
+        let seen = self.data().position(system);
+        if let Some(seen) = seen.filter(|seen| cluster.leadership().is_unknown(*seen))
+            && let Some(instead) = cluster.replacement_for(seen).await
+        {
+            self.data().replace_brought(instead);
+        }
+        system
+    }
+
+    /// Has the visitor keep positions for so long at least.
+    pub(crate) fn keep_for(&self, age: Option<Duration>) {
+        let mut data = self.data();
+        data.longest_age = data.longest_age.max(age.unwrap_or_default());
+    }
+
+    /// Records a read, and what it has shown. None where it failed.
+    pub(crate) fn record_read(&self, begun: Instant, shown: Option<(ServedBy, Position)>) {
+        let mut data = self.data();
+        data.record_query(shown.map(|(served_by, _)| served_by), begun.elapsed());
+        if let Some((ServedBy { role, .. }, position)) = shown {
+            data.record_read(position, role);
         }
     }
 
-    /// The latest position of the database `system` that the visitor has seen or written.
-    pub(crate) fn position(&self, system: u64) -> Option<Position> {
-        match self.histories[..] {
-            [only] if system == 0 => only.latest(),
-            _ => self.histories.iter().find(|known| known.system == system)?.latest(),
+    /// Records a write, and the position of its commit. None where it failed.
+    pub(crate) fn record_write(&self, begun: Instant, committed: Option<(ServedBy, Position)>) {
+        let mut data = self.data();
+        data.record_query(committed.map(|(served_by, _)| served_by), begun.elapsed());
+        if let Some((_, position)) = committed {
+            data.record_write(position);
         }
-    }
-
-    /// The positions that the answer carries: the latest of each database that this request has
-    /// read or written.
-    pub(crate) fn carried(&self) -> impl Iterator<Item = Position> {
-        self.histories.iter().filter(|known| known.is_used).filter_map(|known| known.latest())
-    }
-
-    /// The cookies that an answer takes back which carries `position` in the cookie `name`: those
-    /// of the same database that the visitor brought.
-    pub(crate) fn replaced_by<'a>(
-        &'a self,
-        position: Position,
-        name: &'a str,
-    ) -> impl Iterator<Item = &'a str> {
-        let brought = self.brought.iter().flatten();
-        let names = brought.filter_map(move |brought| {
-            let cookie = brought.cookie.as_deref()?;
-            (brought.position.system == position.system && cookie != name).then_some(cookie)
-        });
-        names.take(MOST_COOKIES)
-    }
-
-    /// Whether what the visitor brought is known.
-    pub(crate) fn knows_brought(&self) -> bool {
-        self.brought.is_some()
-    }
-
-    /// Sets what the visitor brings.
-    pub(crate) fn set_brought(&mut self, brought: Vec<Brought>) {
-        for Brought { position, .. } in &brought {
-            let history = self.history(position.system);
-            history.brought = later(history.brought, Some(*position));
-        }
-        self.brought = Some(brought);
-    }
-
-    /// Replaces what the visitor brought of the position's database.
-    pub(crate) fn replace_brought(&mut self, instead: Position) {
-        self.history(instead.system).brought = Some(instead);
-    }
-
-    /// Adds a query to the time, and to the header that names the server. A failed query was served
-    /// by no database.
-    pub(crate) fn record_query(&mut self, served_by: Option<ServedBy>, time: Duration) {
-        self.elapsed += time;
-        self.served_by = served_by;
-    }
-
-    /// Records what a read has shown. The position of a primary replaces a brought one with a later
-    /// LSN, unless that is of a newer timeline: the primary has lost it, or it was never reached.
-    pub(crate) fn record_read(&mut self, position: Position, role: Role) {
-        let is_impossible = |known: &Position| {
-            role == Role::Primary && known.timeline <= position.timeline && known.lsn > position.lsn
-        };
-        let history = self.history(position.system);
-        history.brought = history.brought.filter(|known| !is_impossible(known));
-        history.own = later(history.own, Some(position));
-        history.is_used = true;
-    }
-
-    /// Records the position of a write. It may be earlier than what the primary has shown, as a
-    /// commit that writes nothing flushes nothing.
-    pub(crate) fn record_write(&mut self, position: Position) {
-        let history = self.history(position.system);
-        history.own = later(history.own, Some(position));
-        history.is_used = true;
-    }
-
-    fn history(&mut self, system: u64) -> &mut History {
-        let known = self.histories.iter().position(|known| known.system == system);
-        let index = known.unwrap_or_else(|| {
-            self.histories.push(History { system, brought: None, own: None, is_used: false });
-            self.histories.len() - 1
-        });
-        &mut self.histories[index]
-    }
-}
-
-fn later(one: Option<Position>, other: Option<Position>) -> Option<Position> {
-    one.into_iter().chain(other).reduce(Position::or_later)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SYSTEM: u64 = 7;
-
-    fn at(lsn: u64) -> Position {
-        Position { system: SYSTEM, timeline: 1, lsn }
-    }
-
-    fn brings(positions: &[Position]) -> Session {
-        let mut session = Session::default();
-        let brought = |position: &Position| Brought {
-            cookie: Some(position.to_string()),
-            position: *position,
-        };
-        session.set_brought(positions.iter().map(brought).collect());
-        session
-    }
-
-    fn carried(session: &Session) -> Vec<Position> {
-        session.carried().collect()
-    }
-
-    #[test]
-    fn the_next_read_shows_what_was_brought_read_and_written() {
-        let mut session = Session::default();
-        assert_eq!((session.position(SYSTEM), carried(&session)), (None, vec![]));
-        session = brings(&[at(4), at(5), at(3)]);
-        assert_eq!((session.position(SYSTEM), carried(&session)), (Some(at(5)), vec![]));
-        session.record_read(at(3), Role::Replica);
-        assert_eq!((session.position(SYSTEM), carried(&session)), (Some(at(5)), vec![at(5)]));
-        session.record_write(at(9));
-        session.record_write(at(8));
-        assert_eq!((session.position(SYSTEM), carried(&session)), (Some(at(9)), vec![at(9)]));
-    }
-
-    #[test]
-    fn a_primary_takes_back_a_position_that_it_never_reached() {
-        let unknown = Position::unknown(SYSTEM, 1);
-        for brought in [at(5), unknown] {
-            let mut session = brings(&[brought]);
-            session.record_read(at(3), Role::Replica);
-            assert_eq!(carried(&session), [brought]);
-            session.record_read(at(3), Role::Primary);
-            assert_eq!(carried(&session), [at(3)]);
-            let mut session = brings(&[brought]);
-            session.record_write(at(3));
-            assert_eq!(carried(&session), [brought], "a commit that wrote nothing");
-        }
-        // Only the next request's read can tell what the primary has reached since the write.
-        let mut session = Session::default();
-        session.record_write(unknown);
-        session.record_read(at(3), Role::Primary);
-        assert_eq!(carried(&session), [unknown]);
-        // A promotion ends it too.
-        let promoted = Position { timeline: 2, ..at(1) };
-        let mut session = brings(&[unknown]);
-        session.record_read(promoted, Role::Primary);
-        assert_eq!(carried(&session), [promoted]);
-    }
-
-    #[test]
-    fn databases_do_not_mix() {
-        let other = Position { system: 8, timeline: 4, lsn: 1 };
-        let mut session = brings(&[at(5), other]);
-        assert_eq!(session.freshness(SYSTEM), Some(Freshness::AtLeast(at(5))));
-        assert_eq!(session.freshness(8), Some(Freshness::AtLeast(other)));
-        assert_eq!(session.freshness(9), None);
-        assert_eq!(session.freshness(0), Some(Freshness::Primary), "which of both is not known");
-        assert_eq!(brings(&[other]).freshness(0), Some(Freshness::AtLeast(other)));
-
-        session.record_read(at(6), Role::Replica);
-        assert_eq!(carried(&session), [at(6)]);
-        let replaced = |name| session.replaced_by(at(6), name).collect::<Vec<_>>();
-        assert_eq!(replaced("new"), [at(5).to_string()], "the other database's cookie stays");
-        assert_eq!(replaced(&at(5).to_string()), [""; 0], "an answer keeps what it carries");
-
-        session.replace_brought(at(7));
-        let replaced = Some(at(7));
-        assert_eq!((session.position(SYSTEM), session.position(8)), (replaced, Some(other)));
-    }
-
-    #[test]
-    fn an_answer_takes_back_a_bounded_number_of_cookies() {
-        let session = brings(&(0..1000).map(at).collect::<Vec<_>>());
-        assert_eq!(session.replaced_by(at(999), "new").count(), MOST_COOKIES);
     }
 }

@@ -51,7 +51,7 @@ async fn the_reading_methods(world: World) {
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
-async fn load_unchecked_takes_raw_sql_and_unions(world: World) {
+async fn load_unchecked_takes_raw_sql(world: World) {
     #[derive(diesel::QueryableByName)]
     struct Row {
         #[diesel(sql_type = diesel::sql_types::Bool)]
@@ -63,10 +63,6 @@ async fn load_unchecked_takes_raw_sql_and_unions(world: World) {
     assert!(rows[0].standby, "the replica's repo is connected to a standby");
     let rows: Vec<Row> = repos.replica_in("home").load_unchecked(raw).await.unwrap();
     assert!(!rows[0].standby);
-    let names = users::table.select(users::name);
-    let union: Vec<String> =
-        repos.replica_in("near").load_unchecked(names.union(names)).await.unwrap();
-    assert!(union.is_empty());
 }
 
 /// Past the types, by `load_unchecked`, on a server that would take writes: one database that plays

@@ -39,9 +39,8 @@ async fn with_direct_writes_nothing_is_replayed(world: World) {
 
 async fn create<R: RepoSet>(writer: Writer<R>, name: Bytes) -> Result<String, Error> {
     let row = (users::name.eq(String::from_utf8_lossy(&name).into_owned()), users::age.eq(36));
-    let id: i64 = writer
-        .get_result(diesel::insert_into(users::table).values(row).returning(users::id))
-        .await?;
+    let insert = diesel::insert_into(users::table).values(row).returning(users::id);
+    let id: i64 = writer.primary().get_result(insert).await?.value;
     Ok(format!("user {id}"))
 }
 

@@ -38,7 +38,8 @@ async fn hold(held: &Held) {
 }
 
 async fn list<R: RepoSet>(reader: Reader<R>) -> Result<String, Error> {
-    let names: Vec<String> = reader.load(users::table.select(users::name).order(users::id)).await?;
+    let names: Vec<String> =
+        reader.replica().load(users::table.select(users::name).order(users::id)).await?;
     Ok(names.join(","))
 }
 
@@ -50,7 +51,7 @@ async fn list_held(reader: Reader<Repos>, held: Data<Held>) -> Result<String, Er
 
 async fn create<R: RepoSet>(writer: Writer<R>, name: Path<String>) -> Result<String, Error> {
     let row = (users::name.eq(name.into_inner()), users::age.eq(36));
-    writer.execute(diesel::insert_into(users::table).values(row)).await?;
+    writer.primary().execute(diesel::insert_into(users::table).values(row)).await?;
     Ok("created".to_owned())
 }
 

@@ -10,7 +10,7 @@ use archipelago_checker::nemesis::{Fault, OldPrimary, Schedule, ScheduleStep, Sc
 use archipelago_checker::run::{Run, RunPlan};
 use archipelago_checker::workload::Workload;
 
-use super::{AT_ONCE, PERMITS};
+use super::{AT_ONCE, PERMITS, log_as_the_environment_says};
 
 /// Hits every replica at the same time.
 fn all_replicas(lasts: Duration, fault: impl Fn(String) -> Fault) -> Schedule {
@@ -90,6 +90,7 @@ fn promotions(each: impl IntoIterator<Item = (&'static str, OldPrimary, u64)>) -
 
 /// Clients stay in their region, as one that moves may carry a position that protects it.
 async fn run(schedule: Schedule, workload: Workload, disabled: &[Safeguard]) -> Run {
+    log_as_the_environment_says();
     // Other clients' commits would also keep a replica from serving the read after a write.
     let clients = match workload {
         Workload::ReadAfterWrite => 1,

@@ -11,7 +11,7 @@ use crate::simulation::process::{Process, REGIONS};
 use crate::simulation::request::{Exchange, Outcome, Phase, Request};
 use crate::simulation::step::{Visit, Write};
 use crate::simulation::visitor::cookies;
-use crate::visitor::{Brought, Session};
+use crate::visitor::{Brought, SessionData};
 
 impl World {
     pub(super) fn visit(&mut self, visit: Visit) {
@@ -19,7 +19,7 @@ impl World {
         let visitor = &self.visitors[visit.visitor];
         let brought = visitor.brings();
         let process = &self.processes[visit.process];
-        let mut session = Session::default();
+        let mut session = SessionData::default();
         let cookie = |position: &Position| Brought { position: *position, cookie: None };
         session.set_brought(brought.iter().map(cookie).collect());
         let system = process.cluster.leadership.view().system;

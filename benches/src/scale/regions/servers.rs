@@ -82,8 +82,11 @@ async fn listen<R: RepoSet>(listener: TcpListener, repos: Arc<R>) -> Result<(), 
 
 async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpResponse> {
     let start = Instant::now();
-    let user: User =
-        reader.optional(user_query(*id)).await?.ok_or_else(|| ErrorNotFound("no such user"))?;
+    let user: User = reader
+        .replica()
+        .optional(user_query(*id))
+        .await?
+        .ok_or_else(|| ErrorNotFound("no such user"))?;
     page(&ShowPage { layout: layout(start), user: &user })
 }
 

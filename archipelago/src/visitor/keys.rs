@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use actix_web::cookie::Key;
+use cookie::Key;
 
 /// The keys of an app's signatures: one signs, and all verify.
 ///
