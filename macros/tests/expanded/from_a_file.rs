@@ -70,7 +70,10 @@ impl ::core::str::FromStr for Region {
             "us-east-1" => ::core::result::Result::Ok(Self::UsEast1),
             _ => {
                 ::core::result::Result::Err(
-                    ::archipelago::UnknownRegion::new(code, &["nrt", "ord", "ams", "us-east-1"]),
+                    ::archipelago::UnknownRegion::new(
+                        code,
+                        &["nrt", "ord", "ams", "us-east-1"],
+                    ),
                 )
             }
         }
@@ -248,7 +251,7 @@ impl Repos {
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
     ///
-    /// The connections belong to the calling thread. A database that is down is no error.
+    /// A shared connection belongs to the calling runtime. A database that is down is no error.
     ///
     /// # Errors
     /// If the settings belong to other regions, or one of them cannot be used.

@@ -106,7 +106,7 @@ impl Repos {
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
     ///
-    /// The connections belong to the calling thread. A database that is down is no error.
+    /// A shared connection belongs to the calling runtime. A database that is down is no error.
     ///
     /// # Errors
     /// If the settings belong to other regions, or one of them cannot be used.

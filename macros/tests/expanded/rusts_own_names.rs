@@ -65,7 +65,10 @@ impl ::core::str::FromStr for Region {
             "s" => ::core::result::Result::Ok(Self::S),
             _ => {
                 ::core::result::Result::Err(
-                    ::archipelago::UnknownRegion::new(code, &["type", "box", "ok", "none", "string", "s"]),
+                    ::archipelago::UnknownRegion::new(
+                        code,
+                        &["type", "box", "ok", "none", "string", "s"],
+                    ),
                 )
             }
         }
@@ -301,7 +304,7 @@ impl Repos {
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
     ///
-    /// The connections belong to the calling thread. A database that is down is no error.
+    /// A shared connection belongs to the calling runtime. A database that is down is no error.
     ///
     /// # Errors
     /// If the settings belong to other regions, or one of them cannot be used.
