@@ -162,7 +162,7 @@ impl<'a> Primary<'a> {
     where
         U: Send,
     {
-        let Committed { value, position } = self.write(Load::new(statement)).await?;
+        let Committed { value, position } = self.load(statement).await?;
         Ok(Committed { value: first_row(value)?, position })
     }
 
@@ -178,7 +178,7 @@ impl<'a> Primary<'a> {
     where
         U: Send,
     {
-        let Committed { value, position } = self.write(Load::new(statement)).await?;
+        let Committed { value, position } = self.load(statement).await?;
         Ok(Committed { value: value.into_iter().next(), position })
     }
 

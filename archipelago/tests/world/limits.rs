@@ -211,7 +211,7 @@ async fn commits_that_wait_for_a_standby_hold_their_slots(world: World) {
         admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     };
     admin.batch_execute("SET synchronous_commit = local").await.unwrap();
-    set(&mut admin, "nobody").await;
+    set(&mut admin, "absent").await;
     eventually("commits wait", DEADLINE, async || {
         let _ = timeout(Duration::from_millis(100), write(&repos)).await;
         backends(&mut admin, "wait_event = 'SyncRep'").await == i64::from(POOL_SIZE)
