@@ -262,31 +262,39 @@ pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Opti
 
 /// Sends `session` (commands that end with a semicolon) and asks for identity and report, in one
 /// round trip. Where the role may not call a function of the questions, two more round trips leave
-/// out what it would tell.
+/// out what it would tell; two more again for a right that is lost meanwhile.
 pub(super) async fn identify(
     client: &Client,
     session: &str,
 ) -> Result<(ServerIdentity, ServerReport, Questions), DownReason> {
-    let identified = ask_identity(client, session, Questions::all()).await;
-    let is_denied = |reason: &DownReason| match reason {
-        DownReason::Refused { sqlstate: Some(code), .. } => {
-            code == SqlState::INSUFFICIENT_PRIVILEGE.code()
+    let mut questions = Questions::all();
+    loop {
+        match ask_identity(client, session, &questions).await {
+            Err(reason) if is_denied(&reason) => {
+                let allowed = Questions::allowed(client).await?;
+                if allowed.denied == questions.denied {
+                    return Err(reason);
+                }
+                questions = allowed;
+            }
+            outcome => return outcome.map(|(identity, report)| (identity, report, questions)),
         }
-        _ => false,
-    };
-    match identified {
-        Err(reason) if is_denied(&reason) => {
-            ask_identity(client, session, Questions::allowed(client).await?).await
-        }
-        outcome => outcome,
     }
+}
+
+fn is_denied(reason: &DownReason) -> bool {
+    matches!(
+        reason,
+        DownReason::Refused { sqlstate: Some(code), .. }
+            if code == SqlState::INSUFFICIENT_PRIVILEGE.code()
+    )
 }
 
 async fn ask_identity(
     client: &Client,
     session: &str,
-    questions: Questions,
-) -> Result<(ServerIdentity, ServerReport, Questions), DownReason> {
+    questions: &Questions,
+) -> Result<(ServerIdentity, ServerReport), DownReason> {
     let asked = Instant::now();
     let commands = format!("{session} {}; {}", questions.identity, questions.report);
     let messages = client.simple_query(&commands).await?;
@@ -309,7 +317,7 @@ async fn ask_identity(
         started: parsed(identity, 1)?,
         sees_timelines: text(identity, 2)? == "t",
     };
-    Ok((identity, report, questions))
+    Ok((identity, report))
 }
 
 fn rows(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {

@@ -219,6 +219,38 @@ async fn a_role_without_rights_reads_and_writes(world: World) {
     }
 }
 
+/// One right after the other is lost while connections are opened.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_right_that_is_lost_between_two_questions_fails_no_read(world: World) {
+    const FUNCTIONS: [&str; 4] = [
+        "pg_control_system()",
+        "pg_control_checkpoint()",
+        "pg_control_recovery()",
+        "pg_stat_get_wal_receiver()",
+    ];
+
+    let settings = settings_near(&world).await;
+    let mut admin = admin(&world, "home").await;
+    let grant =
+        FUNCTIONS.map(|function| format!("GRANT EXECUTE ON FUNCTION {function} TO PUBLIC;"));
+    for _ in 0..40 {
+        let lose = async {
+            for function in FUNCTIONS {
+                let revoke = format!("REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC");
+                admin.batch_execute(&revoke).await.unwrap();
+            }
+        };
+        let (repos, ()) = tokio::join!(Repos::connect(&settings), lose);
+        let repos = repos.unwrap();
+        read_by(&repos).await.expect("no right is needed to read");
+        for member in repos.members() {
+            assert_ne!(member.health().up, Some(false), "{:?}", member.health().down_reason);
+        }
+        repos.shutdown().await;
+        admin.batch_execute(&grant.concat()).await.unwrap();
+    }
+}
+
 /// A commit that removes files is visible at a replica before its position passes the commit.
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn a_position_bounds_what_a_replica_has_shown(world: World) {
