@@ -17,6 +17,7 @@ pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
         DownReason::NotDeclared { .. } => "it takes writes, and is not the primary of regions.toml",
         DownReason::Unproven { .. } => "it takes writes, and may be a copy of the primary",
         DownReason::Contested { .. } => "it is one of several that take writes",
+        DownReason::UnclearUpstream { .. } => "it may follow another one than the primary",
         DownReason::AheadOfPrimary { .. } => "it shows what the primary has lost",
         DownReason::ForeignDatabase => "it is another database",
         DownReason::Silent { .. } => "it does not answer",

@@ -4,16 +4,28 @@
 //! The decision weighs evidence, because a server that takes writes need not be the primary: it may
 //! be a copy, a restored backup, an old primary, or a replica that lost its `standby.signal`.
 //!
-//! 1. A primary is *proven* if this process saw its promotion, if a replica streams its timeline,
-//!    or if it leads on that timeline already and was proven there. Of the proven ones the newest
-//!    timeline leads.
+//! 1. A primary is *proven* if this process saw its promotion, if a replica streams its timeline
+//!    and it does not say that no standby streams from it, or if it leads on that timeline already
+//!    and was proven there. Of the proven ones the newest timeline leads.
 //! 2. Without a proven one, a leader that was proven on an older timeline stays: it was promoted or
 //!    restored in place. Else the newest timeline leads for the time being, unless the primary of
 //!    regions.toml is silent and the other could never have been promoted.
-//! 3. Between two on one timeline a proven leader stays, else the primary of regions.toml leads,
-//!    else an unproven leader stays; otherwise no member leads.
-//! 4. The timeline never goes back, unless all members answer and none knows the newer one.
+//! 3. Beside a leader that was proven on its timeline, another primary on that one is a copy, as a
+//!    promotion makes a newer timeline: it never leads, however long the leader is silent.
+//! 4. Of two that were promoted to one timeline, or of two unproven ones on it, the one leads that
+//!    alone is followed. Without such a one no member leads, but on timeline 1 the primary of
+//!    regions.toml does.
+//! 5. A process that knows no proven leader takes no primary that says that no standby streams from
+//!    it, while a replica has more than it or streams from another server.
+//! 6. The timeline never goes back, unless all members answer and none knows the newer one.
+//! 7. While a second primary on the leader's timeline says that standbys stream from it, replicas may
+//!    show its history: they are unfit.
+//!
+//! Where a login role may not see who streams from a server, the number and the place decide: a
+//! replica that streams a timeline proves each primary on it, and of two the leader stays, else the
+//! primary of regions.toml leads.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::record::{MemberRecord, Reply};
@@ -48,7 +60,8 @@ impl Known {
         if self.system == 0 || self.system == system {
             return Self { system, ..self };
         }
-        let leader = self.leader.map(|leader| Elected { proven_on: None, ..leader });
+        let leader =
+            self.leader.map(|leader| Elected { proven_on: None, followed_on: None, ..leader });
         Self { system, leader, newest: 0, ..self }
     }
 }
@@ -62,6 +75,8 @@ pub(super) struct Elected {
     pub(super) started: i64,
     /// The last of its timelines that was proven while it led.
     pub(super) proven_on: Option<u32>,
+    /// The last of its timelines on which it was seen to be followed.
+    pub(super) followed_on: Option<u32>,
 }
 
 impl Elected {
@@ -88,6 +103,10 @@ struct Candidate {
     leads: bool,
     is_declared: bool,
     answers: bool,
+    was_promoted: bool,
+    /// Whether a replica follows it now.
+    is_followed: bool,
+    followers: Option<u32>,
 }
 
 impl Candidate {
@@ -115,11 +134,13 @@ pub(super) fn elect(records: &[MemberRecord], known: &Known, now: Instant) -> Ou
         Ok(elected) if elected.is_proven() => newest.max(elected.timeline),
         _ => newest,
     };
-    let unfit = (0..records.len()).map(|index| unfit(records, index, &known, &leader)).collect();
+    let unfit = |index| unfit(records, index, &known, &leader, now);
+    let unfit = (0..records.len()).map(unfit).collect();
     Outcome { system, leader, newest, unfit }
 }
 
-/// The database of the members. The known one, until no server of it is left but replicas that
+/// The database of the members. At the start the one whose primary is followed in the leader's place,
+/// else that of most servers. Later the known one, until no server of it is left but replicas that
 /// receive nothing; one that fell silent a moment ago is left. Then another one that takes writes: in
 /// the leader's place, or with most members.
 fn system_of(records: &[MemberRecord], known: &Known, now: Instant) -> u64 {
@@ -129,9 +150,21 @@ fn system_of(records: &[MemberRecord], known: &Known, now: Instant) -> u64 {
     };
     let of = |system: u64| answers().filter(move |(_, it)| it.identity.system == system);
     let leader = known.leader.map_or(known.declared, |leader| leader.index);
-    // The database of most members; in a tie, that of the leader.
-    let weight =
-        |(index, reply): &(usize, Reply)| (of(reply.identity.system).count(), *index == leader);
+    // One server may play several regions.
+    let count = |system: u64| {
+        let started: HashSet<i64> = of(system).map(|(_, it)| it.identity.started).collect();
+        started.len()
+    };
+    // The database of most servers; in a tie, that of the leader.
+    let weight = |(index, reply): &(usize, Reply)| {
+        let system = reply.identity.system;
+        let is_in_place = *index == leader;
+        let is_followed = is_in_place
+            && !reply.report.is_replica
+            && is_followed(records, system, *reply, None)
+            && known.leader.is_none_or(|leader| leader.proven_on.is_none());
+        (is_followed, count(system), is_in_place)
+    };
     if known.leader.is_none_or(|leader| leader.proven_on.is_none()) {
         return answers().max_by_key(weight).map_or(known.system, |(_, it)| it.identity.system);
     }
@@ -140,10 +173,10 @@ fn system_of(records: &[MemberRecord], known: &Known, now: Instant) -> u64 {
     if heard.any(|reply| reply.is_of(known.system) && is_alive(reply)) {
         return known.system;
     }
-    let left = answers().filter(|(_, reply)| reply.is_of(known.system)).count();
+    let left = count(known.system);
     let others = answers().filter(|(_, it)| !it.is_of(known.system) && !it.report.is_replica);
     let best = others.max_by_key(weight).filter(|other| {
-        let (count, is_in_place) = weight(other);
+        let (_, count, is_in_place) = weight(other);
         count > left && (is_in_place || count * 2 > records.len())
     });
     best.map_or(known.system, |(_, it)| it.identity.system)
@@ -174,24 +207,29 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
         let timeline = report.timeline;
         let is_followed = is_followed(records, known.system, reply, since)
             && (index == known.declared || may_replace_declared(records, known, timeline));
-        let proven_on = if record.was_promoted || is_followed {
-            Some(timeline)
-        } else {
-            leader.and_then(|leader| leader.proven_on).filter(|_| !is_refuted)
-        };
-        let elected = Elected { index, timeline, started: identity.started, proven_on };
+        let before = leader.filter(|_| !is_refuted);
+        let on = |holds: bool| holds.then_some(timeline);
+        let followed_on = on(is_followed).or(before.and_then(|leader| leader.followed_on));
+        let proven_on =
+            on(record.was_promoted || is_followed).or(before.and_then(|leader| leader.proven_on));
+        let started = identity.started;
+        let elected = Elected { index, timeline, started, proven_on, followed_on };
         Some(Candidate {
             elected,
             leads: leader.is_some(),
             is_declared: index == known.declared,
             answers: answer.is_some(),
+            was_promoted: record.was_promoted,
+            is_followed,
+            followers: report.followers,
         })
     };
     records.iter().enumerate().filter_map(candidate).collect()
 }
 
 /// Whether a replica streams the timeline of `primary`, as it replied after `since`, and is not known
-/// to be ahead of it: then it follows another one.
+/// to be ahead of it (then it follows another one), and `primary` does not say that no standby streams
+/// from it.
 fn is_followed(
     records: &[MemberRecord],
     system: u64,
@@ -201,16 +239,18 @@ fn is_followed(
     let takes_writes = |reply: &Reply| reply.is_of(system) && !reply.report.is_replica;
     let writable = records.iter().filter_map(MemberRecord::answer).filter(takes_writes);
     let newest = writable.map(|reply| reply.report.timeline).max().unwrap_or_default();
-    records.iter().any(|record| {
-        replica(record, system).is_some_and(|reply| {
-            // Without the right to see it, a replica may name an older timeline than it streams.
-            let timeline = primary.report.timeline;
-            let is_known = reply.identity.sees_timelines || newest <= timeline;
-            let is_same = reply.report.timeline == timeline && is_known;
-            let is_recent = since.is_none_or(|since| reply.report.asked > since);
-            reply.report.is_streaming && is_same && is_recent && !record.is_ahead_of(primary)
+    let is_streamed = primary.report.followers != Some(0);
+    is_streamed
+        && records.iter().any(|record| {
+            replica(record, system).is_some_and(|reply| {
+                // Without the right to see it, a replica may name an older timeline than it streams.
+                let timeline = primary.report.timeline;
+                let is_known = reply.identity.sees_timelines || newest <= timeline;
+                let is_same = reply.report.timeline == timeline && is_known;
+                let is_recent = since.is_none_or(|since| reply.report.asked > since);
+                reply.report.is_streaming && is_same && is_recent && !record.is_ahead_of(primary)
+            })
         })
-    })
 }
 
 /// The last answer of a replica of the database.
@@ -239,29 +279,34 @@ fn choose(
     {
         return Ok(sitting.elected);
     }
-    let must_be_proven = weighs && candidates.iter().any(|candidate| candidate.elected.is_proven());
-    let eligible = candidates.iter().filter(|candidate| {
+    let is_copy = |candidate: &&Candidate| weighs && is_copy(records, known, candidate);
+    let others = candidates.iter().filter(|candidate| !is_copy(candidate));
+    let must_be_proven = weighs && others.clone().any(|candidate| candidate.elected.is_proven());
+    let eligible = others.filter(|candidate| {
         if must_be_proven { candidate.elected.is_proven() } else { candidate.answers }
     });
+    if let (None, Some(copy)) = (eligible.clone().next(), candidates.iter().find(is_copy)) {
+        let Elected { index, timeline, .. } = copy.elected;
+        return Err(NoPrimary::Unproven { region: records[index].region, timeline });
+    }
     let compares = known.safeguards.has(Safeguard::Timeline);
     let timeline = |candidate: &Candidate| if compares { candidate.elected.timeline } else { 1 };
     let newest = eligible.clone().map(timeline).max().ok_or(NoPrimary::NoneWritable)?;
     let contenders: Vec<_> = eligible.filter(|candidate| timeline(candidate) == newest).collect();
-    let stays = |candidate: &&&Candidate| {
-        candidate.leads && (candidate.elected.is_proven() || !is_declared_among(&contenders))
-    };
-    let preferred = contenders.iter().find(stays).or_else(|| {
-        contenders.iter().find(|candidate| candidate.is_declared).or(match &*contenders {
-            [first, rest @ ..] if rest.iter().all(|other| is_same_server(first, other)) => {
-                Some(first)
-            }
-            _ => None,
-        })
-    });
+    let preferred = prefer(&contenders);
     let Some(Candidate { elected, leads, is_declared, .. }) = preferred else {
         let regions = contenders.iter().map(|it| records[it.elected.index].region).collect();
         return Err(NoPrimary::Contested { regions, timeline: newest });
     };
+    let knows_proven = known.leader.is_some_and(|leader| leader.proven_on.is_some());
+    if weighs
+        && !elected.is_proven()
+        && !knows_proven
+        && let Some(replica) = left_behind(records, known.system, *elected)
+    {
+        let region = records[elected.index].region;
+        return Err(NoPrimary::LeftBehind { region, timeline: elected.timeline, replica });
+    }
     let is_trusted = elected.is_proven() || *leads || *is_declared;
     if weighs && !is_trusted && !may_be_promoted(records, known, *elected) {
         let region = records[elected.index].region;
@@ -277,8 +322,91 @@ fn choose(
     Ok(*elected)
 }
 
-fn is_declared_among(contenders: &[&Candidate]) -> bool {
-    contenders.iter().any(|candidate| candidate.is_declared)
+/// Which of the primaries on one timeline leads. None where nothing tells.
+fn prefer<'c>(contenders: &[&'c Candidate]) -> Option<&'c Candidate> {
+    let followed: Vec<_> = contenders.iter().copied().filter(|it| it.is_followed).collect();
+    // The leader stays where it was followed before, unless both were promoted and are followed.
+    let is_rival = |leader: &Candidate, it: &Candidate| {
+        let is_streamed = it.followers.is_some_and(|count| count > 0);
+        let is_promoted = leader.was_promoted && it.was_promoted;
+        is_promoted && is_streamed && it.is_followed && !is_same_server(leader, it)
+    };
+    let stays = |leader: &&Candidate| {
+        let was_followed = leader.elected.followed_on == Some(leader.elected.timeline);
+        leader.leads && was_followed && !followed.iter().any(|it| is_rival(leader, it))
+    };
+    let best = if followed.is_empty() { contenders } else { &*followed };
+    let is_one = best.iter().all(|it| is_same_server(best[0], it));
+    let is_unknown = best.iter().any(|it| it.followers.is_none());
+    let has_declared = best.iter().any(|it| it.is_declared);
+    let leads = |it: &&Candidate| {
+        (is_one || is_unknown) && it.leads && (it.elected.is_proven() || !has_declared)
+    };
+    let is_declared =
+        |it: &&Candidate| (is_one || is_unknown || it.elected.timeline <= 1) && it.is_declared;
+    let mut leader = contenders.iter().copied().filter(stays);
+    let mut best = best.iter().copied();
+    leader
+        .next()
+        .or_else(|| best.clone().find(leads))
+        .or_else(|| best.clone().find(is_declared))
+        .or_else(|| best.next().filter(|_| is_one))
+}
+
+/// Whether it takes writes on the timeline on which the known leader was proven. A promotion makes a
+/// newer one, so it is a copy, or has lost its `standby.signal`; unless both were promoted apart, or
+/// the leader became a replica, or was never followed there, and this one is.
+fn is_copy(records: &[MemberRecord], known: &Known, candidate: &Candidate) -> bool {
+    let Candidate { elected, leads, was_promoted, is_followed, .. } = candidate;
+    let is_beside = |leader: Elected| {
+        let on = Some(elected.timeline);
+        let was_demoted =
+            records[leader.index].answer().is_some_and(|reply| reply.report.is_replica);
+        leader.proven_on == on
+            && leader.started != elected.started
+            && !was_demoted
+            && !(*is_followed && leader.followed_on != on)
+    };
+    // 0: the login role may not see the timeline.
+    elected.timeline > 0 && !leads && !was_promoted && known.leader.is_some_and(is_beside)
+}
+
+/// A replica that shows that a primary without followers was left behind: it has more, or streams
+/// from another server, which is no replica's as none says that it is followed.
+fn left_behind(records: &[MemberRecord], system: u64, elected: Elected) -> Option<&'static str> {
+    let primary = records[elected.index].answer().filter(|it| it.report.followers == Some(0))?;
+    let is_streamed = |reply: Reply| reply.report.followers.is_some_and(|count| count > 0);
+    let is_cascade = records.iter().filter_map(|record| replica(record, system)).any(is_streamed);
+    let is_beyond = |record: &&MemberRecord| {
+        replica(record, system).is_some_and(|Reply { report, .. }| {
+            let is_same = report.timeline == primary.report.timeline;
+            report.lsn > primary.report.lsn
+                || report.timeline > primary.report.timeline
+                || report.is_streaming && is_same && !is_cascade
+        })
+    };
+    records.iter().find(is_beyond).map(|record| record.region)
+}
+
+/// The region of a second primary on the leader's timeline that says that standbys stream from it.
+fn second_with_followers(
+    records: &[MemberRecord],
+    system: u64,
+    elected: Elected,
+    now: Instant,
+) -> Option<&'static str> {
+    let is_second = |record: &&MemberRecord| {
+        record.recent(now).is_some_and(|reply| {
+            let Reply { identity, report } = reply;
+            reply.is_of(system)
+                && !report.is_replica
+                && report.timeline == elected.timeline
+                && identity.started != elected.started
+                && report.followers.is_some_and(|count| count > 0)
+        })
+    };
+    let mut others = records.iter().enumerate().filter(|(index, _)| *index != elected.index);
+    others.find(|(_, record)| is_second(record)).map(|(_, record)| record.region)
 }
 
 /// One server may play several regions.
@@ -287,11 +415,15 @@ fn is_same_server(one: &Candidate, other: &Candidate) -> bool {
 }
 
 /// Whether a primary on `timeline` may have replaced the declared one. While that one refuses to
-/// answer, it may be the one that replicas follow. While it is silent, a promotion must have made
-/// the timeline, and a promotion never makes timeline 1.
+/// answer, it may be the one that replicas follow. While it is silent, or takes writes on timeline 1
+/// itself, a promotion must have made the timeline, and a promotion never makes timeline 1.
 fn may_replace_declared(records: &[MemberRecord], known: &Known, timeline: u32) -> bool {
     let declared = &records[known.declared];
-    !declared.is_refusing && (declared.answer().is_some() || timeline > 1)
+    let is_first = |reply: Reply| {
+        reply.is_of(known.system) && !reply.report.is_replica && reply.report.timeline == 1
+    };
+    !declared.is_refusing
+        && (timeline > 1 || declared.answer().is_some_and(|reply| !is_first(reply)))
 }
 
 /// Whether an unproven primary may come from a promotion: while the declared primary does not
@@ -360,6 +492,7 @@ fn unfit(
     index: usize,
     known: &Known,
     leader: &Result<Elected, NoPrimary>,
+    now: Instant,
 ) -> Option<DownReason> {
     let reply = records[index].answer()?;
     if !reply.is_of(known.system) {
@@ -391,8 +524,11 @@ fn unfit(
         let was_ahead = records[index].ahead_of.contains(&(elected.index, elected.timeline));
         let leader = records[elected.index].answer();
         let is_ahead = leader.is_some_and(|leader| records[index].is_ahead_of(leader));
-        let is_ahead = was_ahead || is_ahead;
-        return is_ahead.then_some(DownReason::AheadOfPrimary { primary });
+        if was_ahead || is_ahead {
+            return Some(DownReason::AheadOfPrimary { primary });
+        }
+        let second = second_with_followers(records, known.system, *elected, now);
+        return second.map(|second| DownReason::UnclearUpstream { primary, second });
     }
     match timeline.cmp(&elected.timeline) {
         _ if leads => None,

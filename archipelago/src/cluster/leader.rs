@@ -182,8 +182,9 @@ impl Leader {
                         region,
                         timeline,
                         is_proven,
-                        "this region's database is the primary now: writes go there; without proof \
-                         they do until a proven one answers, or a replica follows it"
+                        candidates = streamed(&ballot.records),
+                        "this region's database is the primary now: writes go there; where \
+                         is_proven is false, a primary that replicas follow replaces it"
                     );
                 }
                 ballot.known.leader = Some(*elected);
@@ -196,7 +197,12 @@ impl Leader {
             Err(vacancy) => {
                 let is_news = ballot.vacancy.as_ref() != Some(vacancy);
                 if is_news {
-                    tracing::error!(reason = %vacancy, "writes stop: no database is the primary");
+                    let candidates = streamed(&ballot.records);
+                    tracing::error!(
+                        reason = %vacancy,
+                        candidates,
+                        "writes stop: no database is the primary"
+                    );
                 }
                 ballot.vacancy = Some(vacancy.clone());
                 is_news
@@ -289,6 +295,18 @@ fn note_who_is_ahead(records: &mut [MemberRecord]) {
             }
         }
     }
+}
+
+/// What streams from each member that takes writes, for the log.
+fn streamed(records: &[MemberRecord]) -> String {
+    let describe = |record: &MemberRecord| {
+        let report = record.answer()?.report;
+        let count = report.followers.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let (region, timeline) = (record.region, report.timeline);
+        let text = format!("{region} (timeline {timeline}, streamed by {count} standbys)");
+        (!report.is_replica).then_some(text)
+    };
+    records.iter().filter_map(describe).collect::<Vec<_>>().join(", ")
 }
 
 fn announce_system(before: u64, system: u64) {

@@ -162,9 +162,10 @@ async fn ask_while_up(
         let reply = Reply { identity: connection.identity(), report };
         let Inner { leader, leadership, .. } = inner;
         let unfit = record_reply(leader, leadership, index, (reply, state), Instant::now());
+        member.health.record_state(state, round_trip, Instant::now());
         match unfit.or_else(|| migrated.clone().err()) {
             Some(reason) => member.health.mark_down(reason),
-            None => member.health.record_check(state, round_trip, Instant::now()),
+            None => member.health.mark_up(),
         }
     };
     let report = connection.opening_report();

@@ -83,9 +83,10 @@ impl SimulatedCluster {
         self.backoff[index] = Backoff::up_to(LONGEST_PAUSE);
         let reply = (Reply { identity, report }, state);
         let unfit = monitor::record_reply(&self.leader, &self.leadership, index, reply, now);
+        self.health[index].record_state(state, round_trip, now);
         match unfit {
             Some(reason) => self.health[index].mark_down(reason),
-            None => self.health[index].record_check(state, round_trip, now),
+            None => self.health[index].mark_up(),
         }
     }
 

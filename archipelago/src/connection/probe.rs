@@ -51,6 +51,10 @@ macro_rules! is_settled {
 /// A replica shows a commit before its position passes it: the record of a commit that removes
 /// files is in work for as long as they take.
 ///
+/// The last column counts the WAL senders: a primary knows best who streams from it. Every role sees
+/// their rows. They are standbys, `pg_receivewal` and logical subscribers; what they are, and that one
+/// sends a base backup, only a role with `pg_read_all_stats` sees.
+///
 /// The subquery reads the role first. A primary does not become a replica while it runs, so a
 /// primary's row is a primary's throughout. A promotion in between leaves a replica's row whose
 /// position is too low at worst.
@@ -85,7 +89,8 @@ const REPORT: &str = concat!(
         END,
         CASE WHEN is_replica
             THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
-        END
+        END,
+        (SELECT count(*) FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')
     FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role"
 );
 
@@ -104,7 +109,7 @@ const REPLAYED_LSN: &str = concat!(
 
 /// The functions of the questions that an operator may have revoked; how a question calls each, and
 /// what stands in for a call that the login role may not make.
-const REVOCABLE: [(&str, &str, &str); 11] = [
+const REVOCABLE: [(&str, &str, &str); 12] = [
     ("pg_control_system()", "(SELECT system_identifier FROM pg_control_system())", "0::bigint"),
     ("pg_control_checkpoint()", "(SELECT timeline_id FROM pg_control_checkpoint())", "NULL::int"),
     (
@@ -132,6 +137,11 @@ const REVOCABLE: [(&str, &str, &str); 11] = [
     ("pg_last_wal_receive_lsn()", "pg_last_wal_receive_lsn()", "NULL::pg_lsn"),
     ("pg_get_wal_replay_pause_state()", "pg_get_wal_replay_pause_state()", "NULL::text"),
     ("pg_last_wal_replay_lsn()", "pg_last_wal_replay_lsn()", "NULL::pg_lsn"),
+    (
+        "pg_stat_get_wal_senders()",
+        "(SELECT count(*) FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')",
+        "NULL::bigint",
+    ),
 ];
 
 /// The questions that a login role may ask.
@@ -189,6 +199,7 @@ type ReportTypes = (
     sql_types::PgLsn,
     sql_types::Bool,
     sql_types::Nullable<sql_types::Double>,
+    sql_types::Nullable<sql_types::BigInt>,
 );
 
 impl Query for ReportQuery {
@@ -227,14 +238,14 @@ pub(super) fn report<'c>(
     connection: &'c AsyncPgConnection,
     questions: &Questions,
 ) -> impl Future<Output = QueryResult<ServerReport>> + Send + use<'c> {
-    type Row = (bool, i32, bool, PgLsn, bool, Option<f64>);
+    type Row = (bool, i32, bool, PgLsn, bool, Option<f64>, Option<i64>);
 
     let asked = Instant::now();
     let rows =
         <ReportQuery as LoadsAs<Row>>::load(&ReportQuery(questions.report.clone()), connection);
     async move {
         let row = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
-        let (is_replica, timeline, is_settled, PgLsn(lsn), is_streaming, age) = row;
+        let (is_replica, timeline, is_settled, PgLsn(lsn), is_streaming, age, followers) = row;
         let (timeline, commit_age) = (timeline.unsigned_abs(), CommitAge::from_seconds(age));
         let answered = Instant::now();
         Ok(ServerReport {
@@ -243,6 +254,7 @@ pub(super) fn report<'c>(
             lsn,
             is_settled,
             is_streaming,
+            followers: followers.and_then(|count| count.try_into().ok()),
             commit_age,
             asked,
             answered,
@@ -308,6 +320,7 @@ async fn ask_identity(
         is_settled: text(report, 2)? == "t",
         lsn: parsed::<Lsn>(report, 3)?.into(),
         is_streaming: text(report, 4)? == "t",
+        followers: report.get(6).and_then(|count| count.parse().ok()),
         commit_age: CommitAge::from_seconds(age),
         asked,
         answered: Instant::now(),

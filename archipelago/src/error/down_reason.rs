@@ -81,11 +81,12 @@ pub enum DownReason {
         /// The timeline of the cluster.
         newest: u32,
     },
-    /// It takes writes on the primary's own timeline: a replica that lost its `standby.signal`, or
-    /// a copy.
+    /// It takes writes on the primary's own timeline: a replica that lost its `standby.signal`, a
+    /// copy, or a second promotion.
     #[error(
-        "it takes writes on timeline {timeline}, as the primary `{primary}` does: it has lost its \
-         standby.signal, or is a copy; compare the two, and rebuild the wrong one as a replica"
+        "it takes writes on timeline {timeline}, as the primary `{primary}` does: one of them has \
+         lost its standby.signal, is a copy, or was promoted by mistake; see in \
+         pg_stat_replication which one the replicas follow, and rebuild the other as a replica"
     )]
     SecondPrimary {
         /// The region of the primary.
@@ -117,7 +118,7 @@ pub enum DownReason {
     /// It takes writes, and nothing tells whether it is the primary.
     #[error(
         "it takes writes on timeline {timeline}, and nothing tells whether it was promoted or is a \
-         copy: start the primary of regions.toml, or point the replicas to this one"
+         copy: start the primary, or point the replicas to this one"
     )]
     Unproven {
         /// The timeline of this server.
@@ -126,7 +127,7 @@ pub enum DownReason {
     /// It and others take writes on one timeline, and nothing tells which is right.
     #[error(
         "it takes writes on timeline {timeline}, and so does {}: nothing tells which is the \
-         primary; compare them, and stop or rebuild the wrong one",
+         primary; see in pg_stat_replication which one the replicas follow, and stop the others",
         quoted(with)
     )]
     Contested {
@@ -134,6 +135,19 @@ pub enum DownReason {
         with: Vec<&'static str>,
         /// The timeline of all of them.
         timeline: u32,
+    },
+    /// A replica, while a second primary on the primary's timeline says that standbys stream from it:
+    /// this one may show the history of that one.
+    #[error(
+        "`{second}` takes writes on the timeline of the primary `{primary}`, and standbys stream \
+         from it: this replica may be one of them; stop `{second}`, and rebuild it and those that \
+         follow it"
+    )]
+    UnclearUpstream {
+        /// The region of the primary.
+        primary: &'static str,
+        /// The region of the second primary.
+        second: &'static str,
     },
     /// A replica has replayed further than its primary had written: the primary was put back to an
     /// older copy, or this replica followed another one.
@@ -207,6 +221,7 @@ impl DownReason {
         "not_declared",
         "unproven",
         "contested",
+        "unclear_upstream",
         "ahead_of_primary",
         "not_primary",
     ];
@@ -229,6 +244,7 @@ impl DownReason {
             Self::NotDeclared { .. } => "not_declared",
             Self::Unproven { .. } => "unproven",
             Self::Contested { .. } => "contested",
+            Self::UnclearUpstream { .. } => "unclear_upstream",
             Self::AheadOfPrimary { .. } => "ahead_of_primary",
             Self::NotPrimary => "not_primary",
         }

@@ -20,11 +20,11 @@ pub enum NoPrimary {
         /// Their timeline.
         timeline: u32,
     },
-    /// One member takes writes; the primary of regions.toml is silent, and nothing tells that the
-    /// other one was promoted.
+    /// One member takes writes, the primary does not answer, and nothing tells that the other one
+    /// was promoted.
     #[error(
         "`{region}` takes writes on timeline {timeline}, and nothing tells whether it was promoted \
-         or is a copy, while the primary of regions.toml does not answer"
+         or is a copy, while the primary does not answer"
     )]
     Unproven {
         /// The region of this member.
@@ -42,6 +42,21 @@ pub enum NoPrimary {
     Unseen {
         /// The regions of these members.
         regions: Vec<&'static str>,
+    },
+    /// One member takes writes and says that no standby streams from it, while a replica has more
+    /// than it, or streams from another server.
+    #[error(
+        "`{region}` takes writes on timeline {timeline}, and no standby streams from it, while the \
+         replica `{replica}` has more than it, or streams from another server: start the primary \
+         of that one, or rebuild it from `{region}`"
+    )]
+    LeftBehind {
+        /// The region of this member.
+        region: &'static str,
+        /// Its timeline.
+        timeline: u32,
+        /// The region of the replica.
+        replica: &'static str,
     },
     /// Only a primary that a promotion has replaced can be reached.
     #[error(

@@ -156,12 +156,11 @@ impl HealthRecord {
         }
     }
 
-    /// Records an answer to the monitor, which came at `now`.
-    pub(crate) fn record_check(&self, state: ServerState, round_trip: Duration, now: Instant) {
+    /// Records an answer to the monitor, which came at `now`, whether or not the server may serve.
+    pub(crate) fn record_state(&self, state: ServerState, round_trip: Duration, now: Instant) {
         let as_of = state.as_of.filter(|_| state.role == Role::Replica);
         let lag = as_of.map(|as_of| now.saturating_duration_since(as_of));
         self.last_check.store(Some(Arc::new(Check { state, lag, round_trip })));
-        self.mark_up();
     }
 
     /// Records a write that the database has taken. It is up, whatever the monitor found before:
@@ -172,7 +171,8 @@ impl HealthRecord {
         }
     }
 
-    fn mark_up(&self) {
+    /// Records that it may serve.
+    pub(crate) fn mark_up(&self) {
         self.change(|status| {
             status.down = None;
             WAKES_NO_TASK

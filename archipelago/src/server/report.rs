@@ -28,6 +28,8 @@ pub(crate) struct ServerReport {
     pub(crate) is_settled: bool,
     /// Whether a replica receives its primary's log now.
     pub(crate) is_streaming: bool,
+    /// How many standbys stream from it. None where the login role may not see that.
+    pub(crate) followers: Option<u32>,
     /// The age of the last commit that a replica has replayed.
     pub(crate) commit_age: CommitAge,
     /// When the request for the report was sent.
@@ -70,8 +72,18 @@ impl ServerReport {
     pub(crate) fn for_test(is_replica: bool, timeline: u32, lsn: u64, asked: Instant) -> Self {
         let (is_settled, is_streaming) = (true, is_replica);
         let commit_age = CommitAge::Unknown;
-        let answered = asked;
-        Self { is_replica, timeline, lsn, is_settled, is_streaming, commit_age, asked, answered }
+        let (followers, answered) = (None, asked);
+        Self {
+            is_replica,
+            timeline,
+            lsn,
+            is_settled,
+            is_streaming,
+            followers,
+            commit_age,
+            asked,
+            answered,
+        }
     }
 }
 

@@ -164,6 +164,13 @@ impl Postgres {
         server.is_replica && server.is_streaming && server.upstream == upstream
     }
 
+    /// How many replicas stream from a server.
+    pub(super) fn followers(&self, index: usize) -> usize {
+        let streams =
+            |other: &usize| self.servers[*other].is_up && self.streams_from(*other, index);
+        (0..self.servers.len()).filter(streams).count()
+    }
+
     /// What a server shows now.
     pub(super) fn shown(&self, index: usize) -> Point {
         let server = &self.servers[index];
@@ -255,8 +262,10 @@ impl Postgres {
     fn receive(&mut self, index: usize) {
         let server = self.servers[index].clone();
         let upstream = self.servers[server.upstream].clone();
-        let source = Point { branch: upstream.end.branch, lsn: upstream.flushed };
-        let is_reachable = server.is_linked && upstream.is_up && !upstream.is_replica;
+        // A replica passes on what it has received.
+        let lsn = if upstream.is_replica { upstream.end.lsn } else { upstream.flushed };
+        let source = Point { branch: upstream.end.branch, lsn };
+        let is_reachable = server.is_linked && upstream.is_up && server.upstream != index;
         let (own, other) = (self.name(server.end), self.name(source));
         let follows = self.contains(source, server.end);
         let fits = own.system == other.system
@@ -349,6 +358,7 @@ impl Postgres {
             lsn: if is_replica { server.replayed } else { server.end.lsn },
             is_settled: !is_replica || is_still || server.replayed == server.end.lsn,
             is_streaming: is_replica && server.is_streaming,
+            followers: u32::try_from(self.followers(index)).ok(),
             commit_age: CommitAge::from_seconds(age),
             asked: self.base + Duration::from_millis(asked),
             answered: self.base + Duration::from_millis(now),

@@ -71,6 +71,11 @@ pub(super) enum Step {
         server: usize,
         jump: u32,
     },
+    /// A replica follows another one, which follows the primary.
+    Cascade {
+        server: usize,
+        upstream: usize,
+    },
     /// A restored copy starts in recovery: it answers reads, and follows no server.
     Restore {
         server: usize,
@@ -101,9 +106,10 @@ impl Step {
                 0..60 => rng.u64(5..250),
                 60..85 => rng.u64(250..3000),
                 85..98 => rng.u64(3000..14_000),
-                _ => 65_000,
+                98 => 65_000,
+                _ => 150_000,
             }),
-            300..738 => Self::Visit(Visit {
+            300..734 => Self::Visit(Visit {
                 visitor: rng.usize(..VISITORS),
                 process,
                 allows_stale: rng.u32(..3) == 0,
@@ -115,6 +121,7 @@ impl Step {
                 work: if rng.u32(..4) == 0 { rng.u64(..300) } else { rng.u64(..5) },
                 late: if rng.u32(..4) == 0 { rng.u64(..800) } else { rng.u64(..20) },
             }),
+            734..738 => Self::Cascade { server, upstream: rng.usize(..SERVERS) },
             738..744 => Self::Restore { server, commits: rng.u64(..4) },
             744..754 => Self::EndRecovery(server),
             754..756 => Self::EmptyPrimary,

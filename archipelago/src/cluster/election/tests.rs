@@ -11,6 +11,7 @@
 //! | `R2` | a replica that streams timeline 2 |
 //! | `r2` | a replica on timeline 2 that receives nothing now |
 //! | `R2+` | a replica that is ahead of every primary |
+//! | `P2o`, `P2s` | says that no standby, or one, streams from it; without a letter it may not see |
 //! | `F1`, `f1` | takes writes in another database; a replica of it |
 //! | `G1` | takes writes in a third database |
 //! | `=P1` | the same server as `nrt`: one database plays several regions |
@@ -69,6 +70,7 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
     let lsn = if marks.contains('+') { 99 } else { 10 };
     let report = ServerReport {
         is_streaming: matches!(role, 'R' | 'f' | 'U'),
+        followers: marks.chars().find_map(|mark| "os".find(mark)).map(|count| count as u32),
         ..ServerReport::for_test(is_replica, timeline, lsn, asked)
     };
     if marks.contains('*') {
@@ -93,15 +95,19 @@ fn records(members: &str, now: Instant) -> Vec<MemberRecord> {
 }
 
 /// What is known before: who leads on which timeline, as `nrt1`, or `ord2?` where that is not
-/// proven. Empty before the first election.
+/// proven, and `ord2+` where only its promotion was seen. Empty before the first election.
 fn known(leader: &str) -> Known {
     let is_proven = !leader.ends_with('?');
-    let leader = leader.trim_end_matches('?');
+    let is_unfollowed = leader.ends_with('+');
+    let leader = leader.trim_end_matches(['?', '+']);
     let leader = (!leader.is_empty()).then(|| {
         let (region, timeline) = leader.split_at(3);
         let index = REGIONS.iter().position(|known| *known == region).unwrap();
         let timeline = timeline.parse().unwrap();
-        Elected { index, timeline, started: 0, proven_on: is_proven.then_some(timeline) }
+        let proven_on = is_proven.then_some(timeline);
+        // `+`: by its promotion alone.
+        let followed_on = proven_on.filter(|_| !is_unfollowed);
+        Elected { index, timeline, started: i64::try_from(index).unwrap(), proven_on, followed_on }
     });
     Known {
         system: if leader.is_some() { OURS } else { 0 },
@@ -122,6 +128,7 @@ fn winner(outcome: &Outcome) -> String {
         Err(NoPrimary::Unproven { region, .. }) => format!("unproven {region}"),
         Err(NoPrimary::Unseen { regions }) => format!("unseen {}", regions.join(" ")),
         Err(NoPrimary::Superseded { region, .. }) => format!("superseded {region}"),
+        Err(NoPrimary::LeftBehind { region, .. }) => format!("behind {region}"),
     }
 }
 
@@ -136,6 +143,7 @@ fn unfit_members(outcome: &Outcome) -> String {
         DownReason::Unproven { .. } => "unproven",
         DownReason::Contested { .. } => "contested",
         DownReason::AheadOfPrimary { .. } => "ahead",
+        DownReason::UnclearUpstream { .. } => "unclear",
         _ => "?",
     };
     let reasons = REGIONS.iter().zip(&outcome.unfit);
@@ -223,6 +231,64 @@ fn a_second_primary_on_one_timeline() {
 }
 
 #[test]
+fn a_primary_knows_who_streams_from_it() {
+    check(&[
+        ("a start beside a twin", "", "P2o P2s R2 R2", "ord2", "nrt second"),
+        (
+            "both are followed",
+            "",
+            "P2s P2s R2 R2",
+            "contested nrt ord",
+            "nrt contested, ord contested",
+        ),
+        ("on timeline 1", "", "P1s P1s R1 R1", "nrt1", "ord second, syd unclear, ams unclear"),
+        ("neither is", "", "P2o P2o r2 -", "contested nrt ord", "nrt contested, ord contested"),
+        ("on timeline 1, neither", "", "P1o P1o r1 -", "nrt1", "ord second"),
+        ("the leader alone restarts", "ord2", "R2 P2o R2 R2", "ord2", ""),
+        ("one server in two regions", "", "P2s =P2s R2 R2", "nrt2", ""),
+        ("a twin of a silent leader", "ord2", "P2o P2! R2 r2", "unproven nrt", "nrt unproven"),
+        ("with its own replica", "ord2", "P2s P2! R2 r2", "unproven nrt", "nrt unproven"),
+        (
+            "beside the leader",
+            "ord2",
+            "P2s P2s R2 r2",
+            "ord2",
+            "nrt second, syd unclear, ams unclear",
+        ),
+        (
+            "all replicas are its own",
+            "nrt1",
+            "P1o P1s R1 R1",
+            "nrt1",
+            "ord second, syd unclear, ams unclear",
+        ),
+        ("a start beside that", "", "P1o P1s R1 R1", "behind nrt", "nrt unproven, ord unproven"),
+        ("the leader was rebuilt from it", "ord2", "P2s R2 R2 R2", "nrt2", ""),
+        ("the leader was never followed", "ord2+", "P2s P2o R2 R2", "nrt2", "ord second"),
+    ]);
+}
+
+#[test]
+fn a_primary_that_is_not_followed_and_left_behind() {
+    check(&[
+        ("a start beside a superseded one", "", "P1o - r1+ r1+", "behind nrt", "nrt unproven"),
+        ("a replica knows a newer timeline", "", "P1o - r2 r1", "behind nrt", "nrt unproven"),
+        ("a replica streams another one", "", "P2o - R2 r2", "behind nrt", "nrt unproven"),
+        ("a cascade below an idle replica", "", "P1o r1s R1o -", "nrt1", ""),
+        ("no replica streams yet", "", "P1o r1 r1 r1", "nrt1", ""),
+        ("others were made anew", "", "P1s - R1 r1+", "nrt1", "ams ahead"),
+        (
+            "put back, but known",
+            "nrt1",
+            "P1o r1+ r1+ r1+",
+            "nrt1",
+            "ord ahead, syd ahead, ams ahead",
+        ),
+        ("promoted, none follows yet", "", "- P2o r1 r1", "ord2", ""),
+    ]);
+}
+
+#[test]
 fn a_copy_on_a_newer_timeline() {
     check(&[
         ("beside a primary that is followed", "nrt1", "P1 P2 R1 R1", "nrt1", "ord unfollowed"),
@@ -266,6 +332,23 @@ fn two_promoted_apart() {
     check(&[
         ("the second after the first", "ord2", "P1? P2* P2* r1", "ord2", "syd second"),
         (
+            "both are unfollowed",
+            "ord2+",
+            "P1? P2*o P2*o r1",
+            "contested ord syd",
+            "ord contested, syd contested",
+        ),
+        ("one is followed", "ord2+", "P1? P2*o P2*s R2", "syd2", "ord second"),
+        ("the leader is", "ord2+", "P1? P2*s P2*o R2", "ord2", "syd second"),
+        (
+            "both are followed",
+            "ord2",
+            "P1? P2*s P2*s R2",
+            "contested ord syd",
+            "ord contested, syd contested",
+        ),
+        ("the other was not seen", "ord2+", "P1? P2*o P2o r1", "ord2", "syd second"),
+        (
             "both before the next question",
             "nrt1",
             "P1? P2* P2* r1",
@@ -297,6 +380,15 @@ fn another_database_behind_the_same_urls() {
         ("a foreign member at the start", "", "P1 F1 R1 R1", "nrt1", "ord foreign"),
         ("the declared one is foreign", "", "F1 P1 R1 R1", "ord1", "nrt foreign"),
         ("a tie at the start", "", "P1 F1 - -", "nrt1", "ord foreign"),
+        ("a followed primary in its place", "", "P1s R1 F1 G1", "nrt1", "syd foreign, ams foreign"),
+        ("more foreign members", "", "P1s F1 R1 F1", "nrt1", "ord foreign, ams foreign"),
+        (
+            "one foreign server in many regions",
+            "",
+            "=F1 R1 =F1 P1",
+            "ams1",
+            "nrt foreign, syd foreign",
+        ),
         ("all were replaced", "nrt1", "F1 f1 f1 f1", "nrt1", ""),
         ("the primary was, others are down", "nrt1", "F1 R1! R1! R1!", "nrt1", ""),
         ("one old replica is left", "nrt1", "F1 f1 r1 f1", "nrt1", "syd foreign"),

@@ -91,6 +91,14 @@ impl World {
                     format!("{} starts anew and takes writes: {at}", REGIONS[server])
                 });
             }
+            Step::Cascade { server, upstream }
+                if server != upstream
+                    && postgres.servers[server].is_replica
+                    && postgres.streams_from(upstream, truth) =>
+            {
+                postgres.servers[server].upstream = upstream;
+                self.tell(|_| format!("{} follows {}", REGIONS[server], REGIONS[upstream]));
+            }
             Step::Restore { server, commits } if server != truth => {
                 postgres.restore(server, commits);
                 self.forget_ahead(server);
