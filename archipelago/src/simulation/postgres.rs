@@ -164,6 +164,11 @@ impl Postgres {
         server.is_replica && server.is_streaming && server.upstream == upstream
     }
 
+    /// Whether a server is a replica that is to stream from `upstream`.
+    pub(super) fn follows(&self, index: usize, upstream: usize) -> bool {
+        self.servers[index].is_replica && self.servers[index].upstream == upstream
+    }
+
     /// How many replicas stream from a server.
     pub(super) fn followers(&self, index: usize) -> usize {
         let streams =

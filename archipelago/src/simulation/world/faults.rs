@@ -85,6 +85,9 @@ impl World {
             Step::StartWritable { server, jump }
                 if server != truth && postgres.servers[server].is_replica =>
             {
+                // On a newer timeline and followed it would be a promotion.
+                let is_upstream = |other| other != server && postgres.follows(other, server);
+                let jump = if (0..SERVERS).any(is_upstream) { 0 } else { jump };
                 postgres.restart_writable(server, jump);
                 self.tell(|world| {
                     let at = world.postgres.name(world.postgres.servers[server].end);
@@ -100,6 +103,11 @@ impl World {
                 self.tell(|_| format!("{} follows {}", REGIONS[server], REGIONS[upstream]));
             }
             Step::Restore { server, commits } if server != truth => {
+                for other in 0..SERVERS {
+                    if postgres.follows(other, server) {
+                        postgres.servers[other].upstream = truth;
+                    }
+                }
                 postgres.restore(server, commits);
                 self.forget_ahead(server);
                 self.tell(|world| {
