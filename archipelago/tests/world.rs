@@ -21,6 +21,7 @@ mod world {
     pub mod setup;
     pub mod sharing;
     pub mod tls;
+    pub mod twins;
     #[cfg(feature = "actix")]
     pub mod visitor;
 }

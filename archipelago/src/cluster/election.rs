@@ -98,6 +98,7 @@ pub(super) struct Outcome {
 
 /// A member that takes writes.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is evidence of its own")]
 struct Candidate {
     elected: Elected,
     leads: bool,
@@ -281,7 +282,8 @@ fn choose(
     }
     let is_copy = |candidate: &&Candidate| weighs && is_copy(records, known, candidate);
     let others = candidates.iter().filter(|candidate| !is_copy(candidate));
-    let must_be_proven = weighs && others.clone().any(|candidate| candidate.elected.is_proven());
+    // A copy that is followed leads not, and may be what the others are copies of.
+    let must_be_proven = weighs && candidates.iter().any(|it| it.elected.is_proven());
     let eligible = others.filter(|candidate| {
         if must_be_proven { candidate.elected.is_proven() } else { candidate.answers }
     });
