@@ -70,7 +70,10 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
     let lsn = if marks.contains('+') { 99 } else { 10 };
     let report = ServerReport {
         is_streaming: matches!(role, 'R' | 'f' | 'U'),
-        followers: marks.chars().find_map(|mark| "os".find(mark)).map(|count| count as u32),
+        followers: marks
+            .chars()
+            .find_map(|mark| "os".find(mark))
+            .and_then(|count| count.try_into().ok()),
         ..ServerReport::for_test(is_replica, timeline, lsn, asked)
     };
     if marks.contains('*') {
@@ -248,6 +251,13 @@ fn a_primary_knows_who_streams_from_it() {
         ("one server in two regions", "", "P2s =P2s R2 R2", "nrt2", ""),
         ("a twin of a silent leader", "ord2", "P2o P2! R2 r2", "unproven nrt", "nrt unproven"),
         ("with its own replica", "ord2", "P2s P2! R2 r2", "unproven nrt", "nrt unproven"),
+        (
+            "the same, and a copy",
+            "ord2",
+            "P2s P2! R2 P4o",
+            "unproven nrt",
+            "nrt unproven, ams unproven",
+        ),
         (
             "beside the leader",
             "ord2",
