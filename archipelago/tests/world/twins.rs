@@ -15,7 +15,7 @@ async fn add(repos: &Repos, name: &str) -> Result<Position, Error> {
 }
 
 async fn settings_near(world: &World) -> Settings {
-    let patient = Timeouts { shutdown: DEADLINE, ..Timeouts::default() };
+    let patient = Timeouts::default().with_shutdown(DEADLINE).unwrap();
     create_users(world).await.in_region("near").with_max_lag(HOUR).with_timeouts(patient)
 }
 
