@@ -357,16 +357,17 @@ fn prefer<'c>(contenders: &[&'c Candidate]) -> Option<&'c Candidate> {
 
 /// Whether it takes writes on the timeline on which the known leader was proven. A promotion makes a
 /// newer one, so it is a copy, or has lost its `standby.signal`; unless both were promoted apart, or
-/// the leader became a replica, or was never followed there, and this one is.
+/// the leader has left that timeline, or was never followed there, and this one is.
 fn is_copy(records: &[MemberRecord], known: &Known, candidate: &Candidate) -> bool {
     let Candidate { elected, leads, was_promoted, is_followed, .. } = candidate;
     let is_beside = |leader: Elected| {
         let on = Some(elected.timeline);
-        let was_demoted =
-            records[leader.index].answer().is_some_and(|reply| reply.report.is_replica);
+        let has_left = records[leader.index].answer().is_some_and(|Reply { report, .. }| {
+            report.is_replica || report.timeline < elected.timeline
+        });
         leader.proven_on == on
             && leader.started != elected.started
-            && !was_demoted
+            && !has_left
             && !(*is_followed && leader.followed_on != on)
     };
     // 0: the login role may not see the timeline.
@@ -518,19 +519,21 @@ fn unfit(
         Err(_) if !report.is_replica => {
             return Some(DownReason::Unproven { timeline });
         }
-        Err(_) => return None,
+        // What replicas show is judged by the one that led last.
+        Err(_) => known.leader.as_ref()?,
     };
     let leads = index == elected.index || identity.started == elected.started;
     let primary = records[elected.index].region;
     if report.is_replica {
         let was_ahead = records[index].ahead_of.contains(&(elected.index, elected.timeline));
-        let leader = records[elected.index].answer();
-        let is_ahead = leader.is_some_and(|leader| records[index].is_ahead_of(leader));
+        let answer = records[elected.index].answer();
+        let is_ahead = answer.is_some_and(|primary| records[index].is_ahead_of(primary));
         if was_ahead || is_ahead {
             return Some(DownReason::AheadOfPrimary { primary });
         }
-        let second = second_with_followers(records, known.system, *elected, now);
-        return second.map(|second| DownReason::UnclearUpstream { primary, second });
+        let second =
+            leader.is_ok().then(|| second_with_followers(records, known.system, *elected, now));
+        return second.flatten().map(|second| DownReason::UnclearUpstream { primary, second });
     }
     match timeline.cmp(&elected.timeline) {
         _ if leads => None,

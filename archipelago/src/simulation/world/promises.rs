@@ -28,8 +28,12 @@ impl World {
             // Where a replica, or a copy of one, stays on a newer timeline than a primary that was put
             // back, writes stop on purpose.
             let is_complete = (0..SERVERS).all(is_near) && !has_newer;
-            let is_followed = (0..SERVERS)
-                .any(|server| is_near(server) && self.postgres.streams_from(server, self.truth));
+            // One that holds another history as well proves nothing.
+            let is_followed = (0..SERVERS).any(|server| {
+                is_near(server)
+                    && self.postgres.streams_from(server, self.truth)
+                    && self.is_promised(self.postgres.servers[server].end)
+            });
             let is_outnumbered = self.is_outnumbered(is_near);
             let is_complete = is_complete && !is_outnumbered;
             // Without the right to see it, nothing tells which timeline a replica follows.
