@@ -85,11 +85,6 @@ pub fn install_recorder() -> Result<(), BuildError> {
         "archipelago_region_down",
         "Why a region's database does not serve: 1 for the reason"
     );
-    metrics::describe_gauge!(
-        "archipelago_region_clock_skew_seconds",
-        metrics::Unit::Seconds,
-        "How far a replica's clock is behind the primary's, at least; 0 if that is not proven"
-    );
     metrics::describe_counter!(
         "archipelago_positions_dropped_total",
         "Positions of visitors that were of another history"
@@ -128,8 +123,6 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
         let (health, region) = (member.health(), member.info().code);
         let is_primary = Some(region) == leader;
         gauge!("archipelago_region_is_primary", "region" => region).set(u8::from(is_primary));
-        let skew = health.clock_skew.map_or(0.0, |skew| skew.as_secs_f64());
-        gauge!("archipelago_region_clock_skew_seconds", "region" => region).set(skew);
         let reason = health.down_reason.as_ref().map(DownReason::label);
         for label in DownReason::LABELS.iter().copied() {
             let is_reason = reason == Some(label);

@@ -22,5 +22,5 @@ pub(crate) use self::freshness::{NotFresh, Requirement};
 pub use self::health::Health;
 pub(crate) use self::health::HealthRecord;
 pub(crate) use self::leadership::{LeaderView, Leadership, LeadingServer};
-pub(crate) use self::report::{CommitAge, ServerIdentity, ServerReport};
+pub(crate) use self::report::{ServerIdentity, ServerReport, own_clock};
 pub(crate) use self::state::ServerState;

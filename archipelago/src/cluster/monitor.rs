@@ -218,7 +218,7 @@ pub(super) fn record_reply(
 ) -> Option<DownReason> {
     let unfit = leader.record(index, reply, now);
     if index == leader.index() && unfit.is_none() {
-        leadership.sample(state);
+        leadership.sample(state, reply.report.clock);
     }
     unfit.filter(|_| leadership.safeguards.has(Safeguard::Fitness))
 }

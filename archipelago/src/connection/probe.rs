@@ -15,7 +15,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::error::DownReason;
 use crate::query::LoadsAs;
-use crate::server::{CommitAge, ServerIdentity, ServerReport};
+use crate::server::{ServerIdentity, ServerReport, own_clock};
 
 /// Whether no record behind a replica's position can have been shown: everything received is
 /// replayed, replay is paused, or nothing is received any more and replay waits for more. (The last
@@ -87,8 +87,9 @@ const REPORT: &str = concat!(
             THEN coalesce((SELECT pid IS NOT NULL FROM pg_stat_get_wal_receiver()), false)
             ELSE false
         END,
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
         CASE WHEN is_replica
-            THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
+            THEN (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000000)::bigint
         END,
         (SELECT count(*) FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')
     FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role"
@@ -198,7 +199,8 @@ type ReportTypes = (
     sql_types::Bool,
     sql_types::PgLsn,
     sql_types::Bool,
-    sql_types::Nullable<sql_types::Double>,
+    sql_types::BigInt,
+    sql_types::Nullable<sql_types::BigInt>,
     sql_types::Nullable<sql_types::BigInt>,
 );
 
@@ -238,24 +240,34 @@ pub(super) fn report<'c>(
     connection: &'c AsyncPgConnection,
     questions: &Questions,
 ) -> impl Future<Output = QueryResult<ServerReport>> + Send + use<'c> {
-    type Row = (bool, i32, bool, PgLsn, bool, Option<f64>, Option<i64>);
+    type Row = (bool, i32, bool, PgLsn, bool, i64, Option<i64>, Option<i64>);
 
     let asked = Instant::now();
     let rows =
         <ReportQuery as LoadsAs<Row>>::load(&ReportQuery(questions.report.clone()), connection);
     async move {
         let row = rows.await?.into_iter().next().ok_or(diesel::NotFound)?;
-        let (is_replica, timeline, is_settled, PgLsn(lsn), is_streaming, age, followers) = row;
-        let (timeline, commit_age) = (timeline.unsigned_abs(), CommitAge::from_seconds(age));
         let answered = Instant::now();
-        Ok(ServerReport {
+        let (
             is_replica,
             timeline,
+            is_settled,
+            PgLsn(lsn),
+            is_streaming,
+            clock,
+            committed,
+            followers,
+        ) = row;
+        Ok(ServerReport {
+            is_replica,
+            timeline: timeline.unsigned_abs(),
             lsn,
             is_settled,
             is_streaming,
             followers: followers.and_then(|count| count.try_into().ok()),
-            commit_age,
+            clock,
+            own_clock: own_clock(),
+            committed,
             asked,
             answered,
         })
@@ -313,15 +325,16 @@ async fn ask_identity(
     // The session's commands may return a row as well.
     let rows: Vec<_> = rows(&messages).collect();
     let [.., identity, report] = rows[..] else { return Err(incomplete()) };
-    let age = report.get(5).and_then(|seconds| seconds.parse().ok());
     let report = ServerReport {
         is_replica: text(report, 0)? == "t",
         timeline: parsed(report, 1)?,
         is_settled: text(report, 2)? == "t",
         lsn: parsed::<Lsn>(report, 3)?.into(),
         is_streaming: text(report, 4)? == "t",
-        followers: report.get(6).and_then(|count| count.parse().ok()),
-        commit_age: CommitAge::from_seconds(age),
+        clock: parsed(report, 5)?,
+        own_clock: own_clock(),
+        committed: report.get(6).and_then(|committed| committed.parse().ok()),
+        followers: report.get(7).and_then(|count| count.parse().ok()),
         asked,
         answered: Instant::now(),
     };

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::freshness::{NotFresh, Requirement};
 use super::leadership::Leadership;
-use super::report::{CommitAge, ServerIdentity, ServerReport};
+use super::report::{ServerIdentity, ServerReport};
 use super::state::ServerState;
 use crate::error::{DownReason, SessionRecord};
 use crate::region::Role;
@@ -18,10 +18,6 @@ use crate::settings::Safeguard;
 
 /// How long an answer may take before the monitor is asked to check the server.
 const SUSPICIOUS: Duration = Duration::from_millis(250);
-
-/// How long a wrong clock of a replica is remembered. While replay stands still, the age of the last
-/// commit grows past zero although the clock is as wrong as before.
-const SKEW_MEMORY: Duration = Duration::from_mins(10);
 
 /// Returned by a change that need not wake a waiting task.
 const WAKES_NO_TASK: bool = false;
@@ -43,9 +39,6 @@ pub struct Health {
     /// How far it is behind the primary, at most: the time since the moment whose commits it showed
     /// when it last answered. Grows while the server does not answer. None where it is unknown.
     pub lag: Option<Duration>,
-    /// How far its clock is behind the primary's, at least. Some only while that is proven: then its
-    /// clock tells no lag, and only positions do.
-    pub clock_skew: Option<Duration>,
     /// How long its last answer took: nearly the round trip.
     pub round_trip: Option<Duration>,
 }
@@ -65,8 +58,6 @@ pub(crate) struct HealthRecord {
     /// The start of the server that was asked last, and the newest timeline that it has reported.
     started: AtomicI64,
     timeline: AtomicU32,
-    /// The last commit that seemed to lie in the future: when it was seen, and by how much.
-    skew: ArcSwapOption<(Instant, Duration)>,
     /// Connections on which the server still works, and whose users have left.
     abandoned: Mutex<Vec<Weak<SessionRecord>>>,
 }
@@ -109,7 +100,6 @@ impl HealthRecord {
             last_check: ArcSwapOption::empty(),
             started: AtomicI64::new(0),
             timeline: AtomicU32::new(0),
-            skew: ArcSwapOption::empty(),
             abandoned: Mutex::default(),
         }
     }
@@ -151,7 +141,6 @@ impl HealthRecord {
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
-            clock_skew: self.clock_skew(Instant::now()),
             round_trip: check.as_ref().map(|check| check.round_trip),
         }
     }
@@ -285,10 +274,15 @@ impl HealthRecord {
         let timeline = self.observe_timeline(identity, report);
         leadership.observe(identity, timeline);
         let is_settled = report.is_settled || !leadership.safeguards.has(Safeguard::Bound);
-        let commit_age = self.trusted_age(report);
-        let report = ServerReport { is_settled, commit_age, ..report };
+        let mut report = ServerReport { is_settled, ..report };
+        let mut sample = leadership.last_sample();
+        if !leadership.safeguards.has(Safeguard::Clock) {
+            report.committed = report.committed.map(|committed| committed.min(report.clock));
+            report.own_clock = report.clock;
+            sample = sample.map(|sample| sample.by_clock_of(report));
+        }
         let newest = leadership.view().newest;
-        ServerState::interpret(report, timeline, before, newest, leadership.last_sample())
+        ServerState::interpret(report, timeline, before, newest, sample)
     }
 
     /// Whether a server in this state satisfies the requirement of a read at the moment `now`.
@@ -304,36 +298,6 @@ impl HealthRecord {
         }
         let standing = self.leadership.standing(self.region, identity, state.timeline);
         requirement.met_by(state, identity.system, standing, now)
-    }
-
-    /// The age that a replica's clock tells, unless that clock was wrong a while ago.
-    fn trusted_age(&self, report: ServerReport) -> CommitAge {
-        let trusts_all = !self.leadership.safeguards.has(Safeguard::Clock);
-        if let (CommitAge::Skewed(_), true) = (report.commit_age, trusts_all) {
-            return CommitAge::Known(Duration::ZERO);
-        }
-        if let CommitAge::Skewed(by) = report.commit_age {
-            if self.clock_skew(report.asked).is_none() {
-                tracing::warn!(
-                    region = self.region,
-                    ?by,
-                    "this replica's clock is behind the primary's, at least by so much: its lag is \
-                     known only where its position tells it; correct the clocks (NTP)"
-                );
-            }
-            self.skew.store(Some(Arc::new((report.asked, by))));
-        }
-        match self.clock_skew(report.asked) {
-            Some(_) => CommitAge::Unknown,
-            None => report.commit_age,
-        }
-    }
-
-    /// How far the server's clock is behind, if that was proven a while ago.
-    pub(crate) fn clock_skew(&self, now: Instant) -> Option<Duration> {
-        let skew = self.skew.load();
-        let (seen, by) = **skew.as_ref()?;
-        (now.saturating_duration_since(seen) < SKEW_MEMORY).then_some(by)
     }
 
     /// Whether the server has answered a request that was sent then or later.
@@ -411,19 +375,5 @@ mod tests {
         health.mark_down(DownReason::ForeignDatabase);
         assert_eq!(health.health().down_since, since);
         assert_eq!(health.health().down_reason, Some(DownReason::ForeignDatabase));
-    }
-
-    #[test]
-    fn a_wrong_clock_is_remembered_after_its_ages_look_right() {
-        let health = record();
-        let identity = ServerIdentity { system: 7, started: 1, sees_timelines: true };
-        let as_of = |commit_age| {
-            let report = ServerReport::for_test(true, 1, 5, Instant::now());
-            health.observe(identity, ServerReport { commit_age, ..report }, None).as_of
-        };
-        assert!(as_of(CommitAge::Known(Duration::ZERO)).is_some());
-        assert!(as_of(CommitAge::Skewed(Duration::from_secs(20))).is_none());
-        assert!(as_of(CommitAge::Known(Duration::ZERO)).is_none());
-        assert_eq!(health.health().clock_skew, Some(Duration::from_secs(20)));
     }
 }

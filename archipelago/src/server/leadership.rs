@@ -158,10 +158,10 @@ impl Leadership {
         self.news.notified().await;
     }
 
-    /// Keeps the state of the leader, to tell how fresh the replicas are that reach it.
-    pub(crate) fn sample(&self, state: ServerState) {
+    /// Keeps the leader's state and clock, to tell how fresh replicas are.
+    pub(crate) fn sample(&self, state: ServerState, clock: i64) {
         if let Some(at) = state.as_of.filter(|_| state.role == Role::Primary) {
-            let sample = PrimarySample { timeline: state.timeline, lsn: state.lsn, at };
+            let sample = PrimarySample { timeline: state.timeline, lsn: state.lsn, clock, at };
             self.sample.store(Some(sample.into()));
         }
     }
@@ -221,7 +221,7 @@ mod tests {
     fn what_a_former_leader_had_reached_is_forgotten() {
         let leadership = Leadership::new(Safeguards::default());
         leadership.publish(view());
-        let sample = PrimarySample { timeline: 2, lsn: 1, at: std::time::Instant::now() };
+        let sample = PrimarySample { timeline: 2, lsn: 1, clock: 0, at: std::time::Instant::now() };
         leadership.sample.store(Some(Arc::new(sample)));
         leadership.publish(LeaderView { newest: 3, ..view() });
         assert!(leadership.last_sample().is_some());

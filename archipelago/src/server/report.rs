@@ -1,6 +1,6 @@
 //! What a server says of itself.
 
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime};
 
 /// Which server it is. Does not change while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,40 +30,23 @@ pub(crate) struct ServerReport {
     pub(crate) is_streaming: bool,
     /// How many standbys stream from it. None where the login role may not see that.
     pub(crate) followers: Option<u32>,
-    /// The age of the last commit that a replica has replayed.
-    pub(crate) commit_age: CommitAge,
+    /// Its clock, in microseconds since 1970, at some moment between question and answer.
+    pub(crate) clock: i64,
+    /// This process's clock when the answer had come.
+    pub(crate) own_clock: i64,
+    /// When the last commit was made that a replica has replayed, by the clock of the primary that
+    /// made it.
+    pub(crate) committed: Option<i64>,
     /// When the request for the report was sent.
     pub(crate) asked: Instant,
     /// When the report had come.
     pub(crate) answered: Instant,
 }
 
-/// How old the last commit is that a replica has replayed, by the clocks of primary and replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CommitAge {
-    Unknown,
-    Known(Duration),
-    /// The commit seems to lie in the future: the replica's clock is this much behind the
-    /// primary's, or more. Its clock then tells no age.
-    Skewed(Duration),
-}
-
-/// By how much clocks may differ that NTP keeps. A commit that seems to lie in the future by less
-/// counts as just made.
-const CLOCK_TOLERANCE: f64 = 0.1;
-
-impl CommitAge {
-    /// Of the age in seconds that a replica has computed.
-    pub(crate) fn from_seconds(seconds: Option<f64>) -> Self {
-        match seconds {
-            Some(seconds) if seconds < -CLOCK_TOLERANCE => {
-                Duration::try_from_secs_f64(-seconds).map_or(Self::Unknown, Self::Skewed)
-            }
-            Some(seconds) => Duration::try_from_secs_f64(seconds.clamp(0.0, f64::MAX))
-                .map_or(Self::Unknown, Self::Known),
-            None => Self::Unknown,
-        }
-    }
+/// This process's clock, in microseconds since 1970. 0 where it is before that.
+pub(crate) fn own_clock() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -71,7 +54,6 @@ impl ServerReport {
     /// A report of a settled server; a replica streams.
     pub(crate) fn for_test(is_replica: bool, timeline: u32, lsn: u64, asked: Instant) -> Self {
         let (is_settled, is_streaming) = (true, is_replica);
-        let commit_age = CommitAge::Unknown;
         let (followers, answered) = (None, asked);
         Self {
             is_replica,
@@ -80,31 +62,11 @@ impl ServerReport {
             is_settled,
             is_streaming,
             followers,
-            commit_age,
+            clock: 0,
+            own_clock: 0,
+            committed: None,
             asked,
             answered,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_in_the_future_proves_a_wrong_clock() {
-        let second = Duration::from_secs(1);
-        let table = [
-            (None, CommitAge::Unknown),
-            (Some(1.0), CommitAge::Known(second)),
-            (Some(0.0), CommitAge::Known(Duration::ZERO)),
-            (Some(-0.05), CommitAge::Known(Duration::ZERO)),
-            (Some(-1.0), CommitAge::Skewed(second)),
-            (Some(f64::NAN), CommitAge::Unknown),
-            (Some(f64::INFINITY), CommitAge::Unknown),
-        ];
-        for (seconds, expected) in table {
-            assert_eq!(CommitAge::from_seconds(seconds), expected, "{seconds:?}");
         }
     }
 }

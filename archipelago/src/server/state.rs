@@ -1,8 +1,8 @@
 //! The state of a server, derived from its reports and from what is known of the primary.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::report::{CommitAge, ServerReport};
+use super::report::ServerReport;
 use crate::region::Role;
 
 /// The state of a server when it was last asked.
@@ -21,12 +21,48 @@ pub(crate) struct ServerState {
     pub(crate) asked: Instant,
 }
 
-/// The primary's position on its timeline, and a moment at which it had reached it.
+/// The primary's position on its timeline and its clock, and a moment at which it had reached the
+/// one and had not passed the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PrimarySample {
     pub(super) timeline: u32,
     pub(super) lsn: u64,
+    /// In microseconds since 1970.
+    pub(super) clock: i64,
     pub(super) at: Instant,
+}
+
+impl PrimarySample {
+    /// As if the primary had the clock of a replica: for tests.
+    pub(super) fn by_clock_of(self, replica: ServerReport) -> Self {
+        let since = replica.asked.saturating_duration_since(self.at).as_micros();
+        Self { clock: replica.clock - i64::try_from(since).unwrap_or_default(), ..self }
+    }
+}
+
+/// By how much clocks may differ that NTP keeps. A commit that seems to lie in the future by less
+/// counts as just made.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(100);
+
+/// By how many microseconds a replica's clock may differ from this process's, in place of the
+/// primary's. More than a long round trip.
+const AGREEMENT: u64 = 1_000_000;
+
+/// The moment, or an earlier one, of a commit that a replica has replayed. The clock that stamped it
+/// tells its age: the primary's. Where the primary was not heard yet, the replica's clock must do, and
+/// this process's must agree with it. None where they do not, or where the commit lies in the future:
+/// then clocks differ, or one was set back.
+fn moment_of(report: ServerReport, primary: Option<PrimarySample>) -> Option<Instant> {
+    let agrees = report.clock.abs_diff(report.own_clock) <= AGREEMENT;
+    let (clock, at) = match primary {
+        Some(primary) => (primary.clock, primary.at),
+        None if agrees => (report.clock, report.asked),
+        None => return None,
+    };
+    let age = clock.checked_sub(report.committed?)?;
+    let distance = Duration::from_micros(age.unsigned_abs());
+    let moment = if age < 0 { at.checked_add(distance) } else { at.checked_sub(distance) }?;
+    (moment <= report.answered + CLOCK_TOLERANCE).then_some(moment.min(report.asked))
 }
 
 impl ServerState {
@@ -58,7 +94,8 @@ impl ServerState {
     ///
     /// A replica is as fresh as the moment of the last commit that it has replayed. On an idle
     /// primary that commit ages although nothing is missing. So a replica that has replayed what
-    /// the primary had at a sampled moment is as fresh as that moment. On an older timeline than
+    /// the primary had at a sampled moment is as fresh as that moment. A sample also has the
+    /// primary's clock, on which the age of a commit is counted. On an older timeline than
     /// the newest, what a replica replays says nothing of the present.
     pub(super) fn interpret(
         report: ServerReport,
@@ -77,14 +114,11 @@ impl ServerState {
         } else if role == Role::Primary {
             Some(report.asked)
         } else {
-            let by_commit_age = match report.commit_age {
-                CommitAge::Known(age) => report.asked.checked_sub(age),
-                CommitAge::Unknown | CommitAge::Skewed(_) => None,
-            };
+            let by_commit = moment_of(report, sample);
             let has_reached =
                 |sample: &PrimarySample| timeline == sample.timeline && report.lsn >= sample.lsn;
             let by_sample = sample.filter(has_reached).map(|sample| sample.at);
-            as_of_before.max(by_commit_age).max(by_sample)
+            as_of_before.max(by_commit).max(by_sample)
         };
         let lsn = before_here.map_or(report.lsn, |before| before.lsn.max(report.lsn));
         let is_settled = report.is_settled && lsn == report.lsn;
@@ -107,10 +141,10 @@ mod tests {
         start + seconds(60)
     }
 
-    fn report(start: Instant, is_replica: bool, lsn: u64, age: Option<u64>) -> ServerReport {
-        let commit_age = age.map_or(CommitAge::Unknown, |age| CommitAge::Known(seconds(age)));
+    /// The replica's clock shows 0 then; its last commit has an age in seconds by that.
+    fn report(start: Instant, is_replica: bool, lsn: u64, age: Option<i64>) -> ServerReport {
         let report = ServerReport::for_test(is_replica, 2, lsn, minute(start));
-        ServerReport { commit_age, ..report }
+        ServerReport { committed: age.map(|age| -age * 1_000_000), ..report }
     }
 
     #[test]
@@ -123,7 +157,11 @@ mod tests {
     #[test]
     fn a_replica_is_as_fresh_as_its_last_commit_or_the_sample_it_reached() {
         let start = Instant::now();
-        let sample = |timeline, lsn| Some(PrimarySample { timeline, lsn, at: start + seconds(50) });
+        // The primary was heard in second 50, when its clock agreed with the replica's.
+        let sample = |timeline, lsn| {
+            let (clock, at) = (-10_000_000, start + seconds(50));
+            Some(PrimarySample { timeline, lsn, clock, at })
+        };
         // The age of the last commit, the sample, and the second that the replica is as fresh as.
         let table = [
             (Some(4), None, Some(56)),
@@ -137,6 +175,37 @@ mod tests {
         for (age, sample, second) in table {
             let state = ServerState::interpret(report(start, true, 5, age), 2, None, 2, sample);
             assert_eq!(state.as_of, second.map(|second| start + seconds(second)), "{age:?}");
+        }
+    }
+
+    #[test]
+    fn the_clock_that_stamped_a_commit_tells_its_age() {
+        let start = Instant::now();
+        // The age of the last commit by the replica's clock, what the primary's clock showed in
+        // second 50 where it was heard, and the second in which the commit was made.
+        let table = [
+            ("the clocks agree", 4, Some(-10), Some(56)),
+            ("the replica's is 20 s behind", 4, Some(10), Some(36)),
+            ("the replica's is 20 s behind, so that the commit seems new", -15, Some(10), Some(55)),
+            ("the replica's is 20 s ahead", 24, Some(-30), Some(56)),
+            ("the primary's was set back", 4, Some(-30), None),
+            ("the primary was not heard yet", 4, None, Some(56)),
+            ("it was not heard yet, and the commit lies in the future", -1, None, None),
+        ];
+        let own_clock = 20_000_000;
+        let is_behind = ServerReport { own_clock, ..report(start, true, 5, Some(4)) };
+        let state = ServerState::interpret(is_behind, 2, None, 2, None);
+        assert_eq!(state.as_of, None, "it was not heard yet, and the clocks here differ");
+        for (story, age, clock, second) in table {
+            let sample = clock.map(|clock: i64| PrimarySample {
+                timeline: 2,
+                lsn: 9,
+                clock: clock * 1_000_000,
+                at: start + seconds(50),
+            });
+            let state =
+                ServerState::interpret(report(start, true, 5, Some(age)), 2, None, 2, sample);
+            assert_eq!(state.as_of, second.map(|second| start + seconds(second)), "{story}");
         }
     }
 
@@ -218,15 +287,5 @@ mod tests {
         };
         assert_eq!(shown(true, 5), (5, 6), "an answer that came late settles nothing");
         assert_eq!(shown(false, 5), (6, 6));
-    }
-
-    #[test]
-    fn a_wrong_clock_tells_no_age() {
-        let start = Instant::now();
-        let skewed = ServerReport {
-            commit_age: CommitAge::Skewed(seconds(20)),
-            ..report(start, true, 5, None)
-        };
-        assert_eq!(ServerState::interpret(skewed, 2, None, 2, None).as_of, None);
     }
 }

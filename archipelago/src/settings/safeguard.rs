@@ -21,7 +21,7 @@ pub enum Safeguard {
     Bound,
     /// A member that an election finds unfit serves no reads.
     Fitness,
-    /// A commit that seems to lie in the future tells no age of a replica.
+    /// The age of what a replica shows is counted on the primary's clock.
     Clock,
 }
 

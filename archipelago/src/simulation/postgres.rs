@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::server::{CommitAge, ServerIdentity, ServerReport};
+use crate::server::{ServerIdentity, ServerReport};
 
 /// In milliseconds since the beginning of the simulation.
 pub(super) type Millis = u64;
@@ -348,11 +348,6 @@ impl Postgres {
         let is_replica = server.is_replica;
         let is_still = server.is_paused && server.work_until.is_none();
         let clock = i64::try_from(now).unwrap_or_default() + server.skew;
-        let age = server.last_commit.filter(|_| is_replica).map(|last| {
-            #[allow(clippy::cast_precision_loss)]
-            let age = (clock - last) as f64;
-            age / 1000.0
-        });
         ServerReport {
             is_replica,
             timeline: if is_replica && !(server.is_streaming && self.sees_timelines) {
@@ -364,7 +359,9 @@ impl Postgres {
             is_settled: !is_replica || is_still || server.replayed == server.end.lsn,
             is_streaming: is_replica && server.is_streaming,
             followers: u32::try_from(self.followers(index)).ok(),
-            commit_age: CommitAge::from_seconds(age),
+            clock: clock * 1000,
+            own_clock: i64::try_from(now).unwrap_or_default() * 1000,
+            committed: server.last_commit.filter(|_| is_replica).map(|clock| clock * 1000),
             asked: self.base + Duration::from_millis(asked),
             answered: self.base + Duration::from_millis(now),
         }

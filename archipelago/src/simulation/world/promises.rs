@@ -212,17 +212,12 @@ impl World {
             self.violate(format!("{who} is answered by {region}, and {primary} is the primary"));
             return;
         }
-        let cluster = &self.processes[process].cluster;
-        let is_skewed =
-            self.postgres.servers[server].skew < self.postgres.servers[self.truth].skew - 100;
-        let is_known_skewed = cluster.health(server).clock_skew(self.at(self.now)).is_some();
         // What a replica had reached of a false primary counts for `MAX_LAG`.
         let (followed, since) = self.processes[process].follows;
         let has_followed = followed == self.truth && since + MAX_LAG <= begun;
         let is_judged = !is_stale
             && !self.processes[process].is_astray()
             && (is_of_primary && has_followed || must_know)
-            && (!is_skewed || is_known_skewed)
             && begun > MAX_LAG + SLACK;
         if is_judged {
             let until = begun - MAX_LAG - SLACK;
