@@ -1,9 +1,10 @@
 //! The migrations of the folder `migrations/`, embedded in the program and run on the primary.
 
 use archipelago::{DatabaseUrl, DownReason};
+use diesel::dsl::sql;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -26,9 +27,33 @@ pub enum MigrationError {
         /// What the connection said.
         reason: DownReason,
     },
+    /// The database is a replica, since a promotion perhaps.
+    #[error(
+        "cannot migrate: {url} is a replica now: run `archipelago migrate` with DATABASE_URL set to the \
+         primary"
+    )]
+    NotPrimary {
+        /// The database's URL, without the password.
+        url: String,
+    },
     /// The database refused a migration.
     #[error("cannot migrate: {0}")]
     Refused(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl MigrationError {
+    /// Whether the server is away, full, or a replica: then others may serve, and the settings may be
+    /// right. A refused login (class 28) and a missing database (3D) are no such thing.
+    pub(crate) fn may_pass(&self) -> bool {
+        let is_wrong = |code: &str| code.starts_with("28") || code.starts_with("3D");
+        match self {
+            Self::Unreachable { reason: DownReason::Refused { sqlstate, .. }, .. } => {
+                !sqlstate.as_deref().is_some_and(is_wrong)
+            }
+            Self::Unreachable { .. } | Self::NotPrimary { .. } => true,
+            Self::Refused(_) => false,
+        }
+    }
 }
 
 /// The versions of the embedded migrations. A database that lacks one of them is too old for this
@@ -44,6 +69,10 @@ pub(crate) fn versions() -> Vec<String> {
 pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     let unreachable = |reason| MigrationError::Unreachable { url: url.to_string(), reason };
     let mut connection = archipelago::connect(url).await.map_err(unreachable)?;
+    let is_replica = sql::<Bool>("SELECT pg_is_in_recovery()").get_result(&mut connection).await;
+    if is_replica.map_err(|error| MigrationError::Refused(error.into()))? {
+        return Err(MigrationError::NotPrimary { url: url.to_string() });
+    }
     // The lock is released when the connection closes.
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK)

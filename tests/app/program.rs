@@ -136,6 +136,29 @@ async fn migrate_runs_once(world: World) {
     assert_eq!(second, "nothing to migrate\n");
 }
 
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn an_instance_starts_after_a_promotion_and_while_the_primary_is_down(world: World) {
+    let vars = environment(&world).await;
+    let starts = async || {
+        let mut serving = Serving::start(&[], &vars, LISTENING).await;
+        until(|| visitor().get(serving.url("/users")), |page| page.status == StatusCode::OK).await;
+        serving.signal("TERM").await;
+        assert!(serving.child.wait().await.unwrap().success());
+    };
+    let old = world.primary();
+    world.switch_over(first_replica()).await.unwrap();
+    starts().await;
+    world.rejoin(old.region()).await.unwrap();
+    let (ok, _, error) = output(&["migrate"], &vars).await;
+    assert!(!ok && error.contains("is a replica now"), "{error}");
+    starts().await;
+
+    let mut wrong = vars.clone();
+    wrong.insert(archipelago::override_variable(old.region()), old.url_of("no_such_database"));
+    let (ok, _, error) = output(&[], &wrong).await;
+    assert!(!ok && error.contains("does not exist"), "{error}");
+}
+
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn a_signal_ends_the_program_with_success(world: World) {
     let vars = environment(&world).await;
