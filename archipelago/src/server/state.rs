@@ -48,21 +48,25 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(100);
 /// primary's. More than a long round trip.
 const AGREEMENT: u64 = 1_000_000;
 
-/// The moment, or an earlier one, of a commit that a replica has replayed. The clock that stamped it
-/// tells its age: the primary's. Where the primary was not heard yet, the replica's clock must do, and
-/// this process's must agree with it. None where they do not, or where the commit lies in the future:
-/// then clocks differ, or one was set back.
-fn moment_of(report: ServerReport, primary: Option<PrimarySample>) -> Option<Instant> {
-    let agrees = report.clock.abs_diff(report.own_clock) <= AGREEMENT;
-    let (clock, at) = match primary {
-        Some(primary) => (primary.clock, primary.at),
-        None if agrees => (report.clock, report.asked),
-        None => return None,
+/// The moment, or an earlier one, of the last commit that a replica has replayed: by the clock of the
+/// primary, which stamped it, or by the replica's, whichever says that it is older. A clock that is
+/// behind, or was set back, makes a commit newer than it is, or has it lie in the future; then the
+/// other clock counts. Where the primary was not heard yet, this process's clock must agree with the
+/// replica's.
+fn moment_of_commit(report: ServerReport, primary: Option<PrimarySample>) -> Option<Instant> {
+    let committed = report.committed?;
+    let by = |clock: i64, at: Instant| {
+        let age = clock.checked_sub(committed)?;
+        let distance = Duration::from_micros(age.unsigned_abs());
+        let moment = if age < 0 { at.checked_add(distance) } else { at.checked_sub(distance) }?;
+        (moment <= report.answered + CLOCK_TOLERANCE).then_some(moment.min(report.asked))
     };
-    let age = clock.checked_sub(report.committed?)?;
-    let distance = Duration::from_micros(age.unsigned_abs());
-    let moment = if age < 0 { at.checked_add(distance) } else { at.checked_sub(distance) }?;
-    (moment <= report.answered + CLOCK_TOLERANCE).then_some(moment.min(report.asked))
+    let by_replica = by(report.clock, report.asked);
+    let agrees = report.clock.abs_diff(report.own_clock) <= AGREEMENT;
+    match primary {
+        Some(primary) => by_replica.into_iter().chain(by(primary.clock, primary.at)).min(),
+        None => by_replica.filter(|_| agrees),
+    }
 }
 
 impl ServerState {
@@ -94,8 +98,7 @@ impl ServerState {
     ///
     /// A replica is as fresh as the moment of the last commit that it has replayed. On an idle
     /// primary that commit ages although nothing is missing. So a replica that has replayed what
-    /// the primary had at a sampled moment is as fresh as that moment. A sample also has the
-    /// primary's clock, on which the age of a commit is counted. On an older timeline than
+    /// the primary had at a sampled moment is as fresh as that moment. On an older timeline than
     /// the newest, what a replica replays says nothing of the present.
     pub(super) fn interpret(
         report: ServerReport,
@@ -114,7 +117,7 @@ impl ServerState {
         } else if role == Role::Primary {
             Some(report.asked)
         } else {
-            let by_commit = moment_of(report, sample);
+            let by_commit = moment_of_commit(report, sample);
             let has_reached =
                 |sample: &PrimarySample| timeline == sample.timeline && report.lsn >= sample.lsn;
             let by_sample = sample.filter(has_reached).map(|sample| sample.at);
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_that_stamped_a_commit_tells_its_age() {
+    fn of_two_clocks_the_one_counts_that_makes_a_commit_older() {
         let start = Instant::now();
         // The age of the last commit by the replica's clock, what the primary's clock showed in
         // second 50 where it was heard, and the second in which the commit was made.
@@ -187,8 +190,9 @@ mod tests {
             ("the clocks agree", 4, Some(-10), Some(56)),
             ("the replica's is 20 s behind", 4, Some(10), Some(36)),
             ("the replica's is 20 s behind, so that the commit seems new", -15, Some(10), Some(55)),
-            ("the replica's is 20 s ahead", 24, Some(-30), Some(56)),
-            ("the primary's was set back", 4, Some(-30), None),
+            ("the replica's is 20 s ahead", 24, Some(-10), Some(36)),
+            ("the primary's was set back by 20 s", 4, Some(-30), Some(56)),
+            ("both are behind", -1, Some(-30), None),
             ("the primary was not heard yet", 4, None, Some(56)),
             ("it was not heard yet, and the commit lies in the future", -1, None, None),
         ];

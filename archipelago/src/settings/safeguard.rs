@@ -21,7 +21,7 @@ pub enum Safeguard {
     Bound,
     /// A member that an election finds unfit serves no reads.
     Fitness,
-    /// The age of what a replica shows is counted on the primary's clock.
+    /// The age of what a replica shows is not counted on its own clock alone.
     Clock,
 }
 
