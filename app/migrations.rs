@@ -27,10 +27,10 @@ pub enum MigrationError {
         /// What the connection said.
         reason: DownReason,
     },
-    /// The database is a replica, since a promotion perhaps.
+    /// The database takes no writes: it is a replica, since a promotion perhaps, or was fenced.
     #[error(
-        "cannot migrate: {url} is a replica now: run `archipelago migrate` with DATABASE_URL set to the \
-         primary"
+        "cannot migrate: {url} is a replica now, or read-only: run `archipelago migrate` with \
+         DATABASE_URL set to the primary"
     )]
     NotPrimary {
         /// The database's URL, without the password.
@@ -69,8 +69,11 @@ pub(crate) fn versions() -> Vec<String> {
 pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     let unreachable = |reason| MigrationError::Unreachable { url: url.to_string(), reason };
     let mut connection = archipelago::connect(url).await.map_err(unreachable)?;
-    let is_replica = sql::<Bool>("SELECT pg_is_in_recovery()").get_result(&mut connection).await;
-    if is_replica.map_err(|error| MigrationError::Refused(error.into()))? {
+    // On in recovery as well.
+    let is_read_only = sql::<Bool>("SELECT current_setting('transaction_read_only')::bool")
+        .get_result(&mut connection)
+        .await;
+    if is_read_only.map_err(|error| MigrationError::Refused(error.into()))? {
         return Err(MigrationError::NotPrimary { url: url.to_string() });
     }
     // The lock is released when the connection closes.

@@ -11,12 +11,14 @@
 //!    restored in place. Else the newest timeline leads for the time being, unless the primary of
 //!    regions.toml is silent and the other could never have been promoted.
 //! 3. Beside a leader that was proven on its timeline, another primary on that one is a copy, as a
-//!    promotion makes a newer timeline: it never leads, however long the leader is silent.
+//!    promotion makes a newer timeline: it does not lead, however long the leader is silent, unless
+//!    the leader has left that timeline, or was never followed there and this one is.
 //! 4. Of two that were promoted to one timeline, or of two unproven ones on it, the one leads that
 //!    alone is followed. Without such a one no member leads, but on timeline 1 the primary of
 //!    regions.toml does.
 //! 5. A process that knows no proven leader takes no primary that says that no standby streams from
-//!    it, while a replica has more than it or streams from another server.
+//!    it, while a replica has more than it or streams from another server, and a member that may be
+//!    that one is silent or takes writes as well.
 //! 6. The timeline never goes back, unless all members answer and none knows the newer one.
 //! 7. While a second primary on the leader's timeline says that standbys stream from it, replicas may
 //!    show its history: they are unfit.
@@ -199,12 +201,13 @@ fn candidates(records: &[MemberRecord], known: &Known, now: Instant) -> Vec<Cand
             return None;
         }
         let since = moved.filter(|(leader, _)| *leader != index).map(|(_, asked)| asked);
-        // A replica that streams its timeline and is ahead of it follows another one.
+        // A replica that streams its timeline and is ahead of it follows another one: that is no news
+        // where a copy beside it is streamed.
         let is_refuted = records.iter().any(|record| {
             let streams =
                 |it: Reply| it.report.is_streaming && it.report.timeline == report.timeline;
             replica(record, known.system).is_some_and(streams) && record.is_ahead_of(reply)
-        });
+        }) && !has_streamed_second(records, known.system, reply);
         let timeline = report.timeline;
         let is_followed = is_followed(records, known.system, reply, since)
             && (index == known.declared || may_replace_declared(records, known, timeline));
@@ -254,6 +257,18 @@ fn is_followed(
         })
 }
 
+/// Whether another server takes writes on the timeline of `primary`, and says that it is streamed.
+fn has_streamed_second(records: &[MemberRecord], system: u64, primary: Reply) -> bool {
+    records.iter().filter_map(MemberRecord::answer).any(|other| {
+        let Reply { identity, report } = other;
+        other.is_of(system)
+            && !report.is_replica
+            && report.timeline == primary.report.timeline
+            && identity.started != primary.identity.started
+            && report.followers.is_some_and(|count| count > 0)
+    })
+}
+
 /// The last answer of a replica of the database.
 fn replica(record: &MemberRecord, system: u64) -> Option<Reply> {
     record.answer().filter(|reply| reply.is_of(system) && reply.report.is_replica)
@@ -280,14 +295,14 @@ fn choose(
     {
         return Ok(sitting.elected);
     }
-    let is_copy = |candidate: &&Candidate| weighs && is_copy(records, known, candidate);
-    let others = candidates.iter().filter(|candidate| !is_copy(candidate));
-    // A copy that is followed leads not, and may be what the others are copies of.
+    let is_barred = |candidate: &&Candidate| weighs && is_copy(records, known, candidate);
+    let others = candidates.iter().filter(|candidate| !is_barred(candidate));
+    // A copy that is followed does not lead, and may be what the others are copies of.
     let must_be_proven = weighs && candidates.iter().any(|it| it.elected.is_proven());
     let eligible = others.filter(|candidate| {
         if must_be_proven { candidate.elected.is_proven() } else { candidate.answers }
     });
-    if let (None, Some(copy)) = (eligible.clone().next(), candidates.iter().find(is_copy)) {
+    if let (None, Some(copy)) = (eligible.clone().next(), candidates.iter().find(is_barred)) {
         let Elected { index, timeline, .. } = copy.elected;
         return Err(NoPrimary::Unproven { region: records[index].region, timeline });
     }
@@ -301,9 +316,11 @@ fn choose(
         return Err(NoPrimary::Contested { regions, timeline: newest });
     };
     let knows_proven = known.leader.is_some_and(|leader| leader.proven_on.is_some());
+    let is_alone = candidates.len() == 1 && records.iter().all(|it| it.answer().is_some());
     if weighs
         && !elected.is_proven()
         && !knows_proven
+        && !is_alone
         && let Some(replica) = left_behind(records, known.system, *elected)
     {
         let region = records[elected.index].region;
@@ -339,13 +356,12 @@ fn prefer<'c>(contenders: &[&'c Candidate]) -> Option<&'c Candidate> {
     };
     let best = if followed.is_empty() { contenders } else { &*followed };
     let is_one = best.iter().all(|it| is_same_server(best[0], it));
-    let is_unknown = best.iter().any(|it| it.followers.is_none());
+    // Without the right to see who streams, the place decides.
+    let may_choose = is_one || best.iter().any(|it| it.followers.is_none());
     let has_declared = best.iter().any(|it| it.is_declared);
-    let leads = |it: &&Candidate| {
-        (is_one || is_unknown) && it.leads && (it.elected.is_proven() || !has_declared)
-    };
-    let is_declared =
-        |it: &&Candidate| (is_one || is_unknown || it.elected.timeline <= 1) && it.is_declared;
+    let leads =
+        |it: &&Candidate| may_choose && it.leads && (it.elected.is_proven() || !has_declared);
+    let is_declared = |it: &&Candidate| (may_choose || it.elected.timeline <= 1) && it.is_declared;
     let mut leader = contenders.iter().copied().filter(stays);
     let mut best = best.iter().copied();
     leader
@@ -381,7 +397,10 @@ fn left_behind(records: &[MemberRecord], system: u64, elected: Elected) -> Optio
     let is_streamed = |reply: Reply| reply.report.followers.is_some_and(|count| count > 0);
     let is_cascade = records.iter().filter_map(|record| replica(record, system)).any(is_streamed);
     let is_beyond = |record: &&MemberRecord| {
-        replica(record, system).is_some_and(|Reply { report, .. }| {
+        let replies = replica(record, system).into_iter().chain(record.previous);
+        // What it said later may come from the primary itself.
+        let mut earlier = replies.filter(|it| it.report.answered <= primary.report.asked);
+        earlier.any(|Reply { report, .. }| {
             let is_same = report.timeline == primary.report.timeline;
             report.lsn > primary.report.lsn
                 || report.timeline > primary.report.timeline
@@ -526,14 +545,17 @@ fn unfit(
     let primary = records[elected.index].region;
     if report.is_replica {
         let was_ahead = records[index].ahead_of.contains(&(elected.index, elected.timeline));
-        let answer = records[elected.index].answer();
+        let answer = records[elected.index].answer().filter(|it| !it.report.is_replica);
         let is_ahead = answer.is_some_and(|primary| records[index].is_ahead_of(primary));
         if was_ahead || is_ahead {
             return Some(DownReason::AheadOfPrimary { primary });
         }
-        let second =
-            leader.is_ok().then(|| second_with_followers(records, known.system, *elected, now));
-        return second.flatten().map(|second| DownReason::UnclearUpstream { primary, second });
+        // An unproven one that led for a while, and is gone, says nothing of whom replicas follow.
+        let is_known = leader.is_ok() || elected.is_proven();
+        let second = second_with_followers(records, known.system, *elected, now);
+        return second
+            .filter(|_| is_known)
+            .map(|second| DownReason::UnclearUpstream { primary, second });
     }
     match timeline.cmp(&elected.timeline) {
         _ if leads => None,

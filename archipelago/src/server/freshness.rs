@@ -15,8 +15,9 @@ pub enum Freshness {
     /// What the nearest server shows, even if it is older than the visitor's own writes.
     Any,
     /// Everything that the primary had committed this long ago, instead of `max_lag`. The age is
-    /// measured by the clocks of primary and replica, which must agree to some milliseconds (NTP),
-    /// or by their positions in the log where this process knows both.
+    /// measured by their positions in the log where this process knows both, or by the clocks of
+    /// primary and replica: the one that makes it older counts, so a wrong clock costs reads at that
+    /// replica.
     AtMost(Duration),
     /// Everything up to a position.
     AtLeast(Position),

@@ -81,11 +81,12 @@ impl Leadership {
     }
 
     /// Publishes the result of an election. What a former leader had reached tells nothing of what
-    /// another one has.
+    /// another one has; its clock stamped what replicas show for now.
     pub(crate) fn publish(&self, view: LeaderView) {
         let before = self.view.load_full();
         if before.leader != view.leader {
-            self.sample.store(None);
+            let clock = self.last_sample().map(|sample| PrimarySample { reached: None, ..sample });
+            self.sample.store(clock.map(Arc::new));
         }
         if *before != view {
             self.view.store(Arc::new(view));
@@ -161,7 +162,8 @@ impl Leadership {
     /// Keeps the leader's state and clock, to tell how fresh replicas are.
     pub(crate) fn sample(&self, state: ServerState, clock: i64) {
         if let Some(at) = state.as_of.filter(|_| state.role == Role::Primary) {
-            let sample = PrimarySample { timeline: state.timeline, lsn: state.lsn, clock, at };
+            let reached = Some((state.timeline, state.lsn));
+            let sample = PrimarySample { reached, clock, at };
             self.sample.store(Some(sample.into()));
         }
     }
@@ -221,12 +223,14 @@ mod tests {
     fn what_a_former_leader_had_reached_is_forgotten() {
         let leadership = Leadership::new(Safeguards::default());
         leadership.publish(view());
-        let sample = PrimarySample { timeline: 2, lsn: 1, clock: 0, at: std::time::Instant::now() };
+        let at = std::time::Instant::now();
+        let sample = PrimarySample { reached: Some((2, 1)), clock: 0, at };
         leadership.sample.store(Some(Arc::new(sample)));
         leadership.publish(LeaderView { newest: 3, ..view() });
-        assert!(leadership.last_sample().is_some());
+        let reached = || leadership.last_sample().unwrap().reached;
+        assert!(reached().is_some());
         leadership.publish(LeaderView { leader: None, ..view() });
-        assert!(leadership.last_sample().is_none());
+        assert!(reached().is_none());
     }
 
     #[test]

@@ -21,12 +21,11 @@ pub(crate) struct ServerState {
     pub(crate) asked: Instant,
 }
 
-/// The primary's position on its timeline and its clock, and a moment at which it had reached the
-/// one and had not passed the other.
+/// How far the primary was, its clock, and a moment at which it had passed neither.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PrimarySample {
-    pub(super) timeline: u32,
-    pub(super) lsn: u64,
+    /// Its timeline and LSN. None once another member leads: the clock counts until that is heard.
+    pub(super) reached: Option<(u32, u64)>,
     /// In microseconds since 1970.
     pub(super) clock: i64,
     pub(super) at: Instant,
@@ -36,7 +35,8 @@ impl PrimarySample {
     /// As if the primary had the clock of a replica: for tests.
     pub(super) fn by_clock_of(self, replica: ServerReport) -> Self {
         let since = replica.asked.saturating_duration_since(self.at).as_micros();
-        Self { clock: replica.clock - i64::try_from(since).unwrap_or_default(), ..self }
+        let since = i64::try_from(since).unwrap_or_default();
+        Self { clock: replica.clock.saturating_sub(since), ..self }
     }
 }
 
@@ -118,8 +118,9 @@ impl ServerState {
             Some(report.asked)
         } else {
             let by_commit = moment_of_commit(report, sample);
-            let has_reached =
-                |sample: &PrimarySample| timeline == sample.timeline && report.lsn >= sample.lsn;
+            let has_reached = |sample: &PrimarySample| {
+                sample.reached.is_some_and(|(on, lsn)| timeline == on && report.lsn >= lsn)
+            };
             let by_sample = sample.filter(has_reached).map(|sample| sample.at);
             as_of_before.max(by_commit).max(by_sample)
         };
@@ -163,7 +164,7 @@ mod tests {
         // The primary was heard in second 50, when its clock agreed with the replica's.
         let sample = |timeline, lsn| {
             let (clock, at) = (-10_000_000, start + seconds(50));
-            Some(PrimarySample { timeline, lsn, clock, at })
+            Some(PrimarySample { reached: Some((timeline, lsn)), clock, at })
         };
         // The age of the last commit, the sample, and the second that the replica is as fresh as.
         let table = [
@@ -202,8 +203,7 @@ mod tests {
         assert_eq!(state.as_of, None, "it was not heard yet, and the clocks here differ");
         for (story, age, clock, second) in table {
             let sample = clock.map(|clock: i64| PrimarySample {
-                timeline: 2,
-                lsn: 9,
+                reached: None,
                 clock: clock * 1_000_000,
                 at: start + seconds(50),
             });

@@ -78,7 +78,7 @@ fn last_replica_lags() -> Schedule {
 /// The new clock takes a restart, and reads come back to the server up to 5 s after it. Longer than
 /// that and `max_lag`.
 fn slow_clock() -> Schedule {
-    one_fault(Fault::Clock(regions()[1].to_owned(), -20), 14)
+    one_fault(Fault::Clock(regions()[1].to_owned(), -20), 18)
 }
 
 fn promotions(each: impl IntoIterator<Item = (&'static str, OldPrimary, u64)>) -> Schedule {

@@ -155,12 +155,20 @@ fn unfit_members(outcome: &Outcome) -> String {
 }
 
 #[track_caller]
+/// The next election, which has the same replies and knows what this one has found, finds the same.
 fn check(table: &[(&str, &str, &str, &str, &str)]) {
     for (story, leader, members, expected, unfit) in table {
         let now = now();
-        let outcome = elect(&records(members, now), &known(leader), now);
+        let (records, known) = (records(members, now), known(leader));
+        let outcome = elect(&records, &known, now);
         assert_eq!(winner(&outcome), *expected, "{story}: {members} after {leader:?}");
         assert_eq!(unfit_members(&outcome), *unfit, "{story}: {members} after {leader:?}");
+        let known = known.in_database(outcome.system);
+        let leader_now = outcome.leader.clone().ok().or(known.leader);
+        let known = Known { leader: leader_now, newest: outcome.newest, ..known };
+        let next = elect(&records, &known, now);
+        assert_eq!(winner(&next), *expected, "{story}: {members} after {leader:?}, and again");
+        assert_eq!(unfit_members(&next), *unfit, "{story}: {members} after {leader:?}, and again");
     }
 }
 
@@ -177,6 +185,7 @@ fn in_quiet_times_and_in_a_failover() {
         ("the primary is silent, awaited", "nrt1", "P1? R1 r1 r1", "nrt1", ""),
         ("the primary is silent for long", "nrt1", "P1! r1 r1 r1", "none", ""),
         ("it became a replica", "nrt1", "r1 r1 r1 r1", "none", ""),
+        ("it became a replica, and is behind", "nrt1", "r1 r1+ r1+ r1+", "none", ""),
         ("a promotion that was seen", "nrt1", "P1? P2* r1 r1", "ord2", ""),
         ("the same, and replicas follow", "nrt1", "P1? P2* R2 R2", "ord2", ""),
         ("another process starts then", "", "- P2 r1 r1", "ord2", ""),
@@ -250,13 +259,26 @@ fn a_primary_knows_who_streams_from_it() {
         ("the leader alone restarts", "ord2", "R2 P2o R2 R2", "ord2", ""),
         ("one server in two regions", "", "P2s =P2s R2 R2", "nrt2", ""),
         ("a twin of a silent leader", "ord2", "P2o P2! R2 r2", "unproven nrt", "nrt unproven"),
-        ("with its own replica", "ord2", "P2s P2! R2 r2", "unproven nrt", "nrt unproven"),
+        (
+            "with its own replica",
+            "ord2",
+            "P2s P2! R2 r2",
+            "unproven nrt",
+            "nrt unproven, syd unclear, ams unclear",
+        ),
         (
             "the same, and a copy",
             "ord2",
             "P2s P2! R2 P4o",
             "unproven nrt",
-            "nrt unproven, ams unproven",
+            "nrt unproven, syd unclear, ams unproven",
+        ),
+        (
+            "a twin with all replicas, and further",
+            "nrt1",
+            "P1o P1s R1+ R1+",
+            "nrt1",
+            "ord second, syd ahead, ams ahead",
         ),
         (
             "beside the leader",
@@ -294,6 +316,8 @@ fn a_primary_that_is_not_followed_and_left_behind() {
             "nrt1",
             "ord ahead, syd ahead, ams ahead",
         ),
+        ("put back, a start", "", "P1o r1+ r1+ r1+", "nrt1", "ord ahead, syd ahead, ams ahead"),
+        ("a relay streams, which is no member", "", "P1o R1 R1 R1", "nrt1", ""),
         ("promoted, none follows yet", "", "- P2o r1 r1", "ord2", ""),
     ]);
 }
@@ -355,7 +379,7 @@ fn two_promoted_apart() {
             "ord2",
             "P1? P2*s P2*s R2",
             "contested ord syd",
-            "ord contested, syd contested",
+            "ord contested, syd contested, ams unclear",
         ),
         ("the other was not seen", "ord2+", "P1? P2*o P2o r1", "ord2", "syd second"),
         (
