@@ -11,12 +11,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Between two looks of a waiting caller for a connection that has become idle meanwhile. The pause
 /// grows to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a caller waits for the connection that closes for it. A caller that has waited for longer
+/// may have got its slot.
+const CLOSES_WITHIN: Duration = Duration::from_millis(250);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,29 +171,38 @@ impl Drop for Slot {
 struct Waiting<'a> {
     slots: &'a Slots,
     usage: Usage,
-    /// Whether a connection closes for it.
-    was_lent: bool,
+    /// When a connection was last told to close for it.
+    lent: Option<Instant>,
 }
 
 impl<'a> Waiting<'a> {
     fn new(slots: &'a Slots, usage: Usage) -> Self {
         slots.waiting[usage as usize].fetch_add(1, Ordering::Relaxed);
-        Self { slots, usage, was_lent: false }
+        Self { slots, usage, lent: None }
     }
 
     fn make_room(&mut self) {
-        if !self.was_lent && self.slots.make_room(self.usage) {
-            self.was_lent = true;
+        if self.lent.is_some_and(|lent| lent.elapsed() < CLOSES_WITHIN) {
+            return;
+        }
+        self.forget_lent();
+        if self.slots.make_room(self.usage) {
+            self.lent = Some(Instant::now());
             self.slots.lent[self.usage as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn forget_lent(&mut self) {
+        if self.lent.take().is_some() {
+            self.slots.lent[self.usage as usize].fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let usage = self.usage as usize;
-        self.slots.waiting[usage].fetch_sub(1, Ordering::Relaxed);
-        self.slots.lent[usage].fetch_sub(u32::from(self.was_lent), Ordering::Relaxed);
+        self.slots.waiting[self.usage as usize].fetch_sub(1, Ordering::Relaxed);
+        self.forget_lent();
     }
 }
 
@@ -246,6 +259,21 @@ mod tests {
         drop(write);
         let _other = slots.try_take(Usage::Reads).unwrap();
         assert!(slots.take(Usage::Writes).now_or_never().is_some());
+    }
+
+    /// A caller that waited before gets what the other usage gave up.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_whose_slot_went_to_another_asks_again() {
+        let slots = Slots::new(2);
+        let writes = idle(&slots, Usage::Writes, 2);
+        let mut first = Box::pin(slots.take(Usage::Writes));
+        assert!(first.as_mut().now_or_never().is_none(), "no other usage has one to give");
+        let mut read = Box::pin(slots.take(Usage::SharedReads));
+        assert!(read.as_mut().now_or_never().is_none(), "the first caller is served first");
+        let first = first.await;
+        writes.0.lock().push(first);
+        let read = timeout(Duration::from_secs(1), read).await;
+        assert!(read.is_ok(), "two idle connections write, and none reads");
     }
 
     #[tokio::test]
