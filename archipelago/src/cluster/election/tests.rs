@@ -23,7 +23,7 @@
 
 use std::time::Duration;
 
-use super::super::record::AWAITED;
+use super::super::record::{AWAITED, Reply};
 use super::*;
 use crate::server::{ServerIdentity, ServerReport};
 
