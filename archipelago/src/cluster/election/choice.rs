@@ -47,7 +47,7 @@ pub(super) fn choose(
         && !elected.is_proven()
         && !knows_proven
         && !is_alone
-        && let Some(replica) = left_behind(records, known.system, *elected)
+        && let Some(replica) = left_behind(records, known, *elected)
     {
         let region = records[elected.index].region;
         return Err(NoPrimary::LeftBehind { region, timeline: elected.timeline, replica });
@@ -118,20 +118,24 @@ fn is_copy(records: &[MemberRecord], known: &Known, candidate: &Candidate) -> bo
 
 /// A replica that shows that a primary without followers was left behind: it has more, or streams
 /// from another server, which is no replica's as none says that it is followed.
-fn left_behind(records: &[MemberRecord], system: u64, elected: Elected) -> Option<&'static str> {
+fn left_behind(records: &[MemberRecord], known: &Known, elected: Elected) -> Option<&'static str> {
+    let system = known.system;
     let primary = records[elected.index].answer().filter(|it| it.report.followers == Some(0))?;
     let is_streamed = |reply: Reply| reply.report.followers.is_some_and(|count| count > 0);
     let is_cascade = records.iter().filter_map(|record| replica(record, system)).any(is_streamed);
     let is_beyond = |record: &&MemberRecord| {
         let replies = replica(record, system).into_iter().chain(record.previous);
-        // What it said later may come from the primary itself.
-        let mut earlier = replies.filter(|it| it.report.answered <= primary.report.asked);
-        earlier.any(|Reply { report, .. }| {
-            let is_same = report.timeline == primary.report.timeline;
-            report.lsn > primary.report.lsn
-                || report.timeline > primary.report.timeline
-                || report.is_streaming && is_same && !is_cascade
-        })
+        // What it said later may come from the primary itself. At the start nothing is earlier, and the
+        // doubt counts.
+        let is_earlier = |it: &Reply| it.report.answered <= primary.report.asked;
+        replies.filter(|it| known.leader.is_none() || is_earlier(it)).any(
+            |Reply { report, .. }| {
+                let is_same = report.timeline == primary.report.timeline;
+                report.lsn > primary.report.lsn
+                    || report.timeline > primary.report.timeline
+                    || report.is_streaming && is_same && !is_cascade
+            },
+        )
     };
     records.iter().find(is_beyond).map(|record| record.region)
 }
