@@ -25,9 +25,13 @@ impl Candidate {
         self.leads && self.answers && self.elected.proven_on.is_some() && !self.elected.is_proven()
     }
 
-    /// Whether it is proven, and not on an older timeline than `sitting` was.
+    /// Whether it is proven, and not on an older timeline than `sitting` was; or than `sitting` is,
+    /// where that one went back.
     pub(super) fn is_rival_of(&self, sitting: &Self) -> bool {
-        self.elected.is_proven() && Some(self.elected.timeline) >= sitting.elected.proven_on
+        let Elected { timeline, .. } = self.elected;
+        let is_newer =
+            Some(timeline) >= sitting.elected.proven_on || timeline > sitting.elected.timeline;
+        self.elected.is_proven() && is_newer
     }
 }
 

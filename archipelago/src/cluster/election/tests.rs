@@ -453,6 +453,14 @@ fn another_database_behind_the_same_urls() {
 #[test]
 fn a_primary_put_back_to_an_older_copy() {
     check(&[
+        (
+            "to an older timeline, and another is followed",
+            "ams3",
+            "P2 R2 - P1",
+            "superseded nrt",
+            "",
+        ),
+        ("the same, and all answer", "ams3", "P2 R2 R2 P1", "nrt2", "ams superseded"),
         ("one replica is ahead", "nrt1", "P1 R1+ R1 R1", "nrt1", "ord ahead"),
         ("all are", "nrt1", "P1 r1+ r1+ r1+", "nrt1", "ord ahead, syd ahead, ams ahead"),
         ("all restored to an older timeline", "nrt3", "P2 R2 R2 R2", "nrt2", ""),
