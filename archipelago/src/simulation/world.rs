@@ -139,6 +139,8 @@ pub(super) struct World {
     is_cut: [[bool; SERVERS]; PROCESSES],
     /// The server that the operator means to be the primary.
     truth: usize,
+    /// Whether a clock was ahead. A primary's makes its commits newer until a process hears it.
+    was_ahead: bool,
     /// The newest timeline that a primary has had, and its database.
     newest: Option<(u64, u32)>,
     defect: Option<Defect>,
@@ -165,6 +167,7 @@ impl World {
             answers: Vec::new(),
             is_cut: Default::default(),
             truth: 0,
+            was_ahead: false,
             newest: None,
             defect,
             operations: 0,

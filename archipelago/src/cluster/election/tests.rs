@@ -458,7 +458,7 @@ fn a_primary_put_back_to_an_older_copy() {
             "ams3",
             "P2 R2 - P1",
             "superseded nrt",
-            "",
+            "nrt superseded, ams superseded",
         ),
         ("the same, and all answer", "ams3", "P2 R2 R2 P1", "nrt2", "ams superseded"),
         ("one replica is ahead", "nrt1", "P1 R1+ R1 R1", "nrt1", "ord ahead"),

@@ -68,6 +68,7 @@ impl World {
             }
             Step::SetClock { server, ahead } if postgres.servers[server].skew != ahead => {
                 postgres.servers[server].skew = ahead;
+                self.was_ahead |= ahead > 100;
                 self.tell(|_| format!("the clock of {} is {ahead} ms ahead", REGIONS[server]));
             }
             Step::RestartProcess(process) => {

@@ -216,6 +216,7 @@ impl World {
         let (followed, since) = self.processes[process].follows;
         let has_followed = followed == self.truth && since + MAX_LAG <= begun;
         let is_judged = !is_stale
+            && !self.was_ahead
             && !self.processes[process].is_astray()
             && (is_of_primary && has_followed || must_know)
             && begun > MAX_LAG + SLACK;
