@@ -53,11 +53,15 @@ pub(super) fn candidates(records: &[MemberRecord], known: &Known, now: Instant) 
         let since = moved.filter(|(leader, _)| *leader != index).map(|(_, asked)| asked);
         // A replica that streams its timeline and is ahead of it follows another one: that is no news
         // where a copy beside it is streamed.
-        let is_refuted = records.iter().any(|record| {
+        let is_passed = records.iter().any(|record| {
             let streams =
                 |it: Reply| it.report.is_streaming && it.report.timeline == report.timeline;
             replica(record, known.system).is_some_and(streams) && record.is_ahead_of(reply)
-        }) && !has_streamed_second(records, known.system, reply);
+        });
+        let own = (report.timeline, identity.started);
+        let mut answers = records.iter().filter_map(MemberRecord::answer);
+        let is_refuted =
+            is_passed && !answers.any(|other| is_streamed_second(other, known.system, own));
         let timeline = report.timeline;
         let is_followed = is_followed(records, known.system, reply, since)
             && (index == known.declared || may_replace_declared(records, known, timeline));
@@ -107,16 +111,19 @@ pub(super) fn is_followed(
         })
 }
 
-/// Whether another server takes writes on the timeline of `primary`, and says that it is streamed.
-fn has_streamed_second(records: &[MemberRecord], system: u64, primary: Reply) -> bool {
-    records.iter().filter_map(MemberRecord::answer).any(|other| {
-        let Reply { identity, report } = other;
-        other.is_of(system)
-            && !report.is_replica
-            && report.timeline == primary.report.timeline
-            && identity.started != primary.identity.started
-            && report.followers.is_some_and(|count| count > 0)
-    })
+/// Whether a reply is of another server than the one on `timeline` that was started then, takes writes
+/// on that timeline, and says that standbys stream from it.
+pub(super) fn is_streamed_second(
+    reply: Reply,
+    system: u64,
+    (timeline, started): (u32, i64),
+) -> bool {
+    let Reply { identity, report } = reply;
+    reply.is_of(system)
+        && !report.is_replica
+        && report.timeline == timeline
+        && identity.started != started
+        && report.followers.is_some_and(|count| count > 0)
 }
 
 /// The last answer of a replica of the database.

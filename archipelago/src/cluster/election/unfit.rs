@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::candidates::is_streamed_second;
 use super::{Elected, Known};
 use crate::cluster::record::{MemberRecord, Reply};
 use crate::error::{DownReason, NoPrimary};
@@ -13,15 +14,9 @@ fn second_with_followers(
     elected: Elected,
     now: Instant,
 ) -> Option<&'static str> {
-    let is_second = |record: &&MemberRecord| {
-        record.recent(now).is_some_and(|reply| {
-            let Reply { identity, report } = reply;
-            reply.is_of(system)
-                && !report.is_replica
-                && report.timeline == elected.timeline
-                && identity.started != elected.started
-                && report.followers.is_some_and(|count| count > 0)
-        })
+    let own = (elected.timeline, elected.started);
+    let is_second = |record: &MemberRecord| {
+        record.recent(now).is_some_and(|reply| is_streamed_second(reply, system, own))
     };
     let mut others = records.iter().enumerate().filter(|(index, _)| *index != elected.index);
     others.find(|(_, record)| is_second(record)).map(|(_, record)| record.region)
