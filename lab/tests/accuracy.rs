@@ -1,19 +1,21 @@
-//! How exactly a link delays. In a binary of its own, as tests that run meanwhile would distort it.
+//! How exactly a link delays, compared with a thread that sleeps as long. In a binary of its own, as
+//! tests that run meanwhile would distort it.
 
 use std::io::{Read, Write};
+use std::iter;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use archipelago_lab::{Distances, Links};
 
-/// How far the added delay may be off.
+/// How far the added delay may be off, beyond what a sleeping thread is late.
 const ACCURACY: Duration = Duration::from_millis(1);
 
-/// On a busy machine threads wake late, and every trip takes longer, with or without a link. So
-/// trips are measured a few at a time, and the medians of the quietest moments count. A clock that
-/// is late by itself has no quiet moments.
-const TRIPS: usize = 11;
+/// On a busy machine threads wake late, with or without a link. So trips are measured a few at a
+/// time, each time beside the same without a distance and a thread that sleeps, and the quietest
+/// moments count. A clock that is late by itself has no quiet moments.
+const TRIPS: usize = 5;
 const MOMENTS: usize = 40;
 const QUIET: usize = 4;
 
@@ -29,43 +31,46 @@ fn the_added_delay_is_accurate_to_a_millisecond() {
     let clock = clock(started);
     let link_to = |place: &str| connect(links.proxy("here", place, clock).unwrap());
     let mut side_by_side = link_to("beside");
-    let without =
-        (0..MOMENTS).map(|_| median(&mut side_by_side, started, Duration::ZERO)).min().unwrap();
 
     for distance in distances {
         let mut far = link_to(&place(distance));
         let mut seen = Vec::new();
-        let added =
-            (0..MOMENTS).map(|_| median(&mut far, started, distance).saturating_sub(without));
-        let accurate = added
-            .inspect(|added| seen.push(*added))
-            .filter(|added| added.abs_diff(distance) <= ACCURACY);
+        let accurate = (0..MOMENTS).filter(|_| {
+            let far = median(|| round_trip(&mut far, started, distance));
+            let beside = median(|| round_trip(&mut side_by_side, started, Duration::ZERO));
+            // A trip waits for two alarms: one in each direction.
+            let late = 2 * median(|| sleeps_late(distance / 2));
+            seen.push((far, beside, late));
+            (far.saturating_sub(beside + late)).abs_diff(distance) <= ACCURACY
+        });
         let accurate = accurate.take(QUIET).count();
-        println!("{distance:?}: {seen:?}, and {without:?} without a distance");
-        assert_eq!(accurate, QUIET, "a distance of {distance:?} added {seen:?}");
+        assert_eq!(accurate, QUIET, "{distance:?} (trip, trip beside, late): {seen:?}");
     }
 }
 
-/// The median of a few round trips. Each must take at least half the distance in each direction.
-fn median(far: &mut TcpStream, started: Instant, distance: Duration) -> Duration {
-    let mut trips: Vec<_> = (0..TRIPS)
-        .map(|_| {
-            let sent = started.elapsed();
-            far.write_all(b"?").unwrap();
-            let mut answer = [0; 8];
-            far.read_exact(&mut answer).unwrap();
-            let (arrived, returned) =
-                (Duration::from_nanos(u64::from_be_bytes(answer)), started.elapsed());
-            let (there, back) = (arrived.saturating_sub(sent), returned.saturating_sub(arrived));
-            assert!(
-                there >= distance / 2 && back >= distance / 2,
-                "there in {there:?}, back in {back:?}"
-            );
-            there + back
-        })
-        .collect();
-    trips.sort_unstable();
-    trips[TRIPS / 2]
+fn median(measure: impl FnMut() -> Duration) -> Duration {
+    let mut measured: Vec<_> = iter::repeat_with(measure).take(TRIPS).collect();
+    measured.sort_unstable();
+    measured[TRIPS / 2]
+}
+
+/// How long a round trip takes: at least half the distance in each direction.
+fn round_trip(far: &mut TcpStream, started: Instant, distance: Duration) -> Duration {
+    let sent = started.elapsed();
+    far.write_all(b"?").unwrap();
+    let mut answer = [0; 8];
+    far.read_exact(&mut answer).unwrap();
+    let (arrived, returned) = (Duration::from_nanos(u64::from_be_bytes(answer)), started.elapsed());
+    let (there, back) = (arrived.saturating_sub(sent), returned.saturating_sub(arrived));
+    assert!(there >= distance / 2 && back >= distance / 2, "there in {there:?}, back in {back:?}");
+    there + back
+}
+
+/// How long after the time that it asked for a thread wakes.
+fn sleeps_late(time: Duration) -> Duration {
+    let asked = Instant::now();
+    thread::sleep(time);
+    asked.elapsed().saturating_sub(time)
 }
 
 /// A server that answers every byte with the nanoseconds since `started`.
