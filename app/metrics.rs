@@ -102,6 +102,10 @@ pub fn install_recorder() -> Result<(), BuildError> {
         "Open connections of this instance that are idle"
     );
     metrics::describe_gauge!(
+        "archipelago_pool_statements",
+        "Prepared statements that a region's server keeps for this instance"
+    );
+    metrics::describe_gauge!(
         "archipelago_pool_size",
         "POOL_SIZE, the limit that all workers share"
     );
@@ -116,6 +120,7 @@ pub(crate) async fn page(repos: Data<Repos>) -> HttpResponse {
         gauge!("archipelago_pool_connections", &labels).set(state.connections);
         gauge!("archipelago_pool_idle_connections", &labels).set(state.idle);
         gauge!("archipelago_pool_size", &labels).set(state.size);
+        gauge!("archipelago_pool_statements", &labels).set(state.statements);
     }
     counter!("archipelago_positions_dropped_total").absolute(repos.cluster().dropped_positions());
     let leader = leading_region(&repos);

@@ -18,7 +18,7 @@ pub(crate) use self::failure_kind::{Elsewhere, NextRead};
 pub use self::no_primary::NoPrimary;
 pub use self::not_served::{NotServed, Tried};
 pub use self::query_error::QueryError;
-pub(crate) use self::session_record::{End, ServerError, SessionRecord};
+pub(crate) use self::session_record::{End, PoolRecord, ServerError, SessionRecord};
 
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]

@@ -63,6 +63,7 @@ impl Member {
             connections: reading.connections + writing.connections,
             idle: reading.idle + writing.idle,
             size: reading.size,
+            statements: reading.statements + writing.statements,
         }
     }
 

@@ -1,7 +1,6 @@
 //! Opens connections: dials, prepares the session, identifies the server, and checks its schema.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
@@ -15,7 +14,7 @@ use super::Connection;
 use super::dial::{self, dial, read_silence};
 use super::driver::{Canceller, Driver};
 use super::probe::identify;
-use crate::error::{DownReason, End, SessionRecord};
+use crate::error::{DownReason, End, PoolRecord, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 
@@ -58,8 +57,7 @@ pub(crate) struct Connector {
     pub(crate) migrations: Arc<[String]>,
     /// Counts the open connections.
     pub(crate) connections: TaskTracker,
-    /// The generation of connections that is in use. Older ones are retired.
-    pub(crate) generation: Arc<AtomicU64>,
+    pub(crate) pool: Arc<PoolRecord>,
 }
 
 /// Goes first in the first message of a session: a standby refuses a role's own default of
@@ -76,7 +74,7 @@ impl Connector {
 
     async fn dial(&self) -> Result<(Client, dial::Driver, Arc<SessionRecord>), DownReason> {
         let is_read = self.access == Access::Read;
-        let session = Arc::new(SessionRecord::new(is_read, &self.generation));
+        let session = Arc::new(SessionRecord::new(is_read, &self.pool));
         // A read is asked again early. A write is uncertain then, so its session waits longer.
         let silence =
             if is_read { read_silence(self.health.round_trip()) } else { self.timeouts.statement };

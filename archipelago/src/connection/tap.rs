@@ -72,6 +72,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 b'E' => ServerError::parse(body).into_iter().for_each(|error| {
                     session.record_error(error);
                 }),
+                b'1' => session.record_prepared(),
+                b'3' => session.record_forgotten(),
                 _ => {
                     let process = body.first_chunk().map_or(0, |id| i32::from_be_bytes(*id));
                     session.record_process(process);
@@ -146,7 +148,8 @@ struct Messages {
 }
 
 impl Messages {
-    /// Reads on. Hands over each `ErrorResponse` (`E`) and `BackendKeyData` (`K`).
+    /// Reads on. Hands over each `ErrorResponse` (`E`), `BackendKeyData` (`K`), `ParseComplete` (`1`)
+    /// and `CloseComplete` (`3`).
     fn read(&mut self, mut bytes: &[u8], mut hand_over: impl FnMut(u8, &[u8])) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -167,7 +170,7 @@ impl Messages {
                 let [kind, length @ ..] = self.header;
                 let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
                 (self.filled, self.left) = (0, length.saturating_sub(4));
-                let is_kept = matches!(kind, b'E' | b'K') && self.left <= LONGEST;
+                let is_kept = matches!(kind, b'E' | b'K' | b'1' | b'3') && self.left <= LONGEST;
                 self.kept = is_kept.then(Vec::new);
             }
             if self.left == 0
@@ -194,6 +197,7 @@ mod tests {
         let long = vec![b'x'; LONGEST + 1];
         let stream = [
             message(b'K', &[0, 0, 0, 7, 1, 2, 3, 4]),
+            message(b'1', b""),
             message(b'Z', b"I"),
             message(b'D', &[b'E'; 300]),
             message(b'E', &long),
@@ -204,6 +208,7 @@ mod tests {
         .concat();
         let expected = vec![
             (b'K', vec![0, 0, 0, 7, 1, 2, 3, 4]),
+            (b'1', Vec::new()),
             (b'E', b"C57014\0\0".to_vec()),
             (b'E', Vec::new()),
         ];

@@ -181,7 +181,6 @@ impl std::error::Error for QueryError {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
 
     use super::FailureKind::{Broken, NotRun, Passing, Unreadable, Vanished};
     use super::*;
@@ -198,7 +197,7 @@ mod tests {
     }
 
     fn session(is_read: bool) -> SessionRecord {
-        SessionRecord::new(is_read, &Arc::new(AtomicU64::new(0)))
+        SessionRecord::new(is_read, &Arc::default())
     }
 
     fn diesel(kind: DatabaseErrorKind, message: &str) -> DieselError {
@@ -298,8 +297,8 @@ mod tests {
             (says, &lasting, false),
             (vanishes, &idle, true),
         ] {
-            let generation = Arc::new(AtomicU64::new(0));
-            let new = || SessionRecord::new(true, &generation);
+            let pool = Arc::default();
+            let new = || SessionRecord::new(true, &pool);
             let (one, other, third) = (new(), new(), new());
             event(&one, error);
             let younger = new();

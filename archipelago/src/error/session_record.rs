@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::result::DatabaseErrorInformation;
@@ -20,6 +20,11 @@ const REMEMBERED: usize = 128;
 /// A type that is missing on a connection as young as this is missing in the database: other
 /// connections are of no more use.
 const YOUNG: Duration = Duration::from_secs(10);
+
+/// How many prepared statements a connection may keep. Each costs the server memory, and Diesel
+/// forgets none. As many as Rails keeps:
+/// <https://guides.rubyonrails.org/configuring.html#configuring-a-postgresql-database>.
+const MAX_STATEMENTS: u32 = 1000;
 
 /// `serialization_failure` and `deadlock_detected`: the same transaction may succeed when it is run
 /// again.
@@ -95,13 +100,30 @@ fn fingerprint(texts: [Option<&str>; 6]) -> u64 {
     hasher.finish()
 }
 
+/// What the connections of one pool have in common.
+#[derive(Debug, Default)]
+pub(crate) struct PoolRecord {
+    /// The generation of connections that is in use. Older ones are retired.
+    generation: AtomicU64,
+    /// The prepared statements of all of them.
+    statements: AtomicU32,
+}
+
+impl PoolRecord {
+    /// How many prepared statements the server keeps for the pool.
+    pub(crate) fn statements(&self) -> u32 {
+        self.statements.load(Ordering::Relaxed)
+    }
+}
+
 /// What is known of one connection. The stream under tokio-postgres writes it.
 #[derive(Debug)]
 pub(crate) struct SessionRecord {
     /// Whether the session is for reading.
     pub(crate) is_read: bool,
-    /// The generation of the connection, and that of its pool.
-    generation: (u64, Arc<AtomicU64>),
+    pool: Arc<PoolRecord>,
+    /// The generation of the connection.
+    generation: u64,
     opened: Instant,
     is_stale: AtomicBool,
     is_in_transaction: AtomicBool,
@@ -112,14 +134,16 @@ pub(crate) struct SessionRecord {
     sent: AtomicU64,
     received: AtomicU64,
     process: AtomicI32,
+    statements: AtomicU32,
 }
 
 impl SessionRecord {
-    /// The record of a new connection. `generation` is its pool's.
-    pub(crate) fn new(is_read: bool, generation: &Arc<AtomicU64>) -> Self {
+    /// The record of a new connection of a pool.
+    pub(crate) fn new(is_read: bool, pool: &Arc<PoolRecord>) -> Self {
         Self {
             is_read,
-            generation: (generation.load(Ordering::Relaxed), generation.clone()),
+            pool: pool.clone(),
+            generation: pool.generation.load(Ordering::Relaxed),
             opened: Instant::now(),
             is_stale: AtomicBool::default(),
             is_in_transaction: AtomicBool::default(),
@@ -130,6 +154,24 @@ impl SessionRecord {
             sent: AtomicU64::default(),
             received: AtomicU64::default(),
             process: AtomicI32::default(),
+            statements: AtomicU32::default(),
+        }
+    }
+
+    /// Records that the server has prepared a statement. A connection with too many is used no more.
+    pub(crate) fn record_prepared(&self) {
+        self.pool.statements.fetch_add(1, Ordering::Relaxed);
+        if self.statements.fetch_add(1, Ordering::Relaxed) == MAX_STATEMENTS {
+            self.is_stale.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that the server has forgotten a statement.
+    pub(crate) fn record_forgotten(&self) {
+        let fewer = |count: u32| count.checked_sub(1);
+        let order = Ordering::Relaxed;
+        if self.statements.fetch_update(order, order, fewer).is_ok() {
+            self.pool.statements.fetch_sub(1, order);
         }
     }
 
@@ -167,8 +209,8 @@ impl SessionRecord {
     /// Retires each connection of the pool that is older than this moment. Only the first call of a
     /// generation counts.
     fn retire_pool(&self) {
-        let ((mine, pool), order) = (&self.generation, Ordering::Relaxed);
-        let _ = pool.compare_exchange(*mine, mine + 1, order, order);
+        let (mine, order) = (self.generation, Ordering::Relaxed);
+        let _ = self.pool.generation.compare_exchange(mine, mine + 1, order, order);
     }
 
     /// Records how the connection ended. The first record counts. What makes one connection vanish,
@@ -236,7 +278,7 @@ impl SessionRecord {
 
     /// Whether it is not to be used again.
     pub(crate) fn is_retired(&self) -> bool {
-        let is_older = self.generation.0 != self.generation.1.load(Ordering::Relaxed);
+        let is_older = self.generation != self.pool.generation.load(Ordering::Relaxed);
         is_older
             || self.is_stale.load(Ordering::Relaxed)
             || self.ends_after_use.load(Ordering::Relaxed)
@@ -263,5 +305,11 @@ impl SessionRecord {
     /// The last error of the server if the connection ended with it.
     pub(super) fn last_words(&self) -> Option<ServerError> {
         self.errors.lock().front().copied().filter(|error| error.is_fatal)
+    }
+}
+
+impl Drop for SessionRecord {
+    fn drop(&mut self) {
+        self.pool.statements.fetch_sub(*self.statements.get_mut(), Ordering::Relaxed);
     }
 }

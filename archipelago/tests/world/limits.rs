@@ -226,3 +226,29 @@ async fn commits_that_wait_for_a_standby_hold_their_slots(world: World) {
     set(&mut admin, "").await;
     eventually("writes go on", DEADLINE, async || write(&repos).await.is_ok()).await;
 }
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_connection_keeps_a_thousand_statements_at_most(world: World) {
+    let repos = Repos::connect(&small(&world).await).await.unwrap();
+    let statements = || repos.members().next().unwrap().reading().state().statements;
+    // The binary digits of a number, as conditions: another statement for each number.
+    let read = async |number: u32| {
+        let mut query = users::table.select(users::name).into_boxed();
+        for digit in 0..10 {
+            query = match number >> digit & 1 {
+                0 => query.filter(users::age.eq(digit)),
+                _ => query.filter(users::age.ne(digit)),
+            };
+        }
+        repos.replica().load::<String>(query).await.unwrap();
+    };
+    for number in 0..900 {
+        read(number).await;
+    }
+    assert!((900..1000).contains(&statements()), "{}", statements());
+    for number in 900..1024 {
+        read(number).await;
+    }
+    eventually("the full connection is closed", DEADLINE, async || statements() < 200).await;
+    repos.shutdown().await;
+}
