@@ -101,6 +101,11 @@ impl Leader {
         self.ballot.lock().vacancy.clone()
     }
 
+    /// Whether a member leads and answers.
+    pub(super) fn answers(&self) -> bool {
+        self.ballot.lock().unsettled_since.is_none()
+    }
+
     /// How long a member may wait for its next question while no leader answers. None while one
     /// does.
     pub(super) fn election_pause(&self, now: Instant) -> Option<Duration> {

@@ -108,6 +108,10 @@ impl SimulatedCluster {
         monitor::usual_pause(&self.leader, is_used, now)
     }
 
+    pub(crate) fn leader_answers(&self) -> bool {
+        self.leader.answers()
+    }
+
     pub(crate) fn leader_index(&self) -> usize {
         self.leader.index()
     }

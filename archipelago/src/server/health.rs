@@ -309,9 +309,18 @@ impl HealthRecord {
         u64::try_from(then.saturating_duration_since(self.created).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The lag at the monitor's last check, if it was more than `limit`.
-    pub(crate) fn lag_over(&self, limit: Duration) -> Option<Duration> {
-        self.last_check.load().as_ref().and_then(|check| check.lag).filter(|lag| *lag > limit)
+    /// Whether it lags by more than `limit`, by the monitor's last check. While no leader answers,
+    /// no replica catches up, and the lag grows with the time.
+    pub(crate) fn lags_over(
+        &self,
+        limit: Duration,
+        now: Instant,
+        is_led: impl FnOnce() -> bool,
+    ) -> bool {
+        let check = self.last_check.load();
+        let Some(Check { state, lag: Some(lag), .. }) = check.as_deref() else { return false };
+        let age = state.as_of.map(|as_of| now.saturating_duration_since(as_of));
+        *lag > limit || age.is_some_and(|age| age > limit) && !is_led()
     }
 
     /// The timeline of a server. While it runs a server never returns to an older timeline, even if
@@ -356,6 +365,25 @@ mod tests {
         assert!(is_ready(health.check_requested()));
         health.begin_check();
         assert!(!is_ready(health.check_requested()));
+    }
+
+    #[test]
+    fn the_lag_grows_only_while_no_leader_answers() {
+        let (health, asked) = (record(), Instant::now());
+        let seconds = Duration::from_secs;
+        let as_of = asked.checked_sub(seconds(1));
+        let state =
+            |role| ServerState { role, timeline: 1, lsn: 1, is_settled: true, as_of, asked };
+        let lags =
+            |limit, later, is_led| health.lags_over(seconds(limit), asked + later, || is_led);
+        assert!(!lags(10, seconds(60), false), "it was never asked");
+        health.record_state(state(Role::Replica), Duration::ZERO, asked);
+        assert!(!lags(10, seconds(9), false) && lags(10, seconds(10), false));
+        assert!(!lags(10, seconds(60), true), "it may have caught up since");
+        health.record_state(state(Role::Replica), Duration::ZERO, asked + seconds(11));
+        assert!(lags(10, seconds(11), true));
+        health.record_state(state(Role::Primary), Duration::ZERO, asked + seconds(11));
+        assert!(!lags(10, seconds(60), false), "a primary has no lag");
     }
 
     #[test]

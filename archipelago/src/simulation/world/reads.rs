@@ -16,10 +16,11 @@ impl World {
         let process = self.process_of(request);
         let home = process.home();
         let cluster = &process.cluster;
-        let health = cluster.health(home);
+        let (health, now) = (cluster.health(home), self.at(self.now));
         health.mark_watched();
         let is_known = home != cluster.leader_index() || cluster.elections().has_begun;
-        let is_lagging = health.lag_over(Duration::from_millis(MAX_LAG)).is_some();
+        let is_led = || cluster.leader_answers();
+        let is_lagging = health.lags_over(Duration::from_millis(MAX_LAG), now, is_led);
         if is_known && !is_lagging && health.is_up() {
             self.ask_member(request, home);
         } else {
@@ -90,6 +91,7 @@ impl World {
     }
 
     pub(super) fn try_members(&mut self, request: usize) {
+        let now = self.at(self.now);
         loop {
             let process = self.requests[request].visit.process;
             let Process { cluster, order, members, .. } = &mut self.processes[process];
@@ -99,7 +101,8 @@ impl World {
             health.mark_watched();
             let mut was_behind = false;
             let limit = waiting.requirement.at_most;
-            let is_lagging = limit.and_then(|limit| health.lag_over(limit)).is_some();
+            let lags = |limit| health.lags_over(limit, now, || cluster.leader_answers());
+            let is_lagging = limit.is_some_and(lags);
             let is_untried = !waiting.tried.contains(&current);
             match waiting.outcome.take() {
                 Some(Outcome::NotFresh(not_fresh)) => {
