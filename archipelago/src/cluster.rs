@@ -7,6 +7,7 @@ mod leader;
 mod member;
 mod monitor;
 mod record;
+mod rest;
 #[cfg(test)]
 mod simulated;
 
@@ -14,7 +15,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -22,8 +23,10 @@ use self::election::Known;
 pub(crate) use self::leader::Elections;
 use self::leader::Leader;
 pub use self::member::Member;
+use self::rest::Rest;
 #[cfg(test)]
 pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
+use crate::connection::SpillPermit;
 use crate::error::{Error, NoPrimary};
 use crate::position::Position;
 use crate::server::Leadership;
@@ -57,6 +60,7 @@ struct Inner {
     region: String,
     max_lag: Option<Duration>,
     spill_permits: Arc<Semaphore>,
+    rest: Rest,
     /// Set once the monitor's thread has started.
     monitor: OnceLock<()>,
 }
@@ -92,6 +96,7 @@ impl Cluster {
             max_lag: safeguards.has(Safeguard::MaxLag).then_some(max_lag),
             leadership,
             spill_permits: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
+            rest: Rest::new(settings.monitor_rest(), Instant::now()),
             monitor: OnceLock::new(),
         };
         let stop = CancellationToken::new();
@@ -136,6 +141,7 @@ impl Cluster {
 
     /// Has the monitor check a member every second from now on.
     pub(crate) fn watch(&self, index: usize) {
+        self.inner.rest.note_request(Instant::now());
         let member = &self.inner.members[index];
         if !member.is_watched() && !self.stop.is_cancelled() {
             self.inner.monitor.get_or_init(|| self.start_monitor());
@@ -146,21 +152,46 @@ impl Cluster {
     }
 
     /// A permit for a read from elsewhere at the primary. None while too many are under way.
-    pub(crate) fn spill_permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.inner.spill_permits.clone().try_acquire_owned().ok()
+    pub(crate) fn spill_permit(&self) -> Option<SpillPermit> {
+        let permit = self.inner.spill_permits.clone().try_acquire_owned().ok()?;
+        Some(SpillPermit::new(permit))
     }
 
-    /// Whether there was an election.
+    /// Whether this instance is known to be in another region than the leader.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let region = &self.inner.region;
+        !region.is_empty() && region != self.leader().info().code
+    }
+
+    /// Whether there was an election, since the monitor has last rested.
     pub(crate) fn has_held_election(&self) -> bool {
-        self.inner.leader.elections().has_begun
+        self.inner.leader.elections().has_begun && !self.inner.rest.is_outdated()
     }
 
-    /// Waits for the first election: before it, a superseded primary may look like the leader.
+    /// Waits for the first election, or for one behind a rest of the monitor: before it, a superseded
+    /// primary may look like the leader.
     pub(crate) async fn wait_for_leader(&self, limit: Duration) {
-        if !self.has_held_election() {
-            self.watch(self.leader_index());
-            let _ = timeout(limit, self.inner.leader.first_election()).await;
+        let Inner { rest, leader, .. } = &*self.inner;
+        rest.note_request(Instant::now());
+        if self.has_held_election() {
+            return;
         }
+        self.watch(self.leader_index());
+        let elections = leader.elections();
+        let is_held = if elections.has_begun {
+            self.hold_election(elections, limit).await
+        } else {
+            timeout(limit, leader.first_election()).await.is_ok()
+        };
+        if is_held {
+            rest.note_election();
+        }
+    }
+
+    /// Whether a member lags by more than `limit`, as far as this process knows.
+    pub(crate) fn lags_over(&self, member: &Member, limit: Option<Duration>) -> bool {
+        let is_led = || self.inner.leader.answers();
+        limit.is_some_and(|limit| member.health.lags_over(limit, Instant::now(), is_led))
     }
 
     /// The leader, for a visitor who has seen a position. Fails where no member leads, the leader is

@@ -61,6 +61,7 @@ pub struct Settings {
     shares_connections: bool,
     timeouts: Timeouts,
     max_lag: Option<Duration>,
+    monitor_rest: Option<Duration>,
     migrations: Arc<[String]>,
     safeguards: Safeguards,
 }
@@ -106,6 +107,7 @@ impl Settings {
             shares_connections: true,
             timeouts: Timeouts::default(),
             max_lag: None,
+            monitor_rest: None,
             migrations: Arc::default(),
             safeguards: Safeguards::default(),
         }
@@ -210,6 +212,21 @@ impl Settings {
         self
     }
 
+    /// Lets the monitor rest once no read or write has come for as long as `after`: it closes its
+    /// connections and asks nothing, so that a database that sleeps while it is idle can sleep. By
+    /// default it never rests.
+    ///
+    /// The next read or write wakes it. A write, and a read from the primary, then wait for an
+    /// election, some round trips, as another primary may have been promoted meanwhile. On a primary
+    /// without writes, replicas show nothing young enough at first, and the primary serves. What
+    /// [`Member::health`](crate::Member::health) tells during a rest is from before. The pools close
+    /// their own connections after [`Timeouts::idle`].
+    #[must_use]
+    pub fn with_monitor_rest(mut self, after: Duration) -> Self {
+        self.monitor_rest = Some(after);
+        self
+    }
+
     /// Requires migrations, by their versions: a database that lacks any of them in Diesel's
     /// `__diesel_schema_migrations` serves no reads ([`DownReason::SchemaTooOld`]). The login role
     /// needs SELECT on that table.
@@ -261,6 +278,10 @@ impl Settings {
 
     pub(crate) fn max_lag(&self) -> Option<Duration> {
         self.max_lag
+    }
+
+    pub(crate) fn monitor_rest(&self) -> Option<Duration> {
+        self.monitor_rest
     }
 
     pub(crate) fn migrations(&self) -> Arc<[String]> {

@@ -10,6 +10,7 @@ mod world {
     pub mod histories;
     pub mod limits;
     pub mod logins;
+    pub mod monitor;
     pub mod pools;
     pub mod promotion;
     pub mod reading_and_writing;

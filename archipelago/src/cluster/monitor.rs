@@ -17,7 +17,7 @@ use super::record::Reply;
 use super::{Inner, Member};
 use crate::connection::Connection;
 use crate::error::{DownReason, End};
-use crate::server::{HealthRecord, Leadership, ServerState};
+use crate::server::{HealthRecord, Leadership, ServerReport, ServerState};
 use crate::settings::Safeguard;
 
 /// Between two questions to a member that reads use, or that leads.
@@ -36,6 +36,13 @@ pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
 /// The timeout is split into parts, so that a stall of this process costs at most one of them.
 const PARTS: u32 = 8;
+
+/// The class of the errors of a server that has no room for another connection, as 53300:
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+const INSUFFICIENT_RESOURCES: &str = "53";
+
+/// How long the monitor goes on with a connection when the server has refused the next one.
+const REOPEN: Duration = Duration::from_secs(30);
 
 /// The longest pause between two attempts to reach a server that is down.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -67,26 +74,48 @@ pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()
 
 /// Asks one member for as long as the thread runs.
 async fn watch(inner: Arc<Inner>, index: usize) {
-    let member = &inner.members[index];
+    let watch = Watch { inner: &inner, index, member: &inner.members[index] };
     let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+    // Kept until the next one is open: the server may refuse that.
+    let mut kept = None;
+    let mut last_attempt = Instant::now();
     loop {
+        if inner.rest.is_due(Instant::now()) {
+            kept = None;
+            watch.rest().await;
+        }
         let asked = Instant::now();
-        let reason = match open(&inner, index, asked).await {
+        let before = std::mem::replace(&mut last_attempt, asked);
+        let begun = match open(&inner, index, asked).await {
             Ok((connection, migrated)) => {
-                let ended = ask_while_up(&inner, index, &connection, migrated, &mut backoff).await;
-                match ended {
-                    Ok(()) => continue,
-                    Err(reason) => reason,
+                let begun = watch.begin(connection, migrated).await;
+                if begun.is_ok() {
+                    backoff = Backoff::up_to(LONGEST_PAUSE);
                 }
+                begun
             }
-            // Other connections are answered.
-            Err(reason) if reason.is_silence() && member.health.was_heard_since(asked) => {
-                sleep(SHORTEST_INTERVAL).await;
-                continue;
-            }
+            Err(reason) => match kept.take() {
+                Some(asking) => Ok(Asking { until: Instant::now() + REOPEN, ..asking }),
+                None if watch.is_answered_elsewhere(&reason, asked, before).await => {
+                    sleep(SHORTEST_INTERVAL).await;
+                    continue;
+                }
+                None => Err(reason),
+            },
+        };
+        let reason = match begun {
+            Ok(asking) => match watch.ask_while_up(asking).await {
+                Ok(asking) => {
+                    kept = asking;
+                    continue;
+                }
+                Err(reason) => reason,
+            },
             Err(reason) => reason,
         };
-        note_failure(&inner.leader, index, &member.health, reason, (asked, Instant::now()));
+        kept = None;
+        let health = &watch.member.health;
+        note_failure(&inner.leader, index, health, reason, (asked, Instant::now()));
         let pause = backoff.next_pause();
         sleep(
             inner.leader.election_pause(Instant::now()).map_or(pause, |longest| pause.min(longest)),
@@ -144,59 +173,128 @@ pub(super) fn note_failure(
     }
 }
 
-/// Asks a member on one connection. Returns `Ok` when the connection has reached its lifetime or is
-/// of no more use: the caller opens a new one.
-async fn ask_while_up(
-    inner: &Inner,
+/// What the monitor asks one member with.
+struct Watch<'a> {
+    inner: &'a Inner,
     index: usize,
-    connection: &Connection,
-    migrated: Result<(), DownReason>,
-    backoff: &mut Backoff,
-) -> Result<(), DownReason> {
-    let member = &inner.members[index];
-    warn_of_missing_rights(member, connection);
-    warn_of_few_connections(member, connection).await;
-    let opened = Instant::now();
-    let (mut round_trip, mut heartbeat) = (connection.round_trip, Heartbeat::default());
-    let consider = |(report, state), round_trip, migrated: &Result<(), DownReason>| {
-        let reply = Reply { identity: connection.identity(), report };
-        let Inner { leader, leadership, .. } = inner;
-        let unfit = record_reply(leader, leadership, index, (reply, state), Instant::now());
-        member.health.record_state(state, round_trip, Instant::now());
-        match unfit.or_else(|| migrated.clone().err()) {
-            Some(reason) => member.health.mark_down(reason),
-            None => member.health.mark_up(),
+    member: &'a Member,
+}
+
+/// A connection on which the monitor asks.
+struct Asking {
+    connection: Connection,
+    /// How long the last answer took.
+    round_trip: Duration,
+    /// When the server was last asked.
+    asked: Instant,
+    heartbeat: Heartbeat,
+    /// When the next connection is to be opened.
+    until: Instant,
+}
+
+impl Watch<'_> {
+    /// Asks nothing until a read or write comes, or one that waits for an answer asks for a check.
+    async fn rest(&self) {
+        tokio::select! {
+            () = self.inner.rest.ended() => {}
+            () = self.member.health.check_requested() => {}
         }
-    };
-    let report = connection.opening_report();
-    let mut last_asked = report.asked;
-    consider((report, connection.state()), round_trip, &migrated);
-    // A new connection asks for the migrations again.
-    migrated?;
-    *backoff = Backoff::up_to(LONGEST_PAUSE);
-    while opened.elapsed() < member.reading.timeouts().lifetime {
-        wait_for_next(inner, member, index, last_asked).await;
-        member.health.begin_check();
-        let (asked, limit) = (Instant::now(), SILENCE + 2 * round_trip);
-        let answer = within(limit, async {
-            heartbeat.send_if_due(inner, index, connection).await;
-            let asked = Instant::now();
-            connection.report().await.map(|report| (report, asked.elapsed()))
-        });
-        match answer.await {
-            Some(Ok((report, took))) => {
-                (round_trip, last_asked) = (took, report.0.asked);
-                consider(report, took, &Ok(()));
-                let _ = within(limit, end_what_is_lost(member, connection)).await;
+        self.member.health.begin_check();
+    }
+
+    /// Begins to ask on a new connection, whose opening has asked already.
+    async fn begin(
+        &self,
+        connection: Connection,
+        migrated: Result<(), DownReason>,
+    ) -> Result<Asking, DownReason> {
+        warn_of_missing_rights(self.member, &connection);
+        warn_of_few_connections(self.member, &connection).await;
+        let (report, round_trip) = (connection.opening_report(), connection.round_trip);
+        self.consider(&connection, (report, connection.state()), round_trip, migrated.clone());
+        // A new connection asks for the migrations again.
+        migrated?;
+        let (asked, heartbeat) = (report.asked, Heartbeat::default());
+        let until = Instant::now() + self.member.reading.timeouts().lifetime;
+        Ok(Asking { connection, round_trip, asked, heartbeat, until })
+    }
+
+    /// Asks until the next connection is to be opened, and gives back this one, unless it is of no
+    /// more use.
+    async fn ask_while_up(&self, mut asking: Asking) -> Result<Option<Asking>, DownReason> {
+        let Self { inner, index, member } = *self;
+        while Instant::now() < asking.until {
+            wait_for_next(inner, member, index, asking.asked).await;
+            if inner.rest.is_due(Instant::now()) {
+                return Ok(None);
             }
-            // It has answered before, and may have ended just this session. Or other connections
-            // are answered.
-            Some(Err(_)) => return Ok(()),
-            None if member.health.was_heard_since(asked) => return Ok(()),
-            None => return Err(DownReason::Silent { waited: limit }),
+            member.health.begin_check();
+            let (asked, limit) = (Instant::now(), SILENCE + 2 * asking.round_trip);
+            let Asking { connection, heartbeat, .. } = &mut asking;
+            let answer = within(limit, async {
+                heartbeat.send_if_due(inner, index, connection).await;
+                let asked = Instant::now();
+                connection.report().await.map(|report| (report, asked.elapsed()))
+            });
+            match answer.await {
+                Some(Ok((report, took))) => {
+                    self.consider(connection, report, took, Ok(()));
+                    let _ = within(limit, end_what_is_lost(member, connection)).await;
+                    (asking.round_trip, asking.asked) = (took, report.0.asked);
+                }
+                // It has answered before, and may have ended just this session. Or other
+                // connections are answered.
+                Some(Err(_)) => return Ok(None),
+                None if member.health.was_heard_since(asked) => return Ok(None),
+                None => return Err(DownReason::Silent { waited: limit }),
+            }
+        }
+        Ok(Some(asking))
+    }
+
+    /// Records a report, and whether the member may serve.
+    fn consider(
+        &self,
+        connection: &Connection,
+        (report, state): (ServerReport, ServerState),
+        round_trip: Duration,
+        migrated: Result<(), DownReason>,
+    ) {
+        let Inner { leader, leadership, .. } = self.inner;
+        let reply = Reply { identity: connection.identity(), report };
+        let unfit = record_reply(leader, leadership, self.index, (reply, state), Instant::now());
+        let health = &self.member.health;
+        health.record_state(state, round_trip, Instant::now());
+        match unfit.or(migrated.err()) {
+            Some(reason) => health.mark_down(reason),
+            None => health.mark_up(),
         }
     }
-    Ok(())
+
+    /// Whether the server answers on other connections although it refuses a new one, or is silent
+    /// on it. One that has no room for another connection is as well as before.
+    async fn is_answered_elsewhere(
+        &self,
+        reason: &DownReason,
+        asked: Instant,
+        before: Instant,
+    ) -> bool {
+        let health = &self.member.health;
+        let DownReason::Refused { sqlstate: Some(code), .. } = reason else {
+            return reason.is_silence() && health.was_heard_since(asked);
+        };
+        let Some(shared) = self.member.reading.any_shared() else {
+            return code.starts_with(INSUFFICIENT_RESOURCES) && health.was_heard_since(before);
+        };
+        let asked = Instant::now();
+        match within(SILENCE + 2 * shared.round_trip, shared.report()).await {
+            Some(Ok(report)) => {
+                self.consider(&shared, report, asked.elapsed(), Ok(()));
+                true
+            }
+            Some(Err(_)) | None => health.was_heard_since(asked),
+        }
+    }
 }
 
 /// Ends the connections without a user whose answers are lost.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::env::VarError;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::login::ReadingUser;
 use super::region_set::RegionSet;
@@ -26,14 +28,18 @@ pub(super) fn read<R: RegionSet>(
     let urls: Vec<_> = R::REGIONS.iter().filter_map(region_url).collect();
     let is_on_fly = FLY_VARIABLES.iter().any(|name| variables.text(name).is_some());
     let reading_user = variables.reading_user();
+    let monitor_rest = variables.monitor_rest();
     if variables.problems.is_empty() {
         let expects_region = is_deployed(is_on_fly, urls.iter().map(|(_, url)| url));
         let settings = Settings::with_urls(region, urls, pool_size);
-        Ok(Settings { expects_region, reading_user, ..settings })
+        Ok(Settings { expects_region, reading_user, monitor_rest, ..settings })
     } else {
         Err(variables.problems.into())
     }
 }
+
+/// After how many idle seconds the monitor may rest.
+const MONITOR_RESTS: RangeInclusive<u64> = 1..=86_400;
 
 /// Fly.io sets them on each machine, beside `FLY_REGION`.
 const FLY_VARIABLES: [&str; 3] = ["FLY_APP_NAME", "FLY_MACHINE_ID", "FLY_ALLOC_ID"];
@@ -164,6 +170,17 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
             self.problems.push(wrong_pool_size("POOL_SIZE", text));
         }
         size
+    }
+
+    fn monitor_rest(&mut self) -> Option<Duration> {
+        let text = self.text("MONITOR_REST")?;
+        let seconds = text.parse().ok().filter(|seconds| MONITOR_RESTS.contains(seconds));
+        if seconds.is_none() {
+            let (least, most) = (MONITOR_RESTS.start(), MONITOR_RESTS.end());
+            let advice = format!("write a number of seconds from {least} to {most}");
+            self.invalid("MONITOR_REST", text, advice);
+        }
+        seconds.map(Duration::from_secs)
     }
 
     fn check_primary_region<R: RegionSet>(&mut self) {

@@ -1,0 +1,97 @@
+//! The monitor's connections: a server that refuses a new one is as well as before, and none is kept
+//! while the monitor rests.
+
+use std::time::{Duration, Instant};
+
+use archipelago::RepoSet;
+use archipelago_lab::{World, eventually};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::histories::admin;
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// How many connections monitors have to the database of the test.
+async fn watching(admin: &mut AsyncPgConnection) -> i64 {
+    let sql = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'archipelago monitor'";
+    diesel::sql_query(sql).get_result::<Count>(admin).await.unwrap().n
+}
+
+async fn add(repos: &Repos, name: &str) {
+    let user = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
+    repos.primary().execute(user).await.unwrap();
+}
+
+/// Other programs have taken the last connections of every server, and the monitor's have ended.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_refused_reopening_takes_no_region_away(world: World) {
+    let settings = create_users(&world).await.in_region("near").with_max_lag(HOUR);
+    let repos = Repos::connect(&settings).await.unwrap();
+    let read = async || {
+        let names = repos.replica().load_served::<String>(users::table.select(users::name));
+        names.await.map(|read| read.served_by.region)
+    };
+    let near = || repos.members().nth(1).unwrap().health();
+    eventually("the replica serves and is watched", DEADLINE, async || {
+        read().await.is_ok_and(|region| region == "near") && near().lag.is_some()
+    })
+    .await;
+
+    let (mut home, mut admin) = (admin(&world, "home").await, admin(&world, "near").await);
+    let full = "DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 1', current_database()); END $$";
+    home.batch_execute(full).await.unwrap();
+    world.catch_up().await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'archipelago monitor'";
+    admin.batch_execute(end).await.unwrap();
+    let ended = Instant::now();
+    eventually("the replica has been asked several times since", DEADLINE, async || {
+        assert_eq!(near().up, Some(true), "{:?}", near().down_reason);
+        assert_eq!(read().await.unwrap(), "near");
+        assert_eq!(watching(&mut admin).await, 0, "a new connection is refused");
+        // The lag of the last answer grows with the time.
+        ended.elapsed() > Duration::from_secs(4)
+            && near().lag.is_some_and(|lag| lag < Duration::from_secs(3))
+    })
+    .await;
+    repos.shutdown().await;
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_rest_is_ended_by_a_request_that_finds_the_primary(world: World) {
+    let rest = Duration::from_secs(1);
+    let settings = create_users(&world).await.in_region("near").with_max_lag(HOUR);
+    let repos = Repos::connect(&settings.with_monitor_rest(rest)).await.unwrap();
+    add(&repos, "Ada").await;
+    world.catch_up().await.unwrap();
+    let (mut home, mut far) = (admin(&world, "home").await, admin(&world, "far").await);
+    eventually("the monitor rests", DEADLINE, async || {
+        watching(&mut home).await + watching(&mut far).await == 0
+    })
+    .await;
+
+    // The old primary runs on, and takes writes.
+    world.promote("far").await.unwrap();
+    add(&repos, "Grace").await;
+    let count = async |admin: &mut AsyncPgConnection| {
+        let count = diesel::sql_query("SELECT count(*) AS n FROM users");
+        count.get_result::<Count>(admin).await.unwrap().n
+    };
+    assert_eq!((count(&mut home).await, count(&mut far).await), (1, 2));
+    assert_eq!(repos.leader().info().code, "far");
+    assert!(watching(&mut far).await > 0, "it watches again");
+    eventually("the monitor rests again", DEADLINE, async || {
+        watching(&mut home).await + watching(&mut far).await == 0
+    })
+    .await;
+    repos.shutdown().await;
+}
