@@ -31,7 +31,7 @@ pub(crate) use self::driver::{Canceller, WORTH_CANCELLING};
 pub(crate) use self::lost::HasLost;
 use self::probe::Questions;
 pub(crate) use self::request::{
-    Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request,
+    Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request, SpillPermit,
 };
 use self::shared_probe::SharedProbe;
 pub use self::transaction::Isolation;
@@ -135,6 +135,11 @@ impl Connection {
     /// What the server has said on it.
     pub(crate) fn session(&self) -> &Arc<SessionRecord> {
         &self.session
+    }
+
+    /// Holds the permit until another takes its place, or the server is done.
+    pub(crate) fn hold(&mut self, permit: Option<SpillPermit>) {
+        self.driver.hold(permit);
     }
 
     /// The runtime that drives it.

@@ -37,7 +37,9 @@ use self::pipeline::Pipeline;
 use self::pipelined::PipelinedPool;
 pub(crate) use self::slots::Slots;
 use self::slots::Usage;
-use crate::connection::{Connection, Connector, FreshnessChecked, Ping, ReadOutcome, Request};
+use crate::connection::{
+    Connection, Connector, FreshnessChecked, Ping, ReadOutcome, Request, SpillPermit,
+};
 use crate::error::Error;
 use crate::region::RegionInfo;
 use crate::server::{HealthRecord, Requirement};
@@ -70,8 +72,9 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts};
 /// A shared connection ends with its runtime; the server may count it for a moment longer. The others
 /// are driven by a thread of the library.
 ///
-/// A broken connection is not used again, and the next caller opens a new one: a server that comes
-/// back is used again without a restart. The sessions of a pool for reading are read-only, at the
+/// Diesel keeps each statement that it has prepared, and a connection with a thousand of them is
+/// replaced. A broken connection is not used again, and the next caller opens a new one: a server that
+/// comes back is used again without a restart. The sessions of a pool for reading are read-only, at the
 /// primary too: what a replica would refuse fails on a single database as well.
 pub struct Pool {
     info: &'static RegionInfo,
@@ -97,6 +100,9 @@ pub struct PoolState {
     pub idle: u32,
     /// `POOL_SIZE`: the most that this process has to the server, in both pools together.
     pub size: u32,
+    /// Prepared statements that the server keeps for these connections. A connection with more than
+    /// 1,000 is replaced, as each costs the server some memory.
+    pub statements: u32,
 }
 
 impl Pool {
@@ -119,7 +125,7 @@ impl Pool {
             health,
             migrations: settings.migrations(),
             connections: TaskTracker::new(),
-            generation: Arc::default(),
+            pool: Arc::default(),
         };
         let usage = match access {
             Access::Read => Usage::Reads,
@@ -168,6 +174,7 @@ impl Pool {
             connections: usages.iter().map(|usage| self.slots.taken(*usage)).sum(),
             idle: shared_and_idle + self.exclusive.idle(),
             size: self.slots.size(),
+            statements: self.connector.pool.statements(),
         }
     }
 
@@ -236,29 +243,37 @@ impl Pool {
             let (runtime, shared) = self.shared()?;
             return shared.ask(request, &|| self.lent_to(runtime)).await;
         }
+        let permit = request.spill_permit();
         // Moved: a future that captures `&R` would be `Send` for a `Sync` request only.
         let send = async move |connection: &mut Connection| {
             let answer = request.send(connection);
             answer.await
         };
         // Boxed: it is rarer, and larger.
-        Box::pin(async { self.checkout().await?.within_statement_limit(send).await }).await
+        Box::pin(async {
+            let mut checkout = self.checkout().await?;
+            checkout.hold(permit);
+            checkout.within_statement_limit(send).await
+        })
+        .await
     }
 
-    /// Sends one request to a server that must satisfy the requirement of the read.
+    /// Sends one request to a server that must satisfy the requirement of the read. A permit is
+    /// held until the server is done.
     pub(crate) async fn read<R: Request>(
         &self,
         request: &mut R,
         requirement: Requirement,
+        spill_permit: Option<SpillPermit>,
     ) -> Result<ReadOutcome<R::Output>, Error> {
-        self.ask(&mut FreshnessChecked { request, requirement }).await
+        self.ask(&mut FreshnessChecked { request, requirement, spill_permit }).await
     }
 
     /// Opens the monitor's connections. What retires the connections of the pool is not true of
     /// them.
     pub(crate) fn monitor_connector(&self) -> Connector {
-        let (name, generation) = ("archipelago monitor", Arc::default());
-        Connector { name, generation, ..(*self.connector).clone() }
+        let (name, pool) = ("archipelago monitor", Arc::default());
+        Connector { name, pool, ..(*self.connector).clone() }
     }
 
     /// A connection for one caller alone.
@@ -289,6 +304,13 @@ impl Pool {
             return Err(Error::ShutDown { region: self.info.code });
         }
         Ok((runtime, shared))
+    }
+
+    /// A shared connection of any runtime, for a question of the monitor.
+    pub(crate) fn any_shared(&self) -> Option<Arc<Connection>> {
+        let shared = self.shared.read();
+        let pipeline = shared.iter().find_map(|(_, shared)| shared.lend())?;
+        Some(pipeline.shared())
     }
 
     /// The least busy connection of another runtime.

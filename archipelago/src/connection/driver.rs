@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::CancelToken;
 
+use super::SpillPermit;
 use super::dial::send_cancel;
 use crate::error::{End, SessionRecord};
 use crate::server::HealthRecord;
@@ -31,6 +32,7 @@ pub(super) struct Driver {
     health: Arc<HealthRecord>,
     /// How long the server may take for an answer to a read. Its own `statement_timeout` is shorter.
     limit: Duration,
+    spill_permit: Option<SpillPermit>,
 }
 
 impl Driver {
@@ -42,7 +44,13 @@ impl Driver {
         health: Arc<HealthRecord>,
         limit: Duration,
     ) -> Self {
-        Self { task: Some(task), runtime: Handle::current(), canceller, session, health, limit }
+        let (task, runtime, spill_permit) = (Some(task), Handle::current(), None);
+        Self { task, runtime, canceller, session, health, limit, spill_permit }
+    }
+
+    /// Holds the permit until another takes its place, or the server is done.
+    pub(super) fn hold(&mut self, permit: Option<SpillPermit>) {
+        self.spill_permit = permit;
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -67,6 +75,7 @@ impl Drop for Driver {
             session: self.session.clone(),
             health: self.health.clone(),
             limit: self.session.is_read.then_some(self.limit),
+            _spill_permit: self.spill_permit.take(),
         };
         self.runtime.spawn(abandoned.end(task));
     }
@@ -79,6 +88,7 @@ struct Abandoned {
     health: Arc<HealthRecord>,
     /// How long the server may still work. None where it may be a commit that waits for a standby.
     limit: Option<Duration>,
+    _spill_permit: Option<SpillPermit>,
 }
 
 impl Abandoned {

@@ -2,6 +2,7 @@
 //! freshness.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
@@ -10,6 +11,7 @@ use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 use futures_util::future::{OptionFuture, join, join3};
 use futures_util::{FutureExt, TryFutureExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Connection;
 use crate::error::Error;
@@ -39,6 +41,23 @@ pub(crate) trait Request: Send {
     /// Whether the request itself is the first thing sent. Otherwise Diesel first asks for the
     /// types of its parameters, and a request meant to follow it would overtake it.
     fn is_sent_at_once(&self) -> bool;
+
+    /// What a read from elsewhere holds until the server is done with it.
+    fn spill_permit(&self) -> Option<SpillPermit> {
+        None
+    }
+}
+
+/// Counts a read from elsewhere against the primary's `max_spill`.
+#[derive(Clone)]
+pub(crate) struct SpillPermit {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl SpillPermit {
+    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Arc::new(permit) }
+    }
 }
 
 impl Connection {
@@ -140,6 +159,7 @@ pub(crate) struct FreshnessChecked<'a, Q> {
     /// Not `&Q`, which is `Send` for a `Sync` request only.
     pub(crate) request: &'a mut Q,
     pub(crate) requirement: Requirement,
+    pub(crate) spill_permit: Option<SpillPermit>,
 }
 
 /// What came of a read at one server.
@@ -201,6 +221,10 @@ impl<'a, Q: Request> Request for FreshnessChecked<'a, Q> {
 
     fn is_sent_at_once(&self) -> bool {
         self.request.is_sent_at_once()
+    }
+
+    fn spill_permit(&self) -> Option<SpillPermit> {
+        self.spill_permit.clone()
     }
 }
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bb8::PooledConnection;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::manager::Manager;
-use crate::connection::Connection;
+use crate::connection::{Connection, SpillPermit};
 use crate::error::Error;
 use crate::position::Position;
 use crate::server::{HealthRecord, NotFresh, Requirement, ServerIdentity, ServerState};
@@ -19,8 +18,6 @@ pub(crate) struct Checkout {
     pooled: PooledConnection<'static, Manager>,
     health: Arc<HealthRecord>,
     timeouts: Timeouts,
-    /// Counts against `max_spill` while this reads from the primary.
-    spill_permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Checkout {
@@ -29,7 +26,7 @@ impl Checkout {
         health: Arc<HealthRecord>,
         timeouts: Timeouts,
     ) -> Self {
-        Self { pooled, health, timeouts, spill_permit: None }
+        Self { pooled, health, timeouts }
     }
 
     /// Runs `work` within the time limit of one statement, however many it sends.
@@ -63,9 +60,10 @@ impl Checkout {
         Ok(self.pooled.connection.meets(requirement, &state).err())
     }
 
-    /// Holds the spill permit until the connection goes back to the pool.
-    pub(crate) fn hold_permit(&mut self, permit: OwnedSemaphorePermit) {
-        self.spill_permit = Some(permit);
+    /// Holds the permit until the connection goes back to the pool. One that is closed instead
+    /// holds it until the server is done.
+    pub(crate) fn hold(&mut self, permit: Option<SpillPermit>) {
+        self.pooled.connection.hold(permit);
     }
 
     /// Whether the server still owes rows. A connection that is dropped meanwhile is closed.
@@ -135,5 +133,13 @@ impl Checkout {
         let error = Error::Timeout { region, waited };
         let is_undone = self.pooled.connection.session().is_in_transaction();
         Err(if is_undone { error.undone() } else { error }.into())
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if !self.pooled.owes_answer {
+            self.hold(None);
+        }
     }
 }

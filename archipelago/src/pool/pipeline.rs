@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::connection::{Connection, Ping, Request, WORTH_CANCELLING};
+use crate::connection::{Connection, Ping, Request, SpillPermit, WORTH_CANCELLING};
 
 /// Least slack over the fastest answer before a connection counts as stalled: a few hundred quick
 /// queries, and less than a visitor notices. On a long line the slack is half the fastest answer,
@@ -143,11 +143,16 @@ impl Pipeline {
     pub(super) fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Ticket {
         let sent = Instant::now();
         let number = self.queue.lock().push(sent);
-        Ticket { pipeline: self.clone(), number, sent, permit: Some(permit) }
+        Ticket { pipeline: self.clone(), number, sent, permit: Some(permit), spill_permit: None }
     }
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// The connection, for a question of the monitor.
+    pub(super) fn shared(&self) -> Arc<Connection> {
+        self.connection.clone()
     }
 
     /// Whether it takes no more requests: its socket is closed, or it was retired.
@@ -223,9 +228,15 @@ pub(super) struct Ticket {
     sent: Instant,
     /// None once the request is answered.
     permit: Option<OwnedSemaphorePermit>,
+    spill_permit: Option<SpillPermit>,
 }
 
 impl Ticket {
+    /// Holds the permit until the server has answered.
+    pub(super) fn hold(&mut self, permit: Option<SpillPermit>) {
+        self.spill_permit = permit;
+    }
+
     pub(super) fn pipeline(&self) -> &Arc<Pipeline> {
         &self.pipeline
     }
@@ -249,6 +260,7 @@ impl Drop for Ticket {
     /// The caller left before the answer. A ping sent behind the request is answered after it.
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
+        let permits = (permit, self.spill_permit.take());
         let (pipeline, number) = (self.pipeline.clone(), self.number);
         // The runtime of the connection: it may outlive the caller's.
         let runtime = pipeline.connection.runtime().clone();
@@ -263,7 +275,7 @@ impl Drop for Ticket {
                 Ok(()) => pipeline.queue.lock().remove(number, Instant::now(), false),
                 Err(_) => pipeline.retire(),
             }
-            drop(permit);
+            drop(permits);
         });
     }
 }

@@ -390,8 +390,9 @@ impl<R: Request, F: Future<Output = Result<R::Output, Error>> + Send> Answer<R> 
 fn answer_to<'a, R: Request>(
     request: &R,
     pipeline: &'a Pipeline,
-    ticket: Ticket,
+    mut ticket: Ticket,
 ) -> impl Answer<R> + use<'a, R> {
+    ticket.hold(request.spill_permit());
     request.send(pipeline.connection()).map(move |answer| {
         let was_hit = ticket.answered(answer.is_ok());
         answer.map_err(|error| if was_hit { error.stale() } else { error })

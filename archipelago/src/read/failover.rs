@@ -10,7 +10,7 @@ use super::operation::{Operation, RunQuery};
 use super::plan::ReadPlan;
 use super::result::ReadResult;
 use crate::cluster::{Cluster, Member};
-use crate::connection::{Ping, ReadOutcome};
+use crate::connection::{Ping, ReadOutcome, SpillPermit};
 use crate::error::{Error, NextRead, NotServed, Tried};
 use crate::region::Reason;
 use crate::server::{NotFresh, Requirement};
@@ -141,10 +141,9 @@ impl<'a> Failover<'a> {
         if self.tried.contains(&self.current) {
             return false;
         }
-        let lag = |limit| member.health.lag_over(limit);
         let reason = match member.health.down_reason() {
             Some(reason) => NotServed::Down(reason),
-            None if self.plan.requirement.at_most.and_then(lag).is_some() => {
+            None if self.cluster.lags_over(member, self.plan.requirement.at_most) => {
                 self.lagging.push(self.current);
                 NotServed::Lagging
             }
@@ -161,37 +160,32 @@ impl<'a> Failover<'a> {
         operation: &mut O,
         outcome: Option<Result<ReadOutcome<O::Value>, Error>>,
     ) -> Result<ReadOutcome<O::Value>, Error> {
+        let (member, requirement) = (self.cluster.at(self.current), self.plan.requirement);
+        let permit = self.spill_permit()?;
         let outcome = match outcome {
             Some(outcome) => outcome?,
-            None => self.ask_once(operation).await?,
+            None => operation.run_on(member, requirement, permit.clone()).await?,
         };
         let is_behind = matches!(outcome, ReadOutcome::NotFresh(NotFresh::NotReplayed));
         if is_behind && self.has_caught_up().await? {
-            let member = self.cluster.at(self.current);
-            return operation.run_on(member, self.plan.requirement).await;
+            return operation.run_on(member, requirement, permit).await;
         }
         Ok(outcome)
     }
 
-    async fn ask_once<O: Operation>(
-        &self,
-        operation: &mut O,
-    ) -> Result<ReadOutcome<O::Value>, Error> {
-        let (cluster, member) = (self.cluster, self.cluster.at(self.current));
-        let is_leader = self.current == cluster.leader_index();
-        let permit = match self.order.first() {
-            Some(first) if is_leader && self.current != *first => {
-                let spilled = Tried { region: member.info().code, reason: NotServed::Spilled };
-                let permit = cluster.spill_permit();
-                Some(permit.ok_or_else(|| Error::NotServed { tried: vec![spilled] })?)
-            }
-            _ => None,
+    /// What a read at the primary from elsewhere needs; None for any other read.
+    fn spill_permit(&self) -> Result<Option<SpillPermit>, Error> {
+        let (cluster, leader) = (self.cluster, self.cluster.leader_index());
+        let is_elsewhere = match self.order.first() {
+            Some(first) => *first != leader,
+            None => cluster.is_elsewhere(),
         };
-        let mut outcome = operation.run_on(member, self.plan.requirement).await;
-        if let (Some(permit), Ok(ReadOutcome::Answered(answer))) = (permit, &mut outcome) {
-            O::hold_permit(&mut answer.value, permit);
+        if self.current != leader || !is_elsewhere {
+            return Ok(None);
         }
-        outcome
+        let refused = Tried { region: cluster.leader().info().code, reason: NotServed::Spilled };
+        let permit = cluster.spill_permit();
+        permit.map(Some).ok_or_else(|| Error::NotServed { tried: vec![refused] })
     }
 
     /// Waits for the current member to satisfy the requirement; false when the time for that is
@@ -203,7 +197,7 @@ impl<'a> Failover<'a> {
         while Instant::now() + pause < until {
             sleep(pause).await;
             pause *= 2;
-            let outcome = RunQuery(Ping).run_on(member, self.plan.requirement).await?;
+            let outcome = RunQuery(Ping).run_on(member, self.plan.requirement, None).await?;
             if matches!(outcome, ReadOutcome::Answered(_)) {
                 return Ok(true);
             }
@@ -241,7 +235,7 @@ impl<'a> Failover<'a> {
         let deadline = Instant::now() + STALE_TIMEOUT;
         for index in self.lagging.iter().copied().filter(|_| self.plan.or_stale) {
             let member = self.cluster.at(index);
-            let asked = timeout_at(deadline, operation.run_on(member, requirement)).await;
+            let asked = timeout_at(deadline, operation.run_on(member, requirement, None)).await;
             if let Ok(Ok(ReadOutcome::Answered(answer))) = asked {
                 let is_first = Some(&index) == self.order.first();
                 let reason = if is_first { self.plan.reason } else { Reason::Failover };

@@ -1,9 +1,7 @@
 //! What a read does at a database: run a query, or check out a connection.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::cluster::Member;
-use crate::connection::{Answer, ReadOutcome, Request};
+use crate::connection::{Answer, ReadOutcome, Request, SpillPermit};
 use crate::error::Error;
 use crate::pool::Checkout;
 use crate::server::Requirement;
@@ -12,15 +10,14 @@ use crate::server::Requirement;
 pub(crate) trait Operation: Send {
     type Value: Send;
 
-    /// Does it at `member`, which must satisfy the requirement.
+    /// Does it at `member`, which must satisfy the requirement. A permit is held until the server
+    /// is done.
     fn run_on(
         &mut self,
         member: &Member,
         requirement: Requirement,
+        spill_permit: Option<SpillPermit>,
     ) -> impl Future<Output = Result<ReadOutcome<Self::Value>, Error>> + Send;
-
-    /// Holds the spill permit of a read at the primary. By default it is released at once.
-    fn hold_permit(_: &mut Self::Value, _permit: OwnedSemaphorePermit) {}
 }
 
 /// Runs a query.
@@ -33,8 +30,9 @@ impl<R: Request> Operation for RunQuery<R> {
         &mut self,
         member: &Member,
         requirement: Requirement,
+        spill_permit: Option<SpillPermit>,
     ) -> Result<ReadOutcome<R::Output>, Error> {
-        member.reading.read(&mut self.0, requirement).await
+        member.reading.read(&mut self.0, requirement, spill_permit).await
     }
 }
 
@@ -48,13 +46,16 @@ impl Operation for CheckOutConnection {
         &mut self,
         member: &Member,
         requirement: Requirement,
+        spill_permit: Option<SpillPermit>,
     ) -> Result<ReadOutcome<Checkout>, Error> {
         let mut checkout = member.reading.checkout().await?;
+        checkout.hold(spill_permit.clone());
         let not_fresh = match checkout.verify(requirement).await {
             // Its session had ended while it was idle.
             Err(error) if error.next_read(true).repeats > 0 => {
                 drop(checkout);
                 checkout = member.reading.checkout().await?;
+                checkout.hold(spill_permit);
                 checkout.verify(requirement).await?
             }
             outcome => outcome?,
@@ -65,9 +66,5 @@ impl Operation for CheckOutConnection {
         let state = checkout.state();
         let position = checkout.position(state.shown());
         Ok(ReadOutcome::Answered(Answer { value: checkout, state, position }))
-    }
-
-    fn hold_permit(checkout: &mut Checkout, permit: OwnedSemaphorePermit) {
-        checkout.hold_permit(permit);
     }
 }

@@ -88,7 +88,8 @@ impl<'a> Replica<'a> {
     }
 
     /// Allows a stale answer: if no database that can be reached is fresh enough, a replica that
-    /// lags more than allowed may answer. The answer then says so ([`ServedBy::stale`]). A position
+    /// lags more than allowed may answer. Without this a read is strict: after the primary is lost, it
+    /// fails everywhere once `max_lag` is over. The answer then says so ([`ServedBy::stale`]). A position
     /// required by [`Freshness::AtLeast`] holds all the same.
     #[must_use]
     pub fn or_stale(mut self) -> Self {
@@ -330,7 +331,7 @@ impl<'a> Replica<'a> {
     /// When it does not answer.
     pub async fn has_replayed(self, position: Position) -> Result<bool, Error> {
         let requirement = Requirement::ANY.and_at_least(Some(position));
-        let outcome = self.plan.first().reading.read(&mut Ping, requirement).await?;
+        let outcome = self.plan.first().reading.read(&mut Ping, requirement, None).await?;
         Ok(matches!(outcome, ReadOutcome::Answered(_)))
     }
 

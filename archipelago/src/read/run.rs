@@ -26,7 +26,7 @@ pub(crate) async fn run<O: Operation>(
         Candidates::Ordered { cluster, order } => first_if_usable(plan, cluster, order),
     };
     let outcome = match first {
-        Some(member) => match operation.run_on(member, plan.requirement).await {
+        Some(member) => match operation.run_on(member, plan.requirement, None).await {
             Ok(ReadOutcome::Answered(answer)) => {
                 return Ok(ReadResult::new(member, plan.reason, answer, None));
             }
@@ -62,6 +62,6 @@ fn first_if_usable<'a>(
     cluster.watch(index);
     let member = cluster.at(index);
     let is_known = index != cluster.leader_index() || cluster.has_held_election();
-    let lag = requirement.at_most.and_then(|limit| member.health.lag_over(limit));
-    (is_known && lag.is_none() && member.health.is_up()).then_some(member)
+    let lags = cluster.lags_over(member, requirement.at_most);
+    (is_known && !lags && member.health.is_up()).then_some(member)
 }

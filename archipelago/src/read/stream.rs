@@ -6,12 +6,13 @@ use diesel::QueryResult;
 use diesel::query_builder::AsQuery;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::operation::{CheckOutConnection, Operation};
 use crate::cluster::Member;
-use crate::connection::{Answer, Connection, ReadOutcome, begin_snapshot, commit_snapshot};
+use crate::connection::{
+    Answer, Connection, ReadOutcome, SpillPermit, begin_snapshot, commit_snapshot,
+};
 use crate::error::Error;
 use crate::pool::Checkout;
 use crate::query::{LoadsAs, sql};
@@ -45,8 +46,10 @@ impl<Q: LoadsAs<U>, U: Send + 'static> Operation for OpenStream<Q, U> {
         &mut self,
         member: &Member,
         requirement: Requirement,
+        spill_permit: Option<SpillPermit>,
     ) -> Result<ReadOutcome<Rows<U>>, Error> {
-        let mut checkout = match CheckOutConnection.run_on(member, requirement).await? {
+        let checked_out = CheckOutConnection.run_on(member, requirement, spill_permit).await?;
+        let mut checkout = match checked_out {
             ReadOutcome::Answered(answer) => answer.value,
             ReadOutcome::NotFresh(not_fresh) => return Ok(ReadOutcome::NotFresh(not_fresh)),
         };
@@ -65,10 +68,6 @@ impl<Q: LoadsAs<U>, U: Send + 'static> Operation for OpenStream<Q, U> {
         let state = checkout.state();
         let position = checkout.position(state.shown());
         Ok(ReadOutcome::Answered(Answer { value: Rows { checkout, rows }, state, position }))
-    }
-
-    fn hold_permit(rows: &mut Rows<U>, permit: OwnedSemaphorePermit) {
-        rows.checkout.hold_permit(permit);
     }
 }
 

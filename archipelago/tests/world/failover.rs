@@ -1,5 +1,6 @@
 //! Reads fail over: a database that is down, silent or behind is passed over until it recovers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archipelago::{
@@ -283,6 +284,45 @@ mod crowd {
         };
         assert!(is_spilled(&refused), "{refused}");
         assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
+    }
+
+    /// Also of a read that asks for the primary by name, and whose caller has left.
+    #[archipelago_lab::test(primary = "home", replicas = ["near"])]
+    async fn a_permit_is_held_until_the_server_is_done(world: World) {
+        let url = world.server("home").unwrap().url();
+        let settings = Settings::single_database::<Repos>(&url).unwrap();
+        let repos = Arc::new(Repos::connect(&settings.clone().in_region("near")).await.unwrap());
+        let slow = |repos: Arc<Repos>| async move {
+            let reads = repos.primary().reads();
+            reads.get_result::<String>(diesel::select(pg_sleep(600.0))).await
+        };
+        let quick = async |repos: &Repos| {
+            let reads = repos.primary().reads();
+            reads.get_result::<String>(diesel::select(pg_sleep(0.0))).await
+        };
+        quick(&repos).await.unwrap();
+        let at_home = Arc::new(Repos::connect(&settings.in_region("home")).await.unwrap());
+        for (repos, is_counted) in [(repos, true), (at_home, false)] {
+            let mut dropped = Box::pin(slow(repos.clone()));
+            let taken = eventually("the slow read has begun", DEADLINE, async || {
+                tokio::select! {
+                    biased;
+                    answer = &mut dropped => panic!("{answer:?}"),
+                    answer = quick(&repos) => match answer {
+                        Err(Error::NotServed { tried }) => {
+                            let reason = &tried.last().unwrap().reason;
+                            matches!(reason, NotServed::Spilled).then_some(true)
+                        }
+                        answer => Some(answer.is_err()),
+                    }
+                }
+            });
+            assert_eq!(taken.await, is_counted);
+            drop(dropped);
+            // The request to cancel comes later.
+            assert_eq!(quick(&repos).await.is_err(), is_counted);
+            eventually("the server is done", DEADLINE, async || quick(&repos).await.ok()).await;
+        }
     }
 }
 
