@@ -51,6 +51,7 @@ impl LocalDatabases {
     pub(crate) async fn start(distances: Distances) -> Result<Self, LabError> {
         let replicas =
             Repos::REGIONS.iter().filter(|info| info.role == Role::Replica).map(|info| info.code);
+        let distances = with_further_servers(distances);
         let world =
             World::builder().primary(Repos::PRIMARY.code).replicas(replicas).distances(distances);
         Ok(Self { world: world.folder(lab_dir()).start().await? })
@@ -145,6 +146,16 @@ pub fn distances() -> Result<Distances, CommandError> {
         mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     })?;
     Ok(Distances::among(regions.places))
+}
+
+/// The same distances, and those of each further server of a region, which is where the first is.
+fn with_further_servers(distances: Distances) -> Distances {
+    let further = Repos::REGIONS.iter().filter(|info| info.code != info.region);
+    let to_places = further.flat_map(|info| Repos::PLACES.iter().map(move |place| (info, place)));
+    to_places.fold(distances, |distances, (info, place)| {
+        let round_trip = distances.round_trip(info.region, place);
+        distances.with_round_trip(info.code, place, round_trip)
+    })
 }
 
 #[cfg(test)]

@@ -157,9 +157,9 @@ fn pinned<'a>(repos: &'a Repos, region: &str) -> Replica<'a> {
 /// The id of the first user, looked up in the first region that answers.
 async fn first_user(repos: &Repos) -> Result<i64, WorkError> {
     let mut last = WorkError::NoUser;
-    for info in Repos::REGIONS {
+    for member in repos.members() {
         let first = users::table.select(users::id).order(users::id);
-        match pinned(repos, info.code).first::<i64, _>(first).await {
+        match pinned(repos, member.info().code).first::<i64, _>(first).await {
             Ok(id) => return Ok(id),
             Err(error) if error.is_not_found() => return Err(WorkError::NoUser),
             Err(error) => last = WorkError::NoAnswer(error),

@@ -12,6 +12,7 @@ mod rest;
 mod simulated;
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ struct Inner {
     region: String,
     max_lag: Option<Duration>,
     spill_permits: Arc<Semaphore>,
+    /// Counts the choices between the servers of one region.
+    turn: AtomicUsize,
     rest: Rest,
     /// Set once the monitor's thread has started.
     monitor: OnceLock<()>,
@@ -87,7 +90,8 @@ impl Cluster {
             follows_promotions: R::FOLLOW_PROMOTIONS,
             safeguards,
         };
-        let regions = R::REGIONS.iter().map(|info| info.code).collect();
+        let used = R::REGIONS.iter().enumerate().filter(|(_, info)| !settings.is_off(info.code));
+        let regions = used.map(|(index, info)| (index, info.code)).collect();
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {
             members: members.collect::<Result<_, _>>()?,
@@ -96,6 +100,7 @@ impl Cluster {
             max_lag: safeguards.has(Safeguard::MaxLag).then_some(max_lag),
             leadership,
             spill_permits: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
+            turn: AtomicUsize::new(0),
             rest: Rest::new(settings.monitor_rest(), Instant::now()),
             monitor: OnceLock::new(),
         };
@@ -109,9 +114,31 @@ impl Cluster {
         self.inner.members[index].clone()
     }
 
-    /// Every member, in the order of [`RegionSet::REGIONS`].
+    /// Every member, in the order of [`RegionSet::REGIONS`], without further servers of a region that
+    /// have no URL.
     pub fn members(&self) -> impl Iterator<Item = &Member> + Send {
-        self.inner.members.iter().map(Arc::as_ref)
+        self.inner.members.iter().map(Arc::as_ref).filter(|member| !member.is_off())
+    }
+
+    /// Every member by its index, those included that have no URL.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Member)> + Send {
+        self.inner.members.iter().map(Arc::as_ref).enumerate()
+    }
+
+    /// The member that a read asks first: of the servers of the first region of `order` the one with
+    /// the fewest requests under way. One that is down or lags by more than `limit` comes last.
+    pub(crate) fn first_of(&self, order: &[usize], limit: Option<Duration>) -> Option<usize> {
+        let region = self.at(*order.first()?).info().region;
+        let is_there = |index: &&usize| self.at(**index).info().region == region;
+        let count = order.iter().take_while(is_there).count();
+        let turn = if count > 1 { self.inner.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let servers = (0..count).map(|offset| order[(turn % count + offset) % count]);
+        let used = servers.filter(|index| !self.at(*index).is_off());
+        used.min_by_key(|index| {
+            let member = self.at(*index);
+            let is_unfit = !member.health.is_up() || self.lags_over(member, limit);
+            (count > 1).then(|| (is_unfit, member.reading.outstanding()))
+        })
     }
 
     /// The member that takes the writes, as far as this process knows.
@@ -160,7 +187,7 @@ impl Cluster {
     /// Whether this instance is known to be in another region than the leader.
     pub(crate) fn is_elsewhere(&self) -> bool {
         let region = &self.inner.region;
-        !region.is_empty() && region != self.leader().info().code
+        !region.is_empty() && region != self.leader().info().region
     }
 
     /// Whether there was an election, since the monitor has last rested.
@@ -259,7 +286,7 @@ impl Inner {
 
     /// Whether this instance sends the primary's heartbeat: the instances near it do.
     fn sends_heartbeat(&self) -> bool {
-        let is_near = self.region.is_empty() || self.region == self.leader().info().code;
+        let is_near = self.region.is_empty() || self.region == self.leader().info().region;
         self.members.len() > 1 && self.leader.elections().has_begun && is_near
     }
 }

@@ -40,10 +40,10 @@ use self::slots::Usage;
 use crate::connection::{
     Connection, Connector, FreshnessChecked, Ping, ReadOutcome, Request, SpillPermit,
 };
-use crate::error::Error;
+use crate::error::{DownReason, Error};
 use crate::region::RegionInfo;
 use crate::server::{HealthRecord, Requirement};
-use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts};
+use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, override_variable};
 
 /// A pool of connections to one region's database. Every member of a cluster has one for reading
 /// and one for writing; only the primary uses the latter.
@@ -79,6 +79,8 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts};
 pub struct Pool {
     info: &'static RegionInfo,
     shares_connections: bool,
+    /// Whether it has no URL, and refuses every request.
+    is_off: bool,
     // Boxed: a set of forty regions is moved as a whole.
     connector: Box<Connector>,
     slots: Arc<Slots>,
@@ -135,6 +137,7 @@ impl Pool {
         Ok(Self {
             info,
             shares_connections: settings.shares_connections(),
+            is_off: settings.is_off(info.code),
             connector: Box::new(connector),
             slots,
             shared: RwLock::default(),
@@ -237,6 +240,7 @@ impl Pool {
     }
 
     async fn ask_once<R: Request>(&self, request: &mut R) -> Result<R::Output, Error> {
+        self.refuse_if_off()?;
         let is_shared =
             self.shares_connections && self.access() == Access::Read && request.is_prepared_once();
         if is_shared {
@@ -278,7 +282,23 @@ impl Pool {
 
     /// A connection for one caller alone.
     pub(crate) async fn checkout(&self) -> Result<Checkout, Error> {
+        self.refuse_if_off()?;
         self.exclusive.checkout().await
+    }
+
+    fn refuse_if_off(&self) -> Result<(), Error> {
+        if self.is_off {
+            let variable = override_variable(self.info.code);
+            return Err(DownReason::Off { variable }.in_region(self.info.code));
+        }
+        Ok(())
+    }
+
+    /// How many requests and callers are without an answer.
+    pub(crate) fn outstanding(&self) -> usize {
+        let shared: usize = self.shared.read().iter().map(|(_, it)| it.unanswered()).sum();
+        let (taken, idle) = (self.slots.taken(Usage::Reads), self.exclusive.idle());
+        shared + usize::try_from(taken.saturating_sub(idle)).unwrap_or(usize::MAX)
     }
 
     /// The shared connections of the current runtime. Only that drives them.

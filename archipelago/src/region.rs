@@ -7,8 +7,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegionInfo {
-    /// The region's code, for example `ord`: what `FLY_REGION` says on a machine there.
+    /// The server's code, for example `ord`: what `FLY_REGION` says on a machine there. The second
+    /// server of that region is `ord-2`.
     pub code: &'static str,
+    /// The region: the code, but for a further server of a region, as `ord` for `ord-2`.
+    pub region: &'static str,
     /// The name of the generated struct, for example `RepoOrd`.
     pub repo: &'static str,
     /// What the region's database is.
@@ -27,13 +30,14 @@ impl RegionInfo {
     #[must_use]
     pub const fn new(
         code: &'static str,
+        region: &'static str,
         repo: &'static str,
         role: Role,
         place: Option<&'static str>,
         line: Option<u32>,
         url_env: Option<&'static str>,
     ) -> Self {
-        Self { code, repo, role, place, line, url_env }
+        Self { code, region, repo, role, place, line, url_env }
     }
 }
 

@@ -59,7 +59,7 @@ pub trait RepoSet: RegionSet + Send + Sync + Sized {
     /// this instance runs it: see [`WriteRequest`].
     fn replay(&self, request: WriteRequest) -> Option<Replay> {
         // The region of the leader: after a promotion it is another than at build time.
-        request.replay(Self::WRITES, self.region(), self.leader().info().code)
+        request.replay(Self::WRITES, self.region(), self.leader().info().region)
     }
 
     /// Opens a connection to the primary and one to the database that serves this instance's reads,
@@ -72,7 +72,7 @@ pub trait RepoSet: RegionSet + Send + Sync + Sized {
             self.replica().watch();
             let own = self.replica().served_by().region;
             let reading =
-                self.members().filter(|member| member.info().code == own).map(Member::reading);
+                self.members().filter(|member| member.info().region == own).map(Member::reading);
             join_all(reading.chain([self.leader().writing()]).map(async |pool| {
                 if let Err(error) = pool.warm_up().await {
                     tracing::warn!(

@@ -55,6 +55,8 @@ pub struct Settings {
     /// Whether an instance without a region is worth a warning.
     expects_region: bool,
     urls: Vec<(&'static str, DatabaseUrl)>,
+    /// The further servers of a region that have no URL, and are not used.
+    off: Vec<&'static str>,
     passwords: Option<PasswordSource>,
     reading_user: Option<ReadingUser>,
     pool_size: u32,
@@ -101,6 +103,7 @@ impl Settings {
             region,
             expects_region: false,
             urls,
+            off: Vec::new(),
             passwords: None,
             reading_user: None,
             pool_size,
@@ -129,7 +132,8 @@ impl Settings {
         let url: DatabaseUrl =
             url.parse().map_err(|problem| SettingProblem::Url { name, problem })?;
         let known = self.urls.iter_mut().find(|(code, _)| *code == region);
-        let (_, known) = known.ok_or_else(|| SettingProblem::NoRegion(region.to_owned()))?;
+        let (code, known) = known.ok_or_else(|| SettingProblem::NoRegion(region.to_owned()))?;
+        self.off.retain(|off| off != code);
         *known = match &self.passwords {
             Some(passwords) => url.with_passwords(passwords.clone()),
             None => url,
@@ -305,6 +309,11 @@ impl Settings {
     pub fn url(&self, region: &str) -> Result<&DatabaseUrl, SettingsError> {
         let found = self.urls.iter().find(|(code, _)| *code == region);
         Ok(found.map(|(_, url)| url).ok_or_else(|| SettingProblem::NoRegion(region.to_owned()))?)
+    }
+
+    /// Whether a further server of a region is not used, as it has no URL.
+    pub(crate) fn is_off(&self, code: &str) -> bool {
+        self.off.contains(&code)
     }
 
     /// Where the sessions of a pool log in, and as whom.

@@ -12,6 +12,9 @@ mod primary_alone;
 #[rustfmt::skip]
 #[path = "../../macros/tests/expanded/rusts_own_names.rs"]
 mod rusts_own_names;
+#[rustfmt::skip]
+#[path = "../../macros/tests/expanded/several_servers.rs"]
+mod several_servers;
 
 use archipelago::{Reason, RegionSet, Settings, Writes};
 use from_a_file::{Region, Repos};

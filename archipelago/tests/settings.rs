@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::env::VarError;
 use std::time::Duration;
 
-use archipelago::{DatabaseUrl, Settings, SettingsError};
+use archipelago::{DatabaseUrl, RepoSet, Settings, SettingsError};
 use expect_test::expect;
 
 archipelago::repos! {
@@ -138,6 +138,26 @@ fn pool_size_has_bounds() {
         &[("DATABASE_URL", "postgres://localhost/app"), ("POOL_SIZE", "1001")],
         &expect!["POOL_SIZE is `1001`; write a number of connections from 1 to 1000"],
     );
+}
+
+#[test]
+fn a_further_server_without_a_url_is_off() {
+    mod several {
+        archipelago::repos! { primary home; replica near; replica "near-2" { region: near } }
+    }
+    let codes = |vars: &[(&str, &str)]| -> Vec<&str> {
+        let vars: HashMap<_, _> = vars.iter().copied().collect();
+        let var = |name: &str| vars.get(name).map(ToString::to_string).ok_or(VarError::NotPresent);
+        let settings = Settings::from_vars::<several::Repos>(var).unwrap();
+        let repos = several::Repos::new(&settings).unwrap();
+        repos.members().map(|member| member.info().code).collect()
+    };
+    let home = ("DATABASE_URL", "postgres://u:p@db.internal/app");
+    let second = ("DATABASE_URL_NEAR_2", "postgres://u:p@other.example/app");
+    assert_eq!(codes(&[home]), ["home", "near"]);
+    assert_eq!(codes(&[home, second]), ["home", "near", "near-2"]);
+    let single = Settings::single_database::<several::Repos>("postgres://localhost/app").unwrap();
+    assert_eq!(several::Repos::new(&single).unwrap().members().count(), 3);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod world {
     pub mod replay;
     pub mod round_trips;
     pub mod schema;
+    pub mod servers;
     pub mod setup;
     pub mod sharing;
     pub mod tls;

@@ -65,6 +65,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     }
     mistakes.names(primary.iter().chain(&replicas).map(|repo: &Repo| &repo.code));
     mistakes.orders(&nearest, &replicas);
+    mistakes.servers(primary.as_ref(), &replicas);
     let Some(primary) = primary else {
         mistakes.add(Span::call_site(), "there is no primary; write `primary CODE;`");
         return Err(mistakes.into_error());
@@ -190,6 +191,21 @@ impl Mistakes {
                 if !replicas.iter().any(|replica| replica.code.text == code.text) {
                     self.add(code.span, format!("`{}` is not a replica of this call", code.text));
                 }
+            }
+        }
+    }
+
+    /// Checks that each further server belongs to a replica before it.
+    fn servers(&mut self, primary: Option<&Repo>, replicas: &[Repo]) {
+        if let Some(region) = primary.and_then(|primary| primary.region.as_ref()) {
+            self.add(region.span, "the primary is the only server of its region");
+        }
+        for (index, replica) in replicas.iter().enumerate() {
+            let Some(region) = &replica.region else { continue };
+            let is_first = |it: &Repo| it.region.is_none() && it.code.text == region.text;
+            if !replicas[..index].iter().any(is_first) {
+                let message = format!("declare `replica {}` first", region.text);
+                self.add(region.span, message);
             }
         }
     }

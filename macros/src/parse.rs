@@ -22,9 +22,11 @@ pub(crate) enum Statement {
     FollowPromotions(LitBool),
 }
 
-/// `ord { line: 2, place: "Chicago", url_env: "ORD_URL" }`
+/// `ord { line: 2, place: "Chicago", url_env: "ORD_URL" }`; `"ord-2" { region: ord }` is another
+/// server there.
 pub(crate) struct Repo {
     pub(crate) code: Code,
+    pub(crate) region: Option<Code>,
     pub(crate) line: Option<LitInt>,
     pub(crate) place: Option<LitStr>,
     pub(crate) url_env: Option<LitStr>,
@@ -78,7 +80,8 @@ impl Parse for Statement {
 
 impl Parse for Repo {
     fn parse(input: ParseStream) -> Result<Self> {
-        let mut repo = Self { code: input.parse()?, line: None, place: None, url_env: None };
+        let code = input.parse()?;
+        let mut repo = Self { code, region: None, line: None, place: None, url_env: None };
         if !input.peek(syn::token::Brace) {
             return Ok(repo);
         }
@@ -88,6 +91,7 @@ impl Parse for Repo {
             let option: Ident = options.parse()?;
             options.parse::<Token![:]>()?;
             match option.to_string().as_str() {
+                "region" => repo.region = Some(options.parse()?),
                 "line" => repo.line = Some(options.parse()?),
                 "place" => repo.place = Some(options.parse()?),
                 "url_env" => repo.url_env = Some(options.parse()?),
@@ -95,7 +99,8 @@ impl Parse for Repo {
                     return Err(Error::new(
                         option.span(),
                         format!(
-                            "a region has no option `{other}`; write `line`, `place` or `url_env`"
+                            "a region has no option `{other}`; write `region`, `line`, `place` or \
+                             `url_env`"
                         ),
                     ));
                 }

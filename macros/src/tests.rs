@@ -43,6 +43,14 @@ fn mock_regions() {
 }
 
 #[test]
+fn several_servers() {
+    assert_expands(
+        r#"primary home; replica near; replica "near-2" { region: near }; replica far; nearest fra: far, near, "near-2""#,
+        &expect_file!["../tests/expanded/several_servers.rs"],
+    );
+}
+
+#[test]
 fn from_a_file() {
     assert_expands(
         r#"
@@ -130,7 +138,19 @@ fn an_unknown_statement() {
 fn an_unknown_option() {
     assert_refused(
         "primary home { city: \"Rome\" }",
-        &expect!["1:15 a region has no option `city`; write `line`, `place` or `url_env`"],
+        &expect![
+            "1:15 a region has no option `city`; write `region`, `line`, `place` or `url_env`"
+        ],
+    );
+}
+
+#[test]
+fn a_further_server_needs_a_first_one() {
+    assert_refused(
+        r#"primary home { region: near }; replica "near-2" { region: near }; replica near"#,
+        &expect![[r#"
+            1:23 the primary is the only server of its region
+            1:58 declare `replica near` first"#]],
     );
 }
 

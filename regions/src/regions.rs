@@ -29,16 +29,30 @@ pub struct Regions {
     pub follow_promotions: Option<bool>,
 }
 
-/// One region with a database.
+/// One server: a region has one, or several replicas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     /// Where it is; `place.code` is the region's code.
     pub place: Place,
+    /// Which of the region's servers it is, from 1 (`[places.CODE] servers`).
+    pub server: u32,
     /// The line of regions.toml that lists the region, from 1.
     pub line: usize,
     /// The environment variable that holds this region's URL; `None` if the URL is derived from
     /// `DATABASE_URL`.
     pub url_env: Option<String>,
+}
+
+impl Region {
+    /// The server's code: the region's for its first one, `ord-2` for the second.
+    #[must_use]
+    pub fn code(&self) -> String {
+        server_code(&self.place.code, self.server)
+    }
+}
+
+pub(crate) fn server_code(region: &str, server: u32) -> String {
+    if server == 1 { region.to_owned() } else { format!("{region}-{server}") }
 }
 
 /// How a write that arrives outside the primary's region is handled.

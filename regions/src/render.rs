@@ -34,7 +34,10 @@ impl fmt::Display for ReposCall<'_> {
 }
 
 fn write_region(f: &mut fmt::Formatter<'_>, role: &str, region: &Region) -> fmt::Result {
-    write!(f, "    {role} {} {{ line: {}", Code(&region.place.code), region.line)?;
+    write!(f, "    {role} {} {{ line: {}", Code(&region.code()), region.line)?;
+    if region.server > 1 {
+        write!(f, ", region: {}", Code(&region.place.code))?;
+    }
     if let Some(city) = region.place.city {
         write!(f, ", place: {city:?}")?;
     }
@@ -47,9 +50,13 @@ fn write_region(f: &mut fmt::Formatter<'_>, role: &str, region: &Region) -> fmt:
 fn write_nearest(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result {
     for place in &regions.places {
         write!(f, "    nearest {}:", Code(&place.code))?;
-        let replicas = regions.replicas.iter().map(|replica| &replica.place);
-        for (index, replica) in nearest_first(place, replicas).iter().enumerate() {
-            write!(f, "{} {}", if index == 0 { "" } else { "," }, Code(&replica.code))?;
+        let firsts = regions.replicas.iter().filter(|replica| replica.server == 1);
+        let nearest = nearest_first(place, firsts.map(|replica| &replica.place));
+        let servers = nearest.iter().flat_map(|near| {
+            regions.replicas.iter().filter(|replica| replica.place.code == near.code)
+        });
+        for (index, server) in servers.enumerate() {
+            write!(f, "{} {}", if index == 0 { "" } else { "," }, Code(&server.code()))?;
         }
         writeln!(f, ";")?;
     }

@@ -81,7 +81,8 @@ async fn serve_until_signal(
     let start = |info| -> Result<_, CommandError> {
         Ok((info, server::start(&instance_settings(local, info, settings)?)?))
     };
-    let instances = Repos::REGIONS.iter().map(start).collect::<Result<Vec<_>, _>>()?;
+    let regions = Repos::REGIONS.iter().filter(|info| info.code == info.region);
+    let instances = regions.map(start).collect::<Result<Vec<_>, _>>()?;
     let behind_edge = instances
         .iter()
         .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });

@@ -25,9 +25,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The member that takes the writes: the primary of regions.toml, until an election finds another.
 pub(super) struct Leader {
     leadership: Arc<Leadership>,
+    /// The members that have a record, by their indices. The others are not used.
+    members: Vec<usize>,
     ballot: Mutex<Ballot>,
-    /// The member that led last. It stays while no member leads.
-    index: AtomicUsize,
+    /// The record of the member that led last. It stays while no member leads.
+    leading: AtomicUsize,
     elections: watch::Sender<Elections>,
     /// When an election was last requested.
     requested: watch::Sender<Option<Instant>>,
@@ -58,13 +60,15 @@ pub(crate) struct Elections {
 
 impl Leader {
     pub(super) fn new(
-        regions: Vec<&'static str>,
-        known: Known,
+        members: Vec<(usize, &'static str)>,
+        mut known: Known,
         leadership: Arc<Leadership>,
         begun: Instant,
     ) -> Self {
-        let index = AtomicUsize::new(known.declared);
-        let records = regions.into_iter().map(MemberRecord::new).collect();
+        let is_declared = |(index, _): &(usize, &str)| *index == known.declared;
+        let declared = members.iter().position(is_declared).unwrap_or_default();
+        known.declared = declared;
+        let records = members.iter().map(|(_, region)| MemberRecord::new(region)).collect();
         let ballot = Ballot {
             records,
             known,
@@ -75,8 +79,9 @@ impl Leader {
         };
         Self {
             leadership,
+            members: members.into_iter().map(|(index, _)| index).collect(),
             ballot: Mutex::new(ballot),
-            index,
+            leading: AtomicUsize::new(declared),
             elections: watch::Sender::default(),
             requested: watch::Sender::default(),
         }
@@ -88,8 +93,14 @@ impl Leader {
         (ballot.begun, ballot.unsettled_since) = (now, Some(now));
     }
 
+    /// The member that led last, by its index.
     pub(super) fn index(&self) -> usize {
-        self.index.load(Ordering::Relaxed)
+        self.members[self.leading.load(Ordering::Relaxed)]
+    }
+
+    /// The record of a member.
+    fn record_of(&self, index: usize) -> usize {
+        self.members.iter().position(|member| *member == index).unwrap_or_default()
     }
 
     pub(super) fn elections(&self) -> Elections {
@@ -115,17 +126,20 @@ impl Leader {
 
     /// Records what a member said, and elects. Returns why that member may not serve.
     pub(super) fn record(&self, index: usize, reply: Reply, now: Instant) -> Option<DownReason> {
-        self.elect_after(|records| records[index].observe(reply), now).swap_remove(index)
+        let record = self.record_of(index);
+        self.elect_after(|records| records[record].observe(reply), now).swap_remove(record)
     }
 
     /// Records that a member did not answer, and elects.
     pub(super) fn record_silence(&self, index: usize, asked: Instant, now: Instant) {
-        self.elect_after(|records| records[index].record_silence(asked, now), now);
+        let record = self.record_of(index);
+        self.elect_after(|records| records[record].record_silence(asked, now), now);
     }
 
     /// Records that a member answered and refused to say anything of itself.
     pub(super) fn record_refusal(&self, index: usize, asked: Instant, now: Instant) {
-        let refuse = |records: &mut [MemberRecord]| records[index].record_refusal(asked);
+        let record = self.record_of(index);
+        let refuse = |records: &mut [MemberRecord]| records[record].record_refusal(asked);
         self.elect_after(refuse, now);
     }
 
@@ -181,7 +195,7 @@ impl Leader {
             Ok(elected) => {
                 let region = ballot.records[elected.index].region;
                 let timeline = elected.timeline;
-                if self.index.swap(elected.index, Ordering::Relaxed) != elected.index {
+                if self.leading.swap(elected.index, Ordering::Relaxed) != elected.index {
                     let is_proven = elected.is_proven();
                     tracing::warn!(
                         region,
@@ -226,7 +240,7 @@ impl Leader {
                 return Err(Error::NoPrimary { reason });
             }
             if seen.is_some_and(|position| self.leadership.is_unknown(position)) {
-                let region = self.ballot.lock().records[index].region;
+                let region = self.ballot.lock().records[self.record_of(index)].region;
                 return Err(Error::NotPrimary { region });
             }
         }

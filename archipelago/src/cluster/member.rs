@@ -11,6 +11,7 @@ use crate::settings::{Access, Settings, SettingsError};
 /// A region's database, as this instance uses it. A generated repo wraps one.
 pub struct Member {
     info: &'static RegionInfo,
+    is_off: bool,
     pub(crate) health: Arc<HealthRecord>,
     pub(crate) reading: Pool,
     /// Used while this is the primary, which any member may become.
@@ -28,13 +29,19 @@ impl Member {
         let slots = Slots::new(settings.pool_size());
         let pool =
             |access| Pool::new(info, access, settings, health.clone(), slots.clone(), io.clone());
-        Ok(Self { info, reading: pool(Access::Read)?, writing: pool(Access::Write)?, health })
+        let (reading, writing) = (pool(Access::Read)?, pool(Access::Write)?);
+        Ok(Self { info, is_off: settings.is_off(info.code), reading, writing, health })
     }
 
     /// The region as the generated code lists it.
     #[must_use]
     pub fn info(&self) -> &'static RegionInfo {
         self.info
+    }
+
+    /// Whether it is a further server of its region without a URL, which nothing uses.
+    pub(crate) fn is_off(&self) -> bool {
+        self.is_off
     }
 
     /// The health of the database. Asks no server.

@@ -53,7 +53,8 @@ pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()
     let run = move || {
         let tasks = TaskTracker::new();
         runtime.block_on(stop.run_until_cancelled(async {
-            for index in 0..inner.members.len() {
+            let used = |index: &usize| !inner.members[*index].is_off();
+            for index in (0..inner.members.len()).filter(used) {
                 let inner = inner.clone();
                 tasks.spawn(async move {
                     // Ends in a panic only.

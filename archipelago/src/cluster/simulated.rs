@@ -46,7 +46,12 @@ impl SimulatedCluster {
         Self {
             health: health.collect(),
             backoff: regions.iter().map(|_| Backoff::up_to(LONGEST_PAUSE)).collect(),
-            leader: Leader::new(regions.to_vec(), known, leadership.clone(), now),
+            leader: Leader::new(
+                regions.iter().copied().enumerate().collect(),
+                known,
+                leadership.clone(),
+                now,
+            ),
             leadership,
         }
     }

@@ -18,6 +18,12 @@ pub enum DownReason {
         /// What the operating system or the TLS library said.
         detail: String,
     },
+    /// A further server of a region has no URL, and is not used.
+    #[error("it is not used: set {variable} to its URL")]
+    Off {
+        /// The variable that holds the URL.
+        variable: String,
+    },
     /// The function of [`Settings::with_password`](crate::Settings::with_password) failed.
     #[error("it is not asked, as the password is not known: {detail}")]
     NoPassword {
@@ -208,6 +214,7 @@ impl DownReason {
     /// Every [`label`](Self::label).
     pub const LABELS: &'static [&'static str] = &[
         "unreachable",
+        "off",
         "no_password",
         "silent",
         "refused",
@@ -231,6 +238,7 @@ impl DownReason {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
+            Self::Off { .. } => "off",
             Self::NoPassword { .. } => "no_password",
             Self::Silent { .. } => "silent",
             Self::Refused { .. } => "refused",

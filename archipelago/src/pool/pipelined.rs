@@ -70,6 +70,11 @@ impl PipelinedPool {
         u32::try_from(idle.count()).unwrap_or(u32::MAX)
     }
 
+    /// How many requests have no answer.
+    pub(super) fn unanswered(&self) -> usize {
+        self.pipelines.lock().open.iter().map(|pipeline| pipeline.unanswered()).sum()
+    }
+
     /// Whether it has no connection, and opens none.
     pub(super) fn is_empty(&self) -> bool {
         let pipelines = self.pipelines.lock();

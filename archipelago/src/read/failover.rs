@@ -23,6 +23,8 @@ pub(super) struct Failover<'a> {
     plan: ReadPlan<'a>,
     cluster: &'a Cluster,
     order: &'static [usize],
+    /// The one of `order` that is asked first.
+    first: Option<usize>,
     /// When the first database was asked.
     begun: Instant,
     /// The member that is asked now.
@@ -39,29 +41,26 @@ impl<'a> Failover<'a> {
     pub(super) fn new(
         plan: ReadPlan<'a>,
         cluster: &'a Cluster,
-        order: &'static [usize],
+        (order, first): (&'static [usize], Option<usize>),
         attempts: &'a mut Attempts,
         begun: std::time::Instant,
     ) -> Self {
         let needs_primary = plan.requirement.primary;
-        let current = match order.first() {
-            Some(first) if !needs_primary => *first,
-            _ => cluster.leader_index(),
-        };
+        let current = first.filter(|_| !needs_primary).unwrap_or_else(|| cluster.leader_index());
         let reason = if needs_primary { Reason::Primary } else { plan.reason };
         attempts.keep_failures();
         let has_failed =
             |member: &Member| attempts.tried.iter().any(|tried| tried.region == member.info().code);
-        let members = cluster.members().enumerate();
-        let failed_members = members.filter(|(_, member)| has_failed(member));
+        let passed_over = cluster.all().filter(|(_, member)| member.is_off() || has_failed(member));
         Self {
             plan,
             cluster,
             order,
+            first,
             begun: begun.into(),
             current,
             reason,
-            tried: failed_members.map(|(index, _)| index).collect(),
+            tried: passed_over.map(|(index, _)| index).collect(),
             lagging: Vec::new(),
             attempts,
         }
@@ -176,8 +175,8 @@ impl<'a> Failover<'a> {
     /// What a read at the primary from elsewhere needs; None for any other read.
     fn spill_permit(&self) -> Result<Option<SpillPermit>, Error> {
         let (cluster, leader) = (self.cluster, self.cluster.leader_index());
-        let is_elsewhere = match self.order.first() {
-            Some(first) => *first != leader,
+        let is_elsewhere = match self.first {
+            Some(first) => first != leader,
             None => cluster.is_elsewhere(),
         };
         if self.current != leader || !is_elsewhere {
@@ -237,7 +236,7 @@ impl<'a> Failover<'a> {
             let member = self.cluster.at(index);
             let asked = timeout_at(deadline, operation.run_on(member, requirement, None)).await;
             if let Ok(Ok(ReadOutcome::Answered(answer))) = asked {
-                let is_first = Some(&index) == self.order.first();
+                let is_first = Some(index) == self.first;
                 let reason = if is_first { self.plan.reason } else { Reason::Failover };
                 return Ok(ReadResult::new(member, reason, answer, limit));
             }

@@ -36,14 +36,19 @@ pub(crate) enum Candidates<'a> {
     /// This one only.
     Pinned(&'a Member),
     /// The members of `order`, by their indices, the nearest first, then the leader.
-    Ordered { cluster: &'a Cluster, order: &'static [usize] },
+    Ordered {
+        cluster: &'a Cluster,
+        order: &'static [usize],
+        /// The one that is asked first; None is the leader.
+        first: Option<usize>,
+    },
 }
 
 impl<'a> ReadPlan<'a> {
     /// From the first of `order` that can serve.
     pub(super) fn ordered(cluster: &'a Cluster, order: &'static [usize], reason: Reason) -> Self {
         let requirement = cluster.max_lag().map_or(Requirement::ANY, Requirement::at_most);
-        let candidates = Candidates::Ordered { cluster, order };
+        let candidates = Candidates::Ordered { cluster, order, first: order.first().copied() };
         Self { candidates, reason, requirement, or_stale: false, visitor: None }
     }
 
@@ -52,6 +57,14 @@ impl<'a> ReadPlan<'a> {
         let requirement = Requirement { allow_superseded: true, ..Requirement::ANY };
         let candidates = Candidates::Pinned(member);
         Self { candidates, reason: Reason::Local, requirement, or_stale: false, visitor: None }
+    }
+
+    /// The same plan, which asks the least busy server of the nearest region first.
+    pub(super) fn balanced(mut self) -> Self {
+        if let Candidates::Ordered { cluster, order, first } = &mut self.candidates {
+            *first = cluster.first_of(order, self.requirement.at_most).or(*first);
+        }
+        self
     }
 
     /// The same plan, which requires what its visitor has seen as well. May wait for an election
@@ -87,8 +100,7 @@ impl<'a> ReadPlan<'a> {
     pub(super) fn first(self) -> &'a Member {
         match self.candidates {
             Candidates::Pinned(member) => member,
-            Candidates::Ordered { cluster, order } => {
-                let first = order.first().copied();
+            Candidates::Ordered { cluster, first, .. } => {
                 cluster.at(first.unwrap_or_else(|| cluster.leader_index()))
             }
         }

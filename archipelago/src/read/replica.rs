@@ -347,7 +347,7 @@ impl<'a> Replica<'a> {
     /// also checks the nearest replica: a superseded primary does not know of a new timeline, and a
     /// replica shows it.
     pub(crate) fn watch(self) {
-        if let Candidates::Ordered { cluster, order } = self.plan.candidates {
+        if let Candidates::Ordered { cluster, order, .. } = self.plan.candidates {
             let leader = cluster.leader_index();
             let first_replica = order.iter().position(|index| *index != leader).unwrap_or_default();
             order.iter().take(first_replica + 1).for_each(|index| cluster.watch(*index));
@@ -362,7 +362,7 @@ impl<'a> Replica<'a> {
     /// Runs an operation at the first database that can serve it.
     async fn run<O: Operation>(self, mut operation: O) -> Result<ReadResult<O::Value>, Error> {
         let begun = Instant::now();
-        let plan = self.plan.with_visitors_requirement().await;
+        let plan = self.plan.balanced().with_visitors_requirement().await;
         let outcome = run(plan, &mut operation, &mut Attempts::default()).await;
         self.plan.record(begun, &outcome);
         outcome
@@ -386,7 +386,7 @@ impl<'a> Replica<'a> {
         begun: Instant,
         work: impl AsyncFnOnce(&mut Checkout) -> Result<T, Error> + Clone,
     ) -> Result<ReadResult<(Checkout, T)>, Error> {
-        let plan = self.plan.with_visitors_requirement().await;
+        let plan = self.plan.balanced().with_visitors_requirement().await;
         let limit = plan.first().reading.timeouts().answer();
         let mut attempts = Attempts::default();
         let mut repeats = 0;

@@ -23,7 +23,7 @@ pub(crate) async fn run<O: Operation>(
     let first = match plan.candidates {
         _ if !attempts.tried.is_empty() => None,
         Candidates::Pinned(member) => Some(member),
-        Candidates::Ordered { cluster, order } => first_if_usable(plan, cluster, order),
+        Candidates::Ordered { cluster, first, .. } => first_if_usable(plan, cluster, first),
     };
     let outcome = match first {
         Some(member) => match operation.run_on(member, plan.requirement, None).await {
@@ -36,8 +36,8 @@ pub(crate) async fn run<O: Operation>(
     };
     match plan.candidates {
         // Boxed: few reads come here, and it is much larger than the rest.
-        Candidates::Ordered { cluster, order } => {
-            let mut failover = Failover::new(plan, cluster, order, attempts, begun);
+        Candidates::Ordered { cluster, order, first } => {
+            let mut failover = Failover::new(plan, cluster, (order, first), attempts, begun);
             Box::pin(async move { failover.run(operation, outcome).await }).await
         }
         Candidates::Pinned(member) => match outcome {
@@ -55,10 +55,10 @@ pub(crate) async fn run<O: Operation>(
 fn first_if_usable<'a>(
     plan: ReadPlan<'_>,
     cluster: &'a Cluster,
-    order: &[usize],
+    first: Option<usize>,
 ) -> Option<&'a Member> {
     let requirement = plan.requirement;
-    let index = *order.first().filter(|_| !requirement.primary)?;
+    let index = first.filter(|_| !requirement.primary)?;
     cluster.watch(index);
     let member = cluster.at(index);
     let is_known = index != cluster.leader_index() || cluster.has_held_election();

@@ -22,17 +22,26 @@ pub(super) fn read<R: RegionSet>(
     variables.check_primary_region::<R>();
     let pool_size = variables.pool_size().unwrap_or(R::POOL_SIZE);
     let base = variables.url("DATABASE_URL");
-    let region_url = |info: &'static RegionInfo| {
-        Some((info.code, variables.region_url::<R>(info, base.as_ref())?))
-    };
-    let urls: Vec<_> = R::REGIONS.iter().filter_map(region_url).collect();
+    let (mut urls, mut off) = (Vec::<(_, DatabaseUrl)>::new(), Vec::new());
+    for info in R::REGIONS {
+        let first = urls.iter().find(|(code, _)| *code == info.region).map(|(_, url)| url.clone());
+        let url = match variables.own_url(info) {
+            Some(url) => url.ok(),
+            None if info.region == info.code => variables.region_url::<R>(info, base.as_ref()),
+            None => {
+                off.push(info.code);
+                first
+            }
+        };
+        urls.extend(url.map(|url| (info.code, url)));
+    }
     let is_on_fly = FLY_VARIABLES.iter().any(|name| variables.text(name).is_some());
     let reading_user = variables.reading_user();
     let monitor_rest = variables.monitor_rest();
     if variables.problems.is_empty() {
         let expects_region = is_deployed(is_on_fly, urls.iter().map(|(_, url)| url));
         let settings = Settings::with_urls(region, urls, pool_size);
-        Ok(Settings { expects_region, reading_user, monitor_rest, ..settings })
+        Ok(Settings { expects_region, off, reading_user, monitor_rest, ..settings })
     } else {
         Err(variables.problems.into())
     }
@@ -194,18 +203,19 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
         }
     }
 
-    /// None when something is wrong with it, which is then in the list of problems.
+    /// The URL in a server's own variable.
+    fn own_url(&mut self, info: &'static RegionInfo) -> Option<Result<DatabaseUrl, ()>> {
+        let overriding = override_variable(info.code);
+        self.url(&overriding).or_else(|| info.url_env.and_then(|name| self.url(name)))
+    }
+
+    /// The URL of a region without one of its own. None when something is wrong with it, which is
+    /// then in the list of problems.
     fn region_url<R: RegionSet>(
         &mut self,
         info: &'static RegionInfo,
         base: Option<&Result<DatabaseUrl, ()>>,
     ) -> Option<DatabaseUrl> {
-        let overriding = override_variable(info.code);
-        let explicit =
-            self.url(&overriding).or_else(|| info.url_env.and_then(|name| self.url(name)));
-        if let Some(explicit) = explicit {
-            return explicit.ok();
-        }
         let Some(base) = base else {
             match info.url_env {
                 Some(name) => self.missing(

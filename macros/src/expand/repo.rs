@@ -28,6 +28,7 @@ pub(super) fn expand_replica(declaration: &Declaration, replica: &Repo) -> Token
 fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> TokenStream {
     let origin = declaration.origin(repo).map(|origin| quote! { #[doc = ""] #[doc = #origin] });
     let (name, variant, code) = (repo.code.repo(), repo.code.variant(), &repo.code.text);
+    let region = repo.region.as_ref().map_or(code, |region| &region.text);
     let name_text = name.to_string();
     let role = proc_macro2::Ident::new(role, proc_macro2::Span::call_site());
     let place = optional(repo.place.as_ref());
@@ -49,6 +50,7 @@ fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
             /// The declaration of this region.
             pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
                 #code,
+                #region,
                 #name_text,
                 ::archipelago::Role::#role,
                 #place,

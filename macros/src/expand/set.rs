@@ -109,18 +109,32 @@ fn replica_in(declaration: &Declaration) -> TokenStream {
     };
     let codes: Vec<_> = declaration.repos().map(|repo| repo.code.text.as_str()).collect();
     let number = |code: &str| codes.iter().position(|known| *known == code);
-    // The members in `first`, then all others.
+    let regions: Vec<_> = declaration
+        .repos()
+        .map(|repo| repo.region.as_ref().unwrap_or(&repo.code).text.as_str())
+        .collect();
+    // The members in `first`, each with the further servers of its region, then all others.
     let order = |first: &[Code]| {
-        let mut order: Vec<_> = first.iter().filter_map(|code| number(&code.text)).collect();
-        order.extend((0..codes.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
+        let mut order = Vec::new();
+        let servers = |code: &str| {
+            let is_there = |index: &usize| codes[*index] == code || regions[*index] == code;
+            (0..codes.len()).filter(is_there).collect::<Vec<_>>()
+        };
+        for index in first.iter().flat_map(|code| servers(&code.text)).chain(0..codes.len()) {
+            if !order.contains(&index) {
+                order.push(index);
+            }
+        }
         order
     };
     let nearest_to =
         |place: &str| declaration.nearest.iter().find(|nearest| nearest.place.text == place);
-    let local = codes.iter().enumerate().map(|(index, code)| {
-        let mut order = order(nearest_to(code).map_or(&[][..], |nearest| &nearest.order));
-        order.retain(|other| *other != index);
-        order.insert(0, index);
+    // A further server of a region is no place of its own.
+    let firsts = declaration.repos().filter(|repo| repo.region.is_none());
+    let local = firsts.map(|repo| {
+        let code = &repo.code.text;
+        let nearest = nearest_to(code).map_or(&[][..], |nearest| &nearest.order);
+        let order = order(&[std::slice::from_ref(&repo.code), nearest].concat());
         let replica = near(&order, quote!(Local));
         quote! { #code => #replica, }
     });

@@ -93,6 +93,7 @@ impl RepoNrt {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "nrt",
+        "nrt",
         "RepoNrt",
         ::archipelago::Role::Primary,
         ::core::option::Option::Some("Tokyo, Japan"),
@@ -123,6 +124,7 @@ impl RepoOrd {
     pub const REGION: Region = Region::Ord;
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "ord",
         "ord",
         "RepoOrd",
         ::archipelago::Role::Replica,
@@ -155,6 +157,7 @@ impl RepoAms {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "ams",
+        "ams",
         "RepoAms",
         ::archipelago::Role::Replica,
         ::core::option::Option::Some("Amsterdam, Netherlands"),
@@ -185,6 +188,7 @@ impl RepoUsEast1 {
     pub const REGION: Region = Region::UsEast1;
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "us-east-1",
         "us-east-1",
         "RepoUsEast1",
         ::archipelago::Role::Replica,

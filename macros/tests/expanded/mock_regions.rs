@@ -64,6 +64,7 @@ impl RepoHome {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "home",
+        "home",
         "RepoHome",
         ::archipelago::Role::Primary,
         ::core::option::Option::None,
@@ -93,6 +94,7 @@ impl RepoNear {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "near",
+        "near",
         "RepoNear",
         ::archipelago::Role::Replica,
         ::core::option::Option::None,
@@ -121,6 +123,7 @@ impl RepoFar {
     pub const REGION: Region = Region::Far;
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "far",
         "far",
         "RepoFar",
         ::archipelago::Role::Replica,

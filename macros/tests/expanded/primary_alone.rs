@@ -58,6 +58,7 @@ impl RepoHome {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "home",
+        "home",
         "RepoHome",
         ::archipelago::Role::Primary,
         ::core::option::Option::None,

@@ -86,6 +86,7 @@ impl RepoType {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "type",
+        "type",
         "RepoType",
         ::archipelago::Role::Primary,
         ::core::option::Option::None,
@@ -114,6 +115,7 @@ impl RepoBox {
     pub const REGION: Region = Region::Box;
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "box",
         "box",
         "RepoBox",
         ::archipelago::Role::Replica,
@@ -144,6 +146,7 @@ impl RepoOk {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "ok",
+        "ok",
         "RepoOk",
         ::archipelago::Role::Replica,
         ::core::option::Option::None,
@@ -172,6 +175,7 @@ impl RepoNone {
     pub const REGION: Region = Region::None;
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "none",
         "none",
         "RepoNone",
         ::archipelago::Role::Replica,
@@ -202,6 +206,7 @@ impl RepoString {
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
         "string",
+        "string",
         "RepoString",
         ::archipelago::Role::Replica,
         ::core::option::Option::None,
@@ -230,6 +235,7 @@ impl RepoS {
     pub const REGION: Region = Region::S;
     /// The declaration of this region.
     pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "s",
         "s",
         "RepoS",
         ::archipelago::Role::Replica,

@@ -72,7 +72,7 @@ impl Section<'_> {
             Self::Top => &["primary", "replicas", "pool", "routing", "places"],
             Self::Pool => &["size"],
             Self::Routing => &["max_lag", "max_spill", "writes", "follow_promotions"],
-            Self::Place(_) => &["latitude", "longitude", "url_env"],
+            Self::Place(_) => &["latitude", "longitude", "url_env", "servers"],
         }
     }
 

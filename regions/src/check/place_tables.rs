@@ -5,6 +5,7 @@ mod url_env;
 
 use super::invalid_code;
 use super::keys::{self, Section};
+use super::settings::number;
 use super::source_file::SourceFile;
 use super::value;
 use crate::places::{Place, built_in_places};
@@ -21,7 +22,12 @@ pub(super) struct PlaceTable {
     pub coordinates: Option<(f64, f64)>,
     /// The variable's name, and where it stands.
     pub url_env: Option<(String, Range<usize>)>,
+    /// How many servers there are, and where that stands.
+    pub servers: Option<(u32, Range<usize>)>,
 }
+
+/// The most servers in one place.
+const MAX_SERVERS: u32 = 9;
 
 pub(super) fn read(source: &mut SourceFile<'_>, top: &DeTable<'_>) -> Vec<PlaceTable> {
     let mut places = Vec::new();
@@ -42,7 +48,7 @@ pub(super) fn read(source: &mut SourceFile<'_>, top: &DeTable<'_>) -> Vec<PlaceT
         let form = format!("[places.{code}] on one line and its latitude and longitude below it");
         let place = match value::table(source, &path, value, &form) {
             Some(table) => read_place(source, key.span(), code, table),
-            None => PlaceTable { code, coordinates: None, url_env: None },
+            None => PlaceTable { code, coordinates: None, url_env: None, servers: None },
         };
         places.push(place);
     }
@@ -71,7 +77,11 @@ fn read_place(
     let is_built_in = built_in_places().iter().any(|place| place.code == code);
     let coordinates = coordinates::read(source, header, &code, table, is_built_in);
     let url_env = table.get("url_env").and_then(|value| url_env::read(source, &code, value));
-    PlaceTable { code, coordinates, url_env }
+    let servers = table.get("servers").and_then(|value| {
+        let servers = number(source, "servers", value, 2, MAX_SERVERS)?;
+        Some((servers, value.span()))
+    });
+    PlaceTable { code, coordinates, url_env, servers }
 }
 
 /// The built-in places and those of `tables` with valid coordinates, in the order of their codes.

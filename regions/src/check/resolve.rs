@@ -6,7 +6,7 @@ use super::source_file::SourceFile;
 use super::suggest::Suggestions;
 use super::value::quoted;
 use crate::places::{Place, built_in_places};
-use crate::regions::Region;
+use crate::regions::{Region, server_code};
 use std::collections::{HashMap, HashSet};
 
 /// The members with their places, without those that have a mistake.
@@ -31,23 +31,31 @@ pub(super) fn resolve(
     let built_in = built_in_places().iter().map(|place| place.code.as_ref());
     let mut suggestions = Suggestions::of(codes.chain(built_in));
 
-    let mut region = |member: &Member| {
+    let mut servers = |member: &Member| {
         let table = tables_by_code.get(member.code.as_str());
         let place = find(&places, &member.code);
         if place.is_none() && table.is_none() && member.is_verbatim {
             report_unknown(source, member, &mut suggestions);
         }
         let url_env = table.and_then(|table| table.url_env.as_ref());
-        Some(Region {
-            place: place?.clone(),
+        let count = table.and_then(|table| table.servers.as_ref()).map_or(1, |(count, _)| *count);
+        let Some(place) = place else { return Vec::new() };
+        let region = |server| Region {
+            place: place.clone(),
+            server,
             line: member.line,
-            url_env: url_env.map(|(name, _)| name.clone()),
-        })
+            url_env: url_env.map(|(name, _)| match server {
+                1 => name.clone(),
+                server => format!("{name}_{server}"),
+            }),
+        };
+        (1..=count).map(region).collect()
     };
-    let primary = members.primary.as_ref().and_then(&mut region);
-    let replicas = members.replicas.iter().filter_map(region).collect();
+    let primary = members.primary.as_ref().and_then(|member| servers(member).into_iter().next());
+    let replicas: Vec<_> = members.replicas.iter().flat_map(servers).collect();
     if members.is_complete {
         check_unused_variables(source, members, tables);
+        check_servers(source, members, tables);
     }
     Resolved { primary, replicas, places }
 }
@@ -72,6 +80,28 @@ fn report_unknown(source: &mut SourceFile<'_>, member: &Member, suggestions: &mu
         )
     };
     source.report(member.span.clone(), format!("{} is not a known place", quoted(code)), fix);
+}
+
+/// Reports several servers where there can be one, and a code that another server has.
+fn check_servers(source: &mut SourceFile<'_>, members: &Members, tables: &[PlaceTable]) {
+    let is_replica = |code: &str| members.replicas.iter().any(|member| member.code == code);
+    for PlaceTable { code, servers, .. } in tables {
+        let Some((count, span)) = servers else { continue };
+        let taken = (2..=*count).map(|server| server_code(code, server));
+        if *count > 1 && !is_replica(code) {
+            source.report(
+                span.clone(),
+                format!("{} has no replica, and `servers` counts replicas", quoted(code)),
+                format!("add {} to `replicas`, or remove the line", quoted(code)),
+            );
+        } else if let Some(taken) = taken.into_iter().find(|taken| is_replica(taken)) {
+            source.report(
+                span.clone(),
+                format!("a server of {} and a replica are both {}", quoted(code), quoted(&taken)),
+                format!("remove {} from `replicas`, or write fewer `servers`", quoted(&taken)),
+            );
+        }
+    }
 }
 
 /// Reports each `url_env` of a place that is no member.

@@ -48,7 +48,7 @@ pub(super) fn read(source: &mut SourceFile<'_>, top: &DeTable<'_>) -> Settings {
 }
 
 /// A whole number from 1 to `max`; `usual` is the example in messages.
-fn number(
+pub(super) fn number(
     source: &mut SourceFile<'_>,
     key: &str,
     value: &Value<'_>,

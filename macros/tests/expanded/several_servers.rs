@@ -1,0 +1,351 @@
+//! ```text
+//! primary home; replica near; replica "near-2" { region: near }; replica far; nearest fra: far, near, "near-2"
+//! ```
+
+/// A region with a database of its own.
+#[allow(dead_code, reason = "no program needs to name every region")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// `home`.
+    Home,
+    /// `near`.
+    Near,
+    /// `near-2`.
+    Near2,
+    /// `far`.
+    Far,
+}
+#[allow(dead_code, reason = "no program needs to name every region")]
+impl Region {
+    /// Every region, the primary's first.
+    pub const ALL: &'static [Self] = &[Self::Home, Self::Near, Self::Near2, Self::Far];
+    /// The region's code, as in `FLY_REGION`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Near => "near",
+            Self::Near2 => "near-2",
+            Self::Far => "far",
+        }
+    }
+    /// The replicas, nearest first, as seen from `place`; empty for an unknown place.
+    #[must_use]
+    pub fn nearest_to(place: &str) -> &'static [Self] {
+        match place {
+            "fra" => &[Self::Far, Self::Near, Self::Near2],
+            _ => &[],
+        }
+    }
+}
+impl ::core::fmt::Display for Region {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl ::core::str::FromStr for Region {
+    type Err = ::archipelago::UnknownRegion;
+    fn from_str(code: &str) -> ::core::result::Result<Self, Self::Err> {
+        match code {
+            "home" => ::core::result::Result::Ok(Self::Home),
+            "near" => ::core::result::Result::Ok(Self::Near),
+            "near-2" => ::core::result::Result::Ok(Self::Near2),
+            "far" => ::core::result::Result::Ok(Self::Far),
+            _ => {
+                ::core::result::Result::Err(
+                    ::archipelago::UnknownRegion::new(
+                        code,
+                        &["home", "near", "near-2", "far"],
+                    ),
+                )
+            }
+        }
+    }
+}
+/// The primary, `home`: reads and writes.
+#[derive(Debug)]
+pub struct RepoHome {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoHome {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Home;
+    /// The declaration of this region.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "home",
+        "home",
+        "RepoHome",
+        ::archipelago::Role::Primary,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
+    /// A handle that reads from this database only, however far away or behind it is.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::only(&self.member)
+    }
+    /// The connection pool of these reads.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        self.member.reading()
+    }
+}
+/// The replica in `near`: reads only.
+#[derive(Debug)]
+pub struct RepoNear {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoNear {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Near;
+    /// The declaration of this region.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "near",
+        "near",
+        "RepoNear",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
+    /// A handle that reads from this database only, however far away or behind it is.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::only(&self.member)
+    }
+    /// The connection pool of these reads.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        self.member.reading()
+    }
+}
+/// The replica in `near-2`: reads only.
+#[derive(Debug)]
+pub struct RepoNear2 {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoNear2 {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Near2;
+    /// The declaration of this region.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "near-2",
+        "near",
+        "RepoNear2",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
+    /// A handle that reads from this database only, however far away or behind it is.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::only(&self.member)
+    }
+    /// The connection pool of these reads.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        self.member.reading()
+    }
+}
+/// The replica in `far`: reads only.
+#[derive(Debug)]
+pub struct RepoFar {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl RepoFar {
+    /// The region of this repo.
+    pub const REGION: Region = Region::Far;
+    /// The declaration of this region.
+    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+        "far",
+        "far",
+        "RepoFar",
+        ::archipelago::Role::Replica,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+        ::core::option::Option::None,
+    );
+    /// A handle that reads from this database only, however far away or behind it is.
+    #[must_use]
+    pub fn reads(&self) -> ::archipelago::Replica<'_> {
+        ::archipelago::Replica::only(&self.member)
+    }
+    /// The connection pool of these reads.
+    #[must_use]
+    pub fn pool(&self) -> &::archipelago::Pool {
+        self.member.reading()
+    }
+}
+/// Every repo, and the routing among them.
+///
+/// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
+#[derive(Debug)]
+pub struct Repos {
+    region: ::std::string::String,
+    cluster: ::archipelago::Cluster,
+    repo_home: RepoHome,
+    repo_near: RepoNear,
+    repo_near_2: RepoNear2,
+    repo_far: RepoFar,
+}
+#[allow(dead_code, reason = "no program needs every repo")]
+impl Repos {
+    /// The declarations of all regions, the primary first.
+    pub const REGIONS: &'static [::archipelago::RegionInfo] = &[
+        *RepoHome::INFO,
+        *RepoNear::INFO,
+        *RepoNear2::INFO,
+        *RepoFar::INFO,
+    ];
+    /// Creates every repo, and connects to each database when it is first used.
+    ///
+    /// # Errors
+    /// If the settings belong to other regions, or one of them cannot be used.
+    pub fn new(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
+        let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
+        ::core::result::Result::Ok(Self {
+            region: ::std::string::String::from(settings.region()),
+            repo_home: RepoHome {
+                member: cluster.member(0),
+            },
+            repo_near: RepoNear {
+                member: cluster.member(1),
+            },
+            repo_near_2: RepoNear2 {
+                member: cluster.member(2),
+            },
+            repo_far: RepoFar {
+                member: cluster.member(3),
+            },
+            cluster,
+        })
+    }
+    /// Creates every repo, and connects to the primary and to the database of local reads.
+    ///
+    /// A shared connection belongs to the calling runtime. A database that is down is no error.
+    ///
+    /// # Errors
+    /// If the settings belong to other regions, or one of them cannot be used.
+    pub async fn connect(
+        settings: &::archipelago::Settings,
+    ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
+        let repos = Self::new(settings)?;
+        ::archipelago::RepoSet::warm_up(&repos).await;
+        ::core::result::Result::Ok(repos)
+    }
+    /// Closes every connection after the queries in flight. A later query gets an error.
+    pub async fn shutdown(&self) {
+        ::archipelago::RepoSet::shut_down(self).await;
+    }
+    /// The region of this instance; empty if unknown.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+    /// A handle to the primary, for writes. It follows a promotion to another region.
+    #[must_use]
+    pub fn primary(&self) -> ::archipelago::Primary<'_> {
+        ::archipelago::Primary::new(&self.cluster)
+    }
+    /// A handle for reads from this instance's region, or else from the nearest replica.
+    ///
+    /// If a database cannot serve a read, the next nearest does.
+    #[must_use]
+    pub fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica_in(&self.region)
+    }
+    /// A handle for reads from the database in `region`, or else from the nearest replica.
+    ///
+    /// If a database cannot serve a read, the next nearest does. An unknown or empty `region`
+    /// gets the primary.
+    #[must_use]
+    pub fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        match region {
+            "home" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2, 3],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "near" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[1, 2, 0, 3],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "far" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[3, 0, 1, 2],
+                    ::archipelago::Reason::Local,
+                )
+            }
+            "fra" => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[3, 1, 2, 0],
+                    ::archipelago::Reason::Nearest,
+                )
+            }
+            _ => {
+                ::archipelago::Replica::near(
+                    &self.cluster,
+                    &[0, 1, 2, 3],
+                    ::archipelago::Reason::Primary,
+                )
+            }
+        }
+    }
+    /// The repo of `home`.
+    #[must_use]
+    pub fn repo_home(&self) -> &RepoHome {
+        &self.repo_home
+    }
+    /// The repo of `near`.
+    #[must_use]
+    pub fn repo_near(&self) -> &RepoNear {
+        &self.repo_near
+    }
+    /// The repo of `near-2`.
+    #[must_use]
+    pub fn repo_near_2(&self) -> &RepoNear2 {
+        &self.repo_near_2
+    }
+    /// The repo of `far`.
+    #[must_use]
+    pub fn repo_far(&self) -> &RepoFar {
+        &self.repo_far
+    }
+}
+impl ::archipelago::RegionSet for Repos {
+    const PRIMARY: &'static ::archipelago::RegionInfo = RepoHome::INFO;
+    const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
+    const PLACES: &'static [&'static str] = &["fra"];
+    fn nearest_to(place: &str) -> impl ::core::iter::Iterator<Item = &'static str> {
+        Region::nearest_to(place).iter().map(|region| region.as_str())
+    }
+}
+impl ::archipelago::RepoSet for Repos {
+    fn region(&self) -> &str {
+        self.region()
+    }
+    fn cluster(&self) -> &::archipelago::Cluster {
+        &self.cluster
+    }
+    fn replica(&self) -> ::archipelago::Replica<'_> {
+        self.replica()
+    }
+    fn replica_in(&self, region: &str) -> ::archipelago::Replica<'_> {
+        self.replica_in(region)
+    }
+}
