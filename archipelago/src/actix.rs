@@ -35,22 +35,13 @@
 //! }
 //! ```
 //!
-//! # Writes from afar
-//!
-//! A handler that takes a [`Writer`] runs in the primary's region. Behind Fly.io's proxy, an
-//! instance elsewhere answers with the header [`fly-replay`](FLY_REPLAY) before the body is read or
-//! anything has happened, and the proxy runs the request there. The position cookie then comes from
-//! that instance, so all instances need the same [`Keys`].
-//!
-//! An instance writes over the long line itself in these cases: the set of repos says `writes
-//! direct`; no proxy is in front (no `fly-region` header); the request was replayed already; its
-//! body is longer than 1 MB, or its head does not tell how long the body is.
+//! A handler that takes a [`Writer`] runs in the primary's region: see [writes from
+//! afar](Writer#writes-from-afar).
 
+mod extract;
 mod failure;
 mod middleware;
-mod reader;
 mod session;
-mod writer;
 
 use std::sync::Arc;
 
@@ -58,9 +49,8 @@ use actix_web::web::{Data, ServiceConfig};
 use tokio::runtime::Handle;
 
 pub use self::middleware::answer_for;
-pub use self::reader::Reader;
 pub use self::session::session_of;
-pub use self::writer::Writer;
+pub use crate::handler::{Reader, Writer};
 use crate::repo_set::RepoSet;
 use crate::visitor::Signer;
 pub use crate::visitor::{FLY_REPLAY, Key, Keys};

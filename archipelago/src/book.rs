@@ -9,7 +9,7 @@ struct Errors;
 #[doc = include_str!("../../docs/testing.md")]
 struct Testing;
 
-#[cfg(feature = "actix")]
+#[cfg(all(feature = "actix", feature = "axum"))]
 #[doc = include_str!("../../docs/getting-started.md")]
 struct GettingStarted;
 

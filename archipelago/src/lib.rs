@@ -43,7 +43,8 @@
 //! | `visitor` | the positions that a visitor carries, and where their writes run; knows no web framework |
 //! | `read`, `write` | the handles [`Replica`] and [`Primary`], and the failover of a read |
 //! | `repo_set` | what a generated `Repos` is to code that knows no region's name |
-//! | `actix` (a feature) | `Reader` and `Writer` as arguments of Actix handlers |
+//! | `handler` | [`Reader`] and [`Writer`]: what the handler of a request takes |
+//! | `actix`, `axum` (features) | both as arguments of handlers, and what an answer has to carry |
 //!
 //! This crate knows no region's name, no page and no file. The names come in with [`repos!`].
 
@@ -52,6 +53,7 @@ mod book;
 mod cluster;
 mod connection;
 mod error;
+mod handler;
 mod pool;
 mod position;
 mod query;
@@ -67,12 +69,15 @@ mod write;
 
 #[cfg(feature = "actix")]
 pub mod actix;
+#[cfg(feature = "axum")]
+pub mod axum;
 
 pub use archipelago_macros::repos;
 
 pub use crate::cluster::{Cluster, Member};
 pub use crate::connection::{Isolation, connect};
 pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, Tried};
+pub use crate::handler::{Reader, Writer};
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, InvalidPosition, Position};
 pub use crate::query::{LoadsAs, PlainSelect};

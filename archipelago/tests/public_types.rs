@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use archipelago::{
     Access, Cluster, Committed, DatabaseUrl, DownReason, Error, Freshness, Health, InvalidPosition,
     Login, Member, NoPrimary, NotServed, Pool, PoolState, Position, Primary, QueryError,
-    ReadResult, Reason, RegionInfo, Replica, Role, ServedBy, SettingProblem, Settings,
-    SettingsError, Snapshot, SslMode, Timeouts, TlsError, Tried, UnknownRegion, UrlError, Writes,
+    ReadResult, Reader, Reason, RegionInfo, Replica, Role, ServedBy, SettingProblem, Settings,
+    SettingsError, Snapshot, SslMode, Timeouts, TlsError, Tried, UnknownRegion, UrlError, Writer,
+    Writes,
 };
 
 archipelago::repos! { primary home; replica near }
@@ -21,9 +22,9 @@ macro_rules! check {
 check! {
     Access, Cluster, Committed<i64>, DatabaseUrl, DownReason, Error, Freshness, Health,
     InvalidPosition, Login, Member, NoPrimary, NotServed, Pool, PoolState, Position, Primary<'_>,
-    QueryError, ReadResult<i64>, Reason, RegionInfo, Replica<'_>, Role, ServedBy, SettingProblem,
+    QueryError, ReadResult<i64>, Reader<Repos>, Reason, RegionInfo, Replica<'_>, Role, ServedBy, SettingProblem,
     Settings, SettingsError, Snapshot<'_>, SslMode, Timeouts, TlsError, Tried, UnknownRegion,
-    UrlError, Writes,
+    UrlError, Writer<Repos>, Writes,
     Repos, Region, RepoHome, RepoNear,
 }
 

@@ -44,7 +44,7 @@ fn macros() {
     );
 }
 
-/// Knows databases. Actix only with the feature `actix`; never the lab but in tests, never the regions file.
+/// Knows databases. Actix and axum only with the feature of that name; never the lab but in tests, never the regions file.
 #[test]
 fn core() {
     check(
@@ -54,11 +54,13 @@ fn core() {
             actix-web
             arc-swap
             archipelago-macros
+            axum-core
             bb8
             cookie
             diesel
             diesel-async
             futures-util
+            http
             parking_lot
             rustls
             rustls-native-certs
@@ -67,6 +69,8 @@ fn core() {
             tokio-postgres
             tokio-postgres-rustls
             tokio-util
+            tower-layer
+            tower-service
             tracing
             url"#]],
     );

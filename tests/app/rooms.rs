@@ -25,7 +25,9 @@ const ROOMS: &[&str] = &[
     "read",
     "write",
     "repo_set",
+    "handler",
     "actix",
+    "axum",
 ];
 
 #[test]

@@ -1,5 +1,7 @@
 //! The session of a request, kept in the Actix request for extractors and middleware.
 
+use std::sync::Arc;
+
 use actix_web::http::header::COOKIE;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
@@ -29,8 +31,9 @@ pub(super) fn visitors_session(request: &HttpRequest) -> Session {
 }
 
 /// The repos that [`configure`](super::configure) has registered.
-pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Data<R>, actix_web::Error> {
-    request.app_data::<Data<R>>().cloned().ok_or_else(|| {
+pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Arc<R>, actix_web::Error> {
+    let repos = request.app_data::<Data<R>>();
+    repos.map(|repos| repos.clone().into_inner()).ok_or_else(|| {
         actix_web::error::ErrorInternalServerError(
             "no repos are registered; configure the app with archipelago::actix::configure",
         )
