@@ -1,0 +1,3 @@
+fn main() {
+    archipelago_regions::build("regions.toml");
+}
