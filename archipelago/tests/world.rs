@@ -2,8 +2,10 @@
 
 mod world {
     pub mod counting_proxy;
-    #[cfg(feature = "actix")]
+    #[cfg(all(feature = "actix", feature = "axum"))]
     pub mod cutting_proxy;
+    #[cfg(all(feature = "actix", feature = "axum"))]
+    pub mod doors;
     pub mod errors;
     pub mod failover;
     pub mod handles;
@@ -15,8 +17,6 @@ mod world {
     pub mod promotion;
     pub mod reading_and_writing;
     pub mod relay;
-    #[cfg(feature = "actix")]
-    pub mod replay;
     pub mod round_trips;
     pub mod schema;
     pub mod servers;
@@ -24,6 +24,4 @@ mod world {
     pub mod sharing;
     pub mod tls;
     pub mod twins;
-    #[cfg(feature = "actix")]
-    pub mod visitor;
 }
