@@ -14,6 +14,8 @@
 //!   the time to the first answer.
 //! - `faults`: an instance while a server or a line fails, and without a fault. Failed and slow
 //!   requests.
+//! - `limits`: many workers that read, write and drop what they wait for, with few connections and
+//!   many. The most connections, refusals, latencies.
 //! - `idle`: an instance without requests. The queries and bytes between it and each server.
 //!
 //! `cargo bench -p archipelago-benches` runs `criterion/choice.rs`: the nanoseconds to choose a
@@ -26,6 +28,7 @@ mod databases;
 mod faults;
 mod http;
 mod idle;
+mod limits;
 mod load;
 mod scale;
 mod slow;
@@ -55,6 +58,8 @@ enum Command {
     Faults(faults::Options),
     /// What an instance without requests costs: the queries and bytes of its monitoring.
     Idle(idle::Options),
+    /// How many connections many workers have, and what is refused.
+    Limits(limits::Options),
     /// The same pages served by each contender: requests, latencies, CPU time, memory, connections.
     Load(load::Options),
     /// What more users, more regions and a start cost.
@@ -91,6 +96,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Faults(options) => faults::run(&options).await,
         Command::Idle(options) => idle::run(&options).await,
+        Command::Limits(options) => limits::run(&options).await,
         Command::Load(options) => load::run(&options).await,
         Command::Scale(options) => scale::run(&options).await,
         Command::Slow(options) => slow::run(&options).await,

@@ -55,6 +55,14 @@ impl AdminSession {
         self.count("true").await
     }
 
+    /// How many connections Archipelago's pools have open, without the monitor's.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn pooled_connections(&self) -> Result<i64, Failed> {
+        self.count("application_name = 'archipelago'").await
+    }
+
     /// How many of these connections are idle.
     ///
     /// # Errors
