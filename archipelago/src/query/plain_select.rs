@@ -21,6 +21,8 @@ use diesel::query_dsl::positional_order_dsl::{
 ///
 /// impl<T: archipelago::PlainSelect> archipelago::PlainSelect for Paginated<T> {}
 /// ```
+// rustc says the message thrice, for the argument, the call and its `.await`: an opaque future
+// repeats every bound of its function, and a boxed one would cost each read an allocation.
 #[diagnostic::on_unimplemented(
     message = "a replica only reads, and this query is not a plain SELECT",
     label = "the compiler does not know that this only reads",
