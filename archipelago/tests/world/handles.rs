@@ -9,7 +9,7 @@ use diesel::dsl::{count_star, exists, not};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 // In scope on purpose: it changes no method of a handle.
 use diesel_async::RunQueryDsl;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
@@ -167,6 +167,9 @@ async fn every_select_of_diesel_runs_on_a_replica(world: World) {
         let mut boxed = names().into_boxed();
         boxed = boxed.filter(users::age.gt(3));
         assert_eq!(replica.load::<String>(boxed).await?, ["Ada"]);
+        let adult: Box<dyn BoxableExpression<users::table, Pg, SqlType = Bool>> =
+            Box::new(users::age.ge(18));
+        assert_eq!(replica.load::<String>(names().filter(adult)).await?, ["Ada"]);
         let page: Vec<(User, i64)> = replica.load(Paginated(users::table.limit(5))).await?;
         assert_eq!((page[0].0.1.as_str(), page[0].1), ("Ada", 1));
         let groups = users::table.group_by(users::age).select((users::age, count_star()));
