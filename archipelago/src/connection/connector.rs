@@ -27,7 +27,7 @@ const MISSING: &str = "SELECT version::text FROM unnest($1) AS needed (version)
 const PATIENT: Duration = Duration::from_secs(10);
 
 /// One connection outside any pool, to read and write without a limit on the time of a statement:
-/// for migrations. Waits 10 s for the server.
+/// for migrations. Waits 10 s for the server. It yields no notifications of LISTEN.
 ///
 /// # Errors
 /// Why no connection could be opened.

@@ -7,8 +7,8 @@ use crate::position::Position;
 use crate::region::Role;
 
 /// How fresh the answer to a read must be. By default a read is at most
-/// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind the primary, and an Actix
-/// [`Reader`](crate::actix::Reader) shows at least what its visitor has written or seen before.
+/// [`MAX_LAG`](crate::RegionSet::MAX_LAG) behind the primary, and a
+/// [`Reader`](crate::Reader) shows at least what its visitor has written or seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {
