@@ -48,7 +48,9 @@ impl Query {
 
     /// The regions whose databases can run the query.
     pub(super) fn regions(self) -> impl Iterator<Item = &'static RegionInfo> {
-        Repos::REGIONS.iter().filter(move |info| self != Self::Write || info.role == Role::Primary)
+        // Further servers of a region may have no URL.
+        let regions = Repos::REGIONS.iter().filter(|info| info.code == info.region);
+        regions.filter(move |info| self != Self::Write || info.role == Role::Primary)
     }
 
     /// The number of those regions.

@@ -44,7 +44,7 @@ use crate::settings::{RegionSet, Safeguard, Settings, SettingsError};
 /// Nothing is opened before the first query, or before `Repos::connect`. From then on a thread asks
 /// every database how it is, on one kept connection each: once a second this instance's own, the
 /// primary, and every other one that reads have used; every four seconds the rest. An election
-/// follows each answer. It weighs what all members last said, because a server that takes writes
+/// follows each answer. A [rest](crate::Settings::with_monitor_rest) interrupts that. It weighs what all members last said, because a server that takes writes
 /// need not be the primary.
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -92,6 +92,9 @@ impl Cluster {
         };
         let used = R::REGIONS.iter().enumerate().filter(|(_, info)| !settings.is_off(info.code));
         let regions = used.map(|(index, info)| (index, info.code)).collect();
+        // A transaction looks at the leader once more before its COMMIT.
+        let longest = settings.timeouts().transaction;
+        let rest = settings.monitor_rest().map(|rest| rest.max(longest));
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {
             members: members.collect::<Result<_, _>>()?,
@@ -101,7 +104,7 @@ impl Cluster {
             leadership,
             spill_permits: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
             turn: AtomicUsize::new(0),
-            rest: Rest::new(settings.monitor_rest(), Instant::now()),
+            rest: Rest::new(rest, Instant::now()),
             monitor: OnceLock::new(),
         };
         let stop = CancellationToken::new();
@@ -192,7 +195,7 @@ impl Cluster {
 
     /// Whether there was an election, since the monitor has last rested.
     pub(crate) fn has_held_election(&self) -> bool {
-        self.inner.leader.elections().has_begun && !self.inner.rest.is_outdated()
+        self.inner.leader.elections().has_begun && self.inner.rest.unelected_since().is_none()
     }
 
     /// Waits for the first election, or for one behind a rest of the monitor: before it, a superseded
@@ -204,14 +207,16 @@ impl Cluster {
             return;
         }
         self.watch(self.leader_index());
-        let elections = leader.elections();
-        let is_held = if elections.has_begun {
-            self.hold_election(elections, limit).await
-        } else {
-            timeout(limit, leader.first_election()).await.is_ok()
-        };
-        if is_held {
-            rest.note_election();
+        match rest.unelected_since() {
+            // What was known of silent members before the rest says nothing now.
+            Some(since) if leader.elections().has_begun => {
+                if timeout(limit, leader.all_asked_since(since)).await.is_ok() {
+                    rest.note_election(since);
+                }
+            }
+            _ => {
+                let _ = timeout(limit, leader.first_election()).await;
+            }
         }
     }
 
@@ -284,10 +289,13 @@ impl Inner {
         &self.members[self.leader.index()]
     }
 
-    /// Whether this instance sends the primary's heartbeat: the instances near it do.
+    /// Whether this instance sends the primary's heartbeat: the instances near it do, and the others
+    /// where those may rest.
     fn sends_heartbeat(&self) -> bool {
         let is_near = self.region.is_empty() || self.region == self.leader().info().region;
-        self.members.len() > 1 && self.leader.elections().has_begun && is_near
+        self.members.len() > 1
+            && self.leader.elections().has_begun
+            && (is_near || self.rest.is_allowed())
     }
 }
 

@@ -148,6 +148,7 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
+            Self::Unreachable { reason: DownReason::Off { .. }, .. } => false,
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Timeout { .. }

@@ -72,7 +72,7 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, ov
 /// A shared connection ends with its runtime; the server may count it for a moment longer. The others
 /// are driven by a thread of the library.
 ///
-/// Diesel keeps each statement that it has prepared, and a connection with a thousand of them is
+/// Diesel keeps each statement that it has prepared, and a connection with more than 1,000 of them is
 /// replaced. A broken connection is not used again, and the next caller opens a new one: a server that
 /// comes back is used again without a restart. The sessions of a pool for reading are read-only, at the
 /// primary too: what a replica would refuse fails on a single database as well.
@@ -328,16 +328,19 @@ impl Pool {
 
     /// A shared connection of any runtime, for a question of the monitor.
     pub(crate) fn any_shared(&self) -> Option<Arc<Connection>> {
-        let shared = self.shared.read();
-        let pipeline = shared.iter().find_map(|(_, shared)| shared.lend())?;
-        Some(pipeline.shared())
+        Some(self.least_busy(|_| true)?.shared())
     }
 
     /// The least busy connection of another runtime.
     fn lent_to(&self, runtime: runtime::Id) -> Option<Arc<Pipeline>> {
+        self.least_busy(|id| id != runtime)
+    }
+
+    /// The least busy shared connection of these runtimes.
+    fn least_busy(&self, is_wanted: impl Fn(runtime::Id) -> bool) -> Option<Arc<Pipeline>> {
         let shared = self.shared.read();
-        let others = shared.iter().filter(|(id, _)| *id != runtime);
-        let lent = others.filter_map(|(_, other)| other.lend());
+        let wanted = shared.iter().filter(|(id, _)| is_wanted(*id));
+        let lent = wanted.filter_map(|(_, shared)| shared.lend());
         lent.min_by_key(|pipeline| (pipeline.is_late(), pipeline.unanswered()))
     }
 }

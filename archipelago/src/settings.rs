@@ -3,12 +3,13 @@
 //! | variable | meaning |
 //! | --- | --- |
 //! | `DATABASE_URL` | the primary; a replica's URL is derived from it by [`DatabaseUrl::of_region`] |
-//! | `DATABASE_URL_<REGION>` | the URL of one region, used as it is; `-` in a code is written `_` |
+//! | `DATABASE_URL_<REGION>` | the URL of one region, used as it is; `-` in a code is written `_`. A further server of a region (`ord-2`) is used only with one |
 //! | the `url_env` of a place | the same, under the name that regions.toml gives |
 //! | `DATABASE_READ_USER` | the role of the sessions for reading, in place of the URLs' own |
 //! | `DATABASE_READ_PASSWORD` | the password of that role, if it has one |
 //! | `FLY_REGION` | where this instance runs, a region or a place that the program was built for; unset on a laptop, where the primary serves the reads |
 //! | `PRIMARY_REGION` | fly.toml's `primary_region`; must be the primary that the program was built with |
+//! | `MONITOR_REST` | after how many seconds without a request the monitor rests ([`Settings::with_monitor_rest`]), 1 to 86400; never where it is unset |
 //! | `POOL_SIZE` | connections to each region, reading and writing together (see [`Pool`](crate::Pool)), 1 to 1000; wins over regions.toml |
 //!
 //! A variable that is set and empty counts as unset. Spaces around a value do not count.
@@ -42,6 +43,9 @@ pub use self::tls::{SslMode, TlsError};
 pub use self::url::{DatabaseUrl, UrlError};
 
 /// How many connections to a region may be wanted.
+/// After how long without a request the monitor may rest.
+const MONITOR_RESTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+
 const POOL_SIZES: RangeInclusive<u32> = 1..=1000;
 
 /// How far behind a read may be by default: from one millisecond to a day, as in regions.toml.
@@ -220,9 +224,13 @@ impl Settings {
     /// connections and asks nothing, so that a database that sleeps while it is idle can sleep. By
     /// default it never rests.
     ///
+    /// `after` is 1 s to 24 h, and counts as at least [`Timeouts::transaction`]. `Repos::new` refuses
+    /// any other.
+    ///
     /// The next read or write wakes it. A write, and a read from the primary, then wait for an
-    /// election, some round trips, as another primary may have been promoted meanwhile. On a primary
-    /// without writes, replicas show nothing young enough at first, and the primary serves. What
+    /// election, as another primary may have been promoted meanwhile: a connection to each member is
+    /// opened, and one that is silent takes a second. On a primary without writes, replicas show
+    /// nothing young enough at first, and the primary serves. What
     /// [`Member::health`](crate::Member::health) tells during a rest is from before. The pools close
     /// their own connections after [`Timeouts::idle`].
     #[must_use]
@@ -270,6 +278,12 @@ impl Settings {
             let (value, advice) =
                 (format!("{max_lag:?}"), "write one from 1 ms to 24 h".to_owned());
             problems.push(SettingProblem::Invalid { name: "max_lag".to_owned(), value, advice });
+        }
+        if self.monitor_rest.is_some_and(|after| !MONITOR_RESTS.contains(&after)) {
+            let (name, value) =
+                ("the rest of the monitor".to_owned(), format!("{:?}", self.monitor_rest));
+            let advice = "write one from 1 s to 24 h".to_owned();
+            problems.push(SettingProblem::Invalid { name, value, advice });
         }
         if self.expects_region && self.region.is_empty() {
             tracing::warn!(

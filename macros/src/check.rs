@@ -204,7 +204,11 @@ impl Mistakes {
             let Some(region) = &replica.region else { continue };
             let is_first = |it: &Repo| it.region.is_none() && it.code.text == region.text;
             if !replicas[..index].iter().any(is_first) {
-                let message = format!("declare `replica {}` first", region.text);
+                let message = if primary.is_some_and(|it| it.code.text == region.text) {
+                    "the primary is the only server of its region".to_owned()
+                } else {
+                    format!("declare `replica {}` first", region.text)
+                };
                 self.add(region.span, message);
             }
         }

@@ -285,6 +285,16 @@ impl Leader {
         held.changes != seen.changes || self.were_asked(since, now)
     }
 
+    /// Has every member asked, and resolves once all were since then: each has answered, or has not.
+    pub(super) async fn all_asked_since(&self, since: Instant) {
+        self.request_election(since);
+        let were_asked = |_: &Elections| {
+            let ballot = self.ballot.lock();
+            ballot.records.iter().all(|record| record.asked.is_some_and(|asked| asked >= since))
+        };
+        let _ = self.elections.subscribe().wait_for(were_asked).await;
+    }
+
     /// Resolves once the first election has ended.
     pub(super) async fn first_election(&self) {
         let _ = self.elections.subscribe().wait_for(|elections| elections.has_begun).await;

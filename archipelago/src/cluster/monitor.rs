@@ -87,9 +87,10 @@ async fn watch(inner: Arc<Inner>, index: usize) {
         }
         let asked = Instant::now();
         let before = std::mem::replace(&mut last_attempt, asked);
-        let begun = match open(&inner, index, asked).await {
+        let begun = match open(&inner, index, asked, kept.is_some()).await {
             Ok((connection, migrated)) => {
                 let begun = watch.begin(connection, migrated).await;
+                drop(kept.take());
                 if begun.is_ok() {
                     backoff = Backoff::up_to(LONGEST_PAUSE);
                 }
@@ -98,7 +99,8 @@ async fn watch(inner: Arc<Inner>, index: usize) {
             Err(reason) => match kept.take() {
                 Some(asking) => Ok(Asking { until: Instant::now() + REOPEN, ..asking }),
                 None if watch.is_answered_elsewhere(&reason, asked, before).await => {
-                    sleep(SHORTEST_INTERVAL).await;
+                    let is_silent = reason.is_silence();
+                    sleep(if is_silent { SHORTEST_INTERVAL } else { INTERVAL }).await;
                     continue;
                 }
                 None => Err(reason),
@@ -126,11 +128,12 @@ async fn watch(inner: Arc<Inner>, index: usize) {
 }
 
 /// Opens the monitor's connection. A server that is never heard counts as silent before the attempt
-/// ends: reads need not wait for it.
+/// ends: reads need not wait for it. Where the monitor has another connection, that one tells.
 async fn open(
     inner: &Inner,
     index: usize,
     asked: Instant,
+    has_another: bool,
 ) -> Result<(Connection, Result<(), DownReason>), DownReason> {
     let member = &inner.members[index];
     let connector = member.reading.monitor_connector();
@@ -140,7 +143,7 @@ async fn open(
         return opened;
     }
     // The leader may be far away: writes wait for it.
-    if !member.health.was_heard_since(asked) && index != inner.leader.index() {
+    if !has_another && !member.health.was_heard_since(asked) && index != inner.leader.index() {
         let reason = DownReason::Silent { waited: SILENCE.min(limit) };
         note_failure(&inner.leader, index, &member.health, reason, (asked, Instant::now()));
     }

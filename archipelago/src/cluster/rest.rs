@@ -1,19 +1,21 @@
 //! Whether the monitor rests: no read or write has asked for a while, and a database that sleeps
 //! while it is idle shall sleep.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// When reads and writes last asked, and whether what is known of the members is from before a rest.
+/// When reads and writes last asked, and whether an election was held since the last rest.
 pub(super) struct Rest {
     /// How long none must have asked. None where the monitor never rests.
     after: Option<Duration>,
     created: Instant,
     /// When one last asked, in milliseconds since `created`.
     last_request: AtomicU64,
-    is_outdated: AtomicBool,
+    /// When the last rest ended, in milliseconds since `created`, until an election was held since. 0
+    /// after that.
+    ended_at: AtomicU64,
     ended: Notify,
 }
 
@@ -23,7 +25,7 @@ impl Rest {
             after,
             created: now,
             last_request: AtomicU64::new(0),
-            is_outdated: AtomicBool::new(false),
+            ended_at: AtomicU64::new(0),
             ended: Notify::new(),
         }
     }
@@ -36,7 +38,7 @@ impl Rest {
         let was_due = self.is_due(now);
         if was_due {
             // Before the time: a request that comes meanwhile sees one of the two.
-            self.is_outdated.store(true, Ordering::SeqCst);
+            self.ended_at.fetch_max(self.milliseconds(now), Ordering::SeqCst);
         }
         self.last_request.fetch_max(self.milliseconds(now), Ordering::SeqCst);
         if was_due {
@@ -63,15 +65,24 @@ impl Rest {
         }
     }
 
-    /// Whether an election must be held before a primary is trusted: another may have been promoted
-    /// while the monitor rested.
-    pub(super) fn is_outdated(&self) -> bool {
-        self.after.is_some() && self.is_outdated.load(Ordering::SeqCst)
+    /// Whether the monitor may rest.
+    pub(super) fn is_allowed(&self) -> bool {
+        self.after.is_some()
     }
 
-    /// Records that an election was held since the last rest.
-    pub(super) fn note_election(&self) {
-        self.is_outdated.store(false, Ordering::SeqCst);
+    /// The end of the last rest, if no election was held since. Before that no primary is trusted, as
+    /// another may have been promoted meanwhile.
+    pub(super) fn unelected_since(&self) -> Option<Instant> {
+        self.after?;
+        let ended_at = self.ended_at.load(Ordering::SeqCst);
+        (ended_at > 0).then(|| self.created + Duration::from_millis(ended_at))
+    }
+
+    /// Records that every member was asked since the end of a rest.
+    pub(super) fn note_election(&self, since: Instant) {
+        let (since, order) = (self.milliseconds(since), Ordering::SeqCst);
+        // Another rest may have ended meanwhile.
+        let _ = self.ended_at.compare_exchange(since, 0, order, order);
     }
 
     fn milliseconds(&self, now: Instant) -> u64 {
@@ -93,13 +104,16 @@ mod tests {
         let rest = Rest::new(Some(Duration::from_mins(1)), start);
         rest.note_request(at(50));
         assert!(!rest.is_due(at(110)) && rest.is_due(at(111)));
-        assert!(!rest.is_outdated(), "requests came often enough");
+        assert_eq!(rest.unelected_since(), None, "requests came often enough");
         rest.note_request(at(200));
-        assert!(!rest.is_due(at(201)) && rest.is_outdated());
+        assert!(!rest.is_due(at(201)));
         rest.note_request(at(202));
-        assert!(rest.is_outdated(), "no election was held yet");
-        rest.note_election();
-        assert!(!rest.is_outdated());
+        assert_eq!(rest.unelected_since(), Some(at(200)), "no election was held yet");
+        rest.note_request(at(300));
+        rest.note_election(at(200));
+        assert_eq!(rest.unelected_since(), Some(at(300)), "another rest has ended");
+        rest.note_election(at(300));
+        assert_eq!(rest.unelected_since(), None);
     }
 
     #[test]
@@ -108,7 +122,7 @@ mod tests {
         let rest = Rest::new(None, start);
         assert!(!rest.is_due(start + Duration::from_secs(1_000_000)));
         rest.note_request(start + Duration::from_secs(1_000_000));
-        assert!(!rest.is_outdated());
+        assert_eq!(rest.unelected_since(), None);
         assert!(rest.ended().now_or_never().is_some());
     }
 }

@@ -176,7 +176,10 @@ impl<'a> Failover<'a> {
     fn spill_permit(&self) -> Result<Option<SpillPermit>, Error> {
         let (cluster, leader) = (self.cluster, self.cluster.leader_index());
         let is_elsewhere = match self.first {
-            Some(first) => first != leader,
+            Some(first) => {
+                let region = |index: usize| cluster.at(index).info().region;
+                region(first) != region(leader)
+            }
             None => cluster.is_elsewhere(),
         };
         if self.current != leader || !is_elsewhere {

@@ -88,9 +88,11 @@ impl<'a> Replica<'a> {
     }
 
     /// Allows a stale answer: if no database that can be reached is fresh enough, a replica that
-    /// lags more than allowed may answer. Without this a read is strict: after the primary is lost, it
-    /// fails everywhere once `max_lag` is over. The answer then says so ([`ServedBy::stale`]). A position
+    /// lags more than allowed may answer. The answer then says so ([`ServedBy::stale`]). A position
     /// required by [`Freshness::AtLeast`] holds all the same.
+    ///
+    /// Without this a read is strict: after the primary is lost, it fails everywhere once `max_lag` is
+    /// over.
     #[must_use]
     pub fn or_stale(mut self) -> Self {
         self.plan.or_stale = true;
@@ -349,7 +351,8 @@ impl<'a> Replica<'a> {
     pub(crate) fn watch(self) {
         if let Candidates::Ordered { cluster, order, .. } = self.plan.candidates {
             let leader = cluster.leader_index();
-            let first_replica = order.iter().position(|index| *index != leader).unwrap_or_default();
+            let is_replica = |index: &usize| *index != leader && !cluster.at(*index).is_off();
+            let first_replica = order.iter().position(is_replica).unwrap_or_default();
             order.iter().take(first_replica + 1).for_each(|index| cluster.watch(*index));
         }
     }

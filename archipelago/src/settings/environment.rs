@@ -3,14 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::env::VarError;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::login::ReadingUser;
 use super::region_set::RegionSet;
 use super::settings_error::{SettingProblem, SettingsError};
 use super::url::{DatabaseUrl, UrlError};
-use super::{POOL_SIZES, Settings};
+use super::{MONITOR_RESTS, POOL_SIZES, Settings};
 use crate::region::{RegionInfo, Role};
 
 /// The settings of an environment; `var` answers like [`std::env::var`].
@@ -47,9 +46,6 @@ pub(super) fn read<R: RegionSet>(
     }
 }
 
-/// After how many idle seconds the monitor may rest.
-const MONITOR_RESTS: RangeInclusive<u64> = 1..=86_400;
-
 /// Fly.io sets them on each machine, beside `FLY_REGION`.
 const FLY_VARIABLES: [&str; 3] = ["FLY_APP_NAME", "FLY_MACHINE_ID", "FLY_ALLOC_ID"];
 
@@ -67,7 +63,7 @@ pub(super) fn unknown_region<R: RegionSet>(name: &str, value: &str) -> SettingPr
     let advice = if R::knows(&lower) {
         format!("write `{lower}`")
     } else {
-        let regions = R::REGIONS.iter().map(|info| info.code);
+        let regions = R::REGIONS.iter().map(|info| info.region);
         let known: BTreeSet<_> = regions.chain(R::PLACES.iter().copied()).collect();
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
         format!(
@@ -183,13 +179,14 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
 
     fn monitor_rest(&mut self) -> Option<Duration> {
         let text = self.text("MONITOR_REST")?;
-        let seconds = text.parse().ok().filter(|seconds| MONITOR_RESTS.contains(seconds));
-        if seconds.is_none() {
-            let (least, most) = (MONITOR_RESTS.start(), MONITOR_RESTS.end());
+        let after = text.parse().ok().map(Duration::from_secs);
+        let after = after.filter(|after| MONITOR_RESTS.contains(after));
+        if after.is_none() {
+            let (least, most) = (MONITOR_RESTS.start().as_secs(), MONITOR_RESTS.end().as_secs());
             let advice = format!("write a number of seconds from {least} to {most}");
             self.invalid("MONITOR_REST", text, advice);
         }
-        seconds.map(Duration::from_secs)
+        after
     }
 
     fn check_primary_region<R: RegionSet>(&mut self) {

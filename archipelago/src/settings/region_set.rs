@@ -31,6 +31,6 @@ pub trait RegionSet: 'static {
     /// knows.
     #[must_use]
     fn knows(code: &str) -> bool {
-        Self::PLACES.contains(&code) || Self::REGIONS.iter().any(|info| info.code == code)
+        Self::PLACES.contains(&code) || Self::REGIONS.iter().any(|info| info.region == code)
     }
 }

@@ -1,7 +1,7 @@
 //! `[places.CODE]` tables: places beside the built-in ones, and options of any place.
 
 mod coordinates;
-mod url_env;
+pub(super) mod url_env;
 
 use super::invalid_code;
 use super::keys::{self, Section};

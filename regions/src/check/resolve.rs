@@ -1,6 +1,7 @@
 //! Resolves members to places: every member has a place, and every `url_env` belongs to a member.
 
 use super::members::{Member, Members};
+use super::place_tables::url_env::server_variable;
 use super::place_tables::{PlaceTable, all_places};
 use super::source_file::SourceFile;
 use super::suggest::Suggestions;
@@ -44,10 +45,7 @@ pub(super) fn resolve(
             place: place.clone(),
             server,
             line: member.line,
-            url_env: url_env.map(|(name, _)| match server {
-                1 => name.clone(),
-                server => format!("{name}_{server}"),
-            }),
+            url_env: url_env.map(|(name, _)| server_variable(name, server)),
         };
         (1..=count).map(region).collect()
     };
@@ -85,6 +83,7 @@ fn report_unknown(source: &mut SourceFile<'_>, member: &Member, suggestions: &mu
 /// Reports several servers where there can be one, and a code that another server has.
 fn check_servers(source: &mut SourceFile<'_>, members: &Members, tables: &[PlaceTable]) {
     let is_replica = |code: &str| members.replicas.iter().any(|member| member.code == code);
+    let is_member = |code: &str| members.iter().any(|member| member.code == code);
     for PlaceTable { code, servers, .. } in tables {
         let Some((count, span)) = servers else { continue };
         let taken = (2..=*count).map(|server| server_code(code, server));
@@ -94,11 +93,11 @@ fn check_servers(source: &mut SourceFile<'_>, members: &Members, tables: &[Place
                 format!("{} has no replica, and `servers` counts replicas", quoted(code)),
                 format!("add {} to `replicas`, or remove the line", quoted(code)),
             );
-        } else if let Some(taken) = taken.into_iter().find(|taken| is_replica(taken)) {
+        } else if let Some(taken) = taken.into_iter().find(|taken| is_member(taken)) {
             source.report(
                 span.clone(),
-                format!("a server of {} and a replica are both {}", quoted(code), quoted(&taken)),
-                format!("remove {} from `replicas`, or write fewer `servers`", quoted(&taken)),
+                format!("a server of {} and a region are both {}", quoted(code), quoted(&taken)),
+                format!("give region {} another code, or write fewer `servers`", quoted(&taken)),
             );
         }
     }

@@ -38,16 +38,20 @@ pub(super) fn read(
 
 /// Reports each variable that two places share, at the later one.
 pub(super) fn check_duplicates(source: &mut SourceFile<'_>, places: &[PlaceTable]) {
-    let mut in_file_order: Vec<(&str, &str, &Range<usize>)> = places
+    let mut in_file_order: Vec<(&str, String, &Range<usize>)> = places
         .iter()
-        .filter_map(|place| {
-            place.url_env.as_ref().map(|(name, span)| (&*place.code, &**name, span))
+        .flat_map(|place| {
+            let servers = place.servers.as_ref().map_or(1, |(servers, _)| *servers);
+            let variables = place.url_env.iter().flat_map(move |(name, span)| {
+                (1..=servers).map(move |server| (server_variable(name, server), span))
+            });
+            variables.map(|(name, span)| (&*place.code, name, span))
         })
         .collect();
     in_file_order.sort_by_key(|(_, _, span)| span.start);
-    let mut firsts: HashMap<&str, (&str, usize)> = HashMap::new();
+    let mut firsts: HashMap<String, (&str, usize)> = HashMap::new();
     for (code, name, span) in in_file_order {
-        if let Some((first_code, line)) = firsts.get(name) {
+        if let Some((first_code, line)) = firsts.get(&name) {
             source.report(
                 span.clone(),
                 format!("[places.{first_code}] uses {name} too (line {line})"),
@@ -57,6 +61,11 @@ pub(super) fn check_duplicates(source: &mut SourceFile<'_>, places: &[PlaceTable
             firsts.insert(name, (code, source.line(span.start)));
         }
     }
+}
+
+/// The variable of one of the servers of a place with a `url_env`.
+pub(in crate::check) fn server_variable(name: &str, server: u32) -> String {
+    if server == 1 { name.to_owned() } else { format!("{name}_{server}") }
 }
 
 /// Whether `archipelago/src/settings.rs` reads the variable for another purpose.
@@ -69,6 +78,7 @@ fn is_reserved(name: &str) -> bool {
             "FLY_REGION",
             "PRIMARY_REGION",
             "POOL_SIZE",
+            "MONITOR_REST",
         ]
         .contains(&name)
 }
