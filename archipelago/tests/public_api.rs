@@ -77,6 +77,7 @@ fn api(package: &str, features: &[&str]) -> String {
     rustdoc.args(arguments).arg(&library.src_path).args(["--out-dir", folder]);
     // The format is not stable yet. The toolchain is pinned, and no other program reads the file.
     rustdoc.args(["-Zunstable-options", "--output-format=json"]).env("RUSTC_BOOTSTRAP", "1");
+    rustdoc.env("CARGO_PKG_VERSION", package.version.to_string());
     let output = rustdoc.current_dir(built::ROOT).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let api = Builder::from_rustdoc_json(format!("{folder}/{name}.json"))
