@@ -139,7 +139,7 @@ impl Cluster {
         let used = servers.filter(|index| !self.at(*index).is_off());
         used.min_by_key(|index| {
             let member = self.at(*index);
-            let is_unfit = !member.health.is_up() || self.lags_over(member, limit);
+            let is_unfit = !member.health.is_up() || self.lags_over(member, limit, true);
             (count > 1).then(|| (is_unfit, member.reading.outstanding()))
         })
     }
@@ -220,10 +220,16 @@ impl Cluster {
         }
     }
 
-    /// Whether a member lags by more than `limit`, as far as this process knows.
-    pub(crate) fn lags_over(&self, member: &Member, limit: Option<Duration>) -> bool {
-        let is_led = || self.inner.leader.answers();
-        limit.is_some_and(|limit| member.health.lags_over(limit, Instant::now(), is_led))
+    /// Whether a member lags by more than `limit`, as far as this process knows. A strict read asks the
+    /// member where that is not certain.
+    pub(crate) fn lags_over(
+        &self,
+        member: &Member,
+        limit: Option<Duration>,
+        is_strict: bool,
+    ) -> bool {
+        let lost_since = || self.inner.leader.lost_since().filter(|_| !is_strict);
+        limit.is_some_and(|limit| member.health.lags_over(limit, Instant::now(), lost_since))
     }
 
     /// The leader, for a visitor who has seen a position. Fails where no member leads, the leader is

@@ -112,15 +112,15 @@ impl Leader {
         self.ballot.lock().vacancy.clone()
     }
 
-    /// Whether a member leads and answers.
-    pub(super) fn answers(&self) -> bool {
-        self.ballot.lock().unsettled_since.is_none()
+    /// Since when no leader answers. None while one does.
+    pub(super) fn lost_since(&self) -> Option<Instant> {
+        self.ballot.lock().unsettled_since
     }
 
     /// How long a member may wait for its next question while no leader answers. None while one
     /// does.
     pub(super) fn election_pause(&self, now: Instant) -> Option<Duration> {
-        let since = self.ballot.lock().unsettled_since?;
+        let since = self.lost_since()?;
         Some((now.saturating_duration_since(since) / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
     }
 

@@ -113,8 +113,8 @@ impl SimulatedCluster {
         monitor::usual_pause(&self.leader, is_used, now)
     }
 
-    pub(crate) fn leader_answers(&self) -> bool {
-        self.leader.answers()
+    pub(crate) fn leader_lost_since(&self) -> Option<Instant> {
+        self.leader.lost_since()
     }
 
     pub(crate) fn leader_index(&self) -> usize {

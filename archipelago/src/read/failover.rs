@@ -142,7 +142,12 @@ impl<'a> Failover<'a> {
         }
         let reason = match member.health.down_reason() {
             Some(reason) => NotServed::Down(reason),
-            None if self.cluster.lags_over(member, self.plan.requirement.at_most) => {
+            None if self.cluster.lags_over(
+                member,
+                self.plan.requirement.at_most,
+                !self.plan.or_stale,
+            ) =>
+            {
                 self.lagging.push(self.current);
                 NotServed::Lagging
             }

@@ -62,6 +62,6 @@ fn first_if_usable<'a>(
     cluster.watch(index);
     let member = cluster.at(index);
     let is_known = index != cluster.leader_index() || cluster.has_held_election();
-    let lags = cluster.lags_over(member, requirement.at_most);
+    let lags = cluster.lags_over(member, requirement.at_most, !plan.or_stale);
     (is_known && !lags && member.health.is_up()).then_some(member)
 }

@@ -309,18 +309,20 @@ impl HealthRecord {
         u64::try_from(then.saturating_duration_since(self.created).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether it lags by more than `limit`, by the monitor's last check. While no leader answers,
-    /// no replica catches up, and the lag grows with the time.
+    /// Whether it lags by more than `limit`, by the monitor's last check. The lag has grown since where
+    /// no leader answered any more at that check: `lost_since` tells since when.
     pub(crate) fn lags_over(
         &self,
         limit: Duration,
         now: Instant,
-        is_led: impl FnOnce() -> bool,
+        lost_since: impl FnOnce() -> Option<Instant>,
     ) -> bool {
         let check = self.last_check.load();
         let Some(Check { state, lag: Some(lag), .. }) = check.as_deref() else { return false };
         let age = state.as_of.map(|as_of| now.saturating_duration_since(as_of));
-        *lag > limit || age.is_some_and(|age| age > limit) && !is_led()
+        *lag > limit
+            || age.is_some_and(|age| age > limit)
+                && lost_since().is_some_and(|since| state.asked >= since)
     }
 
     /// The timeline of a server. While it runs a server never returns to an older timeline, even if
@@ -368,22 +370,23 @@ mod tests {
     }
 
     #[test]
-    fn the_lag_grows_only_while_no_leader_answers() {
+    fn the_lag_grows_once_no_leader_answers() {
         let (health, asked) = (record(), Instant::now());
         let seconds = Duration::from_secs;
         let as_of = asked.checked_sub(seconds(1));
         let state =
             |role| ServerState { role, timeline: 1, lsn: 1, is_settled: true, as_of, asked };
-        let lags =
-            |limit, later, is_led| health.lags_over(seconds(limit), asked + later, || is_led);
-        assert!(!lags(10, seconds(60), false), "it was never asked");
+        let lags = |limit, later, lost| health.lags_over(seconds(limit), asked + later, || lost);
+        let (lost, lost_later) = (Some(asked), Some(asked + seconds(1)));
+        assert!(!lags(10, seconds(60), lost), "it was never asked");
         health.record_state(state(Role::Replica), Duration::ZERO, asked);
-        assert!(!lags(10, seconds(9), false) && lags(10, seconds(10), false));
-        assert!(!lags(10, seconds(60), true), "it may have caught up since");
+        assert!(!lags(10, seconds(9), lost) && lags(10, seconds(10), lost));
+        assert!(!lags(10, seconds(60), None), "it may have caught up since");
+        assert!(!lags(10, seconds(60), lost_later), "it was asked before the leader was lost");
         health.record_state(state(Role::Replica), Duration::ZERO, asked + seconds(11));
-        assert!(lags(10, seconds(11), true));
+        assert!(lags(10, seconds(11), None));
         health.record_state(state(Role::Primary), Duration::ZERO, asked + seconds(11));
-        assert!(!lags(10, seconds(60), false), "a primary has no lag");
+        assert!(!lags(10, seconds(60), lost), "a primary has no lag");
     }
 
     #[test]

@@ -19,8 +19,8 @@ impl World {
         let (health, now) = (cluster.health(home), self.at(self.now));
         health.mark_watched();
         let is_known = home != cluster.leader_index() || cluster.elections().has_begun;
-        let is_led = || cluster.leader_answers();
-        let is_lagging = health.lags_over(Duration::from_millis(MAX_LAG), now, is_led);
+        let lost_since = || cluster.leader_lost_since();
+        let is_lagging = health.lags_over(Duration::from_millis(MAX_LAG), now, lost_since);
         if is_known && !is_lagging && health.is_up() {
             self.ask_member(request, home);
         } else {
@@ -101,7 +101,7 @@ impl World {
             health.mark_watched();
             let mut was_behind = false;
             let limit = waiting.requirement.at_most;
-            let lags = |limit| health.lags_over(limit, now, || cluster.leader_answers());
+            let lags = |limit| health.lags_over(limit, now, || cluster.leader_lost_since());
             let is_lagging = limit.is_some_and(lags);
             let is_untried = !waiting.tried.contains(&current);
             match waiting.outcome.take() {
