@@ -44,8 +44,8 @@ use crate::settings::{RegionSet, Safeguard, Settings, SettingsError};
 /// Nothing is opened before the first query, or before `Repos::connect`. From then on a thread asks
 /// every database how it is, on one kept connection each: once a second this instance's own, the
 /// primary, and every other one that reads have used; every four seconds the rest. An election
-/// follows each answer. A [rest](crate::Settings::with_monitor_rest) interrupts that. It weighs what all members last said, because a server that takes writes
-/// need not be the primary.
+/// follows each answer. A [rest](crate::Settings::with_monitor_rest) interrupts that. It weighs what all
+/// members last said, because a server that takes writes need not be the primary.
 pub struct Cluster {
     inner: Arc<Inner>,
     stop: CancellationToken,
