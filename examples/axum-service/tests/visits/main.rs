@@ -1,5 +1,6 @@
 //! Requests to the program, on a primary and two replicas.
 
+#[path = "../../../visits/program.rs"]
 mod program;
 
 use archipelago_lab::World;
@@ -7,9 +8,12 @@ use serde_json::json;
 
 use program::{Program, json, served_by};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_axum-service");
+const SCHEMA: &str = include_str!("../../schema.sql");
+
 #[archipelago_lab::test(primary = "nrt", replicas = ["ord", "ams"])]
 async fn a_visitor_writes_and_reads(world: World) {
-    let service = Program::start(&world).await;
+    let service = Program::start(&world, PROGRAM, SCHEMA).await;
     let open = async |owner, cents| {
         let account = service.post("/accounts", json!({ "owner": owner, "cents": cents })).await;
         json(account).await["id"].as_i64().unwrap()

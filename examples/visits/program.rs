@@ -1,4 +1,5 @@
-//! A program as a process, in Chicago: its reads come from the replica there.
+//! A program as a process, in Chicago: its reads come from the replica there. For the tests of both
+//! programs.
 
 use std::process::Stdio;
 
@@ -16,13 +17,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// Creates the tables of schema.sql, and starts the program with the settings of an operator.
-    pub async fn start(world: &World) -> Self {
+    /// Creates the tables of `schema`, and starts `program` with the settings of an operator.
+    pub async fn start(world: &World, program: &str, schema: &str) -> Self {
         let primary = world.primary().client().await.unwrap();
-        primary.batch_execute(include_str!("../../schema.sql")).await.unwrap();
+        primary.batch_execute(schema).await.unwrap();
         world.catch_up().await.unwrap();
         let url = |region| world.server(region).unwrap().url();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_actix-api"))
+        let mut child = Command::new(program)
             .env("DATABASE_URL", url("nrt"))
             .env("DATABASE_URL_ORD", url("ord"))
             .env("DATABASE_URL_AMS", url("ams"))
