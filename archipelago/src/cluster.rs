@@ -171,7 +171,7 @@ impl Cluster {
 
     /// Has the monitor check a member every second from now on.
     pub(crate) fn watch(&self, index: usize) {
-        self.inner.rest.note_request(Instant::now());
+        self.inner.rest.note_request(Instant::now);
         let member = &self.inner.members[index];
         if !member.is_watched() && !self.stop.is_cancelled() {
             self.inner.monitor.get_or_init(|| self.start_monitor());
@@ -202,7 +202,7 @@ impl Cluster {
     /// primary may look like the leader.
     pub(crate) async fn wait_for_leader(&self, limit: Duration) {
         let Inner { rest, leader, .. } = &*self.inner;
-        rest.note_request(Instant::now());
+        rest.note_request(Instant::now);
         if self.has_held_election() {
             return;
         }
@@ -228,8 +228,10 @@ impl Cluster {
         limit: Option<Duration>,
         is_strict: bool,
     ) -> bool {
-        let lost_since = || self.inner.leader.lost_since().filter(|_| !is_strict);
-        limit.is_some_and(|limit| member.health.lags_over(limit, Instant::now(), lost_since))
+        let Some(limit) = limit else { return false };
+        let lost_since = || self.inner.leader.lost_since();
+        member.health.lagged_over(limit)
+            || !is_strict && member.health.has_grown_over(limit, Instant::now(), lost_since)
     }
 
     /// The leader, for a visitor who has seen a position. Fails where no member leads, the leader is

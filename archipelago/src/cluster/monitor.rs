@@ -116,7 +116,6 @@ async fn watch(inner: Arc<Inner>, index: usize) {
             },
             Err(reason) => reason,
         };
-        kept = None;
         let health = &watch.member.health;
         note_failure(&inner.leader, index, health, reason, (asked, Instant::now()));
         let pause = backoff.next_pause();

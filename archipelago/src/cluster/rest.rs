@@ -30,11 +30,12 @@ impl Rest {
         }
     }
 
-    /// Records a read or a write, which ends a rest.
-    pub(super) fn note_request(&self, now: Instant) {
+    /// Records a read or a write, which ends a rest. Reads the clock only where there may be one.
+    pub(super) fn note_request(&self, now: impl FnOnce() -> Instant) {
         if self.after.is_none() {
             return;
         }
+        let now = now();
         let was_due = self.is_due(now);
         if was_due {
             // Before the time: a request that comes meanwhile sees one of the two.
@@ -102,14 +103,14 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let rest = Rest::new(Some(Duration::from_mins(1)), start);
-        rest.note_request(at(50));
+        rest.note_request(|| at(50));
         assert!(!rest.is_due(at(110)) && rest.is_due(at(111)));
         assert_eq!(rest.unelected_since(), None, "requests came often enough");
-        rest.note_request(at(200));
+        rest.note_request(|| at(200));
         assert!(!rest.is_due(at(201)));
-        rest.note_request(at(202));
+        rest.note_request(|| at(202));
         assert_eq!(rest.unelected_since(), Some(at(200)), "no election was held yet");
-        rest.note_request(at(300));
+        rest.note_request(|| at(300));
         rest.note_election(at(200));
         assert_eq!(rest.unelected_since(), Some(at(300)), "another rest has ended");
         rest.note_election(at(300));
@@ -121,7 +122,7 @@ mod tests {
         let start = Instant::now();
         let rest = Rest::new(None, start);
         assert!(!rest.is_due(start + Duration::from_secs(1_000_000)));
-        rest.note_request(start + Duration::from_secs(1_000_000));
+        rest.note_request(|| start + Duration::from_secs(1_000_000));
         assert_eq!(rest.unelected_since(), None);
         assert!(rest.ended().now_or_never().is_some());
     }

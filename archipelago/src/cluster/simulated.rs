@@ -113,8 +113,10 @@ impl SimulatedCluster {
         monitor::usual_pause(&self.leader, is_used, now)
     }
 
-    pub(crate) fn leader_lost_since(&self) -> Option<Instant> {
-        self.leader.lost_since()
+    /// As `Cluster::lags_over` for a read that may be stale.
+    pub(crate) fn lags_over(&self, index: usize, limit: Duration, now: Instant) -> bool {
+        let health = &self.health[index];
+        health.lagged_over(limit) || health.has_grown_over(limit, now, || self.leader.lost_since())
     }
 
     pub(crate) fn leader_index(&self) -> usize {

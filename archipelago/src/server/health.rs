@@ -309,20 +309,24 @@ impl HealthRecord {
         u64::try_from(then.saturating_duration_since(self.created).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether it lags by more than `limit`, by the monitor's last check. The lag has grown since where
-    /// no leader answered any more at that check: `lost_since` tells since when.
-    pub(crate) fn lags_over(
+    /// Whether it lagged by more than `limit` at the monitor's last check.
+    pub(crate) fn lagged_over(&self, limit: Duration) -> bool {
+        let check = self.last_check.load();
+        check.as_ref().and_then(|check| check.lag).is_some_and(|lag| lag > limit)
+    }
+
+    /// Whether its lag has grown over `limit` since the monitor's last check. It grows where no leader
+    /// answered any more at that check: `lost_since` tells since when.
+    pub(crate) fn has_grown_over(
         &self,
         limit: Duration,
         now: Instant,
         lost_since: impl FnOnce() -> Option<Instant>,
     ) -> bool {
         let check = self.last_check.load();
-        let Some(Check { state, lag: Some(lag), .. }) = check.as_deref() else { return false };
+        let Some(Check { state, lag: Some(_), .. }) = check.as_deref() else { return false };
         let age = state.as_of.map(|as_of| now.saturating_duration_since(as_of));
-        *lag > limit
-            || age.is_some_and(|age| age > limit)
-                && lost_since().is_some_and(|since| state.asked >= since)
+        age.is_some_and(|age| age > limit) && lost_since().is_some_and(|since| state.asked >= since)
     }
 
     /// The timeline of a server. While it runs a server never returns to an older timeline, even if
@@ -376,7 +380,10 @@ mod tests {
         let as_of = asked.checked_sub(seconds(1));
         let state =
             |role| ServerState { role, timeline: 1, lsn: 1, is_settled: true, as_of, asked };
-        let lags = |limit, later, lost| health.lags_over(seconds(limit), asked + later, || lost);
+        let lags = |limit, later, lost| {
+            let (limit, now) = (seconds(limit), asked + later);
+            health.lagged_over(limit) || health.has_grown_over(limit, now, || lost)
+        };
         let (lost, lost_later) = (Some(asked), Some(asked + seconds(1)));
         assert!(!lags(10, seconds(60), lost), "it was never asked");
         health.record_state(state(Role::Replica), Duration::ZERO, asked);

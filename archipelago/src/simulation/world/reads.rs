@@ -19,8 +19,7 @@ impl World {
         let (health, now) = (cluster.health(home), self.at(self.now));
         health.mark_watched();
         let is_known = home != cluster.leader_index() || cluster.elections().has_begun;
-        let lost_since = || cluster.leader_lost_since();
-        let is_lagging = health.lags_over(Duration::from_millis(MAX_LAG), now, lost_since);
+        let is_lagging = cluster.lags_over(home, Duration::from_millis(MAX_LAG), now);
         if is_known && !is_lagging && health.is_up() {
             self.ask_member(request, home);
         } else {
@@ -101,8 +100,7 @@ impl World {
             health.mark_watched();
             let mut was_behind = false;
             let limit = waiting.requirement.at_most;
-            let lags = |limit| health.lags_over(limit, now, || cluster.leader_lost_since());
-            let is_lagging = limit.is_some_and(lags);
+            let is_lagging = limit.is_some_and(|limit| cluster.lags_over(current, limit, now));
             let is_untried = !waiting.tried.contains(&current);
             match waiting.outcome.take() {
                 Some(Outcome::NotFresh(not_fresh)) => {
