@@ -26,6 +26,9 @@ const UNTIL_PUT_BACK: Duration = Duration::from_secs(2);
 /// Between two vanished connections.
 const BETWEEN_BLACKHOLES: Duration = Duration::from_millis(1500);
 
+/// An instance asks a server that was down again after at most 5 s.
+const UNTIL_READS_RETURN: Duration = Duration::from_secs(6);
+
 /// What came of a fault, besides that it is undone.
 enum Applied {
     Done,
@@ -162,7 +165,10 @@ impl<'a> Nemesis<'a> {
                     }
                     set => set?,
                 }
-                // A wrong clock does harm where the replica also lags. The restart ends the pause.
+                // A wrong clock does harm where the replica also lags. The restart would end the
+                // pause, and a replica that pauses before reads return to it never serves its
+                // clients: they have read newer rows elsewhere.
+                sleep(UNTIL_READS_RETURN).await;
                 self.server(region)?.pause_replay().await?;
                 sleep(lasts).await;
                 self.server(region)?.set_clock(0).await?;

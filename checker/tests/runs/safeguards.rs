@@ -75,10 +75,9 @@ fn last_replica_lags() -> Schedule {
     one_fault(Fault::Lag(regions()[2].to_owned(), Duration::from_millis(400)), 15)
 }
 
-/// The new clock takes a restart, and reads come back to the server up to 5 s after it. Longer than
-/// that and `max_lag`.
+/// Longer than `max_lag`.
 fn slow_clock() -> Schedule {
-    one_fault(Fault::Clock(regions()[1].to_owned(), -20), 18)
+    one_fault(Fault::Clock(regions()[1].to_owned(), -20), 8)
 }
 
 fn promotions(each: impl IntoIterator<Item = (&'static str, OldPrimary, u64)>) -> Schedule {
