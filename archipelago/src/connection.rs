@@ -9,6 +9,7 @@ mod lost;
 mod probe;
 mod request;
 mod shared_probe;
+mod socket;
 mod tap;
 mod transaction;
 
@@ -129,7 +130,7 @@ impl Connection {
     /// its place. Asks nothing of the server.
     pub(crate) fn is_closed(&self) -> bool {
         let session = &self.session;
-        session.end() != End::None || session.is_retired() || self.driver.is_finished()
+        session.end() != End::None || session.is_retired()
     }
 
     /// What the server has said on it.
@@ -142,9 +143,14 @@ impl Connection {
         self.driver.hold(permit);
     }
 
-    /// The runtime that drives it.
-    pub(crate) fn runtime(&self) -> &Handle {
-        self.driver.runtime()
+    /// Has the current runtime drive it.
+    pub(crate) fn move_here(&mut self) {
+        self.driver.move_here();
+    }
+
+    /// The runtime that has opened it.
+    pub(crate) fn home(&self) -> &Handle {
+        self.driver.home()
     }
 
     /// What cancels the work of the server for this connection.

@@ -193,6 +193,15 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("postgres:///app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
     (
+        "postgres://u@a.internal,b.internal/app?hostaddr=10.0.0.7",
+        "names more or fewer of `hostaddr` than hosts; give each host one, separated by commas",
+    ),
+    ("postgres:///app?host=a.internal&port=0", "cannot be used: port: write numbers of 1 to 65535"),
+    (
+        "postgres:///app?host=a.internal,b.internal,c.internal&port=1,2",
+        "names more or fewer of `port` than hosts; give each host one, separated by commas",
+    ),
+    (
         "postgres://u:p@db.internal/app?pgbouncer=true",
         "cannot be used: invalid connection string: unknown option `pgbouncer`",
     ),

@@ -10,6 +10,7 @@ mod world {
     pub mod failover;
     pub mod handles;
     pub mod histories;
+    pub mod hosts;
     pub mod limits;
     pub mod logins;
     pub mod monitor;

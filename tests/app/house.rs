@@ -59,11 +59,13 @@ fn core() {
             cookie
             diesel
             diesel-async
+            fastrand
             futures-util
             http
             parking_lot
             rustls
             rustls-native-certs
+            socket2
             thiserror
             tokio
             tokio-postgres

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use tokio_util::task::TaskTracker;
 
 use super::Connection;
-use super::dial::{self, dial, read_silence};
+use super::dial::{Dialed, dial, read_silence};
 use super::driver::{Canceller, Driver};
 use super::probe::identify;
 use crate::error::{DownReason, End, PoolRecord, SessionRecord};
@@ -32,13 +32,12 @@ const PATIENT: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why no connection could be opened.
 pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason> {
-    let timeouts = Timeouts { connect: PATIENT, ..Timeouts::default() };
+    let timeouts = Timeouts { connect: PATIENT, checkout: PATIENT, ..Timeouts::default() };
     within(PATIENT, async {
-        let session = Arc::new(SessionRecord::new(false, &Arc::default()));
-        let (client, driver) =
-            dial(url, "archipelago", timeouts, timeouts.statement, session).await?;
-        tokio::spawn(driver);
-        Ok(AsyncPgConnection::try_from(client).await?)
+        let record = || SessionRecord::new(false, &Arc::default());
+        let dialed = dial(url, "archipelago", timeouts, timeouts.statement, record).await?;
+        tokio::spawn(dialed.driver);
+        Ok(AsyncPgConnection::try_from(dialed.client).await?)
     })
     .await
 }
@@ -72,15 +71,13 @@ impl Connector {
         migrated.map(|()| connection)
     }
 
-    async fn dial(&self) -> Result<(Client, dial::Driver, Arc<SessionRecord>), DownReason> {
+    async fn dial(&self) -> Result<Dialed, DownReason> {
         let is_read = self.access == Access::Read;
-        let session = Arc::new(SessionRecord::new(is_read, &self.pool));
+        let record = || SessionRecord::new(is_read, &self.pool);
         // A read is asked again early. A write is uncertain then, so its session waits longer.
         let silence =
             if is_read { read_silence(self.health.round_trip()) } else { self.timeouts.statement };
-        let (client, driver) =
-            dial(&self.url, self.name, self.timeouts, silence, session.clone()).await?;
-        Ok((client, driver, session))
+        dial(&self.url, self.name, self.timeouts, silence, record).await
     }
 
     /// A new connection, and whether the database has the required migrations: the monitor also asks
@@ -89,28 +86,23 @@ impl Connector {
         &self,
         slot: impl Send + 'static,
     ) -> Result<(Connection, Result<(), DownReason>), DownReason> {
-        let (client, driver, session) = self.dial().await?;
-        let canceller =
-            Canceller::new(client.cancel_token(), self.url.clone(), self.timeouts.connect);
+        let Dialed { client, driver, session, server } = self.dial().await?;
+        let (token, limit) = (client.cancel_token(), self.timeouts.connect);
+        let canceller = Canceller::new(token, self.url.clone(), server, limit);
         // Diesel could drive the connection too, but would then poll the driver for errors at each
         // query. A query on a broken connection fails without that as well.
         let (mut driver, record) = (driver, session.clone());
         let driver = self.connections.track_future(async move {
             let _slot = slot;
             let ended = (&mut driver).await;
-            // Before its callers learn that no answer will come: else the runtime ended.
+            // Before its callers learn that no answer will come: else its last runtime ended.
             record.record_end(End::Closed);
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
         });
-        let driver = Driver::new(
-            tokio::spawn(driver),
-            canceller,
-            session.clone(),
-            self.health.clone(),
-            self.timeouts.answer(),
-        );
+        let (session_record, health) = (session.clone(), self.health.clone());
+        let driver = Driver::new(driver, canceller, session_record, health, self.timeouts.answer());
         let asked = Instant::now();
         let setup = self.session_setup();
         let (identified, migrated) =

@@ -1,22 +1,23 @@
-//! Dials a server: the socket, TLS, and the stream that records what the server says.
+//! Dials a server: its addresses, TLS, and the stream that records what the server says.
+//!
+//! tokio-postgres would dial too, but a socket of its own ends with the runtime that opened it.
 
 use std::io;
-#[cfg(unix)]
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{CancelToken, Client, Config, Socket};
+use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use tokio_util::either::Either;
-#[cfg(unix)]
-use {tokio::net::UnixStream, tokio_postgres::config::Host, tokio_postgres::tls::NoTls};
+use tokio_util::either::Either as EitherStream;
 
+use super::socket::{Address, Socket};
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
 use crate::settings::{DatabaseUrl, Timeouts};
@@ -28,27 +29,196 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Drives a connection. Ends with it.
 pub(super) type Driver = BoxFuture<'static, Result<(), tokio_postgres::Error>>;
 
-/// Opens a session of the program `name`. The kernel closes it when bytes stay unacknowledged, or
+/// A new session.
+pub(super) struct Dialed {
+    pub(super) client: Client,
+    pub(super) driver: Driver,
+    pub(super) session: Arc<SessionRecord>,
+    pub(super) server: ServerAddress,
+}
+
+/// The server of a session.
+#[derive(Clone)]
+pub(super) struct ServerAddress {
+    address: Address,
+    /// The name that its certificate must have.
+    name: String,
+}
+
+/// Opens a session of the program `name` with the first of the URL's hosts that takes it. Several
+/// hosts share the time of a checkout. The kernel closes the session when bytes stay unacknowledged, or
 /// the server reads none, for as long as `silence`.
 pub(super) async fn dial(
     url: &DatabaseUrl,
     name: &str,
     timeouts: Timeouts,
     silence: Duration,
-    session: Arc<SessionRecord>,
-) -> Result<(Client, Driver), DownReason> {
-    let mut config = config(url, name, timeouts, silence);
-    if let Some(password) = url.password().await? {
+    record: impl Fn() -> SessionRecord,
+) -> Result<Dialed, DownReason> {
+    let config = config(url, name, timeouts, silence);
+    let targets = targets(url);
+    let count = u32::try_from(targets.len()).unwrap_or(u32::MAX).max(1);
+    let waited = timeouts.checkout / count;
+    let mut failure = DownReason::Unreachable { detail: "the URL names no host".to_owned() };
+    for target in targets {
+        let dialing = dial_target(&target, url, config.clone(), &record);
+        let dialed = timeout(waited, dialing).await;
+        match dialed.unwrap_or(Err(DownReason::Silent { waited })) {
+            Ok(dialed) => return Ok(dialed),
+            // Another server would refuse the role as well, and count it as another failure.
+            Err(reason) if refuses_role(&reason) => return Err(reason),
+            Err(reason) => failure = reason,
+        }
+    }
+    Err(failure)
+}
+
+/// Class 28: invalid authorization.
+fn refuses_role(reason: &DownReason) -> bool {
+    let DownReason::Refused { sqlstate, .. } = reason else { return false };
+    sqlstate.as_ref().is_some_and(|code| code.starts_with("28"))
+}
+
+/// Tries each address of a host.
+async fn dial_target(
+    target: &Target,
+    url: &DatabaseUrl,
+    mut config: Config,
+    record: &impl Fn() -> SessionRecord,
+) -> Result<Dialed, DownReason> {
+    if let Some(password) = url.password(&target.name, target.port).await? {
         config.password(password);
     }
-    let limit = config.get_connect_timeout().copied().unwrap_or(timeouts.connect);
-    #[cfg(unix)]
-    if let ([Host::Unix(folder)], []) = (config.get_hosts(), config.get_hostaddrs()) {
-        return dial_socket(&config, folder, limit, session).await;
+    let servers = addresses(target, &config).await;
+    let mut failure = DownReason::Unreachable { detail: "the host has no address".to_owned() };
+    for server in servers.map_err(|error| unreachable(&error, &config))? {
+        match open(&config, url, server, Arc::new(record())).await {
+            Ok(dialed) => return Ok(dialed),
+            Err(reason) if refuses_role(&reason) => return Err(reason),
+            Err(reason) => failure = reason,
+        }
     }
-    dial_tcp(config, url.tls().connector(), session).await.map_err(|error| {
-        if has_timed_out(&error) { DownReason::Silent { waited: limit } } else { error.into() }
-    })
+    Err(failure)
+}
+
+/// A host of a URL.
+struct Target {
+    /// The name for its certificate and its password, or the folder of the socket.
+    name: String,
+    /// What leads to it.
+    host: Host,
+    port: u16,
+}
+
+/// The hosts of a URL, in the order in which they are tried.
+fn targets(url: &DatabaseUrl) -> Vec<Target> {
+    let config = url.config();
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let target = |index: usize| {
+        let address = addresses.get(index).map(ToString::to_string);
+        let host = hosts.get(index).cloned();
+        let host = host.or_else(|| address.clone().map(Host::Tcp))?;
+        let name = host_name(&host);
+        let host = address.map_or(host, Host::Tcp);
+        Some(Target { name, host, port: url.port_of_host(index) })
+    };
+    let mut all: Vec<_> = (0..hosts.len().max(addresses.len())).filter_map(target).collect();
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        fastrand::shuffle(&mut all);
+    }
+    all
+}
+
+fn host_name(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        #[cfg(unix)]
+        Host::Unix(folder) => folder.display().to_string(),
+    }
+}
+
+/// The addresses of a host, in the order in which they are tried.
+async fn addresses(target: &Target, config: &Config) -> io::Result<Vec<ServerAddress>> {
+    let port = target.port;
+    let server = |address| ServerAddress { address, name: target.name.clone() };
+    match &target.host {
+        Host::Tcp(host) => {
+            let found = lookup_host((host.as_str(), port)).await?;
+            let mut found: Vec<_> = found.map(Address::Tcp).map(server).collect();
+            if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+                fastrand::shuffle(&mut found);
+            }
+            Ok(found)
+        }
+        #[cfg(unix)]
+        Host::Unix(folder) => {
+            Ok(vec![server(Address::Unix(folder.join(format!(".s.PGSQL.{port}"))))])
+        }
+    }
+}
+
+/// Opens a session with one server. TLS is negotiated here, so that the decrypted stream can be read
+/// along: to tokio-postgres it looks like `sslmode=require sslnegotiation=direct`.
+async fn open(
+    config: &Config,
+    url: &DatabaseUrl,
+    server: ServerAddress,
+    session: Arc<SessionRecord>,
+) -> Result<Dialed, DownReason> {
+    let socket = Socket::connect(&server.address, config).await;
+    let socket = socket.map_err(|error| unreachable(&error, config))?;
+    let negotiation = Negotiation::new(url, &server, session.clone());
+    let mut direct = config.clone();
+    direct.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    let connected = direct.connect_raw(socket, negotiation).await;
+    let (client, connection) = connected.map_err(|error| match io_cause(&error) {
+        Some(cause) if cause.kind() == io::ErrorKind::TimedOut => unreachable(cause, config),
+        _ => error.into(),
+    })?;
+    let mut driver = connection.boxed();
+    check_attributes(config.get_target_session_attrs(), &client, &mut driver).await?;
+    Ok(Dialed { client, driver, session, server })
+}
+
+/// Fails where a URL with `target_session_attrs` wants another server.
+async fn check_attributes(
+    wanted: TargetSessionAttrs,
+    client: &Client,
+    driver: &mut Driver,
+) -> Result<(), DownReason> {
+    if wanted == TargetSessionAttrs::Any {
+        return Ok(());
+    }
+    let asked = client.simple_query("SHOW transaction_read_only").boxed();
+    let messages = match select(asked, driver).await {
+        Either::Left((answer, _)) => answer?,
+        Either::Right((ended, _)) => {
+            ended?;
+            return Err(DownReason::broken(&"the server closed the connection"));
+        }
+    };
+    let is_read_only = messages
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
+    let detail = match (wanted, is_read_only) {
+        (TargetSessionAttrs::ReadWrite, true) => "target_session_attrs: the server is read-only",
+        (TargetSessionAttrs::ReadOnly, false) => "target_session_attrs: the server takes writes",
+        _ => return Ok(()),
+    };
+    Err(DownReason::Unreachable { detail: detail.to_owned() })
+}
+
+fn io_cause(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    std::error::Error::source(error).and_then(|cause| cause.downcast_ref())
+}
+
+fn unreachable(error: &io::Error, config: &Config) -> DownReason {
+    match config.get_connect_timeout() {
+        Some(waited) if error.kind() == io::ErrorKind::TimedOut => {
+            DownReason::Silent { waited: *waited }
+        }
+        _ => DownReason::Unreachable { detail: format!("error connecting to server: {error}") },
+    }
 }
 
 /// How long bytes of a session for reading may stay unacknowledged on a line with this round trip,
@@ -76,67 +246,15 @@ fn config(url: &DatabaseUrl, name: &str, timeouts: Timeouts, silence: Duration) 
     config
 }
 
-/// tokio-postgres dials the addresses. TLS is negotiated below, so that the decrypted stream can be
-/// read along: to tokio-postgres it looks like `sslmode=require sslnegotiation=direct`.
-async fn dial_tcp(
-    mut config: Config,
-    tls: MakeRustlsConnect,
-    session: Arc<SessionRecord>,
-) -> Result<(Client, Driver), tokio_postgres::Error> {
-    let (mode, negotiation) = (config.get_ssl_mode(), config.get_ssl_negotiation());
-    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-    // Without a name it would refuse TLS.
-    if config.get_hosts().is_empty() {
-        for address in config.get_hostaddrs().to_vec() {
-            config.host(address.to_string());
-        }
-    }
-    let connector = TapConnector { tls, mode, negotiation, session };
-    let (client, connection) = config.connect(connector).await?;
-    Ok((client, connection.boxed()))
-}
-
-/// Opens a session over a Unix socket, where there is no TLS.
-#[cfg(unix)]
-async fn dial_socket(
-    config: &Config,
-    folder: &Path,
-    limit: Duration,
-    session: Arc<SessionRecord>,
-) -> Result<(Client, Driver), DownReason> {
-    let connected = tokio::time::timeout(limit, connect_socket(config, folder)).await;
-    let socket = connected.map_err(|_| DownReason::Silent { waited: limit })?.map_err(|error| {
-        DownReason::Unreachable { detail: format!("error connecting to server: {error}") }
-    })?;
-    let mut config = config.clone();
-    config.ssl_mode(SslMode::Disable);
-    let (client, connection) = config.connect_raw(Tap::new(socket, false, session), NoTls).await?;
-    Ok((client, connection.boxed()))
-}
-
-#[cfg(unix)]
-async fn connect_socket(config: &Config, folder: &Path) -> io::Result<UnixStream> {
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await
-}
-
 /// Asks a server to cancel what it works on for the connection of `token`. Waits without a limit.
-pub(super) async fn send_cancel(token: &CancelToken, url: &DatabaseUrl) -> Result<(), Failure> {
-    let config = url.config();
-    #[cfg(unix)]
-    if let ([Host::Unix(folder)], []) = (config.get_hosts(), config.get_hostaddrs()) {
-        let socket = connect_socket(config, folder).await?;
-        return Ok(token.cancel_query_raw(socket, NoTls).await?);
-    }
-    let (mode, negotiation) = (config.get_ssl_mode(), config.get_ssl_negotiation());
+pub(super) async fn send_cancel(
+    token: &CancelToken,
+    url: &DatabaseUrl,
+    server: &ServerAddress,
+) -> Result<(), Failure> {
     let session = Arc::new(SessionRecord::new(true, &Arc::default()));
-    let connector = TapConnector { tls: url.tls().connector(), mode, negotiation, session };
-    Ok(token.cancel_query(connector).await?)
-}
-
-fn has_timed_out(error: &tokio_postgres::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-    cause.is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut)
+    let socket = Socket::connect(&server.address, url.config()).await?;
+    Ok(token.cancel_query_raw(socket, Negotiation::new(url, server, session)).await?)
 }
 
 type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -144,39 +262,36 @@ type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes a [`Tap`] over TLS or over the plain socket, as `sslmode` wants it.
-struct TapConnector<T> {
-    tls: T,
+struct Negotiation {
+    tls: MakeRustlsConnect,
+    name: String,
     mode: SslMode,
-    negotiation: SslNegotiation,
+    start: SslNegotiation,
     session: Arc<SessionRecord>,
 }
 
-impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for TapConnector<T>
-where
-    TapConnector<T::TlsConnect>: TlsConnect<Socket, Stream = Tap<Either<Encrypted, Socket>>>,
-{
-    type Stream = Tap<Either<Encrypted, Socket>>;
-    type TlsConnect = TapConnector<T::TlsConnect>;
-    type Error = T::Error;
-
-    fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, T::Error> {
-        let (mode, negotiation, session) = (self.mode, self.negotiation, self.session.clone());
-        Ok(TapConnector { tls: self.tls.make_tls_connect(domain)?, mode, negotiation, session })
+impl Negotiation {
+    fn new(url: &DatabaseUrl, server: &ServerAddress, session: Arc<SessionRecord>) -> Self {
+        let mode = match server.address {
+            Address::Tcp(_) => url.config().get_ssl_mode(),
+            // PostgreSQL has no TLS there.
+            #[cfg(unix)]
+            Address::Unix(_) => SslMode::Disable,
+        };
+        let start = url.config().get_ssl_negotiation();
+        Self { tls: url.tls().connector(), name: server.name.clone(), mode, start, session }
     }
 }
 
-impl<T> TlsConnect<Socket> for TapConnector<T>
-where
-    T: TlsConnect<Socket, Stream = Encrypted, Future: Send> + Send + 'static,
-{
-    type Stream = Tap<Either<Encrypted, Socket>>;
+impl TlsConnect<Socket> for Negotiation {
+    type Stream = Tap<EitherStream<Encrypted, Socket>>;
     type Error = Failure;
     type Future = BoxFuture<'static, Result<Self::Stream, Failure>>;
 
     fn connect(self, mut socket: Socket) -> Self::Future {
-        let Self { tls, mode, negotiation, session } = self;
+        let Self { mut tls, name, mode, start, session } = self;
         async move {
-            let is_encrypted = match (mode, negotiation) {
+            let is_encrypted = match (mode, start) {
                 (SslMode::Disable, _) => false,
                 (SslMode::Prefer, SslNegotiation::Direct) => {
                     return Err("sslnegotiation=direct needs sslmode=require".into());
@@ -185,12 +300,13 @@ where
                 _ => offers_tls(&mut socket).await?,
             };
             if is_encrypted {
-                let encrypted = tls.connect(socket).await.map_err(Into::into)?;
-                return Ok(Tap::new(Either::Left(encrypted), true, session));
+                let tls = MakeTlsConnect::<Socket>::make_tls_connect(&mut tls, &name)?;
+                let encrypted = tls.connect(socket).await?;
+                return Ok(Tap::new(EitherStream::Left(encrypted), true, session));
             }
             match mode {
                 SslMode::Disable | SslMode::Prefer => {
-                    Ok(Tap::new(Either::Right(socket), false, session))
+                    Ok(Tap::new(EitherStream::Right(socket), false, session))
                 }
                 _ => Err("server does not support TLS".into()),
             }
@@ -208,11 +324,11 @@ async fn offers_tls(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::R
     Ok(socket.read_u8().await? == b'S')
 }
 
-impl TlsStream for Tap<Either<Encrypted, Socket>> {
+impl TlsStream for Tap<EitherStream<Encrypted, Socket>> {
     fn channel_binding(&self) -> ChannelBinding {
         match self.stream() {
-            Either::Left(encrypted) => encrypted.channel_binding(),
-            Either::Right(_) => ChannelBinding::none(),
+            EitherStream::Left(encrypted) => encrypted.channel_binding(),
+            EitherStream::Right(_) => ChannelBinding::none(),
         }
     }
 }

@@ -1,16 +1,21 @@
-//! The task that drives a connection. It goes on after the last user has left, until the server has
-//! answered what was sent.
+//! What drives a connection, on the runtime of its user. It goes on after the last user has left,
+//! until the server has answered what was sent.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::{self, Handle};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::CancelToken;
 
 use super::SpillPermit;
-use super::dial::send_cancel;
+use super::dial::{ServerAddress, send_cancel};
 use crate::error::{End, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::DatabaseUrl;
@@ -22,11 +27,13 @@ pub(crate) const WORTH_CANCELLING: Duration = Duration::from_millis(100);
 /// Between two requests to cancel the same work.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The task that drives a connection.
+/// Drives a connection: first at home, on the runtime that has opened it, then on the runtime of each
+/// user. Where that one ends, or the connection is dropped, the home drives it on.
 pub(super) struct Driver {
-    /// None once it was handed over.
-    task: Option<JoinHandle<()>>,
-    runtime: Handle,
+    driven: Arc<Driven>,
+    home: Handle,
+    /// The runtime that it was last moved to.
+    runtime: runtime::Id,
     canceller: Canceller,
     session: Arc<SessionRecord>,
     health: Arc<HealthRecord>,
@@ -36,16 +43,18 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// A driver on the current runtime.
+    /// A driver whose home is the current runtime.
     pub(super) fn new(
-        task: JoinHandle<()>,
+        connection: impl Future<Output = ()> + Send + 'static,
         canceller: Canceller,
         session: Arc<SessionRecord>,
         health: Arc<HealthRecord>,
         limit: Duration,
     ) -> Self {
-        let (task, runtime, spill_permit) = (Some(task), Handle::current(), None);
-        Self { task, runtime, canceller, session, health, limit, spill_permit }
+        let (home, driven) = (Handle::current(), Arc::new(Driven::new(connection)));
+        driven.drive_on(&home, None);
+        let (runtime, spill_permit) = (home.id(), None);
+        Self { driven, home, runtime, canceller, session, health, limit, spill_permit }
     }
 
     /// Holds the permit until another takes its place, or the server is done.
@@ -53,12 +62,17 @@ impl Driver {
         self.spill_permit = permit;
     }
 
-    pub(super) fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    /// Has the current runtime drive the connection: what it sends and receives wakes no other thread.
+    pub(super) fn move_here(&mut self) {
+        let here = Handle::current();
+        if here.id() != self.runtime {
+            self.driven.drive_on(&here, Some(self.home.clone()));
+            self.runtime = here.id();
+        }
     }
 
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
+    pub(super) fn home(&self) -> &Handle {
+        &self.home
     }
 
     pub(super) fn canceller(&self) -> &Canceller {
@@ -69,7 +83,9 @@ impl Driver {
 impl Drop for Driver {
     /// tokio-postgres ends a session whose client is gone as soon as everything sent was answered.
     fn drop(&mut self) {
-        let Some(task) = self.task.take().filter(|task| !task.is_finished()) else { return };
+        if self.driven.has_ended() {
+            return;
+        }
         let abandoned = Abandoned {
             canceller: self.canceller.clone(),
             session: self.session.clone(),
@@ -77,7 +93,101 @@ impl Drop for Driver {
             limit: self.session.is_read.then_some(self.limit),
             _spill_permit: self.spill_permit.take(),
         };
-        self.runtime.spawn(abandoned.end(task));
+        let task = self.driven.drive_on(&self.home, None);
+        self.home.spawn(abandoned.end(task));
+    }
+}
+
+/// The future that drives a connection, for one task after the other.
+struct Driven(Mutex<State>);
+
+struct State {
+    /// None once it has ended.
+    connection: Option<BoxFuture<'static, ()>>,
+    /// The number of the task that drives it. Those before it do nothing any more.
+    driving: u64,
+    task: Option<AbortHandle>,
+}
+
+impl Driven {
+    fn new(connection: impl Future<Output = ()> + Send + 'static) -> Self {
+        let connection = Some(connection.boxed());
+        Self(Mutex::new(State { connection, driving: 0, task: None }))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.lock().connection.is_none()
+    }
+
+    /// A task that drives the connection from now on. Where its runtime ends, `successor` goes on.
+    fn drive_on(self: &Arc<Self>, runtime: &Handle, successor: Option<Handle>) -> JoinHandle<()> {
+        self.spawn_on(runtime, successor, self.0.lock())
+    }
+
+    fn spawn_on(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        successor: Option<Handle>,
+        mut state: MutexGuard<'_, State>,
+    ) -> JoinHandle<()> {
+        state.driving += 1;
+        let (number, former) = (state.driving, state.task.take());
+        // A runtime that has ended drops the task at once, which locks the state.
+        drop(state);
+        let task = runtime.spawn(Drive { driven: self.clone(), number, successor });
+        let mut state = self.0.lock();
+        if state.driving == number {
+            state.task = Some(task.abort_handle());
+        } else {
+            task.abort();
+        }
+        drop(state);
+        former.inspect(AbortHandle::abort);
+        task
+    }
+}
+
+/// One task of a driver.
+struct Drive {
+    driven: Arc<Driven>,
+    number: u64,
+    successor: Option<Handle>,
+}
+
+impl Future for Drive {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.driven.0.lock();
+        if state.driving != self.number {
+            return Poll::Ready(());
+        }
+        // Where it panics it is dropped: the connection ends.
+        let Some(mut connection) = state.connection.take() else { return Poll::Ready(()) };
+        let poll = connection.poll_unpin(context);
+        if poll.is_pending() {
+            state.connection = Some(connection);
+        } else {
+            drop(state);
+            drop(connection);
+        }
+        poll
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        let mut state = self.driven.0.lock();
+        if state.driving != self.number || state.connection.is_none() {
+            return;
+        }
+        if let Some(successor) = self.successor.take() {
+            self.driven.spawn_on(&successor, None, state);
+        } else {
+            let connection = state.connection.take();
+            drop(state);
+            drop(connection);
+        }
     }
 }
 
@@ -120,18 +230,24 @@ impl Abandoned {
 pub(crate) struct Canceller {
     token: CancelToken,
     url: DatabaseUrl,
+    server: ServerAddress,
     limit: Duration,
 }
 
 impl Canceller {
     /// A request may take `limit`.
-    pub(super) fn new(token: CancelToken, url: DatabaseUrl, limit: Duration) -> Self {
-        Self { token, url, limit }
+    pub(super) fn new(
+        token: CancelToken,
+        url: DatabaseUrl,
+        server: ServerAddress,
+        limit: Duration,
+    ) -> Self {
+        Self { token, url, server, limit }
     }
 
     /// Asks once. The server does not tell whether it had something to cancel.
     pub(crate) async fn cancel(&self) {
-        match timeout(self.limit, send_cancel(&self.token, &self.url)).await {
+        match timeout(self.limit, send_cancel(&self.token, &self.url, &self.server)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a request to cancel was not sent"),
             Err(_) => tracing::debug!("a request to cancel was not sent in time"),

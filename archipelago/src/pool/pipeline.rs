@@ -263,8 +263,8 @@ impl Drop for Ticket {
         let permits = (permit, self.spill_permit.take());
         let (pipeline, number) = (self.pipeline.clone(), self.number);
         // The runtime of the connection: it may outlive the caller's.
-        let runtime = pipeline.connection.runtime().clone();
-        runtime.spawn(async move {
+        let home = pipeline.connection.home().clone();
+        home.spawn(async move {
             let answered = async {
                 tokio::select! {
                     _ = Ping.send(&pipeline.connection) => {}

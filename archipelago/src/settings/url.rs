@@ -23,6 +23,8 @@ const MEMBER_PORT: u16 = 5433;
 pub struct DatabaseUrl {
     url: Url,
     config: Config,
+    /// None, or one for all hosts, or one for each. They count, and not those of `config`.
+    ports: Vec<u16>,
     tls: Tls,
     /// Knows the password instead of the URL.
     passwords: Option<PasswordSource>,
@@ -46,6 +48,9 @@ pub enum UrlError {
     /// tokio-postgres refuses a part or a parameter of it.
     #[error("cannot be used: {0}")]
     Parameter(String),
+    /// Its hosts have more or fewer addresses or ports.
+    #[error("names more or fewer of `{0}` than hosts; give each host one, separated by commas")]
+    Uneven(&'static str),
     /// No region's URL can be derived from it.
     #[error(
         "{0}, so no region's host can be made from it; give each replica a URL of its own: DATABASE_URL_<REGION>"
@@ -69,15 +74,27 @@ impl DatabaseUrl {
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(UrlError::Scheme(url.scheme().to_owned()));
         }
-        let (tls, rest) = split_tls_parameters(&url);
-        let tls = Tls::new(tls.mode.as_deref(), tls.root_cert.as_deref())?;
-        let mut config = Config::from_str(rest.as_str())
-            .map_err(|error| UrlError::Parameter(with_cause(&error)))?;
+        let (own, rest) = split_parameters(&url);
+        let tls = Tls::new(own.sslmode.as_deref(), own.sslrootcert.as_deref())?;
+        let mut config =
+            Config::from_str(&rest).map_err(|error| UrlError::Parameter(with_cause(&error)))?;
         config.ssl_mode(tls.mode().negotiation());
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        for host in &own.hosts {
+            config.host(host);
+        }
+        let ports = own.ports.iter().map(|port| port_of(port)).collect::<Result<Vec<_>, _>>()?;
+        let ports = if ports.is_empty() { config.get_ports().to_vec() } else { ports };
+        let (hosts, addresses) = (config.get_hosts().len(), config.get_hostaddrs().len());
+        if hosts + addresses == 0 {
             return Err(UrlError::NoHost);
         }
-        Ok(Self { url, config, tls, passwords: None })
+        if hosts * addresses > 0 && hosts != addresses {
+            return Err(UrlError::Uneven("hostaddr"));
+        }
+        if ports.len() > 1 && ports.len() != hosts.max(addresses) {
+            return Err(UrlError::Uneven("port"));
+        }
+        Ok(Self { url, config, ports, tls, passwords: None })
     }
 
     /// The URL of `region`'s replica: `<region>.<host>` at port 5433, everything else unchanged.
@@ -164,7 +181,30 @@ impl DatabaseUrl {
     /// The port: 5432 where the URL names none.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.config.get_ports().first().copied().unwrap_or(5432)
+        self.port_of_host(0)
+    }
+
+    /// The port of its host of this index.
+    pub(crate) fn port_of_host(&self, index: usize) -> u16 {
+        self.ports.get(index).or(self.ports.first()).copied().unwrap_or(5432)
+    }
+
+    /// Whether it names the same hosts and ports. One server may have several names.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        self.servers().eq(other.servers())
+    }
+
+    /// Each host: its name or folder, its address, its port.
+    fn servers(&self) -> impl Iterator<Item = (Option<String>, Option<IpAddr>, u16)> {
+        let (hosts, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
+        (0..hosts.len().max(addresses.len())).map(move |index| {
+            let name = hosts.get(index).map(|host| match host {
+                Host::Tcp(name) => name.trim_end_matches('.').to_ascii_lowercase(),
+                #[cfg(unix)]
+                Host::Unix(folder) => folder.display().to_string(),
+            });
+            (name, addresses.get(index).copied(), self.port_of_host(index))
+        })
     }
 
     /// The `sslmode`: `prefer` where the URL names none.
@@ -195,12 +235,16 @@ impl DatabaseUrl {
         Ok(Self { passwords: self.passwords.clone(), ..Self::new(url)? })
     }
 
-    /// The password of the moment. None where the URL holds it, or there is none.
-    pub(crate) async fn password(&self) -> Result<Option<String>, DownReason> {
+    /// The password of the moment for one of its hosts. None where the URL holds it, or there is none.
+    pub(crate) async fn password(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<String>, DownReason> {
         let Some(passwords) = &self.passwords else { return Ok(None) };
         let user = self.config.get_user().unwrap_or_default().to_owned();
         let database = self.config.get_dbname().unwrap_or(&user).to_owned();
-        let login = Login { user, host: self.host(), port: self.port(), database };
+        let login = Login { user, host: host.to_owned(), port, database };
         passwords.password(login).await.map(Some)
     }
 
@@ -267,6 +311,15 @@ fn parameters(url: &Url) -> impl Iterator<Item = &str> {
     url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty())
 }
 
+/// A port of a list. libpq takes an empty one for its default.
+fn port_of(text: &str) -> Result<u16, UrlError> {
+    let wrong = || UrlError::Parameter("port: write numbers of 1 to 65535".to_owned());
+    if text.is_empty() {
+        return Ok(5432);
+    }
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)
+}
+
 fn key(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(key, _)| key)
 }
@@ -277,31 +330,49 @@ fn encoded(text: &str) -> String {
     text.replace('%', "%25").replace('&', "%26")
 }
 
-struct TlsParameters {
-    mode: Option<String>,
-    root_cert: Option<String>,
+/// The parameters that are read here.
+#[derive(Default)]
+struct OwnParameters {
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    hosts: Vec<String>,
+    ports: Vec<String>,
 }
 
-/// Takes the TLS parameters out of the URL: tokio-postgres knows neither `verify-full` nor
-/// `sslrootcert`.
-fn split_tls_parameters(url: &Url) -> (TlsParameters, Url) {
-    let mut tls = TlsParameters { mode: None, root_cert: None };
-    let mut rest = Vec::new();
+/// Takes parameters out of the URL that tokio-postgres does not read as libpq does: it knows neither
+/// `verify-full` nor `sslrootcert`, takes a list of hosts for one, and adds hosts and ports to the URL's
+/// own.
+fn split_parameters(url: &Url) -> (OwnParameters, String) {
+    let (mut own, mut rest) = (OwnParameters::default(), Vec::new());
     for pair in parameters(url) {
         let value = || {
-            url::form_urlencoded::parse(pair.replace('+', "%2B").as_bytes())
-                .next()
-                .map(|(_, value)| value.into_owned())
+            let pair = pair.replace('+', "%2B");
+            let value = url::form_urlencoded::parse(pair.as_bytes()).next();
+            value.map(|(_, value)| value.into_owned())
         };
+        let list = || value().iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
         match key(pair) {
-            "sslmode" => tls.mode = value(),
-            "sslrootcert" => tls.root_cert = value(),
+            "sslmode" => own.sslmode = value(),
+            "sslrootcert" => own.sslrootcert = value(),
+            "host" => own.hosts = list(),
+            "port" => own.ports = list(),
             _ => rest.push(pair),
         }
     }
     let mut url = url.clone();
-    url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
-    (tls, url)
+    if own.hosts.is_empty() || !url.has_host() {
+        url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
+        return (own, url.to_string());
+    }
+    // A host as a parameter replaces the other one: `postgres://user@localhost/db?host=/socket`.
+    let login = [("user", url.username()), ("password", url.password().unwrap_or_default())];
+    let login = login.iter().filter(|(_, value)| !value.is_empty());
+    let login = login.map(|(key, value)| format!("{key}={}", value.replace('&', "%26")));
+    let parameters: Vec<_> = login.chain(rest.into_iter().map(str::to_owned)).collect();
+    if own.ports.is_empty() {
+        own.ports.extend(url.port().map(|port| port.to_string()));
+    }
+    (own, format!("{}://{}?{}", url.scheme(), url.path(), parameters.join("&")))
 }
 
 /// tokio-postgres says what went wrong in the cause: "invalid configuration: unknown option `x`".
@@ -309,5 +380,39 @@ fn with_cause(error: &tokio_postgres::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_urls_name_the_same_server() {
+        for (one, other, expected) in [
+            ("postgres://u@db/app", "postgres://v@db:5432/other?sslmode=disable", true),
+            ("postgres://u@db/app", "postgres:///app?host=db", true),
+            ("postgres://u@DB.internal./app", "postgres://u@db.internal/app", true),
+            ("postgres://u@db:1/app", "postgres:///app?host=db&port=1", true),
+            ("postgres:///app?host=a,b&port=1", "postgres:///app?host=a,b&port=1,1", true),
+            ("postgres:///app?host=/socket", "postgres://u@localhost/app?host=/socket", true),
+            ("postgres://u@db:1/app", "postgres://u@db:2/app", false),
+            ("postgres://u@a/app", "postgres://u@b/app", false),
+            ("postgres://u@a/app?hostaddr=10.0.0.1", "postgres://u@a/app", false),
+        ] {
+            let [one, other] = [one, other].map(|url| url.parse::<DatabaseUrl>().unwrap());
+            assert_eq!(one.is_same_server(&other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_host_as_a_parameter_replaces_the_other_one() {
+        let url: DatabaseUrl =
+            "postgres://u%40v:p%26w@localhost:1/app?host=/a,b&application_name=x".parse().unwrap();
+        let config = url.config();
+        assert_eq!(config.get_hosts(), [Host::Unix("/a".into()), Host::Tcp("b".to_owned())]);
+        assert_eq!((config.get_user(), config.get_password()), (Some("u@v"), Some(&b"p&w"[..])));
+        assert_eq!((config.get_dbname(), url.port_of_host(1)), (Some("app"), 1));
+        assert_eq!(config.get_application_name(), Some("x"));
     }
 }
