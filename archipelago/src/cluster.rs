@@ -29,9 +29,11 @@ use self::rest::Rest;
 pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
 use crate::connection::SpillPermit;
 use crate::error::{Error, NoPrimary};
+use crate::pool::Slots;
 use crate::position::Position;
+use crate::region::RegionInfo;
 use crate::server::Leadership;
-use crate::settings::{RegionSet, Safeguard, Settings, SettingsError};
+use crate::settings::{Access, RegionSet, Safeguard, Settings, SettingsError};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
@@ -68,6 +70,19 @@ struct Inner {
     monitor: OnceLock<()>,
 }
 
+/// The slots of each member: one limit for all whose URLs name the same server.
+fn slots_of(regions: &[RegionInfo], settings: &Settings) -> Result<Vec<Arc<Slots>>, SettingsError> {
+    let urls = regions.iter().map(|info| settings.url_for(info.code, Access::Read));
+    let urls = urls.collect::<Result<Vec<_>, _>>()?;
+    let first = |url| urls.iter().position(|other| other.is_same_server(url)).unwrap_or_default();
+    let servers: Vec<_> = urls.iter().map(first).collect();
+    let mut slots: Vec<_> = (0..urls.len())
+        .map(|server| servers.iter().filter(|other| **other == server).count())
+        .map(|members| Slots::of_server(settings.pool_size(), members).into_iter())
+        .collect();
+    Ok(servers.iter().filter_map(|server| slots[*server].next()).collect())
+}
+
 impl Cluster {
     /// A cluster of the regions of `R`. Opens no connection.
     ///
@@ -80,7 +95,9 @@ impl Cluster {
         let io = Arc::default();
         let members = R::REGIONS
             .iter()
-            .map(|info| Member::new(info, settings, &leadership, &io).map(Arc::new));
+            .zip(slots_of(R::REGIONS, settings)?)
+            .map(|(info, slots)| Member::new(info, settings, &leadership, &slots, &io))
+            .map(|member| member.map(Arc::new));
         let primary = R::REGIONS.iter().position(|info| info.code == R::PRIMARY.code);
         let known = Known {
             system: 0,

@@ -3,8 +3,8 @@
 //! Who owns what:
 //!
 //! ```text
-//! Slots                     POOL_SIZE of them for each member: every connection holds one
-//! IoThread                  drives the connections to check out, of all members
+//! Slots                     POOL_SIZE of them for each server: every connection holds one
+//! IoThread                  opens the connections to check out, and drives those left behind
 //! Pool                      one for reading and one for writing, for each member of the cluster
 //! ├── PipelinedPool         for each runtime: connections that its single reads share
 //! │   └── Pipeline          one such connection and the queue of requests without an answer;
@@ -20,6 +20,7 @@ mod manager;
 mod pipeline;
 mod pipelined;
 mod slots;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,8 +51,8 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, ov
 ///
 /// Nothing is opened before the first query. `POOL_SIZE` is the most that this process opens to the
 /// server, for reading and writing together, on whatever runtimes and threads; one more is the
-/// monitor's. A connection counts from the moment when it begins to open until the server is done
-/// with it, also after its caller has left.
+/// monitor's. Members whose URLs name the same host and port share it. A connection counts from the
+/// moment when it begins to open until the server is done with it, also after its caller has left.
 ///
 /// A single read shares a connection with the other reads of its runtime, pipelined: an Actix worker
 /// has its own connections, and the threads of a multi-threaded runtime share theirs. Usually one
@@ -70,7 +71,8 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, ov
 /// So is a statement within a transaction; any other write may have committed, and is not.
 ///
 /// A shared connection ends with its runtime; the server may count it for a moment longer. The others
-/// are driven by a thread of the library.
+/// outlive it: the runtime of its last user drives each, or a thread of the library where that has
+/// ended.
 ///
 /// Diesel keeps each statement that it has prepared, and a connection with more than 1,000 of them is
 /// replaced. A broken connection is not used again, and the next caller opens a new one: a server that
@@ -100,7 +102,7 @@ pub struct PoolState {
     pub connections: u32,
     /// Open connections that are not in use.
     pub idle: u32,
-    /// `POOL_SIZE`: the most that this process has to the server, in both pools together.
+    /// `POOL_SIZE`: the most that this process has to the server, in all pools that lead there.
     pub size: u32,
     /// Prepared statements that the server keeps for these connections. A connection with more than
     /// 1,000 is replaced, as each costs the server some memory.

@@ -10,7 +10,7 @@
 //! | `FLY_REGION` | where this instance runs, a region or a place that the program was built for; unset on a laptop, where the primary serves the reads |
 //! | `PRIMARY_REGION` | fly.toml's `primary_region`; must be the primary that the program was built with |
 //! | `MONITOR_REST` | after how many seconds without a request the monitor rests ([`Settings::with_monitor_rest`]), 1 to 86400; never where it is unset |
-//! | `POOL_SIZE` | connections to each region, reading and writing together (see [`Pool`](crate::Pool)), 1 to 1000; wins over regions.toml |
+//! | `POOL_SIZE` | connections to each server, reading and writing together (see [`Pool`](crate::Pool)), 1 to 1000; wins over regions.toml |
 //!
 //! A variable that is set and empty counts as unset. Spaces around a value do not count.
 
@@ -343,7 +343,7 @@ impl Settings {
         }
     }
 
-    /// How many connections this process may have to each region.
+    /// How many connections this process may have to each server.
     #[must_use]
     pub fn pool_size(&self) -> u32 {
         self.pool_size

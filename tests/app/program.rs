@@ -44,7 +44,7 @@ async fn help_explains_commands_and_settings() {
           FLY_REGION             the region of this instance; without it, the primary serves the reads
                                  (with PostgreSQL under .lab/: the first replica's region)
           PRIMARY_REGION         must be the primary of regions.toml
-          POOL_SIZE              connections to each region, 1 to 1000
+          POOL_SIZE              connections to each server, 1 to 1000
           HOST, PORT             where to listen: 127.0.0.1 (on Fly ::) and 8080
           METRICS_PORT           the port of /metrics: 9091
           SECRET_KEY             64 hex digits that sign the cookies; required on Fly. May be several,

@@ -23,10 +23,10 @@ impl Member {
         info: &'static RegionInfo,
         settings: &Settings,
         leadership: &Arc<Leadership>,
+        slots: &Arc<Slots>,
         io: &Arc<IoThread>,
     ) -> Result<Self, SettingsError> {
         let health = Arc::new(HealthRecord::new(info.code, leadership.clone()));
-        let slots = Slots::new(settings.pool_size());
         let pool =
             |access| Pool::new(info, access, settings, health.clone(), slots.clone(), io.clone());
         let (reading, writing) = (pool(Access::Read)?, pool(Access::Write)?);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bb8::PooledConnection;
 
 use super::manager::Manager;
+use super::turns::Turn;
 use crate::connection::{Connection, SpillPermit};
 use crate::error::Error;
 use crate::position::Position;
@@ -16,6 +17,8 @@ use crate::settings::Timeouts;
 /// if the server still owes an answer.
 pub(crate) struct Checkout {
     pooled: PooledConnection<'static, Manager>,
+    /// Lets the next caller take the connection, once it is back.
+    _turn: Option<Turn>,
     health: Arc<HealthRecord>,
     timeouts: Timeouts,
 }
@@ -23,10 +26,11 @@ pub(crate) struct Checkout {
 impl Checkout {
     pub(super) fn new(
         pooled: PooledConnection<'static, Manager>,
+        turn: Option<Turn>,
         health: Arc<HealthRecord>,
         timeouts: Timeouts,
     ) -> Self {
-        Self { pooled, health, timeouts }
+        Self { pooled, _turn: turn, health, timeouts }
     }
 
     /// Runs `work` within the time limit of one statement, however many it sends.

@@ -1,22 +1,31 @@
 //! Connections for one caller at a time: for writes, transactions and everything else that needs a
 //! session.
 
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use bb8::RunError;
+use bb8::{PooledConnection, QueueStrategy, RunError};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::checkout::Checkout;
 use super::io_thread::IoThread;
 use super::manager::Manager;
 use super::slots::{Lender, Slots, Usage};
+use super::turns::{Turn, Turns};
 use crate::connection::Connector;
 use crate::error::{DownReason, Error};
 use crate::settings::Timeouts;
+
+/// After how long a caller looks for a connection that the next one in turn does not take.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+type Pooled = PooledConnection<'static, Manager>;
 
 /// The connections to check out of one pool, for all runtimes of this process together: a caller
 /// waits for what any of them gives back.
@@ -26,6 +35,7 @@ pub(super) struct ExclusivePool {
     slots: Arc<Slots>,
     io: Arc<IoThread>,
     stage: Arc<Mutex<Stage>>,
+    turns: Arc<Turns>,
     /// Why the last attempt to open a connection failed.
     failure: watch::Sender<Option<DownReason>>,
     /// How many attempts to open one were dropped. Another pool of bb8 takes the place of one with a
@@ -51,8 +61,9 @@ impl ExclusivePool {
         let stage = Arc::new(Mutex::new(Stage::Unopened));
         let lender: Weak<Mutex<Stage>> = Arc::downgrade(&stage);
         slots.add_lender(usage, lender);
+        let turns = Turns::new(slots.size());
         let (failure, dropped) = Default::default();
-        Self { connector, usage, slots, io, stage, failure, dropped }
+        Self { connector, usage, slots, io, stage, turns, failure, dropped }
     }
 
     /// How many connections are open and not in use.
@@ -70,23 +81,26 @@ impl ExclusivePool {
     }
 
     pub(super) async fn checkout(&self) -> Result<Checkout, Error> {
+        let deadline = Instant::now() + self.connector.timeouts.checkout;
         let mut dropped = self.dropped.subscribe();
         loop {
             let changed = pin!(dropped.changed());
             // Boxed: it is large, and a part of each transaction.
-            match select(Box::pin(self.checkout_of_current_pool()), changed).await {
+            match select(Box::pin(self.checkout_of_current_pool(deadline)), changed).await {
                 Either::Left((checkout, _)) => return checkout,
                 Either::Right(_) => {}
             }
         }
     }
 
-    async fn checkout_of_current_pool(&self) -> Result<Checkout, Error> {
+    async fn checkout_of_current_pool(&self, deadline: Instant) -> Result<Checkout, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let (pool, mut failure) = self.opened()?;
         let pooled = tokio::select! {
             biased;
-            pooled = pool.get_owned() => pooled,
+            pooled = timeout_at(deadline, self.in_turn(&pool)) => {
+                pooled.unwrap_or(Err(RunError::TimedOut))
+            }
             // bb8 would let the caller wait for the whole timeout.
             reason = connecting_failed(&pool, &mut failure) => return Err(reason.in_region(region)),
             waited = self.connector.health.until_silent() => {
@@ -95,11 +109,40 @@ impl ExclusivePool {
         };
         match pooled {
             // The connection is closed, as it is dropped.
-            Ok(pooled) if pooled.leads_elsewhere() => Err(Error::NotPrimary { region }),
-            Ok(pooled) => Ok(Checkout::new(pooled, self.connector.health.clone(), timeouts)),
+            Ok((pooled, _)) if pooled.leads_elsewhere() => Err(Error::NotPrimary { region }),
+            Ok((mut pooled, turn)) => {
+                pooled.connection.move_here();
+                Ok(Checkout::new(pooled, turn, self.connector.health.clone(), timeouts))
+            }
             Err(RunError::TimedOut) => Err(self.unopened(&pool)),
             Err(RunError::User(reason)) => Err(reason.in_region(region)),
         }
+    }
+
+    /// A connection of bb8, in turn. A caller whose turn does not come takes one that is idle all the
+    /// same: the next caller's runtime may stand still.
+    async fn in_turn(
+        &self,
+        pool: &bb8::Pool<Manager>,
+    ) -> Result<(Pooled, Option<Turn>), RunError<DownReason>> {
+        let mut turn = pin!(self.turns.take());
+        let mut turn = loop {
+            match timeout(LOOK_AGAIN, &mut turn).await {
+                Ok(turn) => break turn,
+                Err(_) if pool.state().idle_connections == 0 => {}
+                Err(_) => {
+                    if let Some(idle) = pool.get_owned().now_or_never() {
+                        return Ok((idle?, None));
+                    }
+                }
+            }
+        };
+        if pool.state().idle_connections == 0 {
+            turn.enter_bb8();
+        }
+        let pooled = pool.get_owned().await?;
+        turn.leave_bb8();
+        Ok((pooled, Some(turn)))
     }
 
     /// Why a caller got no connection in time.
@@ -123,7 +166,10 @@ impl ExclusivePool {
             Stage::ShutDown => false,
         };
         if is_to_build {
-            *stage = Stage::Open(self.build(), dropped);
+            let pool = self
+                .build()
+                .map_err(|error| DownReason::refused(&error).in_region(self.connector.region))?;
+            *stage = Stage::Open(pool, dropped);
         }
         match &*stage {
             Stage::Open(pool, _) => Ok((pool.clone(), self.failure.subscribe())),
@@ -133,7 +179,9 @@ impl ExclusivePool {
         }
     }
 
-    fn build(&self) -> bb8::Pool<Manager> {
+    fn build(&self) -> io::Result<bb8::Pool<Manager>> {
+        // bb8 looks for old connections on the runtime that builds its pool.
+        let _runtime = self.io.runtime()?.enter();
         let Timeouts { checkout, idle, lifetime, .. } = self.connector.timeouts;
         let manager = Manager {
             connector: self.connector.clone(),
@@ -143,14 +191,16 @@ impl ExclusivePool {
             failure: self.failure.clone(),
             dropped: self.dropped.clone(),
         };
-        bb8::Pool::builder()
+        Ok(bb8::Pool::builder()
             .max_size(self.slots.size())
             .connection_timeout(checkout)
             .idle_timeout(Some(idle))
             .max_lifetime(Some(lifetime))
+            // The pool uses as few connections as it can, and the idle timeout closes the others.
+            .queue_strategy(QueueStrategy::Lifo)
             // Each caller makes one attempt, and waits for no pause between the attempts of others.
             .retry_connection(false)
-            .build_unchecked(manager)
+            .build_unchecked(manager))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The thread that drives the connections to check out: each outlives the runtime of its user.
+//! The thread that opens the connections to check out, and drives those that a runtime leaves behind:
+//! each outlives the runtimes of its users.
 
 use std::io;
 use std::thread;

@@ -1,7 +1,8 @@
 //! How many connections this process has to one server: never more than `POOL_SIZE`.
 //!
 //! A connection holds a [`Slot`] from the moment when it begins to open until the server is done
-//! with it. The pools of a server share its slots: while one of them has no connection and none is
+//! with it. All pools whose URLs lead to one server share its slots: the two of a member, and those of
+//! all regions in development with one database. While one of them has no connection and none is
 //! free, another one closes a connection that it can do without.
 
 use std::pin::pin;
@@ -37,18 +38,40 @@ impl Usage {
     const ALL: [Self; 3] = [Self::SharedReads, Self::Reads, Self::Writes];
 }
 
-/// The connections that one process may have to one server.
+/// A member's share in the connections that this process may have to its server.
 pub(crate) struct Slots {
-    size: u32,
-    free: Arc<Semaphore>,
-    /// How many each usage has.
-    taken: [AtomicU32; 3],
-    /// How many callers of each usage wait for a slot, and for how many of them a connection closes.
-    waiting: [AtomicU32; 3],
-    lent: [AtomicU32; 3],
-    lenders: Mutex<Vec<(Usage, Weak<dyn Lender>)>>,
+    limit: Arc<Limit>,
+    /// The index of the member's accounts, by [`Usage`].
+    accounts: [usize; 3],
     /// Notified once another shared connection is open.
     pub(super) opened: Notify,
+}
+
+/// The connections that this process may have to one server, for every member whose URL leads there.
+struct Limit {
+    size: u32,
+    free: Arc<Semaphore>,
+    accounts: Vec<Account>,
+}
+
+/// What one usage of one member has of a limit.
+#[derive(Default)]
+struct Account {
+    taken: AtomicU32,
+    /// How many callers wait for a slot, and for how many of them a connection closes.
+    waiting: AtomicU32,
+    lent: AtomicU32,
+    lenders: Mutex<Vec<Weak<dyn Lender>>>,
+}
+
+impl Account {
+    fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn lenders(&self) -> Vec<Arc<dyn Lender>> {
+        self.lenders.lock().iter().filter_map(Weak::upgrade).collect()
+    }
 }
 
 /// Connections of one usage that can make room for another one.
@@ -59,41 +82,56 @@ pub(super) trait Lender: Send + Sync {
 }
 
 impl Slots {
-    pub(crate) fn new(size: u32) -> Arc<Self> {
-        Arc::new(Self {
+    /// The shares of the members that lead to one server.
+    pub(crate) fn of_server(size: u32, members: usize) -> Vec<Arc<Self>> {
+        let usages = Usage::ALL.len();
+        let limit = Arc::new(Limit {
             size,
             free: Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(Semaphore::MAX_PERMITS))),
-            taken: Default::default(),
-            waiting: Default::default(),
-            lent: Default::default(),
-            lenders: Mutex::default(),
+            accounts: (0..members * usages).map(|_| Account::default()).collect(),
+        });
+        let share = |member: usize| Self {
+            limit: limit.clone(),
+            accounts: Usage::ALL.map(|usage| member * usages + usage as usize),
             opened: Notify::new(),
-        })
+        };
+        (0..members).map(|member| Arc::new(share(member))).collect()
     }
 
     pub(super) fn size(&self) -> u32 {
-        self.size
+        self.limit.size
     }
 
     pub(super) fn has_free(&self) -> bool {
-        self.free.available_permits() > 0
+        self.limit.free.available_permits() > 0
     }
 
-    /// How many connections of this usage there are.
+    /// How many connections of this usage the member has.
     pub(super) fn taken(&self, usage: Usage) -> u32 {
-        self.taken[usage as usize].load(Ordering::Relaxed)
+        self.account(usage).taken()
     }
 
-    /// Adds connections that can make room for another usage.
+    fn account(&self, usage: Usage) -> &Account {
+        &self.limit.accounts[self.accounts[usage as usize]]
+    }
+
+    /// All accounts of the server, but for the member's one of this usage.
+    fn others(&self, usage: Usage) -> impl Iterator<Item = &Account> {
+        let own = self.accounts[usage as usize];
+        let accounts = self.limit.accounts.iter().enumerate();
+        accounts.filter(move |(index, _)| *index != own).map(|(_, account)| account)
+    }
+
+    /// Adds connections that can make room for others.
     pub(super) fn add_lender(&self, usage: Usage, lender: Weak<dyn Lender>) {
-        let mut lenders = self.lenders.lock();
-        lenders.retain(|(_, lender)| lender.strong_count() > 0);
-        lenders.push((usage, lender));
+        let mut lenders = self.account(usage).lenders.lock();
+        lenders.retain(|lender| lender.strong_count() > 0);
+        lenders.push(lender);
     }
 
     /// A free slot, if there is one.
     pub(super) fn try_take(self: &Arc<Self>, usage: Usage) -> Option<Slot> {
-        let permit = self.free.clone().try_acquire_owned().ok()?;
+        let permit = self.limit.free.clone().try_acquire_owned().ok()?;
         Some(Slot::new(self, usage, permit))
     }
 
@@ -103,7 +141,7 @@ impl Slots {
             return slot;
         }
         let mut waiting = Waiting::new(self, usage);
-        let mut free = pin!(self.free.clone().acquire_owned());
+        let mut free = pin!(self.limit.free.clone().acquire_owned());
         let mut pause = SHORTEST_PAUSE;
         loop {
             waiting.make_room();
@@ -116,34 +154,26 @@ impl Slots {
         }
     }
 
-    /// Whether a connection of this usage is to be closed, once it is idle, for another usage that
-    /// waits and has none.
+    /// Whether a connection of this usage is to be closed, once it is idle, for another usage or
+    /// member that waits and has none.
     pub(super) fn is_claimed_from(&self, usage: Usage) -> bool {
-        let is_starving = |other: &Usage| {
-            let waiting = self.waiting[*other as usize].load(Ordering::Relaxed);
-            *other != usage && waiting > 0 && self.taken(*other) == 0
-        };
-        Usage::ALL.iter().any(is_starving)
+        let is_starving =
+            |other: &Account| other.waiting.load(Ordering::Relaxed) > 0 && other.taken() == 0;
+        self.others(usage).any(is_starving)
     }
 
-    /// Has another usage close a connection: one beyond its first, unless `usage` has none at all.
-    /// Returns whether one did.
+    /// Has another usage or member close a connection: one beyond its first, unless `usage` has none
+    /// at all. Returns whether one did.
     fn make_room(&self, usage: Usage) -> bool {
-        let lent = self.lent[usage as usize].load(Ordering::Relaxed);
-        let has_none = self.taken(usage) + lent == 0;
-        let mut others = Usage::ALL.map(|other| (self.taken(other), other));
-        others.sort_by_key(|(taken, _)| std::cmp::Reverse(*taken));
+        let account = self.account(usage);
+        let has_none = account.taken() + account.lent.load(Ordering::Relaxed) == 0;
         let least = if has_none { 1 } else { 2 };
-        let others = others.iter().filter(|(taken, other)| *taken >= least && *other != usage);
-        let lenders: Vec<_> = others.flat_map(|(_, other)| self.lenders_of(*other)).collect();
+        let mut others: Vec<_> = self.others(usage).map(|other| (other.taken(), other)).collect();
+        others.retain(|(taken, _)| *taken >= least);
+        others.sort_by_key(|(taken, _)| std::cmp::Reverse(*taken));
+        let lenders: Vec<_> = others.iter().flat_map(|(_, other)| other.lenders()).collect();
         lenders.iter().any(|lender| lender.give_up_one(false))
             || has_none && lenders.iter().any(|lender| lender.give_up_one(true))
-    }
-
-    fn lenders_of(&self, usage: Usage) -> Vec<Arc<dyn Lender>> {
-        let lenders = self.lenders.lock();
-        let lenders = lenders.iter().filter(|(of, _)| *of == usage);
-        lenders.filter_map(|(_, lender)| lender.upgrade()).collect()
     }
 }
 
@@ -156,14 +186,14 @@ pub(crate) struct Slot {
 
 impl Slot {
     fn new(slots: &Arc<Slots>, usage: Usage, permit: OwnedSemaphorePermit) -> Self {
-        slots.taken[usage as usize].fetch_add(1, Ordering::Relaxed);
+        slots.account(usage).taken.fetch_add(1, Ordering::Relaxed);
         Self { slots: slots.clone(), usage, _permit: permit }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.taken[self.usage as usize].fetch_sub(1, Ordering::Relaxed);
+        self.slots.account(self.usage).taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -177,7 +207,7 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn new(slots: &'a Slots, usage: Usage) -> Self {
-        slots.waiting[usage as usize].fetch_add(1, Ordering::Relaxed);
+        slots.account(usage).waiting.fetch_add(1, Ordering::Relaxed);
         Self { slots, usage, lent: None }
     }
 
@@ -188,20 +218,20 @@ impl<'a> Waiting<'a> {
         self.forget_lent();
         if self.slots.make_room(self.usage) {
             self.lent = Some(Instant::now());
-            self.slots.lent[self.usage as usize].fetch_add(1, Ordering::Relaxed);
+            self.slots.account(self.usage).lent.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn forget_lent(&mut self) {
         if self.lent.take().is_some() {
-            self.slots.lent[self.usage as usize].fetch_sub(1, Ordering::Relaxed);
+            self.slots.account(self.usage).lent.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.slots.waiting[self.usage as usize].fetch_sub(1, Ordering::Relaxed);
+        self.slots.account(self.usage).waiting.fetch_sub(1, Ordering::Relaxed);
         self.forget_lent();
     }
 }
@@ -222,6 +252,10 @@ mod tests {
         }
     }
 
+    fn one_member(size: u32) -> Arc<Slots> {
+        Slots::of_server(size, 1).remove(0)
+    }
+
     fn idle(slots: &Arc<Slots>, usage: Usage, count: usize) -> Arc<Idle> {
         let idle = Arc::new(Idle::default());
         idle.0.lock().extend((0..count).map(|_| slots.try_take(usage).unwrap()));
@@ -232,7 +266,7 @@ mod tests {
 
     #[test]
     fn there_are_never_more_connections_than_slots() {
-        let slots = Slots::new(2);
+        let slots = one_member(2);
         let first = slots.try_take(Usage::SharedReads).unwrap();
         let _second = slots.try_take(Usage::Writes).unwrap();
         assert!(slots.try_take(Usage::Reads).is_none() && !slots.has_free());
@@ -243,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_connection_makes_room_for_another_usage() {
-        let slots = Slots::new(2);
+        let slots = one_member(2);
         let reads = idle(&slots, Usage::SharedReads, 2);
         assert!(slots.take(Usage::Writes).now_or_never().is_some());
         assert_eq!(reads.0.lock().len(), 1);
@@ -251,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_connection_goes_only_to_a_usage_without_any() {
-        let slots = Slots::new(2);
+        let slots = one_member(2);
         let reads = idle(&slots, Usage::SharedReads, 1);
         let write = slots.try_take(Usage::Writes).unwrap();
         assert!(slots.take(Usage::Writes).now_or_never().is_none());
@@ -264,7 +298,7 @@ mod tests {
     /// A caller that waited before gets what the other usage gave up.
     #[tokio::test(start_paused = true)]
     async fn a_caller_whose_slot_went_to_another_asks_again() {
-        let slots = Slots::new(2);
+        let slots = one_member(2);
         let writes = idle(&slots, Usage::Writes, 2);
         let mut first = Box::pin(slots.take(Usage::Writes));
         assert!(first.as_mut().now_or_never().is_none(), "no other usage has one to give");
@@ -278,7 +312,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_usage_claims_what_comes_back() {
-        let slots = Slots::new(1);
+        let slots = one_member(1);
         let read = slots.try_take(Usage::SharedReads).unwrap();
         assert!(!slots.is_claimed_from(Usage::SharedReads));
         let mut waits = Box::pin(slots.take(Usage::Writes));
@@ -288,5 +322,15 @@ mod tests {
         drop(read);
         let _write = waits.now_or_never().unwrap();
         assert!(!slots.is_claimed_from(Usage::SharedReads));
+    }
+
+    #[tokio::test]
+    async fn members_on_one_server_share_its_limit() {
+        let [near, home] = Slots::of_server(2, 2).try_into().ok().unwrap();
+        let reads = idle(&near, Usage::SharedReads, 2);
+        assert!(home.try_take(Usage::SharedReads).is_none() && !home.has_free());
+        assert!(home.take(Usage::SharedReads).now_or_never().is_some());
+        assert_eq!((reads.0.lock().len(), near.taken(Usage::SharedReads)), (1, 1));
+        assert_eq!(home.taken(Usage::SharedReads), 0, "it was dropped");
     }
 }

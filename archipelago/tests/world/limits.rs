@@ -1,6 +1,7 @@
 //! `POOL_SIZE` is the most that a process opens to one server, whatever its runtimes, and whatever
 //! its callers drop.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::runtime;
 use tokio::sync::Barrier;
@@ -18,6 +20,7 @@ use super::histories::admin;
 use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 diesel::define_sql_function! { fn pg_sleep(seconds: Double) -> Text; }
+diesel::define_sql_function! { fn pg_backend_pid() -> Integer; }
 
 const POOL_SIZE: u32 = 2;
 
@@ -70,8 +73,15 @@ async fn transaction(repos: &Repos) -> Result<usize, Error> {
     Ok(repos.primary().transaction(work).await?.value)
 }
 
-/// Everything that a program does with a pool, several times at once. Ends when all have done it.
+/// Everything that a program does with a pool, several times at once. Ends when all have done it, or
+/// failed.
 async fn work(repos: &Repos, done: &Barrier) {
+    let outcome = AssertUnwindSafe(Box::pin(work_alone(repos))).catch_unwind().await;
+    done.wait().await;
+    outcome.unwrap_or_else(|failure| resume_unwind(failure));
+}
+
+async fn work_alone(repos: &Repos) {
     for _ in 0..3 {
         let reads = join_all((0..8).map(|_| read(repos)));
         let (reads, slow, written, seen, changed, dropped) = tokio::join!(
@@ -89,13 +99,30 @@ async fn work(repos: &Repos, done: &Barrier) {
         changed.unwrap();
         assert!(dropped.is_err());
     }
-    done.wait().await;
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn pool_size_bounds_all_runtimes_together(world: World) {
-    let repos = Arc::new(Repos::connect(&small(&world).await).await.unwrap());
-    let mut admin = admin(&world, "home").await;
+    let settings = small(&world).await;
+    assert_bounded(&world, &settings).await;
+}
+
+/// In development one database plays every region.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn pool_size_bounds_all_regions_of_one_server_together(world: World) {
+    let settings = small(&world).await.in_region("near");
+    let home = settings.url("home").unwrap().expose().to_owned();
+    let settings = ["near", "far"]
+        .into_iter()
+        .fold(settings, |settings, region| settings.with_url(region, &home).unwrap());
+    assert_bounded(&world, &settings).await;
+}
+
+/// Asserts that a process on all kinds of runtimes has [`POOL_SIZE`] connections to the primary's
+/// server, and never more.
+async fn assert_bounded(world: &World, settings: &Settings) {
+    let repos = Arc::new(Repos::connect(settings).await.unwrap());
+    let mut admin = admin(world, "home").await;
     // A connection ends with its runtime, and the server may count it for a moment longer.
     let done = Arc::new(Barrier::new(8));
     let worker = |repos: Arc<Repos>, done: Arc<Barrier>| {
@@ -147,6 +174,62 @@ async fn a_runtime_that_ends_takes_no_pool_with_it(world: World) {
     let (written, seen) = tokio::join!(write(&repos), read(&repos));
     written.unwrap();
     seen.unwrap();
+}
+
+/// Runs `work` on a runtime of its own, which ends with it.
+async fn on_a_short_runtime<T: Send + 'static>(
+    repos: &Arc<Repos>,
+    work: impl AsyncFnOnce(&Repos) -> T + Send + 'static,
+) -> T {
+    let repos = repos.clone();
+    let ended = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work(&repos))
+    });
+    tokio::task::spawn_blocking(|| ended.join().unwrap()).await.unwrap()
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_connection_to_check_out_outlives_its_runtimes(world: World) {
+    let repos = Arc::new(Repos::connect(&small(&world).await).await.unwrap());
+    let backend = async |repos: &Repos| -> i32 {
+        repos.primary().get_result(diesel::select(pg_backend_pid())).await.unwrap().value
+    };
+    let first = backend(&repos).await;
+    for _ in 0..3 {
+        assert_eq!(on_a_short_runtime(&repos, backend).await, first);
+        assert_eq!(backend(&repos).await, first);
+    }
+    // Without a user it is driven on, else its end would not be noticed.
+    assert_eq!(on_a_short_runtime(&repos, backend).await, first);
+    let connections = || repos.leader().writing().state().connections;
+    assert_eq!(connections(), 1);
+    let ended = format!("SELECT pg_terminate_backend({first})");
+    admin(&world, "home").await.batch_execute(&ended).await.unwrap();
+    eventually("its end is noticed", DEADLINE, async || connections() == 0).await;
+    repos.shutdown().await;
+}
+
+/// The runtime of a caller ends while the server works for it.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn work_that_a_runtime_leaves_behind_holds_its_slot(world: World) {
+    let repos = Arc::new(Repos::connect(&small(&world).await.with_pool_size(1)).await.unwrap());
+    let mut admin = admin(&world, "home").await;
+    let slow = async |repos: &Repos| {
+        let sleeps = repos.primary().get_result::<String>(diesel::select(pg_sleep(2.0)));
+        timeout(Duration::from_millis(100), sleeps).await.is_err()
+    };
+    write(&repos).await.unwrap();
+    for _ in 0..2 {
+        assert!(on_a_short_runtime(&repos, slow).await);
+        assert_eq!(backends(&mut admin, "state = 'active'").await, 1);
+        let others = write(&repos);
+        tokio::pin!(others);
+        while timeout(Duration::from_millis(10), &mut others).await.is_err() {
+            assert!(backends(&mut admin, "true").await <= 1);
+        }
+    }
+    repos.shutdown().await;
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
