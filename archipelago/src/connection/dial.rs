@@ -197,13 +197,15 @@ async fn check_attributes(
             return Err(DownReason::broken(&"the server closed the connection"));
         }
     };
-    let is_read_only = messages
-        .iter()
-        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
-    let detail = match (wanted, is_read_only) {
-        (TargetSessionAttrs::ReadWrite, true) => "target_session_attrs: the server is read-only",
-        (TargetSessionAttrs::ReadOnly, false) => "target_session_attrs: the server takes writes",
-        _ => return Ok(()),
+    let read_only = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let detail = match (wanted, read_only) {
+        (TargetSessionAttrs::ReadWrite, Some("off"))
+        | (TargetSessionAttrs::ReadOnly, Some("on")) => return Ok(()),
+        (TargetSessionAttrs::ReadWrite, _) => "target_session_attrs: the server is read-only",
+        _ => "target_session_attrs: the server takes writes",
     };
     Err(DownReason::Unreachable { detail: detail.to_owned() })
 }
