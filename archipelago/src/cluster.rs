@@ -33,7 +33,7 @@ use crate::pool::Slots;
 use crate::position::Position;
 use crate::region::RegionInfo;
 use crate::server::Leadership;
-use crate::settings::{Access, RegionSet, Safeguard, Settings, SettingsError};
+use crate::settings::{DatabaseUrl, RegionSet, Safeguard, Settings, SettingsError};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
 ///
@@ -72,10 +72,10 @@ struct Inner {
 
 /// The slots of each member: one limit for all whose URLs name the same server.
 fn slots_of(regions: &[RegionInfo], settings: &Settings) -> Result<Vec<Arc<Slots>>, SettingsError> {
-    let urls = regions.iter().map(|info| settings.url_for(info.code, Access::Read));
+    let urls = regions.iter().map(|info| settings.url(info.code));
     let urls = urls.collect::<Result<Vec<_>, _>>()?;
-    let first = |url| urls.iter().position(|other| other.is_same_server(url)).unwrap_or_default();
-    let servers: Vec<_> = urls.iter().map(first).collect();
+    let first = |url: &&DatabaseUrl| urls.iter().position(|other| other.is_same_server(url));
+    let servers: Vec<_> = urls.iter().filter_map(first).collect();
     let mut slots: Vec<_> = (0..urls.len())
         .map(|server| servers.iter().filter(|other| **other == server).count())
         .map(|members| Slots::of_server(settings.pool_size(), members).into_iter())

@@ -40,6 +40,7 @@ pub(crate) use self::safeguard::Safeguards;
 pub use self::settings_error::{SettingProblem, SettingsError};
 pub use self::timeouts::Timeouts;
 pub use self::tls::{SslMode, TlsError};
+pub(crate) use self::url::UrlServer;
 pub use self::url::{DatabaseUrl, UrlError};
 
 /// How many connections to a region may be wanted.

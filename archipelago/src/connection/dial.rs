@@ -20,7 +20,7 @@ use tokio_util::either::Either as EitherStream;
 use super::socket::{Address, Socket};
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
-use crate::settings::{DatabaseUrl, Timeouts};
+use crate::settings::{DatabaseUrl, Timeouts, UrlServer};
 
 /// How long bytes may stay unacknowledged, beyond two round trips, until the kernel closes the
 /// connection.
@@ -56,12 +56,12 @@ pub(super) async fn dial(
     record: impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
     let config = config(url, name, timeouts, silence);
-    let targets = targets(url);
-    let count = u32::try_from(targets.len()).unwrap_or(u32::MAX).max(1);
+    let servers = servers(url);
+    let count = u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
     let waited = timeouts.checkout / count;
     let mut failure = DownReason::Unreachable { detail: "the URL names no host".to_owned() };
-    for target in targets {
-        let dialing = dial_target(&target, url, config.clone(), &record);
+    for server in servers {
+        let dialing = dial_server(&server, url, config.clone(), &record);
         let dialed = timeout(waited, dialing).await;
         match dialed.unwrap_or(Err(DownReason::Silent { waited })) {
             Ok(dialed) => return Ok(dialed),
@@ -79,20 +79,20 @@ fn refuses_role(reason: &DownReason) -> bool {
     sqlstate.as_ref().is_some_and(|code| code.starts_with("28"))
 }
 
-/// Tries each address of a host.
-async fn dial_target(
-    target: &Target,
+/// Tries each address of a server.
+async fn dial_server(
+    server: &UrlServer,
     url: &DatabaseUrl,
     mut config: Config,
     record: &impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
-    if let Some(password) = url.password(&target.name, target.port).await? {
+    if let Some(password) = url.password(&server.name, server.port).await? {
         config.password(password);
     }
-    let servers = addresses(target, &config).await;
+    let addresses = addresses(server, &config).await;
     let mut failure = DownReason::Unreachable { detail: "the host has no address".to_owned() };
-    for server in servers.map_err(|error| unreachable(&error, &config))? {
-        match open(&config, url, server, Arc::new(record())).await {
+    for address in addresses.map_err(|error| unreachable(&error, &config))? {
+        match open(&config, url, address, Arc::new(record())).await {
             Ok(dialed) => return Ok(dialed),
             Err(reason) if refuses_role(&reason) => return Err(reason),
             Err(reason) => failure = reason,
@@ -101,59 +101,30 @@ async fn dial_target(
     Err(failure)
 }
 
-/// A host of a URL.
-struct Target {
-    /// The name for its certificate and its password, or the folder of the socket.
-    name: String,
-    /// What leads to it.
-    host: Host,
-    port: u16,
-}
-
-/// The hosts of a URL, in the order in which they are tried.
-fn targets(url: &DatabaseUrl) -> Vec<Target> {
-    let config = url.config();
-    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
-    let target = |index: usize| {
-        let address = addresses.get(index).map(ToString::to_string);
-        let host = hosts.get(index).cloned();
-        let host = host.or_else(|| address.clone().map(Host::Tcp))?;
-        let name = host_name(&host);
-        let host = address.map_or(host, Host::Tcp);
-        Some(Target { name, host, port: url.port_of_host(index) })
-    };
-    let mut all: Vec<_> = (0..hosts.len().max(addresses.len())).filter_map(target).collect();
-    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+/// The servers of a URL, in the order in which they are tried.
+fn servers(url: &DatabaseUrl) -> Vec<UrlServer> {
+    let mut all: Vec<_> = url.servers().collect();
+    if url.config().get_load_balance_hosts() == LoadBalanceHosts::Random {
         fastrand::shuffle(&mut all);
     }
     all
 }
 
-fn host_name(host: &Host) -> String {
-    match host {
-        Host::Tcp(name) => name.clone(),
-        #[cfg(unix)]
-        Host::Unix(folder) => folder.display().to_string(),
-    }
-}
-
 /// The addresses of a host, in the order in which they are tried.
-async fn addresses(target: &Target, config: &Config) -> io::Result<Vec<ServerAddress>> {
-    let port = target.port;
-    let server = |address| ServerAddress { address, name: target.name.clone() };
-    match &target.host {
+async fn addresses(server: &UrlServer, config: &Config) -> io::Result<Vec<ServerAddress>> {
+    let UrlServer { name, host, port } = server;
+    let at = |address| ServerAddress { address, name: name.clone() };
+    match host {
         Host::Tcp(host) => {
-            let found = lookup_host((host.as_str(), port)).await?;
-            let mut found: Vec<_> = found.map(Address::Tcp).map(server).collect();
+            let found = lookup_host((host.as_str(), *port)).await?;
+            let mut found: Vec<_> = found.map(Address::Tcp).map(at).collect();
             if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
                 fastrand::shuffle(&mut found);
             }
             Ok(found)
         }
         #[cfg(unix)]
-        Host::Unix(folder) => {
-            Ok(vec![server(Address::Unix(folder.join(format!(".s.PGSQL.{port}"))))])
-        }
+        Host::Unix(folder) => Ok(vec![at(Address::Unix(folder.join(format!(".s.PGSQL.{port}"))))]),
     }
 }
 

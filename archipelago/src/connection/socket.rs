@@ -1,7 +1,6 @@
 //! A socket that goes with the runtime that polls it: tokio's own end with the runtime that opened
 //! them, and are read only while that one runs.
 
-use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -19,7 +18,7 @@ use tokio_postgres::Config;
 use {tokio::net::UnixStream, tokio_util::either::Either};
 
 /// Where a server listens.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Address {
     Tcp(SocketAddr),
     #[cfg(unix)]
@@ -152,11 +151,5 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream()?.poll_shutdown(context)
-    }
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("stream", &self.stream).finish_non_exhaustive()
     }
 }

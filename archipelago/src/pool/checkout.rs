@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bb8::PooledConnection;
-
-use super::manager::Manager;
+use super::manager::CheckedOut;
 use super::turns::Turn;
 use crate::connection::{Connection, SpillPermit};
 use crate::error::Error;
@@ -16,7 +14,7 @@ use crate::settings::Timeouts;
 /// A connection in use by one caller. Dropping it returns the connection to the pool, or closes it
 /// if the server still owes an answer.
 pub(crate) struct Checkout {
-    pooled: PooledConnection<'static, Manager>,
+    pooled: CheckedOut,
     /// Lets the next caller take the connection, once it is back.
     _turn: Option<Turn>,
     health: Arc<HealthRecord>,
@@ -25,7 +23,7 @@ pub(crate) struct Checkout {
 
 impl Checkout {
     pub(super) fn new(
-        pooled: PooledConnection<'static, Manager>,
+        pooled: CheckedOut,
         turn: Option<Turn>,
         health: Arc<HealthRecord>,
         timeouts: Timeouts,

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bb8::{PooledConnection, QueueStrategy, RunError};
+use bb8::{QueueStrategy, RunError};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::checkout::Checkout;
 use super::io_thread::IoThread;
-use super::manager::Manager;
+use super::manager::{CheckedOut, Manager};
 use super::slots::{Lender, Slots, Usage};
 use super::turns::{Turn, Turns};
 use crate::connection::Connector;
@@ -24,8 +24,6 @@ use crate::settings::Timeouts;
 
 /// After how long a caller looks for a connection that the next one in turn does not take.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-type Pooled = PooledConnection<'static, Manager>;
 
 /// The connections to check out of one pool, for all runtimes of this process together: a caller
 /// waits for what any of them gives back.
@@ -124,7 +122,7 @@ impl ExclusivePool {
     async fn in_turn(
         &self,
         pool: &bb8::Pool<Manager>,
-    ) -> Result<(Pooled, Option<Turn>), RunError<DownReason>> {
+    ) -> Result<(CheckedOut, Option<Turn>), RunError<DownReason>> {
         let mut turn = pin!(self.turns.take());
         let mut turn = loop {
             match timeout(LOOK_AGAIN, &mut turn).await {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bb8::ManageConnection;
+use bb8::{ManageConnection, PooledConnection};
 use diesel_async::pooled_connection::PoolableConnection;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -11,6 +11,9 @@ use super::io_thread::IoThread;
 use super::slots::{Slot, Slots, Usage};
 use crate::connection::{Connection, Connector};
 use crate::error::DownReason;
+
+/// A connection of bb8's pool in use. It goes back when this is dropped.
+pub(super) type CheckedOut = PooledConnection<'static, Manager>;
 
 /// A connection of bb8's pool.
 pub(super) struct Pooled {

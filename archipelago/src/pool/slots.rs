@@ -41,8 +41,8 @@ impl Usage {
 /// A member's share in the connections that this process may have to its server.
 pub(crate) struct Slots {
     limit: Arc<Limit>,
-    /// The index of the member's accounts, by [`Usage`].
-    accounts: [usize; 3],
+    /// The index of the first of the member's accounts, which are in the order of [`Usage`].
+    first: usize,
     /// Notified once another shared connection is open.
     pub(super) opened: Notify,
 }
@@ -92,7 +92,7 @@ impl Slots {
         });
         let share = |member: usize| Self {
             limit: limit.clone(),
-            accounts: Usage::ALL.map(|usage| member * usages + usage as usize),
+            first: member * usages,
             opened: Notify::new(),
         };
         (0..members).map(|member| Arc::new(share(member))).collect()
@@ -112,12 +112,12 @@ impl Slots {
     }
 
     fn account(&self, usage: Usage) -> &Account {
-        &self.limit.accounts[self.accounts[usage as usize]]
+        &self.limit.accounts[self.first + usage as usize]
     }
 
     /// All accounts of the server, but for the member's one of this usage.
     fn others(&self, usage: Usage) -> impl Iterator<Item = &Account> {
-        let own = self.accounts[usage as usize];
+        let own = self.first + usage as usize;
         let accounts = self.limit.accounts.iter().enumerate();
         accounts.filter(move |(index, _)| *index != own).map(|(_, account)| account)
     }

@@ -30,6 +30,30 @@ pub struct DatabaseUrl {
     passwords: Option<PasswordSource>,
 }
 
+/// A server that a URL names.
+#[derive(PartialEq)]
+pub(crate) struct UrlServer {
+    /// The host of its certificate and its password, or the folder of the socket.
+    pub(crate) name: String,
+    /// What leads to it: the name, or an address.
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+impl UrlServer {
+    /// The same server for each spelling of its name.
+    fn normalized(self) -> Self {
+        let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+        match &self.host {
+            Host::Tcp(host) => {
+                Self { name: plain(&self.name), host: Host::Tcp(plain(host)), ..self }
+            }
+            #[cfg(unix)]
+            Host::Unix(_) => self,
+        }
+    }
+}
+
 /// What is wrong with a URL. The text of the URL is not shown: it holds a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,7 +106,8 @@ impl DatabaseUrl {
         for host in &own.hosts {
             config.host(host);
         }
-        let ports = own.ports.iter().map(|port| port_of(port)).collect::<Result<Vec<_>, _>>()?;
+        let ports =
+            own.ports.iter().map(|port| parsed_port(port)).collect::<Result<Vec<_>, _>>()?;
         let ports = if ports.is_empty() { config.get_ports().to_vec() } else { ports };
         let (hosts, addresses) = (config.get_hosts().len(), config.get_hostaddrs().len());
         if hosts + addresses == 0 {
@@ -169,42 +194,39 @@ impl DatabaseUrl {
     /// The host, or the folder of the socket.
     #[must_use]
     pub fn host(&self) -> String {
-        match (self.config.get_hosts().first(), self.config.get_hostaddrs().first()) {
-            (Some(Host::Tcp(host)), _) => host.clone(),
-            #[cfg(unix)]
-            (Some(Host::Unix(folder)), _) => folder.display().to_string(),
-            (None, Some(address)) => address.to_string(),
-            (None, None) => String::new(),
-        }
+        self.servers().next().map(|server| server.name).unwrap_or_default()
     }
 
     /// The port: 5432 where the URL names none.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port_of_host(0)
+        self.port_of(0)
     }
 
-    /// The port of its host of this index.
-    pub(crate) fn port_of_host(&self, index: usize) -> u16 {
+    /// The port of its server of this index.
+    fn port_of(&self, index: usize) -> u16 {
         self.ports.get(index).or(self.ports.first()).copied().unwrap_or(5432)
+    }
+
+    /// The servers that it names: one, or several that are tried in turn.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = UrlServer> {
+        let (hosts, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
+        (0..hosts.len().max(addresses.len())).filter_map(move |index| {
+            let address = addresses.get(index).map(ToString::to_string).map(Host::Tcp);
+            let named = hosts.get(index).or(address.as_ref())?;
+            let name = match named {
+                Host::Tcp(name) => name.clone(),
+                #[cfg(unix)]
+                Host::Unix(folder) => folder.display().to_string(),
+            };
+            let host = address.clone().unwrap_or_else(|| named.clone());
+            Some(UrlServer { name, host, port: self.port_of(index) })
+        })
     }
 
     /// Whether it names the same hosts and ports. One server may have several names.
     pub(crate) fn is_same_server(&self, other: &Self) -> bool {
-        self.servers().eq(other.servers())
-    }
-
-    /// Each host: its name or folder, its address, its port.
-    fn servers(&self) -> impl Iterator<Item = (Option<String>, Option<IpAddr>, u16)> {
-        let (hosts, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
-        (0..hosts.len().max(addresses.len())).map(move |index| {
-            let name = hosts.get(index).map(|host| match host {
-                Host::Tcp(name) => name.trim_end_matches('.').to_ascii_lowercase(),
-                #[cfg(unix)]
-                Host::Unix(folder) => folder.display().to_string(),
-            });
-            (name, addresses.get(index).copied(), self.port_of_host(index))
-        })
+        self.servers().map(UrlServer::normalized).eq(other.servers().map(UrlServer::normalized))
     }
 
     /// The `sslmode`: `prefer` where the URL names none.
@@ -312,7 +334,7 @@ fn parameters(url: &Url) -> impl Iterator<Item = &str> {
 }
 
 /// A port of a list. libpq takes an empty one for its default.
-fn port_of(text: &str) -> Result<u16, UrlError> {
+fn parsed_port(text: &str) -> Result<u16, UrlError> {
     let wrong = || UrlError::Parameter("port: write numbers of 1 to 65535".to_owned());
     if text.is_empty() {
         return Ok(5432);
@@ -412,7 +434,7 @@ mod tests {
         let config = url.config();
         assert_eq!(config.get_hosts(), [Host::Unix("/a".into()), Host::Tcp("b".to_owned())]);
         assert_eq!((config.get_user(), config.get_password()), (Some("u@v"), Some(&b"p&w"[..])));
-        assert_eq!((config.get_dbname(), url.port_of_host(1)), (Some("app"), 1));
+        assert_eq!((config.get_dbname(), url.port_of(1)), (Some("app"), 1));
         assert_eq!(config.get_application_name(), Some("x"));
     }
 }
