@@ -1,12 +1,8 @@
 //! Requests to the program, on a primary and two replicas.
 
-#[path = "../../../visits/program.rs"]
-mod program;
-
 use archipelago_lab::World;
 use serde_json::json;
-
-use program::{Program, json, served_by};
+use visits::{Program, json, served_by};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_actix-api");
 const SCHEMA: &str = include_str!("../../schema.sql");
