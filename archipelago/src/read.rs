@@ -5,6 +5,7 @@
 //! read; a [`Failover`](failover::Failover) goes on from there.
 
 mod attempts;
+mod checked_out;
 mod failover;
 mod next_candidate;
 mod operation;

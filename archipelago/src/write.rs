@@ -1,27 +1,30 @@
-//! `Primary`, the handle for writing: finds the leader, sends a write once, and takes its position
-//! after the commit.
+//! `Primary`, the handle for writing: each write is sent once, and has a position.
+
+mod at_leader;
+mod retrying;
+mod statement;
 
 use std::time::Instant;
 
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
-use futures_util::FutureExt;
-use futures_util::future::join;
 
+use self::at_leader::checkout_and;
+pub use self::retrying::Retrying;
+use self::retrying::run_transaction;
+use self::statement::write_once;
 use crate::cluster::Cluster;
 use crate::connection::{
-    Connection, Execute, Isolation, Load, Ping, Request, begin, commit_lsn, transaction,
-    warn_of_unknown_position,
+    Execute, Isolation, Load, Ping, Request, commit_lsn, warn_of_unknown_position,
 };
-use crate::error::{Error, NextRead};
+use crate::error::Error;
 use crate::pool::Checkout;
 use crate::position::{Committed, Position};
 use crate::query::{LoadsAs, first_row};
 use crate::read::Replica;
 use crate::region::{Reason, Role, ServedBy};
 use crate::server::Freshness;
-use crate::settings::Safeguard;
 use crate::visitor::Session;
 
 /// Writes to the primary. `repos.primary()` returns one.
@@ -46,13 +49,6 @@ pub struct Primary<'a> {
     visitor: Option<&'a Session>,
     /// Of its transactions. None is the default of the login role.
     isolation: Option<Isolation>,
-}
-
-/// Transactions that run again if a concurrent one undoes them. [`Primary::retries`] returns one.
-#[derive(Clone, Copy, Debug)]
-pub struct Retrying<'a> {
-    primary: Primary<'a>,
-    retries: u32,
 }
 
 impl<'a> Primary<'a> {
@@ -247,7 +243,7 @@ impl<'a> Primary<'a> {
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<Committed<T>, E> {
         let begun = Instant::now();
-        let checkout = self.checkout_and(async |connection| {
+        let checkout = checkout_and(self, async |connection| {
             let answer = Ping.send(connection);
             answer.await
         });
@@ -278,65 +274,8 @@ impl<'a> Primary<'a> {
         E: From<Error> + From<diesel::result::Error>,
     {
         let begun = Instant::now();
-        let outcome = self.transaction_on_checkout(work, is_conflict).await;
+        let outcome = run_transaction(self, work, is_conflict).await;
         self.record(begun, outcome)
-    }
-
-    async fn transaction_on_checkout<T, E>(
-        self,
-        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
-        is_conflict: &mut bool,
-    ) -> Result<Committed<T>, E>
-    where
-        E: From<Error> + From<diesel::result::Error>,
-    {
-        let isolation = self.isolation;
-        let checkout =
-            self.checkout_and(async move |connection| begin(connection, isolation).await);
-        let mut checkout = checkout.await?;
-        let (leadership, region) = (self.cluster.leadership(), checkout.region());
-        let (identity, timeline) = (checkout.identity(), checkout.state().timeline);
-        let work = async |connection: &mut AsyncPgConnection| {
-            let value = work(connection).await?;
-            // A promotion may have superseded this primary meanwhile.
-            if leadership.is_led_by(region, identity, timeline) {
-                Ok(value)
-            } else {
-                Err(E::from(Error::NotPrimary { region }))
-            }
-        };
-        let run = checkout.within_transaction_limit(async |connection| {
-            let session = connection.session().clone();
-            let conflicts = session.conflicts();
-            let outcome = transaction(connection, work).await;
-            *is_conflict = session.conflicts() > conflicts;
-            outcome
-        });
-        let (value, lsn) = run.await?;
-        Ok(Committed { value, position: commit_position(&checkout, lsn) })
-    }
-
-    /// Checks out a connection, and sends something that writes nothing. So a connection that turns
-    /// out to be closed is replaced.
-    async fn checkout_and(
-        self,
-        first: impl AsyncFnOnce(&mut Connection) -> Result<(), Error> + Clone,
-    ) -> Result<Checkout, Error> {
-        let mut is_repeated = false;
-        loop {
-            let mut checkout = self.checkout().await?;
-            let begun = checkout.within_statement_limit(first.clone());
-            match begun.await {
-                Ok(()) => return Ok(checkout),
-                Err(error @ Error::Query(_))
-                    if !is_repeated && error.next_read(false) != NextRead::FINAL =>
-                {
-                    is_repeated = true;
-                }
-                // It is certain that nothing was written.
-                Err(error) => return Err(error.undone()),
-            }
-        }
     }
 
     /// Records the outcome of a write in the session of its visitor.
@@ -357,7 +296,7 @@ impl<'a> Primary<'a> {
     /// on a new connection.
     async fn write<R: Request>(self, mut write: R) -> Result<Committed<R::Output>, Error> {
         let begun = Instant::now();
-        let mut outcome = self.write_once(&mut write).await;
+        let mut outcome = write_once(self, &mut write).await;
         let mut repeats = 0;
         while let Err(error) = &outcome
             && repeats < error.write_repeats()
@@ -365,104 +304,9 @@ impl<'a> Primary<'a> {
         {
             repeats += 1;
             // Boxed: it is rare.
-            outcome = Box::pin(self.write_once(&mut write)).await;
+            outcome = Box::pin(write_once(self, &mut write)).await;
         }
         self.record(begun, outcome)
-    }
-
-    /// Sends a statement, and asks for the position behind it: one round trip.
-    async fn write_once<R: Request>(self, write: &mut R) -> Result<Committed<R::Output>, Error> {
-        let asks_after = self.cluster.leadership().safeguards.has(Safeguard::AfterCommit);
-        let mut checkout = self.checkout().await?;
-        // Outside of the time limit: the write is certain once it is answered, even if the answer
-        // to the request for its position never comes.
-        let mut output = None;
-        let position = checkout.within_statement_limit(async |connection| {
-            let lsn = commit_lsn(&connection.inner);
-            let (answer, is_sent_at_once) = (write.send(connection), write.is_sent_at_once());
-            let run = answer.map(|answer| output = Some(answer));
-            if !asks_after {
-                // Wrong on purpose: a test switches the safeguard off.
-                Ok(join(lsn, run).await.0?)
-            } else if is_sent_at_once {
-                Ok(join(run, lsn).await.1?)
-            } else {
-                run.await;
-                Ok(lsn.await?)
-            }
-        });
-        let position = position.await;
-        let Some(output) = output else {
-            let waited = checkout.timeouts().answer();
-            let unanswered = Error::Timeout { region: checkout.region(), waited };
-            return Err(position.err().unwrap_or(unanswered));
-        };
-        let value = output.inspect_err(|error| {
-            // Read-only: it may have been replaced.
-            if error.code() == Some("25006") {
-                checkout.request_check();
-            }
-        })?;
-        let lsn = position.inspect_err(warn_of_unknown_position).ok();
-        Ok(Committed { value, position: commit_position(&checkout, lsn) })
-    }
-
-    /// Checks out a connection to the leader. Nothing was written yet, so the search may be
-    /// repeated.
-    async fn checkout(self) -> Result<Checkout, Error> {
-        let cluster = self.cluster;
-        let limit = cluster.leader().writing.timeouts().checkout;
-        let deadline = Instant::now() + limit;
-        cluster.wait_for_leader(limit).await;
-        let mut seen = match self.visitor {
-            Some(session) => session.position(cluster).await,
-            None => None,
-        };
-        let mut was_held = false;
-        loop {
-            let elections = cluster.elections();
-            // Each election may show that the position is of another history.
-            seen =
-                seen.filter(|position| cluster.leadership().replacement_for(*position).is_none());
-            let checked_out = match cluster.writable_leader(seen) {
-                Ok(member) => member.writing.checkout().await,
-                Err(error) => Err(error),
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            match checked_out {
-                Err(error) if error.asks_for_election() && !was_held && !left.is_zero() => {
-                    let has_ended = cluster.hold_election(elections, left).await;
-                    // Another leader is worth an attempt as well.
-                    was_held = !has_ended || cluster.elections().changes == elections.changes;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-}
-
-impl Retrying<'_> {
-    /// As [`Primary::transaction`], for work that can begin again: a clone of `work` runs each time.
-    /// A closure is `Clone` if what it captures is.
-    ///
-    /// # Errors
-    /// As there. After the last retry the conflict itself.
-    pub async fn transaction<T, E>(
-        self,
-        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E> + Clone,
-    ) -> Result<Committed<T>, E>
-    where
-        E: From<Error> + From<diesel::result::Error>,
-    {
-        let mut retries = self.retries;
-        loop {
-            let mut is_conflict = false;
-            let outcome = self.primary.transaction_once(work.clone(), &mut is_conflict).await;
-            if outcome.is_ok() || !is_conflict || retries == 0 {
-                return outcome;
-            }
-            retries -= 1;
-        }
     }
 }
 

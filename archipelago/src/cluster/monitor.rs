@@ -1,6 +1,9 @@
 //! Asks every member how it is, again and again, on a thread of its own and on one kept connection
 //! to each: a member that reads use once a second, the others every few seconds.
 
+mod heartbeat;
+mod warnings;
+
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,6 +14,8 @@ use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::heartbeat::Heartbeat;
+use self::warnings::{warn_of_few_connections, warn_of_missing_rights};
 use super::backoff::Backoff;
 use super::leader::Leader;
 use super::record::Reply;
@@ -353,72 +358,4 @@ async fn within<A>(limit: Duration, answer: impl Future<Output = A>) -> Option<A
         }
     }
     None
-}
-
-/// The empty commits by which replicas tell the age of what they show.
-#[derive(Default)]
-struct Heartbeat {
-    last: Option<Instant>,
-    is_refused: bool,
-}
-
-impl Heartbeat {
-    /// Sends one to the leader, once in an interval. One that is refused is not tried again on this
-    /// connection.
-    async fn send_if_due(&mut self, inner: &Inner, index: usize, connection: &Connection) {
-        let is_due = self.last.is_none_or(|at| at.elapsed() >= INTERVAL);
-        let sends = index == inner.leader.index() && inner.sends_heartbeat();
-        if self.is_refused || !is_due || !sends || connection.is_rival_primary() {
-            return;
-        }
-        self.last = Some(Instant::now());
-        if let Err(error) = connection.send_heartbeat().await {
-            self.is_refused = true;
-            tracing::warn!(
-                region = inner.members[index].info().code,
-                %error,
-                "no heartbeat can be committed, so that on an idle primary the lag of replicas is \
-                 unknown; if the role lacks the right, run GRANT EXECUTE ON FUNCTION \
-                 pg_logical_emit_message(boolean, text, text) TO the role"
-            );
-        }
-    }
-}
-
-async fn warn_of_few_connections(member: &Member, connection: &Connection) {
-    let pool_size = member.reading.state().size;
-    if let Some(Ok(allowed)) = within(SILENCE, connection.connections_allowed()).await
-        // One more is the monitor's.
-        && i64::from(pool_size) >= i64::from(allowed)
-    {
-        tracing::warn!(
-            region = member.info().code,
-            pool_size,
-            allowed,
-            "POOL_SIZE is more than this server allows: it will refuse connections; lower \
-             POOL_SIZE, or raise max_connections"
-        );
-    }
-}
-
-fn warn_of_missing_rights(member: &Member, connection: &Connection) {
-    let region = member.info().code;
-    if !connection.sees_timelines() {
-        tracing::warn!(
-            region,
-            "this database's role cannot see on which timeline a replica is, so that after a \
-             promotion reads stay away from replicas for some minutes; run GRANT pg_read_all_stats \
-             TO the role"
-        );
-    }
-    let denied = connection.denied_functions();
-    if !denied.is_empty() {
-        tracing::warn!(
-            region,
-            functions = denied.join(", "),
-            "this database's role may not call these functions, so that less is known of it: \
-             a copy that takes writes may pass for the primary, and reads go by what is left; run \
-             GRANT EXECUTE ON FUNCTION … TO the role for each"
-        );
-    }
 }
