@@ -80,6 +80,8 @@ pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, Trie
 pub use crate::handler::{Reader, Writer};
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, InvalidPosition, Position};
+#[doc(hidden)]
+pub use crate::query::ExecutedOnAReplica;
 pub use crate::query::{LoadsAs, PlainSelect};
 pub use crate::read::{ReadResult, Replica, Snapshot};
 pub use crate::region::{Reason, RegionInfo, Role, ServedBy, UnknownRegion, Writes};

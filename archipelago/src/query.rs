@@ -1,5 +1,6 @@
 //! What Diesel must be able to do with a query: bind it, run it, and load its rows.
 
+mod executed;
 mod plain_select;
 
 use diesel::QueryResult;
@@ -13,6 +14,7 @@ use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 
+pub use self::executed::ExecutedOnAReplica;
 pub use self::plain_select::PlainSelect;
 use crate::error::Error;
 

@@ -1,5 +1,6 @@
 //! `Replica`, the handle for reading; at the primary too, in a read-only session.
 
+use std::future::Ready;
 use std::time::Instant;
 
 use diesel::dsl::Limit;
@@ -9,7 +10,8 @@ use diesel_async::AsyncPgConnection;
 use futures_util::stream::BoxStream;
 
 use super::attempts::Attempts;
-use super::operation::{CheckOutConnection, Operation, RunQuery};
+use super::checked_out::run_on_checkout;
+use super::operation::{Operation, RunQuery};
 use super::plan::{Candidates, ReadPlan, Visitor};
 use super::result::ReadResult;
 use super::run::run;
@@ -17,11 +19,11 @@ use super::snapshot::{Snapshot, snapshot};
 use super::stream::OpenStream;
 use crate::cluster::{Cluster, Member};
 use crate::connection::{Load, Ping, ReadOutcome, Request};
-use crate::error::{Error, NextRead};
+use crate::error::Error;
 use crate::pool::Checkout;
 use crate::position::Position;
-use crate::query::{LoadsAs, PlainSelect, first_row};
-use crate::region::{Reason, Role, ServedBy};
+use crate::query::{ExecutedOnAReplica, LoadsAs, PlainSelect, first_row};
+use crate::region::{Reason, ServedBy};
 use crate::server::{Freshness, Requirement};
 use crate::visitor::Session;
 
@@ -198,6 +200,12 @@ impl<'a> Replica<'a> {
         U: Send,
     {
         Ok(self.read(Load::new(query)).await?.value)
+    }
+
+    /// Does not compile: a statement that is executed belongs to `repos.primary()`.
+    #[doc(hidden)]
+    pub fn execute<S: ExecutedOnAReplica>(self, statement: S) -> Ready<Result<usize, Error>> {
+        statement.never()
     }
 
     /// The rows of `query`, one after another: for more rows than should be in memory at once.
@@ -379,49 +387,9 @@ impl<'a> Replica<'a> {
         work: impl AsyncFnOnce(&mut Checkout) -> Result<T, Error> + Clone,
     ) -> Result<ReadResult<(Checkout, T)>, Error> {
         let begun = Instant::now();
-        let outcome = self.on_checkout_of_any(begun, work).await;
+        let outcome = run_on_checkout(self.plan, begun, work).await;
         self.plan.record(begun, &outcome);
         outcome
-    }
-
-    async fn on_checkout_of_any<T>(
-        self,
-        begun: Instant,
-        work: impl AsyncFnOnce(&mut Checkout) -> Result<T, Error> + Clone,
-    ) -> Result<ReadResult<(Checkout, T)>, Error> {
-        let plan = self.plan.balanced().with_visitors_requirement().await;
-        let limit = plan.first().reading.timeouts().answer();
-        let mut attempts = Attempts::default();
-        let mut repeats = 0;
-        loop {
-            let ReadResult { value: mut checkout, served_by, .. } =
-                run(plan, &mut CheckOutConnection, &mut attempts).await?;
-            let error = match work.clone()(&mut checkout).await {
-                Ok(value) => {
-                    let position = checkout.position(checkout.state().shown());
-                    return Ok(ReadResult { value: (checkout, value), served_by, position });
-                }
-                Err(error) => error,
-            };
-            let is_replica = checkout.state().role == Role::Replica;
-            let next = error.next_read(is_replica);
-            let is_late = begun.elapsed() >= limit;
-            if next != NextRead::FINAL {
-                checkout.request_check();
-            }
-            if repeats < next.repeats && !is_late {
-                repeats += 1;
-                continue;
-            }
-            let is_pinned = matches!(plan.candidates, Candidates::Pinned(_));
-            if is_pinned || is_late && attempts.tried.is_empty() {
-                return Err(error);
-            }
-            attempts.failed(served_by.region, is_replica, error)?;
-            if is_late {
-                return Err(attempts.all_failed());
-            }
-        }
     }
 }
 
