@@ -61,6 +61,7 @@ fn core() {
             diesel-async
             fastrand
             futures-util
+            hex
             http
             parking_lot
             rustls
@@ -169,7 +170,6 @@ fn app() {
             diesel-async
             diesel_migrations
             futures-util
-            hex
             humantime
             metrics
             metrics-exporter-prometheus

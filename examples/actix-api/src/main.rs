@@ -19,7 +19,7 @@ use std::sync::Arc;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 use archipelago::Settings;
-use archipelago::actix::{Key, answer_for, configure};
+use archipelago::actix::{Keys, answer_for, configure};
 
 use crate::repos::Repos;
 
@@ -28,13 +28,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt::init();
     let settings = Settings::from_env::<Repos>()?;
     let repos = Arc::new(Repos::connect(&settings).await?);
-    let key = Key::derive_from(std::env::var("SECRET_KEY")?.as_bytes());
+    let keys = Keys::from_env()?;
     let port = std::env::var("PORT").unwrap_or("8080".to_owned()).parse::<u16>()?;
 
     let set = repos.clone();
     let app = move || {
         App::new()
-            .configure(configure(set.clone(), key.clone()))
+            .configure(configure(set.clone(), keys.clone()))
             .wrap(from_fn(answer_for))
             .service(users::create)
             .service(users::create_all)

@@ -15,7 +15,7 @@ mod schema;
 use std::sync::Arc;
 
 use archipelago::Settings;
-use archipelago::axum::{Key, VisitorLayer};
+use archipelago::axum::{Keys, VisitorLayer};
 use axum::Router;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt::init();
     let settings = Settings::from_env::<Repos>()?;
     let repos = Arc::new(Repos::connect(&settings).await?);
-    let key = Key::derive_from(std::env::var("SECRET_KEY")?.as_bytes());
+    let keys = Keys::from_env()?;
     let port = std::env::var("PORT").unwrap_or("8080".to_owned()).parse::<u16>()?;
 
     let router = Router::new()
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/transfers", post(accounts::transfer))
         .route("/reports/overview", get(reports::overview))
         .route("/reports/payers", get(reports::payers))
-        .layer(VisitorLayer::new(repos.clone(), key));
+        .layer(VisitorLayer::new(repos.clone(), keys));
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
 
