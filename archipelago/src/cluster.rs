@@ -10,6 +10,7 @@ mod record;
 mod rest;
 #[cfg(test)]
 mod simulated;
+mod start_log;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,7 @@ pub use self::member::Member;
 use self::rest::Rest;
 #[cfg(test)]
 pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
+use self::start_log::log_start;
 use crate::connection::SpillPermit;
 use crate::error::{Error, NoPrimary};
 use crate::pool::Slots;
@@ -84,7 +86,7 @@ fn slots_of(regions: &[RegionInfo], settings: &Settings) -> Result<Vec<Arc<Slots
 }
 
 impl Cluster {
-    /// A cluster of the regions of `R`. Opens no connection.
+    /// A cluster of the regions of `R`. Opens no connection, and logs where each database is.
     ///
     /// # Errors
     /// When the settings were made for other regions, or hold a region or a number that cannot be.
@@ -124,6 +126,7 @@ impl Cluster {
             rest: Rest::new(rest, Instant::now()),
             monitor: OnceLock::new(),
         };
+        log_start::<R>(settings)?;
         let stop = CancellationToken::new();
         Ok(Self { inner: Arc::new(inner), _stop_on_drop: stop.clone().drop_guard(), stop })
     }

@@ -43,10 +43,10 @@ pub use self::tls::{SslMode, TlsError};
 pub(crate) use self::url::UrlServer;
 pub use self::url::{DatabaseUrl, UrlError};
 
-/// How many connections to a region may be wanted.
 /// After how long without a request the monitor may rest.
 const MONITOR_RESTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
+/// How many connections to a server may be wanted.
 const POOL_SIZES: RangeInclusive<u32> = 1..=1000;
 
 /// How far behind a read may be by default: from one millisecond to a day, as in regions.toml.

@@ -1,6 +1,6 @@
 //! The session of a request, kept in the Actix request for extractors and middleware.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use actix_web::http::header::COOKIE;
 use actix_web::web::Data;
@@ -22,6 +22,16 @@ pub fn session_of(request: &HttpRequest) -> Session {
 
 /// The session of `request`, with the positions that its visitor brings.
 pub(super) fn visitors_session(request: &HttpRequest) -> Session {
+    static WARNING: Once = Once::new();
+    // `answer_for` begins the session before the handler's arguments are made.
+    if request.extensions().get::<Session>().is_none() {
+        WARNING.call_once(|| {
+            tracing::warn!(
+                "visitors may miss what they wrote, as no answer carries their positions: add \
+                 .wrap(from_fn(archipelago::actix::answer_for)) to the app"
+            );
+        });
+    }
     let session = session_of(request);
     if let Some(signer) = request.app_data::<Data<Signer>>() {
         let headers = request.headers();
