@@ -111,8 +111,10 @@ impl Cluster {
         };
         let used = R::REGIONS.iter().enumerate().filter(|(_, info)| !settings.is_off(info.code));
         let regions = used.map(|(index, info)| (index, info.code)).collect();
-        // A transaction looks at the leader once more before its COMMIT.
-        let longest = settings.timeouts().transaction;
+        // A read that waits asks for a check of a silent server, and a transaction looks at the
+        // leader once more before its COMMIT.
+        let timeouts = settings.timeouts();
+        let longest = timeouts.transaction.max(timeouts.answer());
         let rest = settings.monitor_rest().map(|rest| rest.max(longest));
         let max_lag = settings.max_lag().unwrap_or(R::MAX_LAG);
         let inner = Inner {

@@ -225,8 +225,8 @@ impl Settings {
     /// connections and asks nothing, so that a database that sleeps while it is idle can sleep. By
     /// default it never rests.
     ///
-    /// `after` is 1 s to 24 h, and counts as at least [`Timeouts::transaction`]. `Repos::new` refuses
-    /// any other.
+    /// `after` is 1 s to 24 h, and counts as at least as long as a statement or a transaction may take
+    /// ([`Timeouts`]). `Repos::new` refuses any other.
     ///
     /// The next read or write wakes it. A write, and a read from the primary, then wait for an
     /// election, as another primary may have been promoted meanwhile: a connection to each member is

@@ -50,8 +50,12 @@ fn check(listing: &str, api: &str) {
 fn api(package: &str, features: &[&str]) -> String {
     static BUILT: LazyLock<Vec<Artifact>> = LazyLock::new(built::libraries);
     static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
+        let host = Command::new("rustc").args(["--print", "host-tuple"]).output().unwrap().stdout;
+        let host = String::from_utf8(host).unwrap().trim().to_owned();
         let mut metadata = MetadataCommand::new();
-        metadata.features(CargoOpt::AllFeatures).other_options(["--offline".to_owned()]);
+        // Crates of other platforms were not downloaded for the build.
+        let options = ["--offline".to_owned(), "--filter-platform".to_owned(), host];
+        metadata.features(CargoOpt::AllFeatures).other_options(options);
         metadata.exec().unwrap()
     });
 
