@@ -3,6 +3,7 @@
 #[doc = include_str!("../../docs/deploying.md")]
 struct Deploying;
 
+#[cfg(feature = "actix")]
 #[doc = include_str!("../../docs/errors.md")]
 struct Errors;
 
