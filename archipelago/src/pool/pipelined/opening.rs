@@ -1,0 +1,118 @@
+//! Opens the connections that a runtime's reads share: the first one, and others while one is
+//! stalled.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::PipelinedPool;
+use super::list::Pipelines;
+use crate::connection::Connector;
+use crate::error::DownReason;
+use crate::pool::pipeline::{Pipeline, SLACK};
+use crate::pool::slots::{Slot, Slots, Usage};
+
+/// The pause after a failed attempt to open another connection beside one that works.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The one attempt to connect that is under way. Callers without a connection wait for it.
+pub(super) type Opening = Shared<BoxFuture<'static, Result<(), DownReason>>>;
+
+impl PipelinedPool {
+    /// Opens a connection beside those that work if they are still stalled a moment later: this
+    /// runtime may have been busy and not have read the answers that are there.
+    pub(super) fn open_another_if_wanted(&self, pipelines: &mut Pipelines) {
+        let lifetime = self.connector.timeouts.lifetime;
+        let is_time = pipelines.opening.is_none() && pipelines.next_opening <= Instant::now();
+        if is_time && self.slots.has_free() && pipelines.wants_another(lifetime) {
+            let (connector, shared) = (self.connector.clone(), self.pipelines.clone());
+            let slots = self.slots.clone();
+            pipelines.opening = Some(spawn_opening(async move {
+                sleep(SLACK).await;
+                let slot = slots.try_take(Usage::SharedReads);
+                match slot.filter(|_| shared.lock().wants_another(lifetime)) {
+                    Some(slot) => open(connector, slots, shared, slot).await,
+                    None => {
+                        shared.lock().opening = None;
+                        Ok(())
+                    }
+                }
+            }));
+        }
+    }
+
+    pub(super) fn opening(&self, slot: Slot) -> Opening {
+        let (connector, slots) = (self.connector.clone(), self.slots.clone());
+        spawn_opening(open(connector, slots, self.pipelines.clone(), slot))
+    }
+}
+
+/// Spawns an attempt to connect: it goes on when the callers that wait for it leave.
+fn spawn_opening(
+    attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
+) -> Opening {
+    let task = tokio::spawn(attempt);
+    async { task.await.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped))) }
+        .boxed()
+        .shared()
+}
+
+/// Opens a connection and adds it to the others, in place of those that have reached their
+/// lifetime.
+async fn open(
+    connector: Connector,
+    slots: Arc<Slots>,
+    pipelines: Arc<Mutex<Pipelines>>,
+    slot: Slot,
+) -> Result<(), DownReason> {
+    let outcome = connector.open(slot).await;
+    let timeouts = connector.timeouts;
+    let mut opened = pipelines.lock();
+    opened.opening = None;
+    match outcome {
+        Ok(connection) => {
+            opened.open.retain(|pipeline| !pipeline.is_older_than(timeouts.lifetime));
+            if !opened.is_shut_down {
+                let pipeline = Arc::new(Pipeline::new(connection, timeouts.answer()));
+                let (weak, list) = (Arc::downgrade(&pipeline), Arc::downgrade(&pipelines));
+                tokio::spawn(close_when_idle(timeouts.idle, weak, list));
+                opened.open.push(pipeline);
+            }
+            drop(opened);
+            slots.opened.notify_waiters();
+            Ok(())
+        }
+        Err(reason) => {
+            opened.next_opening = Instant::now() + PAUSE;
+            Err(reason)
+        }
+    }
+}
+
+/// Removes a connection from the others once it has been idle for `limit`.
+async fn close_when_idle(
+    limit: Duration,
+    pipeline: Weak<Pipeline>,
+    pipelines: Weak<Mutex<Pipelines>>,
+) {
+    let mut next = Instant::now() + limit;
+    loop {
+        sleep_until(next).await;
+        let (Some(pipeline), Some(pipelines)) = (pipeline.upgrade(), pipelines.upgrade()) else {
+            return;
+        };
+        // No request enters while the list is locked.
+        let mut pipelines = pipelines.lock();
+        let now = Instant::now();
+        next = pipeline.idle_since().unwrap_or(now) + limit;
+        if next <= now {
+            pipeline.retire();
+            pipelines.open.retain(|open| !Arc::ptr_eq(open, &pipeline));
+            return;
+        }
+    }
+}
