@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
@@ -12,7 +12,8 @@ use super::session::session_of;
 use crate::visitor::{Signer, forwarded_scheme};
 
 /// Adds the headers `x-served-by` and `server-timing` to every answer that asked a database, and
-/// the position that it showed, as a cookie and as a header. For
+/// the position that it showed, as a cookie and as a header. Such an answer is `cache-control:
+/// private, no-cache`, unless the handler says otherwise. For
 /// [`from_fn`](actix_web::middleware::from_fn).
 ///
 /// # Errors
@@ -27,9 +28,13 @@ pub async fn answer_for(
         return Ok(response);
     };
     let is_secure = is_secure(response.request());
+    let says_of_caches = response.headers().contains_key(CACHE_CONTROL);
     for (name, value) in signer.answer_headers(&session, is_secure) {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().append(HeaderName::from_static(name), value);
+        let name = HeaderName::from_static(name);
+        if let Ok(value) = HeaderValue::try_from(value)
+            && !(says_of_caches && name == CACHE_CONTROL)
+        {
+            response.headers_mut().append(name, value);
         }
     }
     Ok(response)

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{COOKIE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue};
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -14,8 +14,9 @@ use crate::visitor::{Keys, POSITION, Session, Signer, forwarded_scheme};
 
 /// Gives the handlers of a router their [`Reader`](super::Reader) and [`Writer`](super::Writer). Adds
 /// the headers `x-served-by` and `server-timing` to every answer that asked a database, and the
-/// position that it showed, as a cookie and as a header. For `Router::layer`, which goes for the
-/// routes above it.
+/// position that it showed, as a cookie and as a header. Such an answer is `cache-control: private,
+/// no-cache`, unless the handler says otherwise. For `Router::layer`, which goes for the routes above
+/// it.
 ///
 /// A router with several sets of repos has a layer for each, with the same keys. The outermost one
 /// reads and signs the positions for all of them: a visitor's positions are kept for each database
@@ -86,9 +87,13 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut response = answer.await?;
+            let says_of_caches = response.headers().contains_key(CACHE_CONTROL);
             for (name, value) in signer.answer_headers(&session, is_secure) {
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    response.headers_mut().append(HeaderName::from_static(name), value);
+                let name = HeaderName::from_static(name);
+                if let Ok(value) = HeaderValue::try_from(value)
+                    && !(says_of_caches && name == CACHE_CONTROL)
+                {
+                    response.headers_mut().append(name, value);
                 }
             }
             response.extensions_mut().insert(session);

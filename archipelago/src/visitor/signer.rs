@@ -20,6 +20,10 @@ pub const POSITION: &str = "archipelago-position";
 
 const SET_COOKIE: &str = "set-cookie";
 
+/// What an answer says to caches that says nothing of them itself: a shared cache would hand the
+/// visitor's cookie to others.
+const NOT_SHARED: (&str, &str) = ("cache-control", "private, no-cache");
+
 /// A name for the jar that signs. The signature does not cover it.
 const ANY_NAME: &str = "position";
 
@@ -103,7 +107,8 @@ impl Signer {
 
     /// The names and values of the headers that an answer has to carry: the positions that the
     /// visitor has seen and written, in place of those that they brought, and which database served
-    /// the answer. Each is to be added, as `set-cookie` may come several times. `is_secure` tells
+    /// the answer. Each is to be added, as `set-cookie` may come several times, but `cache-control`
+    /// only where the answer has none: with it, no shared cache keeps the cookie. `is_secure` tells
     /// whether the visitor came over TLS. None where the request has asked no database.
     #[must_use]
     pub fn answer_headers(
@@ -125,6 +130,9 @@ impl Signer {
                 headers.push((SET_COOKIE, set_cookie(name, "", Duration::ZERO, is_secure)));
             }
             headers.push((POSITION, header));
+        }
+        if headers.iter().any(|(name, _)| *name == SET_COOKIE) {
+            headers.push((NOT_SHARED.0, NOT_SHARED.1.to_owned()));
         }
         headers
     }

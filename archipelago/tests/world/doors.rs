@@ -31,7 +31,7 @@ trait Door {
     /// | request | answer |
     /// | --- | --- |
     /// | `GET /` | the names of all users |
-    /// | `GET /user/{id}` | the name of one |
+    /// | `GET /user/{id}` | the name of one, [`CACHED`] |
     /// | `POST /` | creates the user whom the body names: 2 MB at most |
     /// | `POST /raise/{code}` | a failure of the database with this SQLSTATE |
     /// | `GET /held`, `POST /held` | as `/`; the answer waits for a permit |
@@ -48,6 +48,9 @@ struct Site {
 }
 
 const LONGEST_BODY: usize = 2_000_000;
+
+/// What a handler says to caches itself.
+const CACHED: &str = "private, max-age=60";
 
 fn keys() -> Keys {
     Keys::new(Key::from(&[7; 64]))

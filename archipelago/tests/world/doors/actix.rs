@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, Path, PayloadConfig};
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpServer, Responder};
 use archipelago::actix::{Reader, Writer, answer_for, configure};
 use archipelago::{Error, RepoSet};
 
-use super::{Door, LONGEST_BODY, Site, create, keys, list, other, raise, show};
+use super::{CACHED, Door, LONGEST_BODY, Site, create, keys, list, other, raise, show};
 use crate::world::setup::Repos;
 
 pub struct Actix;
@@ -47,8 +48,9 @@ async fn post<R: RepoSet>(writer: Writer<R>, name: String) -> Result<String, Err
     create(writer.primary(), &name).await
 }
 
-async fn get_user(reader: Reader<Repos>, id: Path<i64>) -> Result<String, Error> {
-    show(reader.replica(), *id).await
+async fn get_user(reader: Reader<Repos>, id: Path<i64>) -> Result<impl Responder, Error> {
+    let name = show(reader.replica(), *id).await?;
+    Ok(name.customize().insert_header((CACHE_CONTROL, CACHED)))
 }
 
 async fn post_raise(writer: Writer<Repos>, code: Path<String>) -> Result<String, Error> {

@@ -2,8 +2,8 @@
 
 use archipelago_lab::World;
 
-use super::Door;
 use super::visit::Visit;
+use super::{CACHED, Door};
 
 pub async fn a_read_says_who_served_it<D: Door>(world: &World) {
     let visit = Visit::near::<D>(world).await;
@@ -11,11 +11,15 @@ pub async fn a_read_says_who_served_it<D: Door>(world: &World) {
     assert_eq!(read.served_by(), "near; role=replica; reason=local", "{read:?}");
     assert!(read.header("server-timing").starts_with("db;dur="), "{read:?}");
     assert_eq!((read.positions().len(), read.set_cookies().len()), (1, 1), "{read:?}");
+    assert_eq!(read.header("cache-control"), "private, no-cache", "{read:?}");
     let written = visit.post("/", "Ada").await;
+    let user = visit.get("/user/1").await;
+    assert_eq!(user.header("cache-control"), CACHED, "{user:?}");
     assert!(written.served_by().starts_with("home; role=primary"), "{written:?}");
     let missing = visit.get("/no/such/page").await;
     assert_eq!((missing.status, missing.served_by()), (404, ""), "{missing:?}");
     assert!(missing.set_cookies().is_empty() && missing.positions().is_empty(), "{missing:?}");
+    assert_eq!(missing.header("cache-control"), "", "{missing:?}");
 }
 
 pub async fn a_cookie_is_secure_where_the_visitor_came_over_tls<D: Door>(world: &World) {

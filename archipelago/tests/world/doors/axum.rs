@@ -6,10 +6,11 @@ use archipelago::axum::{Reader, VisitorLayer, Writer};
 use archipelago::{Error, RepoSet};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::IntoResponse;
 use axum::routing;
 use tokio::net::TcpListener;
 
-use super::{Door, LONGEST_BODY, Site, create, keys, list, other, raise, show};
+use super::{CACHED, Door, LONGEST_BODY, Site, create, keys, list, other, raise, show};
 use crate::world::setup::Repos;
 
 pub struct Axum;
@@ -41,8 +42,9 @@ async fn post<R: RepoSet>(writer: Writer<R>, name: String) -> Result<String, Err
     create(writer.primary(), &name).await
 }
 
-async fn get_user(reader: Reader<Repos>, Path(id): Path<i64>) -> Result<String, Error> {
-    show(reader.replica(), id).await
+async fn get_user(reader: Reader<Repos>, Path(id): Path<i64>) -> Result<impl IntoResponse, Error> {
+    let name = show(reader.replica(), id).await?;
+    Ok(([("cache-control", CACHED)], name))
 }
 
 async fn post_raise(writer: Writer<Repos>, Path(code): Path<String>) -> Result<String, Error> {
