@@ -249,7 +249,7 @@ mod tests {
         ]);
         expect![[r#"
             POOL_SIZE is `0`; write a number of connections from 1 to 1000
-            DATABASE_URL is not a URL (empty host); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded
+            DATABASE_URL names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE
             HOST is `localhost`; write an IP address, such as 127.0.0.1, 0.0.0.0 or ::
             PORT is `80800`; write a port number from 0 to 65535
             METRICS_PORT is `x`; write a port number from 0 to 65535

@@ -17,6 +17,7 @@
 mod access;
 mod environment;
 mod login;
+mod passfile;
 mod region_set;
 mod safeguard;
 mod settings_error;
@@ -40,8 +41,8 @@ pub(crate) use self::safeguard::Safeguards;
 pub use self::settings_error::{SettingProblem, SettingsError};
 pub use self::timeouts::Timeouts;
 pub use self::tls::{SslMode, TlsError};
-pub(crate) use self::url::UrlServer;
 pub use self::url::{DatabaseUrl, UrlError};
+pub(crate) use self::url::{TargetSession, UrlServer};
 
 /// After how long without a request the monitor may rest.
 const MONITOR_RESTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);

@@ -53,6 +53,48 @@ fn the_primarys_url_makes_the_replicas_urls() {
 }
 
 #[test]
+fn libpqs_variables_count_where_the_url_is_silent() {
+    let url = |given: &str, vars: &[(&str, &str)]| {
+        let depot = ("DEPOT_DATABASE_URL", "postgres://depot.example/app");
+        let settings = settings(&[vars, &[("DATABASE_URL", given), depot]].concat())?;
+        Ok::<_, SettingsError>(settings.url("nrt")?.expose().to_owned())
+    };
+    let user = [("PGUSER", "ada"), ("PGPASSWORD", "a b"), ("PGSSLMODE", "require")];
+    for (given, vars, expected) in [
+        ("postgres://db.x/app", &user[..], "postgres://ada:a%20b@db.x/app?sslmode=require"),
+        (
+            "postgres://bob:p@db.x/app?sslmode=disable",
+            &user,
+            "postgres://bob:p@db.x/app?sslmode=disable",
+        ),
+        (
+            "postgres:///app",
+            &[("PGHOST", "db.x"), ("PGPORT", "6000"), ("PGDATABASE", "other")],
+            "postgres://db.x:6000/app",
+        ),
+        ("postgres://u@db.x/app?user=", &[("PGUSER", "")], "postgres://u@db.x/app?user="),
+    ] {
+        assert_eq!(url(given, vars).unwrap(), expected);
+    }
+    for (given, variable, expected) in [
+        (
+            "postgres://db.x/app",
+            "PGREQUIREPEER",
+            "DATABASE_URL has a `requirepeer` (or PGREQUIREPEER is set)",
+        ),
+        ("postgres://db.x/app", "PGSSLMODE", "DATABASE_URL has a wrong `sslmode`; write disable"),
+        (
+            "postgres://db.x/app?sslmode=verify-full",
+            "PGSSLROOTCERT",
+            "DATABASE_URL has sslrootcert=nowhere, which cannot be used",
+        ),
+    ] {
+        let error = url(given, &[(variable, "nowhere")]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn a_regions_own_variable_wins() {
     let settings = settings(&[
         ("DATABASE_URL", "postgres://db.internal/app"),
@@ -122,9 +164,9 @@ fn every_wrong_variable_is_reported_at_once() {
         &expect![[r#"
             PRIMARY_REGION is `ams`; this program was built with the primary in `nrt`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again
             POOL_SIZE is `many`; write a number of connections from 1 to 1000
-            DATABASE_URL is not a URL (relative URL without a base); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded
+            DATABASE_URL is not a URL (it begins with neither `postgres://` nor `postgresql://`); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded
             DATABASE_URL_ORD starts with `mysql://`; write postgres://… or postgresql://…
-            DEPOT_DATABASE_URL has sslmode=maybe; write disable, prefer, require, verify-ca or verify-full"#]],
+            DEPOT_DATABASE_URL has a wrong `sslmode`; write disable, allow, prefer, require, verify-ca or verify-full"#]],
     );
 }
 

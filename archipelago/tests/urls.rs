@@ -112,6 +112,16 @@ const TABLE: &[(&str, &str, &str)] = &[
         "postgres:///app?host=/var/run/postgresql",
     ),
     (
+        "a host as a parameter",
+        "postgres:///app?host=db.internal&user=u",
+        "postgres://u@ord.db.internal:5433/app",
+    ),
+    (
+        "a host as a parameter beside another",
+        "postgres://u@other/app?host=db.internal&application_name=a%20b",
+        "postgres://u@ord.db.internal:5433/app?application_name=a%20b",
+    ),
+    (
         "an address as a parameter",
         "postgres://u@db.internal/app?hostaddr=10.0.0.7",
         "postgres://u@db.internal/app?hostaddr=10.0.0.7",
@@ -128,18 +138,12 @@ fn each_url_becomes_that_of_its_region() {
 }
 
 #[test]
-fn a_url_without_exactly_one_host_has_no_regional_host() {
-    for (given, expected) in [
-        ("postgres://u:p@a.internal,b.internal/app", "names several hosts"),
-        ("postgres:///app?host=db.internal", "names its host in a parameter"),
-    ] {
-        let error = given
-            .parse::<DatabaseUrl>()
-            .unwrap()
-            .of_region("ord", |_| false)
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with(expected) && error.contains("DATABASE_URL_<REGION>"), "{error}");
+fn a_url_with_several_hosts_has_no_regional_host() {
+    for given in ["postgres://u:p@a.internal:1,b.internal/app", "postgres:///app?host=a.x,b.x"] {
+        let url: DatabaseUrl = given.parse().unwrap();
+        let error = url.of_region("ord", |_| false).unwrap_err().to_string();
+        assert!(error.starts_with("names several hosts"), "{error}");
+        assert!(error.contains("DATABASE_URL_<REGION>"), "{error}");
     }
 }
 
@@ -180,34 +184,66 @@ fn sslmode_is_displayed_in_libpqs_words() {
 const WRONG: &[(&str, &str)] = &[
     (
         "db.internal/app",
-        "is not a URL (relative URL without a base); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+        "is not a URL (it begins with neither `postgres://` nor `postgresql://`); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
     ),
     (
-        "postgres://u:p@db.internal:port/app",
-        "is not a URL (invalid port number); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+        "hunter2://db.internal/app",
+        "is not a URL (it begins with neither `postgres://` nor `postgresql://`); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
     ),
     ("mysql://u:p@db.internal/app", "starts with `mysql://`; write postgres://… or postgresql://…"),
     (
-        "postgres://u:p@db.internal/app?sslmode=require&sslrootcert=system",
-        "has sslrootcert=system with sslmode=require, which checks too little; write sslmode=verify-full",
+        "postgres://u:100%@db.internal/app",
+        "is not a URL (two hexadecimal digits follow each `%`); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
     ),
+    (
+        "postgres://u@[::1/app",
+        "is not a URL (an IPv6 address has no end, or is empty); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+    ),
+    (
+        "postgres://u@db.internal/app?sslmode",
+        "is not a URL (a parameter has no `=`, or more than one); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+    ),
+    // A slash in the password.
+    ("postgres://u:hunter2/x@db.internal/app", "has a wrong `port`; write numbers of 1 to 65535"),
+    ("postgres://u:p@db.internal:port/app", "has a wrong `port`; write numbers of 1 to 65535"),
+    ("postgres:///app?host=a.internal&port=0", "has a wrong `port`; write numbers of 1 to 65535"),
     ("postgres:///app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
+    ("postgres://u@a,,b/app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
     (
         "postgres://u@a.internal,b.internal/app?hostaddr=10.0.0.7",
         "names more or fewer of `hostaddr` than hosts; give each host one, separated by commas",
     ),
-    ("postgres:///app?host=a.internal&port=0", "cannot be used: port: write numbers of 1 to 65535"),
     (
         "postgres:///app?host=a.internal,b.internal,c.internal&port=1,2",
         "names more or fewer of `port` than hosts; give each host one, separated by commas",
     ),
     (
         "postgres://u:p@db.internal/app?pgbouncer=true",
-        "cannot be used: invalid connection string: unknown option `pgbouncer`",
+        "has a parameter that libpq does not know; write only those of https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS",
+    ),
+    (
+        "postgres://u:p@db.internal/app?require_auth=scram-sha-256",
+        "has a `require_auth` (or PGREQUIREAUTH is set), which Archipelago does not support; leave it out",
+    ),
+    (
+        "postgres://u:p@db.internal/app?gssencmode=require",
+        "has a `gssencmode` (or PGGSSENCMODE is set), which Archipelago does not support; write disable or prefer",
+    ),
+    (
+        "postgres://u:p@db.internal/app?target_session_attrs=fast",
+        "has a wrong `target_session_attrs`; write any, read-write, read-only, primary, standby or prefer-standby",
+    ),
+    (
+        "postgres://u:p@db.internal/app?sslnegotiation=direct",
+        "has a wrong `sslnegotiation`; write direct with sslmode=require or more",
     ),
     (
         "postgres://u:p@db.internal/app?sslmode=always",
-        "has sslmode=always; write disable, prefer, require, verify-ca or verify-full",
+        "has a wrong `sslmode`; write disable, allow, prefer, require, verify-ca or verify-full",
+    ),
+    (
+        "postgres://u:p@db.internal/app?sslmode=require&sslrootcert=system",
+        "has sslrootcert=system with an sslmode that checks too little; write sslmode=verify-full",
     ),
     (
         "postgres://u:p@db.internal/app?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",

@@ -74,8 +74,7 @@ fn core() {
             tokio-util
             tower-layer
             tower-service
-            tracing
-            url"#]],
+            tracing"#]],
     );
     check("archipelago", DependencyKind::Build, &expect![[r#""#]]);
 }

@@ -77,13 +77,13 @@ async fn every_wrong_setting_is_reported_at_once() {
     assert_refused(
         (refused.0, refused.1, refused.2.replace(&primary, "`PRIMARY`")),
         &expect![[r#"
-        error: the settings are wrong:
-          PRIMARY_REGION is `mars`; this program was built with the primary in `PRIMARY`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again
-          POOL_SIZE is `lots`; write a number of connections from 1 to 1000
-          DATABASE_URL has sslmode=perhaps; write disable, prefer, require, verify-ca or verify-full
-          PORT is `eighty`; write a port number from 0 to 65535
-          SECRET_KEY cannot be used; write 64 hex digits, as `openssl rand -hex 32` prints them
-    "#]],
+            error: the settings are wrong:
+              PRIMARY_REGION is `mars`; this program was built with the primary in `PRIMARY`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again
+              POOL_SIZE is `lots`; write a number of connections from 1 to 1000
+              DATABASE_URL has a wrong `sslmode`; write disable, allow, prefer, require, verify-ca or verify-full
+              PORT is `eighty`; write a port number from 0 to 65535
+              SECRET_KEY cannot be used; write 64 hex digits, as `openssl rand -hex 32` prints them
+        "#]],
     );
 }
 

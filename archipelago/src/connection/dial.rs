@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
-use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -20,7 +20,7 @@ use tokio_util::either::Either as EitherStream;
 use super::socket::{Address, Socket};
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
-use crate::settings::{DatabaseUrl, Timeouts, UrlServer};
+use crate::settings::{DatabaseUrl, TargetSession, Timeouts, UrlServer};
 
 /// How long bytes may stay unacknowledged, beyond two round trips, until the kernel closes the
 /// connection.
@@ -56,12 +56,12 @@ pub(super) async fn dial(
     record: impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
     let config = config(url, name, timeouts, silence);
-    let servers = servers(url);
-    let count = u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
+    let attempts = attempts(url);
+    let count = u32::try_from(attempts.len()).unwrap_or(u32::MAX).max(1);
     let waited = timeouts.checkout / count;
     let mut failure = DownReason::Unreachable { detail: "the URL names no host".to_owned() };
-    for server in servers {
-        let dialing = dial_server(&server, url, config.clone(), &record);
+    for (server, wanted) in attempts {
+        let dialing = dial_server(&server, url, (config.clone(), wanted), &record);
         let dialed = timeout(waited, dialing).await;
         match dialed.unwrap_or(Err(DownReason::Silent { waited })) {
             Ok(dialed) => return Ok(dialed),
@@ -83,7 +83,7 @@ fn refuses_role(reason: &DownReason) -> bool {
 async fn dial_server(
     server: &UrlServer,
     url: &DatabaseUrl,
-    mut config: Config,
+    (mut config, wanted): (Config, TargetSession),
     record: &impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
     if let Some(password) = url.password(&server.name, server.port).await? {
@@ -92,7 +92,7 @@ async fn dial_server(
     let addresses = addresses(server, &config).await;
     let mut failure = DownReason::Unreachable { detail: "the host has no address".to_owned() };
     for address in addresses.map_err(|error| unreachable(&error, &config))? {
-        match open(&config, url, address, Arc::new(record())).await {
+        match open((&config, wanted), url, address, Arc::new(record())).await {
             Ok(dialed) => return Ok(dialed),
             Err(reason) if refuses_role(&reason) => return Err(reason),
             Err(reason) => failure = reason,
@@ -101,13 +101,19 @@ async fn dial_server(
     Err(failure)
 }
 
-/// The servers of a URL, in the order in which they are tried.
-fn servers(url: &DatabaseUrl) -> Vec<UrlServer> {
-    let mut all: Vec<_> = url.servers().collect();
+/// The servers of a URL in the order in which they are tried, each with the session that is wanted.
+fn attempts(url: &DatabaseUrl) -> Vec<(UrlServer, TargetSession)> {
+    let mut servers: Vec<_> = url.servers().collect();
     if url.config().get_load_balance_hosts() == LoadBalanceHosts::Random {
-        fastrand::shuffle(&mut all);
+        fastrand::shuffle(&mut servers);
     }
-    all
+    // Each again where none is the preferred one.
+    let rounds: &[TargetSession] = match url.target() {
+        TargetSession::PreferStandby => &[TargetSession::Standby, TargetSession::Any],
+        wanted => &[wanted],
+    };
+    let round = |wanted: &TargetSession| servers.iter().cloned().zip(std::iter::repeat(*wanted));
+    rounds.iter().flat_map(round).collect()
 }
 
 /// The addresses of a host, in the order in which they are tried.
@@ -131,7 +137,7 @@ async fn addresses(server: &UrlServer, config: &Config) -> io::Result<Vec<Server
 /// Opens a session with one server. TLS is negotiated here, so that the decrypted stream can be read
 /// along: to tokio-postgres it looks like `sslmode=require sslnegotiation=direct`.
 async fn open(
-    config: &Config,
+    (config, wanted): (&Config, TargetSession),
     url: &DatabaseUrl,
     server: ServerAddress,
     session: Arc<SessionRecord>,
@@ -147,20 +153,26 @@ async fn open(
         _ => error.into(),
     })?;
     let mut driver = connection.boxed();
-    check_attributes(config.get_target_session_attrs(), &client, &mut driver).await?;
+    check_attributes(wanted, &client, &mut driver).await?;
     Ok(Dialed { client, driver, session, server })
 }
 
 /// Fails where a URL with `target_session_attrs` wants another server.
 async fn check_attributes(
-    wanted: TargetSessionAttrs,
+    wanted: TargetSession,
     client: &Client,
     driver: &mut Driver,
 ) -> Result<(), DownReason> {
-    if wanted == TargetSessionAttrs::Any {
-        return Ok(());
-    }
-    let asked = client.simple_query("SHOW transaction_read_only").boxed();
+    use TargetSession::{Any, PreferStandby, Primary, ReadOnly, ReadWrite, Standby};
+
+    let (question, expected) = match wanted {
+        Any | PreferStandby => return Ok(()),
+        ReadWrite => ("SHOW transaction_read_only", "off"),
+        ReadOnly => ("SHOW transaction_read_only", "on"),
+        Primary => ("SELECT pg_catalog.pg_is_in_recovery()", "f"),
+        Standby => ("SELECT pg_catalog.pg_is_in_recovery()", "t"),
+    };
+    let asked = client.simple_query(question).boxed();
     let messages = match select(asked, driver).await {
         Either::Left((answer, _)) => answer?,
         Either::Right((ended, _)) => {
@@ -168,15 +180,18 @@ async fn check_attributes(
             return Err(DownReason::broken(&"the server closed the connection"));
         }
     };
-    let read_only = messages.iter().find_map(|message| match message {
+    let answer = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
-    let detail = match (wanted, read_only) {
-        (TargetSessionAttrs::ReadWrite, Some("off"))
-        | (TargetSessionAttrs::ReadOnly, Some("on")) => return Ok(()),
-        (TargetSessionAttrs::ReadWrite, _) => "target_session_attrs: the server is read-only",
-        _ => "target_session_attrs: the server takes writes",
+    if answer == Some(expected) {
+        return Ok(());
+    }
+    let detail = match wanted {
+        ReadWrite => "target_session_attrs: the server is read-only",
+        ReadOnly => "target_session_attrs: the server takes writes",
+        Primary => "target_session_attrs: the server is a standby",
+        _ => "target_session_attrs: the server is no standby",
     };
     Err(DownReason::Unreachable { detail: detail.to_owned() })
 }
@@ -316,7 +331,7 @@ mod tests {
         for (parameters, round_trip, expected) in [
             ("", Some(ms(150)), ms(1300)),
             ("", None, ms(3000)),
-            ("?tcp_user_timeout=7", Some(ms(150)), ms(7000)),
+            ("?tcp_user_timeout=7000", Some(ms(150)), ms(7000)),
         ] {
             let url = format!("postgres://app@localhost/app{parameters}").parse().unwrap();
             let config = config(&url, "test", Timeouts::default(), read_silence(round_trip));

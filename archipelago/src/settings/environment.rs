@@ -144,7 +144,7 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
 
     fn url(&mut self, name: &str) -> Option<Result<DatabaseUrl, ()>> {
         let text = self.text(name)?;
-        Some(text.parse().map_err(|problem| {
+        Some(DatabaseUrl::read(&text, &self.var).map_err(|problem| {
             self.problems.push(SettingProblem::Url { name: name.to_owned(), problem });
         }))
     }

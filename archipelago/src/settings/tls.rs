@@ -1,7 +1,8 @@
-//! `sslmode` and `sslrootcert`, in libpq's meaning, over rustls.
+//! `sslmode`, `sslrootcert`, `sslcert` and `sslkey`, in libpq's meaning, over rustls.
 
-use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -9,7 +10,7 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -62,14 +63,16 @@ impl fmt::Display for SslMode {
 #[non_exhaustive]
 pub enum TlsError {
     /// An `sslmode` that libpq does not know either.
-    #[error("has sslmode={0}; write disable, prefer, require, verify-ca or verify-full")]
-    Mode(String),
+    #[error(
+        "has a wrong `sslmode`; write disable, allow, prefer, require, verify-ca or verify-full"
+    )]
+    Mode,
     /// `sslrootcert=system` with less than `verify-full`: the system's authorities sign for any
     /// host.
     #[error(
-        "has sslrootcert=system with sslmode={0}, which checks too little; write sslmode=verify-full"
+        "has sslrootcert=system with an sslmode that checks too little; write sslmode=verify-full"
     )]
-    WeakSystem(String),
+    WeakSystem,
     /// The file of authorities cannot be used.
     #[error(
         "has sslrootcert={path}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`"
@@ -80,6 +83,9 @@ pub enum TlsError {
         /// What reading it said.
         reason: String,
     },
+    /// The certificate of this client, or its key, cannot be used.
+    #[error("has an `sslcert` and an `sslkey` that cannot be used ({0}); name two PEM files")]
+    ClientCert(String),
     /// There is nothing to check a certificate against.
     #[error(
         "asks for a checked certificate, and this machine has no certificate authorities; install ca-certificates, or name a file in sslrootcert="
@@ -90,6 +96,65 @@ pub enum TlsError {
     Rustls(String),
 }
 
+/// The files that a URL names, or that lie where libpq looks for them.
+pub(super) struct TlsFiles {
+    /// The authorities; or `system`.
+    root_cert: Option<String>,
+    /// The certificate of this client, and its key.
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// libpq's own are `root.crt`, `postgresql.crt` and `postgresql.key` in `~/.postgresql`.
+    pub(super) fn new(
+        root_cert: Option<&str>,
+        cert: Option<&str>,
+        key: Option<&str>,
+        home: Option<&Path>,
+    ) -> Self {
+        let own = |name: &str| {
+            let path = home?.join(".postgresql").join(name);
+            path.exists().then_some(path)
+        };
+        let own_root = || Some(own("root.crt")?.display().to_string());
+        Self {
+            root_cert: root_cert.map(str::to_owned).or_else(own_root),
+            cert: cert.map(PathBuf::from).or_else(|| own("postgresql.crt")),
+            key: key.map(PathBuf::from).or_else(|| own("postgresql.key")),
+        }
+    }
+
+    /// The certificate of this client with its chain, and its key.
+    fn identity(&self) -> Result<Option<Identity>, TlsError> {
+        let Some(cert) = &self.cert else { return Ok(None) };
+        let unusable = |reason: &dyn fmt::Display| TlsError::ClientCert(reason.to_string());
+        let key = self.key.as_ref().ok_or_else(|| unusable(&"there is no sslkey"))?;
+        check_secrecy(key).map_err(|error| unusable(&error))?;
+        let chain = CertificateDer::pem_file_iter(cert).map_err(|error| unusable(&error))?;
+        let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| unusable(&error))?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(&error))?;
+        Ok(Some((chain, key)))
+    }
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// As libpq: a key that others may read is not used. The group may read one of root.
+fn check_secrecy(key: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+
+        let metadata = std::fs::metadata(key)?;
+        let forbidden = if metadata.uid() == 0 { 0o027 } else { 0o077 };
+        if metadata.mode() & forbidden != 0 {
+            return Err(io::Error::other("others may read the key; run chmod 0600"));
+        }
+    }
+    Ok(())
+}
+
 /// An `sslmode`, and the connector that enforces it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tls {
@@ -98,13 +163,12 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    pub(crate) fn new(mode: Option<&str>, root_cert: Option<&str>) -> Result<Self, TlsError> {
+    pub(super) fn new(mode: Option<&str>, files: &TlsFiles) -> Result<Self, TlsError> {
+        let root_cert = files.root_cert.as_deref();
         let mode = match mode {
             // libpq: the system's authorities sign for any host, so `system` requires verify-full.
             None | Some("verify-full") if root_cert == Some("system") => SslMode::VerifyFull,
-            Some(weak) if root_cert == Some("system") => {
-                return Err(TlsError::WeakSystem(weak.to_owned()));
-            }
+            Some(_) if root_cert == Some("system") => return Err(TlsError::WeakSystem),
             Some("disable") => SslMode::Disable,
             None | Some("allow" | "prefer") => SslMode::Prefer,
             // libpq: "if a root CA file is present, `require` behaves like `verify-ca`".
@@ -112,7 +176,7 @@ impl Tls {
             Some("require") => SslMode::Require,
             Some("verify-ca") => SslMode::VerifyCa,
             Some("verify-full") => SslMode::VerifyFull,
-            Some(other) => return Err(TlsError::Mode(other.to_owned())),
+            Some(_) => return Err(TlsError::Mode),
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(mode, root_cert, &provider)?;
@@ -120,8 +184,16 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Rustls(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match files.identity()? {
+            Some((chain, key)) => config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| TlsError::ClientCert(error.to_string()))?,
+            None => config.with_no_client_auth(),
+        };
+        // A server that is asked without SSLRequest wants it:
+        // <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self { mode, connector: MakeRustlsConnect::new(config) })
     }
 

@@ -1,43 +1,71 @@
 //! The URL of a database, and the rule that derives a replica's URL from the one that Fly attaches.
 
+mod config;
+mod conninfo;
+#[cfg(test)]
+mod libpq;
+mod parameter;
+mod region_host;
+
+use std::env::VarError;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
-use url::Url;
 
-use crate::error::DownReason;
-
+use self::conninfo::Conninfo;
+use self::region_host::region_host;
 use super::login::{Login, PasswordSource, ReadingUser};
-use super::tls::{SslMode, Tls, TlsError};
+use super::passfile;
+use super::tls::{SslMode, Tls, TlsError, TlsFiles};
+use crate::error::DownReason;
 
 /// The port of one member of an unmanaged Fly Postgres cluster; port 5432 leads to the primary.
 /// Source:
 /// <https://fly.io/docs/postgres/advanced-guides/high-availability-and-global-replication/>.
 const MEMBER_PORT: u16 = 5433;
 
-/// A checked `postgres://` URL. Neither its `Debug` nor its `Display` shows the password.
+/// A checked `postgres://` URL, read as libpq reads it: with its grammar, and with `PGUSER`,
+/// `PGSSLROOTCERT` and its other variables, and the files in `~/.postgresql`, for what the URL does not
+/// say. Neither its `Debug` nor its `Display` shows the password.
 #[derive(Clone)]
 pub struct DatabaseUrl {
-    url: Url,
+    text: String,
+    conninfo: Conninfo,
+    servers: Vec<UrlServer>,
     config: Config,
-    /// None, or one for all hosts, or one for each. They count, and not those of `config`.
-    ports: Vec<u16>,
+    target: TargetSession,
     tls: Tls,
+    passfile: Option<PathBuf>,
+    /// Of the user: `.pgpass` and `.postgresql` are there.
+    home: Option<PathBuf>,
     /// Knows the password instead of the URL.
     passwords: Option<PasswordSource>,
 }
 
 /// A server that a URL names.
-#[derive(PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UrlServer {
     /// The host of its certificate and its password, or the folder of the socket.
     pub(crate) name: String,
     /// What leads to it: the name, or an address.
     pub(crate) host: Host,
     pub(crate) port: u16,
+}
+
+/// `target_session_attrs`: which of several servers is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetSession {
+    Any,
+    ReadWrite,
+    ReadOnly,
+    Primary,
+    Standby,
+    /// A standby if there is one, else any.
+    PreferStandby,
 }
 
 impl UrlServer {
@@ -54,7 +82,7 @@ impl UrlServer {
     }
 }
 
-/// What is wrong with a URL. The text of the URL is not shown: it holds a password.
+/// What is wrong with a URL. Shows no text of it, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -62,16 +90,40 @@ pub enum UrlError {
     #[error(
         "is not a URL ({0}); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded"
     )]
-    Syntax(#[from] url::ParseError),
+    Syntax(&'static str),
     /// Its scheme is not PostgreSQL's.
     #[error("starts with `{0}://`; write postgres://… or postgresql://…")]
-    Scheme(String),
+    Scheme(&'static str),
     /// It names neither a host nor the folder of a socket.
     #[error("names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     NoHost,
-    /// tokio-postgres refuses a part or a parameter of it.
-    #[error("cannot be used: {0}")]
-    Parameter(String),
+    /// A parameter has a value that it cannot have.
+    #[error("has a wrong `{name}`; write {advice}")]
+    Value {
+        /// The parameter, by its name.
+        name: &'static str,
+        /// What it may be.
+        advice: &'static str,
+    },
+    /// libpq has no such parameter.
+    #[error(
+        "has a parameter that libpq does not know; write only those of https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"
+    )]
+    Unknown,
+    /// A parameter of libpq is not supported, or not with this value.
+    #[error(
+        "has a `{name}`{}, which Archipelago does not support; {}",
+        of_variable(variable),
+        instead(allowed)
+    )]
+    Unsupported {
+        /// The parameter, by its name.
+        name: &'static str,
+        /// The variable that it may come from; empty where there is none.
+        variable: &'static str,
+        /// The values that it may have; empty if none.
+        allowed: String,
+    },
     /// Its hosts have more or fewer addresses or ports.
     #[error("names more or fewer of `{0}` than hosts; give each host one, separated by commas")]
     Uneven(&'static str),
@@ -85,41 +137,64 @@ pub enum UrlError {
     Tls(#[from] TlsError),
 }
 
+fn of_variable(variable: &str) -> String {
+    if variable.is_empty() { String::new() } else { format!(" (or {variable} is set)") }
+}
+
+fn instead(allowed: &str) -> String {
+    if allowed.is_empty() { "leave it out".to_owned() } else { format!("write {allowed}") }
+}
+
+/// Reads the variables of this process's environment for what the URL does not say.
 impl FromStr for DatabaseUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        Self::new(Url::parse(text)?)
+        Self::read(text, &|name| std::env::var(name))
     }
 }
 
 impl DatabaseUrl {
-    fn new(url: Url) -> Result<Self, UrlError> {
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return Err(UrlError::Scheme(url.scheme().to_owned()));
+    /// The URL `text`, with what the environment says beside it. `var` answers like
+    /// [`std::env::var`].
+    pub(super) fn read(
+        text: &str,
+        var: &dyn Fn(&str) -> Result<String, VarError>,
+    ) -> Result<Self, UrlError> {
+        let mut conninfo = Conninfo::parse(text)?;
+        let variables = parameter::variables().filter_map(|(name, variable)| {
+            Some((name, var(variable).ok().filter(|value| !value.is_empty())?))
+        });
+        let missing: Vec<_> = variables.filter(|(name, _)| !has_value(&conninfo, name)).collect();
+        let is_whole = missing.is_empty();
+        for (name, value) in missing {
+            conninfo.set(name, value);
         }
-        let (own, rest) = split_parameters(&url);
-        let tls = Tls::new(own.sslmode.as_deref(), own.sslrootcert.as_deref())?;
-        let mut config =
-            Config::from_str(&rest).map_err(|error| UrlError::Parameter(with_cause(&error)))?;
-        config.ssl_mode(tls.mode().negotiation());
-        for host in &own.hosts {
-            config.host(host);
-        }
-        let ports =
-            own.ports.iter().map(|port| parsed_port(port)).collect::<Result<Vec<_>, _>>()?;
-        let ports = if ports.is_empty() { config.get_ports().to_vec() } else { ports };
-        let (hosts, addresses) = (config.get_hosts().len(), config.get_hostaddrs().len());
-        if hosts + addresses == 0 {
-            return Err(UrlError::NoHost);
-        }
-        if hosts * addresses > 0 && hosts != addresses {
-            return Err(UrlError::Uneven("hostaddr"));
-        }
-        if ports.len() > 1 && ports.len() != hosts.max(addresses) {
-            return Err(UrlError::Uneven("port"));
-        }
-        Ok(Self { url, config, ports, tls, passwords: None })
+        let text = if is_whole { text.to_owned() } else { conninfo.to_string() };
+        let home = var("HOME").ok().map(PathBuf::from);
+        Self::new(text, conninfo, home)
+    }
+
+    fn new(text: String, conninfo: Conninfo, home: Option<PathBuf>) -> Result<Self, UrlError> {
+        parameter::check(&conninfo)?;
+        let servers = config::servers(&conninfo)?;
+        let get = |name| conninfo.get(name).filter(|value| !value.is_empty());
+        let files =
+            TlsFiles::new(get("sslrootcert"), get("sslcert"), get("sslkey"), home.as_deref());
+        let tls = Tls::new(get("sslmode"), &files)?;
+        let config = config::config(&conninfo, tls.mode())?;
+        let target = config::target_session(&conninfo)?;
+        let in_home = || home.as_ref().map(|home| home.join(".pgpass"));
+        let passfile = get("passfile").map(PathBuf::from).or_else(in_home);
+        Ok(Self { text, servers, config, target, tls, passfile, home, passwords: None, conninfo })
+    }
+
+    /// The same URL with other parameters.
+    fn with(&self, change: impl FnOnce(&mut Conninfo)) -> Result<Self, UrlError> {
+        let mut conninfo = self.conninfo.clone();
+        change(&mut conninfo);
+        let new = Self::new(conninfo.to_string(), conninfo, self.home.clone())?;
+        Ok(Self { passwords: self.passwords.clone(), ..new })
     }
 
     /// The URL of `region`'s replica: `<region>.<host>` at port 5433, everything else unchanged.
@@ -131,7 +206,7 @@ impl DatabaseUrl {
     /// `is_region` tells.
     ///
     /// # Errors
-    /// When the URL names several hosts, or its host in a parameter.
+    /// When the URL names several hosts.
     pub fn of_region(
         &self,
         region: &str,
@@ -140,41 +215,33 @@ impl DatabaseUrl {
         if self.is_one_database() {
             return Ok(self.clone());
         }
-        if self.config.get_hosts().len() > 1 {
+        if self.servers.len() > 1 {
             return Err(UrlError::Underivable("names several hosts"));
         }
-        if self.has_parameter("host") {
-            return Err(UrlError::Underivable("names its host in a parameter"));
+        match region_host(&self.host(), region, is_region) {
+            Some(host) => self.with(|conninfo| {
+                conninfo.set("host", host);
+                conninfo.set("port", MEMBER_PORT.to_string());
+            }),
+            None => Ok(self.clone()),
         }
-        let Some(host) = region_host(&self.host(), region, is_region) else {
-            return Ok(self.clone());
-        };
-        let mut url = self.url.clone();
-        url.set_host(Some(&host))?;
-        url.set_port(Some(MEMBER_PORT)).map_err(|()| UrlError::NoHost)?;
-        let rest: Vec<_> =
-            parameters(&url).filter(|pair| key(pair) != "port").map(str::to_owned).collect();
-        url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
-        Self::new(url)
     }
 
     /// Whether its host can only be one database, which then plays every region: a socket, an
     /// address, `localhost`, or a single label such as a container's name.
     #[must_use]
     pub fn is_one_database(&self) -> bool {
-        if !self.config.get_hostaddrs().is_empty() {
-            return true;
-        }
-        self.config.get_hosts().iter().all(|host| match host {
-            Host::Tcp(host) => {
-                let host = host.trim_end_matches('.').to_ascii_lowercase();
-                host.parse::<IpAddr>().is_ok()
-                    || !host.contains('.')
-                    || host.ends_with(".localhost")
-            }
-            #[cfg(unix)]
-            Host::Unix(_) => true,
-        })
+        self.has_parameter("hostaddr")
+            || self.servers.iter().all(|server| match &server.host {
+                Host::Tcp(host) => {
+                    let host = host.trim_end_matches('.').to_ascii_lowercase();
+                    host.parse::<IpAddr>().is_ok()
+                        || !host.contains('.')
+                        || host.ends_with(".localhost")
+                }
+                #[cfg(unix)]
+                Host::Unix(_) => true,
+            })
     }
 
     /// Whether its host is this machine, which the name of a container may be as well.
@@ -186,42 +253,31 @@ impl DatabaseUrl {
         self.host().starts_with('/') || is_loopback(&self.host().to_ascii_lowercase())
     }
 
-    /// Whether the URL has a parameter of this name.
+    /// Whether the URL, or the environment beside it, has a parameter of this name.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
-        parameters(&self.url).any(|pair| key(pair) == name)
+        has_value(&self.conninfo, name)
     }
 
     /// The host, or the folder of the socket.
     #[must_use]
     pub fn host(&self) -> String {
-        self.servers().next().map(|server| server.name).unwrap_or_default()
+        self.servers.first().map(|server| server.name.clone()).unwrap_or_default()
     }
 
     /// The port: 5432 where the URL names none.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port_of(0)
-    }
-
-    /// The port of its server of this index.
-    fn port_of(&self, index: usize) -> u16 {
-        self.ports.get(index).or(self.ports.first()).copied().unwrap_or(5432)
+        self.servers.first().map(|server| server.port).unwrap_or_default()
     }
 
     /// The servers that it names: one, or several that are tried in turn.
     pub(crate) fn servers(&self) -> impl Iterator<Item = UrlServer> {
-        let (hosts, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
-        (0..hosts.len().max(addresses.len())).filter_map(move |index| {
-            let address = addresses.get(index).map(ToString::to_string).map(Host::Tcp);
-            let named = hosts.get(index).or(address.as_ref())?;
-            let name = match named {
-                Host::Tcp(name) => name.clone(),
-                #[cfg(unix)]
-                Host::Unix(folder) => folder.display().to_string(),
-            };
-            let host = address.clone().unwrap_or_else(|| named.clone());
-            Some(UrlServer { name, host, port: self.port_of(index) })
-        })
+        self.servers.iter().cloned()
+    }
+
+    /// Which of several servers is wanted.
+    pub(crate) fn target(&self) -> TargetSession {
+        self.target
     }
 
     /// Whether it names the same hosts and ports. One server may have several names.
@@ -242,19 +298,13 @@ impl DatabaseUrl {
 
     /// The same database for another role, which takes no password from this URL.
     pub(super) fn for_role(&self, role: &ReadingUser) -> Result<Self, UrlError> {
-        let (user, password) = (encoded(&role.user), role.password.as_deref().map(encoded));
-        let mut url = self.url.clone();
-        let others = parameters(&url).filter(|pair| !["user", "password"].contains(&key(pair)));
-        let mut query: Vec<_> = others.map(str::to_owned).collect();
-        if url.has_host() {
-            url.set_username(&user).map_err(|()| UrlError::NoHost)?;
-            url.set_password(password.as_deref()).map_err(|()| UrlError::NoHost)?;
-        } else {
-            query.push(format!("user={user}"));
-            query.extend(password.map(|password| format!("password={password}")));
-        }
-        url.set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
-        Ok(Self { passwords: self.passwords.clone(), ..Self::new(url)? })
+        self.with(|conninfo| {
+            conninfo.set("user", role.user.clone());
+            match &role.password {
+                Some(password) => conninfo.set("password", password.clone()),
+                None => conninfo.remove("password"),
+            }
+        })
     }
 
     /// The password of the moment for one of its hosts. None where the URL holds it, or there is none.
@@ -263,14 +313,19 @@ impl DatabaseUrl {
         host: &str,
         port: u16,
     ) -> Result<Option<String>, DownReason> {
-        let Some(passwords) = &self.passwords else { return Ok(None) };
         let user = self.config.get_user().unwrap_or_default().to_owned();
         let database = self.config.get_dbname().unwrap_or(&user).to_owned();
         let login = Login { user, host: host.to_owned(), port, database };
-        passwords.password(login).await.map(Some)
+        match (&self.passwords, &self.passfile) {
+            (Some(passwords), _) => passwords.password(login).await.map(Some),
+            (None, Some(file)) if !self.has_parameter("password") => {
+                Ok(passfile::password(file, &login))
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// The URL as tokio-postgres's configuration, without the TLS connector.
+    /// As tokio-postgres has it, without hosts, ports and TLS.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
@@ -282,8 +337,13 @@ impl DatabaseUrl {
     /// The whole URL with its password, for programs such as a migration runner. Never log it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.url.as_str()
+        &self.text
     }
+}
+
+/// libpq takes an empty value for none.
+fn has_value(conninfo: &Conninfo, name: &str) -> bool {
+    conninfo.get(name).is_some_and(|value| !value.is_empty())
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -303,105 +363,6 @@ impl fmt::Display for DatabaseUrl {
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DatabaseUrl({self})")
-    }
-}
-
-/// The host of a region's member. None where the host leads to one server in any case.
-fn region_host(host: &str, region: &str, is_region: impl Fn(&str) -> bool) -> Option<String> {
-    let lower = host.trim_end_matches('.').to_ascii_lowercase();
-    let host = without_nearest(&lower);
-    let (first, rest) = host.split_once('.')?;
-    let is_fixed = host.ends_with(".flycast")
-        || host.ends_with(".internal") && (rest.starts_with("vm.") || rest.starts_with("process."));
-    // `ord.internal` is an app called ord; `ord.app.internal` is the app's member in ord.
-    let has_region = is_region(first) && rest.contains('.');
-    (!is_fixed && !has_region).then(|| format!("{region}.{host}"))
-}
-
-/// `top2.nearest.of.app.internal` → `app.internal`.
-fn without_nearest(host: &str) -> &str {
-    host.split_once(".nearest.of.")
-        .filter(|(top, _)| {
-            top.strip_prefix("top")
-                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-        })
-        .map_or(host, |(_, rest)| rest)
-}
-
-/// The parameters, not decoded: in a PostgreSQL URL a `+` is no space.
-fn parameters(url: &Url) -> impl Iterator<Item = &str> {
-    url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty())
-}
-
-/// A port of a list. libpq takes an empty one for its default.
-fn parsed_port(text: &str) -> Result<u16, UrlError> {
-    let wrong = || UrlError::Parameter("port: write numbers of 1 to 65535".to_owned());
-    if text.is_empty() {
-        return Ok(5432);
-    }
-    text.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)
-}
-
-fn key(pair: &str) -> &str {
-    pair.split_once('=').map_or(pair, |(key, _)| key)
-}
-
-/// What stands for itself neither in a URL's user and password nor in a parameter, and is left alone
-/// by [`Url`].
-fn encoded(text: &str) -> String {
-    text.replace('%', "%25").replace('&', "%26")
-}
-
-/// The parameters that are read here.
-#[derive(Default)]
-struct OwnParameters {
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    hosts: Vec<String>,
-    ports: Vec<String>,
-}
-
-/// Takes parameters out of the URL that tokio-postgres does not read as libpq does: it knows neither
-/// `verify-full` nor `sslrootcert`, takes a list of hosts for one, and adds hosts and ports to the URL's
-/// own.
-fn split_parameters(url: &Url) -> (OwnParameters, String) {
-    let (mut own, mut rest) = (OwnParameters::default(), Vec::new());
-    for pair in parameters(url) {
-        let value = || {
-            let pair = pair.replace('+', "%2B");
-            let value = url::form_urlencoded::parse(pair.as_bytes()).next();
-            value.map(|(_, value)| value.into_owned())
-        };
-        let list = || value().iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
-        match key(pair) {
-            "sslmode" => own.sslmode = value(),
-            "sslrootcert" => own.sslrootcert = value(),
-            "host" => own.hosts = list(),
-            "port" => own.ports = list(),
-            _ => rest.push(pair),
-        }
-    }
-    let mut url = url.clone();
-    if own.hosts.is_empty() || !url.has_host() {
-        url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
-        return (own, url.to_string());
-    }
-    // A host as a parameter replaces the other one: `postgres://user@localhost/db?host=/socket`.
-    let login = [("user", url.username()), ("password", url.password().unwrap_or_default())];
-    let login = login.iter().filter(|(_, value)| !value.is_empty());
-    let login = login.map(|(key, value)| format!("{key}={}", value.replace('&', "%26")));
-    let parameters: Vec<_> = login.chain(rest.into_iter().map(str::to_owned)).collect();
-    if own.ports.is_empty() {
-        own.ports.extend(url.port().map(|port| port.to_string()));
-    }
-    (own, format!("{}://{}?{}", url.scheme(), url.path(), parameters.join("&")))
-}
-
-/// tokio-postgres says what went wrong in the cause: "invalid configuration: unknown option `x`".
-fn with_cause(error: &tokio_postgres::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 
@@ -432,9 +393,10 @@ mod tests {
         let url: DatabaseUrl =
             "postgres://u%40v:p%26w@localhost:1/app?host=/a,b&application_name=x".parse().unwrap();
         let config = url.config();
-        assert_eq!(config.get_hosts(), [Host::Unix("/a".into()), Host::Tcp("b".to_owned())]);
+        let hosts: Vec<_> = url.servers().map(|server| (server.host, server.port)).collect();
+        assert_eq!(hosts, [(Host::Unix("/a".into()), 1), (Host::Tcp("b".to_owned()), 1)]);
         assert_eq!((config.get_user(), config.get_password()), (Some("u@v"), Some(&b"p&w"[..])));
-        assert_eq!((config.get_dbname(), url.port_of(1)), (Some("app"), 1));
+        assert_eq!(config.get_dbname(), Some("app"));
         assert_eq!(config.get_application_name(), Some("x"));
     }
 }

@@ -54,7 +54,14 @@ async fn target_session_attrs_choose_among_hosts(world: World) {
     let settings = create_users(&world).await;
     let url = |region| settings.url(region).unwrap().clone();
     diesel::define_sql_function! { fn pg_is_in_recovery() -> diesel::sql_types::Bool; }
-    for (attributes, is_replica) in [("any", true), ("read-only", true), ("read-write", false)] {
+    for (attributes, is_replica) in [
+        ("any", true),
+        ("read-only", true),
+        ("standby", true),
+        ("prefer-standby", true),
+        ("read-write", false),
+        ("primary", false),
+    ] {
         let parameters = format!("&target_session_attrs={attributes}");
         let both = several(&[url("near"), url("home")], &parameters).parse().unwrap();
         let mut connection = archipelago::connect(&both).await.unwrap();
@@ -62,8 +69,17 @@ async fn target_session_attrs_choose_among_hosts(world: World) {
             diesel::select(pg_is_in_recovery()).get_result(&mut connection).await.unwrap();
         assert_eq!(found, is_replica, "{attributes}");
     }
-    let replicas = several(&[url("near"), url("far")], "&target_session_attrs=read-write");
-    let refused = archipelago::connect(&replicas.parse().unwrap()).await.err();
-    let error = refused.unwrap().to_string();
-    assert_eq!(error, "target_session_attrs: the server is read-only");
+    for (servers, attributes, expected) in [
+        (["near", "far"], "read-write", "target_session_attrs: the server is read-only"),
+        (["near", "far"], "primary", "target_session_attrs: the server is a standby"),
+        (["home", "home"], "read-only", "target_session_attrs: the server takes writes"),
+        (["home", "home"], "standby", "target_session_attrs: the server is no standby"),
+    ] {
+        let parameters = format!("&target_session_attrs={attributes}");
+        let url = several(&servers.map(url), &parameters).parse().unwrap();
+        let error = archipelago::connect(&url).await.err().unwrap().to_string();
+        assert_eq!(error, expected, "{attributes}");
+    }
+    let primaries = several(&[url("home"), url("home")], "&target_session_attrs=prefer-standby");
+    archipelago::connect(&primaries.parse().unwrap()).await.unwrap();
 }

@@ -61,6 +61,28 @@ async fn reads_log_in_as_the_reading_user(world: World) {
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_file_of_passwords_is_read_for_each_connection(world: World) {
+    let settings = create_users(&world).await.in_region("near").with_max_lag(HOUR);
+    let password = app_password(&settings);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "127.0.0.1:*:*:app:outdated\n").unwrap();
+    let parameter = format!("?passfile={}", file.path().display());
+    let settings = ["home", "near"].into_iter().fold(without_passwords(&settings), |it, region| {
+        let url = it.url(region).unwrap().expose().to_owned() + &parameter;
+        it.with_url(region, &url).unwrap()
+    });
+    let repos = Repos::connect(&settings).await.unwrap();
+    let refused = repos.repo_near().reads().ping().await.unwrap_err();
+    assert!(refused.to_string().contains("password authentication failed"), "{refused}");
+    std::fs::write(file.path(), format!("*:*:*:app:{password}\n")).unwrap();
+    eventually("the new password is used", DEADLINE, async || {
+        repos.repo_near().reads().ping().await.is_ok()
+    })
+    .await;
+    repos.shutdown().await;
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn each_connection_asks_for_its_password(world: World) {
     let settings = create_users(&world).await.in_region("near").with_max_lag(HOUR);
     let (password, asked) = (app_password(&settings), Arc::new(AtomicU32::new(0)));

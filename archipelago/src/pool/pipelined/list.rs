@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::opening::Opening;
+use crate::error::DownReason;
 use crate::pool::pipeline::Pipeline;
 use crate::pool::slots::Lender;
 
@@ -18,6 +19,9 @@ pub(super) struct Pipelines {
     pub(super) next_opening: Instant,
     pub(super) is_shut_down: bool,
 }
+
+/// The one attempt to connect that is under way. Callers without a connection wait for it.
+pub(super) type Opening = Shared<BoxFuture<'static, Result<(), DownReason>>>;
 
 impl Pipelines {
     pub(super) fn new() -> Self {

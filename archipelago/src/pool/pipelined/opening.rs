@@ -5,12 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::PipelinedPool;
-use super::list::Pipelines;
+use super::list::{Opening, Pipelines};
 use crate::connection::Connector;
 use crate::error::DownReason;
 use crate::pool::pipeline::{Pipeline, SLACK};
@@ -18,9 +17,6 @@ use crate::pool::slots::{Slot, Slots, Usage};
 
 /// The pause after a failed attempt to open another connection beside one that works.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The one attempt to connect that is under way. Callers without a connection wait for it.
-pub(super) type Opening = Shared<BoxFuture<'static, Result<(), DownReason>>>;
 
 impl PipelinedPool {
     /// Opens a connection beside those that work if they are still stalled a moment later: this
