@@ -278,6 +278,14 @@ impl<'a> Primary<'a> {
         self.record(begun, outcome)
     }
 
+    /// Records in the session of its visitor that a write has failed, though the server has answered:
+    /// their next read shows what the primary has shown or committed.
+    fn record_failure(self, checkout: &Checkout) {
+        if let Some(session) = self.visitor {
+            session.record_failed_write(checkout.unknown_position());
+        }
+    }
+
     /// Records the outcome of a write in the session of its visitor.
     fn record<T, E>(
         self,

@@ -74,6 +74,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 }),
                 b'1' => session.record_prepared(),
                 b'3' => session.record_forgotten(),
+                b'Z' => session.record_answered(),
                 _ => {
                     let process = body.first_chunk().map_or(0, |id| i32::from_be_bytes(*id));
                     session.record_process(process);
@@ -148,8 +149,8 @@ struct Messages {
 }
 
 impl Messages {
-    /// Reads on. Hands over each `ErrorResponse` (`E`), `BackendKeyData` (`K`), `ParseComplete` (`1`)
-    /// and `CloseComplete` (`3`).
+    /// Reads on. Hands over each `ErrorResponse` (`E`), `BackendKeyData` (`K`), `ParseComplete` (`1`),
+    /// `CloseComplete` (`3`) and `ReadyForQuery` (`Z`).
     fn read(&mut self, mut bytes: &[u8], mut hand_over: impl FnMut(u8, &[u8])) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -170,7 +171,8 @@ impl Messages {
                 let [kind, length @ ..] = self.header;
                 let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
                 (self.filled, self.left) = (0, length.saturating_sub(4));
-                let is_kept = matches!(kind, b'E' | b'K' | b'1' | b'3') && self.left <= LONGEST;
+                let is_kept =
+                    matches!(kind, b'E' | b'K' | b'1' | b'3' | b'Z') && self.left <= LONGEST;
                 self.kept = is_kept.then(Vec::new);
             }
             if self.left == 0
@@ -209,6 +211,7 @@ mod tests {
         let expected = vec![
             (b'K', vec![0, 0, 0, 7, 1, 2, 3, 4]),
             (b'1', Vec::new()),
+            (b'Z', b"I".to_vec()),
             (b'E', b"C57014\0\0".to_vec()),
             (b'E', Vec::new()),
         ];

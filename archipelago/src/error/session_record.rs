@@ -133,6 +133,7 @@ pub(crate) struct SessionRecord {
     end: AtomicU8,
     sent: AtomicU64,
     received: AtomicU64,
+    answered: AtomicU64,
     process: AtomicI32,
     statements: AtomicU32,
 }
@@ -153,6 +154,7 @@ impl SessionRecord {
             end: AtomicU8::new(End::None as u8),
             sent: AtomicU64::default(),
             received: AtomicU64::default(),
+            answered: AtomicU64::default(),
             process: AtomicI32::default(),
             statements: AtomicU32::default(),
         }
@@ -238,6 +240,11 @@ impl SessionRecord {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Records that the server is done with a message, and reads the next one.
+    pub(crate) fn record_answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn record_sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -264,6 +271,11 @@ impl SessionRecord {
     /// How many bytes were received.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// How many messages the server is done with. A request has one or several.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Whether the server undoes everything if the connection breaks now: COMMIT was not sent.

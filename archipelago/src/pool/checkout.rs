@@ -73,6 +73,11 @@ impl Checkout {
         self.pooled.owes_answer = owes;
     }
 
+    /// Whether the server has answered everything that it was sent.
+    pub(crate) fn is_answered(&self) -> bool {
+        !self.pooled.owes_answer
+    }
+
     /// Asks the monitor to check the server, after work on it has failed.
     pub(crate) fn request_check(&self) {
         self.health.request_check();

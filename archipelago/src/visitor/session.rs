@@ -121,6 +121,12 @@ impl Session {
         }
     }
 
+    /// Records that a write has failed at a primary that was no further than `bound`: the visitor may
+    /// know of what it shows, as of the row that violates a constraint.
+    pub(crate) fn record_failed_write(&self, bound: Position) {
+        self.data().record_write(bound);
+    }
+
     /// Records a write, and the position of its commit. None where it failed.
     pub(crate) fn record_write(&self, begun: Instant, committed: Option<(ServedBy, Position)>) {
         let mut data = self.data();

@@ -71,6 +71,10 @@ where
         *is_conflict = session.conflicts() > conflicts;
         outcome
     });
-    let (value, lsn) = run.await?;
+    let outcome = run.await;
+    if outcome.is_err() && checkout.is_answered() {
+        primary.record_failure(&checkout);
+    }
+    let (value, lsn) = outcome?;
     Ok(Committed { value, position: commit_position(&checkout, lsn) })
 }

@@ -45,6 +45,9 @@ pub(super) async fn write_once<R: Request>(
         if error.code() == Some("25006") {
             checkout.request_check();
         }
+        if error.constraint().is_some() || error.is_uncertain() {
+            primary.record_failure(&checkout);
+        }
     })?;
     let lsn = position.inspect_err(warn_of_unknown_position).ok();
     Ok(Committed { value, position: commit_position(&checkout, lsn) })

@@ -17,7 +17,7 @@ use futures_util::TryStreamExt;
 use tokio::sync::Barrier;
 use tokio::task::spawn;
 
-use super::setup::{DEADLINE, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 type User = (i64, String, i32);
 
@@ -283,6 +283,36 @@ async fn a_conflict_is_retried_and_only_where_wanted(world: World) {
         }
         assert_eq!(written, expected, "with {retries} retries");
     }
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_visitor_sees_why_their_write_failed(world: World) {
+    let settings = create_users(&world).await.in_region("near").with_max_lag(HOUR);
+    let repos = Repos::connect(&settings).await.unwrap();
+    let ada = || (users::id.eq(1), users::name.eq("Ada"), users::age.eq(36));
+    let insert = || diesel::insert_into(users::table).values(ada());
+    world.server("near").unwrap().pause_replay().await.unwrap();
+    repos.primary().execute(insert()).await.unwrap();
+    let count = async |session: &Session| {
+        let replica = repos.replica().for_visitor(session);
+        replica.get_result::<i64>(users::table.count()).await.unwrap()
+    };
+    assert_eq!(count(&Session::new()).await, 0, "another visitor need not see it yet");
+
+    let (statement, transaction) = (Session::new(), Session::new());
+    let primary = repos.primary().for_visitor(&statement);
+    let taken = primary.execute(insert()).await.unwrap_err();
+    assert_eq!(taken.constraint(), Some("users_pkey"));
+    assert_eq!(count(&statement).await, 1);
+    let primary = repos.primary().for_visitor(&transaction);
+    let refused = primary.transaction(async |connection| {
+        let seen: i64 = users::table.count().get_result(connection).await?;
+        let refusal = diesel::result::Error::QueryBuilderError(seen.to_string().into());
+        Err::<(), _>(Error::from(refusal))
+    });
+    assert!(refused.await.unwrap_err().to_string().contains('1'));
+    assert_eq!(count(&transaction).await, 1);
+    repos.shutdown().await;
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
