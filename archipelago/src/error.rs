@@ -161,7 +161,7 @@ impl Error {
     }
 
     /// How long to wait before the same request is worth another attempt. None where it would fail
-    /// again.
+    /// again, and where a write may have been committed: it may then happen twice.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let is_spilled = |tried: &Tried| matches!(tried.reason, NotServed::Spilled);
@@ -169,7 +169,8 @@ impl Error {
             Self::NotServed { tried } if tried.iter().any(is_spilled) => 1,
             _ => 5,
         };
-        self.is_passing().then_some(Duration::from_secs(seconds))
+        let is_worth_it = self.is_passing() && !self.is_uncertain();
+        is_worth_it.then_some(Duration::from_secs(seconds))
     }
 
     /// Whether a write that failed so is worth an election: the leader is silent, or another one

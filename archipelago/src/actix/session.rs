@@ -44,8 +44,9 @@ pub(super) fn visitors_session(request: &HttpRequest) -> Session {
 pub(super) fn registered<R: RepoSet>(request: &HttpRequest) -> Result<Arc<R>, actix_web::Error> {
     let repos = request.app_data::<Data<R>>();
     repos.map(|repos| repos.clone().into_inner()).ok_or_else(|| {
-        actix_web::error::ErrorInternalServerError(
-            "no repos are registered; configure the app with archipelago::actix::configure",
-        )
+        let advice =
+            "no repos are registered; configure the app with archipelago::actix::configure";
+        tracing::error!("{advice}");
+        actix_web::error::ErrorInternalServerError(advice)
     })
 }

@@ -20,7 +20,7 @@ pub enum Rejection {
     Replay(#[from] Replay),
     /// A mistake of the program.
     #[error(
-        "no repos are registered; add .layer(archipelago::axum::VisitorLayer::new(repos, key)) to \
+        "no repos are registered; add .layer(archipelago::axum::VisitorLayer::new(repos, keys)) to \
          the router, below its routes"
     )]
     NoLayer,
@@ -56,7 +56,10 @@ impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         match self {
             Self::Replay(replay) => replay.into_response(),
-            Self::NoLayer => (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response(),
+            Self::NoLayer => {
+                tracing::error!("{self}");
+                (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+            }
         }
     }
 }

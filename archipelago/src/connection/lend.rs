@@ -17,8 +17,12 @@ impl Connection {
         in_session(session, async { work(&mut self.inner).await }).await
     }
 
-    /// Ends what the caller has begun, so that the next answer is of the server's newest state.
+    /// Ends the transaction that the caller has begun, so that the next answer is of the server's
+    /// newest state.
     pub(crate) async fn end_transaction(&mut self) -> Result<(), Error> {
+        if self.session().is_idle() {
+            return Ok(());
+        }
         let sent = self.sent();
         let ended = self.inner.batch_execute("ROLLBACK").await;
         ended.map_err(|error| self.failed(error, sent))

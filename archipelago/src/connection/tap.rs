@@ -74,7 +74,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 }),
                 b'1' => session.record_prepared(),
                 b'3' => session.record_forgotten(),
-                b'Z' => session.record_answered(),
+                b'Z' => session.record_answered(body.first().copied().unwrap_or_default()),
                 _ => {
                     let process = body.first_chunk().map_or(0, |id| i32::from_be_bytes(*id));
                     session.record_process(process);

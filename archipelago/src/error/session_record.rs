@@ -134,6 +134,7 @@ pub(crate) struct SessionRecord {
     sent: AtomicU64,
     received: AtomicU64,
     answered: AtomicU64,
+    status: AtomicU8,
     process: AtomicI32,
     statements: AtomicU32,
 }
@@ -155,6 +156,7 @@ impl SessionRecord {
             sent: AtomicU64::default(),
             received: AtomicU64::default(),
             answered: AtomicU64::default(),
+            status: AtomicU8::default(),
             process: AtomicI32::default(),
             statements: AtomicU32::default(),
         }
@@ -240,8 +242,9 @@ impl SessionRecord {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Records that the server is done with a message, and reads the next one.
-    pub(crate) fn record_answered(&self) {
+    /// Records that the server is done with a message, and its status: `I` outside of a transaction.
+    pub(crate) fn record_answered(&self, status: u8) {
+        self.status.store(status, Ordering::Relaxed);
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -276,6 +279,11 @@ impl SessionRecord {
     /// How many messages the server is done with. A request has one or several.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last message that was answered has left no transaction open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.status.load(Ordering::Relaxed) == b'I'
     }
 
     /// Whether the server undoes everything if the connection breaks now: COMMIT was not sent.

@@ -78,6 +78,11 @@ impl Checkout {
         !self.pooled.owes_answer
     }
 
+    /// The failure of a statement that was sent.
+    pub(crate) fn failed(&self, error: diesel::result::Error) -> Error {
+        self.pooled.connection.failed(error, 0)
+    }
+
     /// Asks the monitor to check the server, after work on it has failed.
     pub(crate) fn request_check(&self) {
         self.health.request_check();

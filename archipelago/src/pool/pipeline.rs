@@ -142,6 +142,11 @@ impl Queue {
         self.unanswered.iter().all(|it| it.is_abandoned)
     }
 
+    /// How many requests without a caller stand before the first one with a caller.
+    fn abandoned_ahead(&self) -> usize {
+        self.unanswered.iter().take_while(|it| it.is_abandoned).count()
+    }
+
     fn has_room(&self) -> bool {
         self.unanswered.len() < DEPTH
     }
@@ -299,24 +304,30 @@ impl Pipeline {
         // How many messages were answered, and since when it is so many.
         let (mut answered, mut since) = (session.answered(), Instant::now() - WORTH_CANCELLING);
         let mut last: Option<Instant> = None;
-        let mut again = WORTH_CANCELLING;
+        let (mut again, mut asked) = (WORTH_CANCELLING, 0);
         loop {
             let now = Instant::now();
             if session.answered() != answered {
                 (answered, since, again) = (session.answered(), now, WORTH_CANCELLING);
             }
-            let (is_first, is_unwanted) = {
+            let (is_first, is_unwanted, in_the_way) = {
                 let queue = self.queue.lock();
-                (queue.is_first(number), queue.is_unwanted())
+                (queue.is_first(number), queue.is_unwanted(), queue.abandoned_ahead())
             };
             let patience = match last {
                 _ if is_unwanted => Duration::ZERO,
-                None => WORTH_CANCELLING,
-                Some(_) => IN_THE_WAY,
+                Some(_) if asked < in_the_way => IN_THE_WAY,
+                _ => WORTH_CANCELLING,
             };
-            // Between two messages a request to cancel finds nothing.
-            let was_asked = last.is_some_and(|at| at >= since && now - at < again);
-            if is_first && !was_asked && now - since >= patience {
+            let pause = match last {
+                // A caller's request may be the slow one.
+                Some(_) if !is_unwanted && asked >= in_the_way => AGAIN,
+                // Between two messages a request to cancel finds nothing.
+                Some(at) if at >= since => again,
+                _ => Duration::ZERO,
+            };
+            let is_time = now - since >= patience && last.is_none_or(|at| now - at >= pause);
+            if is_first && is_time {
                 if last.is_some_and(|at| at >= since) {
                     again = AGAIN.min(again * 2);
                 }
@@ -324,6 +335,7 @@ impl Pipeline {
                 self.connection.canceller().cancel().await;
                 self.queue.lock().cancelled = Some(Instant::now());
                 last = Some(Instant::now());
+                asked += 1;
             }
             sleep(if is_first { LOOK } else { WORTH_CANCELLING }).await;
         }

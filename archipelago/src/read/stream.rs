@@ -80,7 +80,8 @@ impl<U: Send + 'static> Rows<U> {
     async fn next(mut self) -> Result<Option<(U, Self)>, Error> {
         let (region, waited) = (self.checkout.region(), self.checkout.timeouts().answer());
         match timeout(waited, self.rows.next()).await {
-            Ok(Some(row)) => Ok(Some((row?, self))),
+            Ok(Some(Ok(row))) => Ok(Some((row, self))),
+            Ok(Some(Err(error))) => Err(self.checkout.failed(error)),
             Ok(None) => {
                 self.checkout.within_statement_limit(commit_snapshot).await?;
                 Ok(None)

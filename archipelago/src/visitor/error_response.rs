@@ -2,17 +2,13 @@
 
 use crate::error::Error;
 
-/// When the same request may be tried again, in seconds: the time of an ordinary restart or
-/// promotion is longer, and a wait for a free connection shorter.
-const RETRY_AFTER: u32 = 1;
-
 /// How a failed query is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorResponse {
     /// 404 without a row, 503 if the same request may succeed a little later, else 500.
     pub status: u16,
-    /// The value of the header `retry-after`, in seconds.
+    /// The value of the header `retry-after`, in seconds: that of [`Error::retry_after`].
     pub retry_after: Option<u32>,
 }
 
@@ -20,11 +16,13 @@ impl ErrorResponse {
     /// The answer to `error`.
     #[must_use]
     pub fn of(error: &Error) -> Self {
-        match error {
-            error if error.is_not_found() => Self { status: 404, retry_after: None },
-            error if error.is_passing() => Self { status: 503, retry_after: Some(RETRY_AFTER) },
-            _ => Self { status: 500, retry_after: None },
-        }
+        let status = match error {
+            error if error.is_not_found() => 404,
+            error if error.is_passing() => 503,
+            _ => 500,
+        };
+        let seconds = error.retry_after().and_then(|time| u32::try_from(time.as_secs()).ok());
+        Self { status, retry_after: seconds }
     }
 
     /// Logs the error, unless it is a missing row.
@@ -47,10 +45,12 @@ mod tests {
 
     #[test]
     fn how_errors_are_answered() {
-        let busy = Error::Busy { region: "nrt", waited: Duration::from_secs(1) };
+        let (region, waited) = ("nrt", Duration::from_secs(1));
         let table = [
             (diesel::result::Error::NotFound.into(), 404, None),
-            (busy, 503, Some(RETRY_AFTER)),
+            (Error::Busy { region, waited }, 503, Some(5)),
+            // A write may have been committed.
+            (Error::Timeout { region, waited }, 503, None),
             (diesel::result::Error::NotInTransaction.into(), 500, None),
         ];
         for (error, status, retry_after) in table {

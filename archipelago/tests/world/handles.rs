@@ -285,12 +285,28 @@ async fn a_conflict_is_retried_and_only_where_wanted(world: World) {
     }
 }
 
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_stream_that_fails_tells_the_sqlstate(world: World) {
+    let repos = Repos::connect(&create_users(&world).await).await.unwrap();
+    let quotients =
+        diesel::dsl::sql::<BigInt>("1::bigint / (3 - n) FROM generate_series(1, 5) AS n");
+    let stream = repos.replica().load_stream::<i64>(diesel::select(quotients)).await.unwrap();
+    let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.code(), Some("22012"), "{error}");
+    repos.shutdown().await;
+}
+
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn a_visitor_sees_why_their_write_failed(world: World) {
     let settings = create_users(&world).await.in_region("near").with_max_lag(HOUR);
     let repos = Repos::connect(&settings).await.unwrap();
-    let ada = || (users::id.eq(1), users::name.eq("Ada"), users::age.eq(36));
-    let insert = || diesel::insert_into(users::table).values(ada());
+    let insert = || {
+        let ada = (users::name.eq("Ada"), users::age.eq(36));
+        diesel::insert_into(users::table).values(ada)
+    };
+    let unique = diesel::sql_query("ALTER TABLE users ADD CONSTRAINT once UNIQUE (name)");
+    repos.primary().execute(unique).await.unwrap();
+    world.catch_up().await.unwrap();
     world.server("near").unwrap().pause_replay().await.unwrap();
     repos.primary().execute(insert()).await.unwrap();
     let count = async |session: &Session| {
@@ -302,7 +318,7 @@ async fn a_visitor_sees_why_their_write_failed(world: World) {
     let (statement, transaction) = (Session::new(), Session::new());
     let primary = repos.primary().for_visitor(&statement);
     let taken = primary.execute(insert()).await.unwrap_err();
-    assert_eq!(taken.constraint(), Some("users_pkey"));
+    assert_eq!(taken.constraint(), Some("once"));
     assert_eq!(count(&statement).await, 1);
     let primary = repos.primary().for_visitor(&transaction);
     let refused = primary.transaction(async |connection| {

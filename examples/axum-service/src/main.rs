@@ -27,8 +27,8 @@ use crate::repos::Repos;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt::init();
     let settings = Settings::from_env::<Repos>()?;
-    let repos = Arc::new(Repos::connect(&settings).await?);
     let keys = Keys::from_env()?;
+    let repos = Arc::new(Repos::connect(&settings).await?);
     let port = std::env::var("PORT").unwrap_or("8080".to_owned()).parse::<u16>()?;
 
     let router = Router::new()
