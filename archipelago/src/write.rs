@@ -278,8 +278,8 @@ impl<'a> Primary<'a> {
         self.record(begun, outcome)
     }
 
-    /// Records in the session of its visitor that a write has failed, though the server has answered:
-    /// their next read shows what the primary has shown or committed.
+    /// Records in the session of its visitor that a write has failed at a primary that goes on: their
+    /// next read shows what stood in the way.
     fn record_failure(self, checkout: &Checkout) {
         if let Some(session) = self.visitor {
             session.record_failed_write(checkout.unknown_position());

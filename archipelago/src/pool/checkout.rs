@@ -73,9 +73,9 @@ impl Checkout {
         self.pooled.owes_answer = owes;
     }
 
-    /// Whether the server has answered everything that it was sent.
-    pub(crate) fn is_answered(&self) -> bool {
-        !self.pooled.owes_answer
+    /// Whether the server has answered everything that it was sent, and goes on with the session.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.pooled.owes_answer && !self.pooled.connection.is_closed()
     }
 
     /// The failure of a statement that was sent.

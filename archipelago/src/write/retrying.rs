@@ -72,7 +72,7 @@ where
         outcome
     });
     let outcome = run.await;
-    if outcome.is_err() && checkout.is_answered() {
+    if outcome.is_err() && checkout.goes_on() {
         primary.record_failure(&checkout);
     }
     let (value, lsn) = outcome?;

@@ -45,7 +45,7 @@ pub(super) async fn write_once<R: Request>(
         if error.code() == Some("25006") {
             checkout.request_check();
         }
-        if error.constraint().is_some() || error.is_uncertain() {
+        if error.constraint().is_some() {
             primary.record_failure(&checkout);
         }
     })?;
