@@ -173,7 +173,14 @@ impl Messages {
                 (self.filled, self.left) = (0, length.saturating_sub(4));
                 let is_kept =
                     matches!(kind, b'E' | b'K' | b'1' | b'3' | b'Z') && self.left <= LONGEST;
-                self.kept = is_kept.then(Vec::new);
+                if is_kept && self.left <= bytes.len() {
+                    // The whole body is here: it need not be copied.
+                    let (body, rest) = bytes.split_at(std::mem::take(&mut self.left));
+                    hand_over(kind, body);
+                    bytes = rest;
+                } else {
+                    self.kept = is_kept.then(Vec::new);
+                }
             }
             if self.left == 0
                 && self.filled == 0
