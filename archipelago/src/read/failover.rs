@@ -18,6 +18,21 @@ use crate::server::{NotFresh, Requirement};
 /// The time for a stale answer, once no database is fresh enough.
 const STALE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How many elections a read waits for that no database serves: in the course of a promotion one may
+/// find that no member leads, and the next that another one does.
+const ELECTIONS: usize = 2;
+
+/// Whether a database refused the read because it has another role, or belongs to another history,
+/// than the last election knew.
+fn is_of_unexpected_role(error: &Error) -> bool {
+    match error {
+        Error::NotServed { tried } => {
+            tried.iter().any(|tried| matches!(tried.reason, NotServed::Unfit))
+        }
+        _ => false,
+    }
+}
+
 /// The failover of one read.
 pub(super) struct Failover<'a> {
     plan: ReadPlan<'a>,
@@ -45,30 +60,66 @@ impl<'a> Failover<'a> {
         attempts: &'a mut Attempts,
         begun: std::time::Instant,
     ) -> Self {
-        let needs_primary = plan.requirement.primary;
-        let current = first.filter(|_| !needs_primary).unwrap_or_else(|| cluster.leader_index());
-        let reason = if needs_primary { Reason::Primary } else { plan.reason };
-        attempts.keep_failures();
-        let has_failed =
-            |member: &Member| attempts.tried.iter().any(|tried| tried.region == member.info().code);
-        let passed_over = cluster.all().filter(|(_, member)| member.is_off() || has_failed(member));
-        Self {
+        let mut failover = Self {
             plan,
             cluster,
             order,
             first,
             begun: begun.into(),
-            current,
-            reason,
-            tried: passed_over.map(|(index, _)| index).collect(),
+            current: cluster.leader_index(),
+            reason: Reason::Primary,
+            tried: Vec::new(),
             lagging: Vec::new(),
             attempts,
-        }
+        };
+        failover.start();
+        failover
     }
 
-    /// Runs the operation at one database after another. `outcome` is that of the first one, if it
-    /// was asked already.
+    /// Goes to the first database, and past those that have failed.
+    fn start(&mut self) {
+        let cluster = self.cluster;
+        (self.current, self.reason) = match self.first {
+            _ if self.plan.requirement.primary => (cluster.leader_index(), Reason::Primary),
+            first => (first.unwrap_or_else(|| cluster.leader_index()), self.plan.reason),
+        };
+        self.attempts.keep_failures();
+        let failed = &self.attempts.tried;
+        let has_failed =
+            |member: &Member| failed.iter().any(|tried| tried.region == member.info().code);
+        let passed_over = cluster.all().filter(|(_, member)| member.is_off() || has_failed(member));
+        self.tried = passed_over.map(|(index, _)| index).collect();
+        self.lagging.clear();
+    }
+
+    /// Runs the operation at one database after another, until one serves it. `outcome` is that of
+    /// the first one, if it was asked already.
+    ///
+    /// A database that was promoted a moment ago is refused until it is elected. Where none serves,
+    /// the read waits for that election and begins again.
     pub(super) async fn run<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        mut outcome: Option<Result<ReadOutcome<O::Value>, Error>>,
+    ) -> Result<ReadResult<O::Value>, Error> {
+        for _ in 0..ELECTIONS {
+            let seen = self.cluster.elections();
+            let result = self.round(operation, outcome.take()).await;
+            let is_refused = result.as_ref().is_err_and(is_of_unexpected_role);
+            let limit = self.cluster.at(self.current).reading.timeouts().checkout;
+            if !is_refused
+                || !self.cluster.hold_election(seen, limit).await
+                || self.cluster.elections() == seen
+            {
+                return result;
+            }
+            self.start();
+        }
+        self.round(operation, None).await
+    }
+
+    /// Runs the operation at one database after another.
+    async fn round<O: Operation>(
         &mut self,
         operation: &mut O,
         mut outcome: Option<Result<ReadOutcome<O::Value>, Error>>,

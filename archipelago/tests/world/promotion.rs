@@ -150,6 +150,30 @@ async fn a_promoted_replica_keeps_serving_on_open_connections(world: World) {
     .await;
 }
 
+/// A read that only the promoted server can serve waits for its election.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn no_read_fails_while_the_only_fresh_replica_is_promoted(world: World) {
+    let (_, repos) = seen_from(&world, "far").await;
+    world.server("near").unwrap().pause_replay().await.unwrap();
+    let position = add(&repos, "Ada").await.unwrap();
+    eventually("the replica has replayed it", DEADLINE, async || {
+        let fresh = repos.replica().fresh(Freshness::AtLeast(position));
+        let users = users::table.select(users::name);
+        fresh.load_served::<String>(users).await.unwrap().served_by.region == "far"
+    })
+    .await;
+    world.primary().kill().await.unwrap();
+
+    let (promoted, ()) = tokio::join!(world.promote("far"), async {
+        eventually("the new primary serves", DEADLINE, async || {
+            assert_eq!(names(&repos, position).await, ["Ada"]);
+            repos.leader().info().code == "far"
+        })
+        .await;
+    });
+    promoted.unwrap();
+}
+
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn a_transaction_open_during_a_promotion_is_rolled_back(world: World) {
     let (_, repos) = seen_from(&world, "home").await;
