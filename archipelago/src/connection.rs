@@ -144,8 +144,13 @@ impl Connection {
     }
 
     /// Has the current runtime drive it.
-    pub(crate) fn move_here(&mut self) {
+    pub(crate) fn move_here(&self) {
         self.driver.move_here();
+    }
+
+    /// Has the runtime that has opened it drive it.
+    pub(crate) fn move_home(&self) {
+        self.driver.move_home();
     }
 
     /// The runtime that has opened it.

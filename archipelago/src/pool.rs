@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Slots                     POOL_SIZE of them for each server: every connection holds one
-//! IoThread                  opens the connections to check out, and drives those left behind
+//! IoThread                  opens the connections, and drives those left behind
 //! Pool                      one for reading and one for writing, for each member of the cluster
 //! ├── PipelinedPool         for each runtime: connections that its single reads share
 //! │   └── Pipeline          one such connection and the queue of requests without an answer;
@@ -70,9 +70,8 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, ov
 /// When a caller drops a read's future, or its time is over, the server is asked to cancel the read.
 /// So is a statement within a transaction; any other write may have committed, and is not.
 ///
-/// A shared connection ends with its runtime; the server may count it for a moment longer. The others
-/// outlive it: the runtime of its last user drives each, or a thread of the library where that has
-/// ended.
+/// A connection outlives the runtimes of its users. The runtime of its last user drives it, or a thread
+/// of the library where that has ended, or stands still while another runtime needs the connection.
 ///
 /// Diesel keeps each statement that it has prepared, and a connection with more than 1,000 of them is
 /// replaced. A broken connection is not used again, and the next caller opens a new one: a server that
@@ -86,6 +85,7 @@ pub struct Pool {
     // Boxed: a set of forty regions is moved as a whole.
     connector: Box<Connector>,
     slots: Arc<Slots>,
+    io: Arc<IoThread>,
     /// The shared connections of each runtime.
     shared: RwLock<Vec<(runtime::Id, Arc<PipelinedPool>)>>,
     exclusive: Box<ExclusivePool>,
@@ -135,13 +135,14 @@ impl Pool {
             Access::Read => Usage::Reads,
             Access::Write => Usage::Writes,
         };
-        let exclusive = ExclusivePool::new(connector.clone(), usage, slots.clone(), io);
+        let exclusive = ExclusivePool::new(connector.clone(), usage, slots.clone(), io.clone());
         Ok(Self {
             info,
             shares_connections: settings.shares_connections(),
             is_off: settings.is_off(info.code),
             connector: Box::new(connector),
             slots,
+            io,
             shared: RwLock::default(),
             exclusive: Box::new(exclusive),
             is_warm: AtomicBool::new(false),
@@ -303,7 +304,7 @@ impl Pool {
         shared + usize::try_from(taken.saturating_sub(idle)).unwrap_or(usize::MAX)
     }
 
-    /// The shared connections of the current runtime. Only that drives them.
+    /// The shared connections of the current runtime.
     fn shared(&self) -> Result<(runtime::Id, Arc<PipelinedPool>), Error> {
         let runtime = Handle::current().id();
         let find = |all: &[(runtime::Id, Arc<PipelinedPool>)]| {
@@ -312,10 +313,11 @@ impl Pool {
         let known = find(&self.shared.read());
         let shared = known.unwrap_or_else(|| {
             let mut all = self.shared.write();
-            // Those of a runtime that is gone have no connection.
+            // Those of a runtime that is gone have none, some time later.
             all.retain(|(id, shared)| *id == runtime || !shared.is_empty());
             find(&all).unwrap_or_else(|| {
-                let new = PipelinedPool::new((*self.connector).clone(), self.slots.clone());
+                let (slots, io) = (self.slots.clone(), self.io.clone());
+                let new = PipelinedPool::new((*self.connector).clone(), slots, io);
                 all.push((runtime, Arc::new(new)));
                 all[all.len() - 1].1.clone()
             })

@@ -32,8 +32,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Driver {
     driven: Arc<Driven>,
     home: Handle,
-    /// The runtime that it was last moved to.
-    runtime: runtime::Id,
     canceller: Canceller,
     session: Arc<SessionRecord>,
     health: Arc<HealthRecord>,
@@ -53,8 +51,7 @@ impl Driver {
     ) -> Self {
         let (home, driven) = (Handle::current(), Arc::new(Driven::new(connection)));
         driven.drive_on(&home, None);
-        let (runtime, spill_permit) = (home.id(), None);
-        Self { driven, home, runtime, canceller, session, health, limit, spill_permit }
+        Self { driven, home, canceller, session, health, limit, spill_permit: None }
     }
 
     /// Holds the permit until another takes its place, or the server is done.
@@ -63,11 +60,17 @@ impl Driver {
     }
 
     /// Has the current runtime drive the connection: what it sends and receives wakes no other thread.
-    pub(super) fn move_here(&mut self) {
+    pub(super) fn move_here(&self) {
         let here = Handle::current();
-        if here.id() != self.runtime {
+        if !self.driven.is_driven_by(here.id()) {
             self.driven.drive_on(&here, Some(self.home.clone()));
-            self.runtime = here.id();
+        }
+    }
+
+    /// Has its home drive the connection, where the other runtime may stand still.
+    pub(super) fn move_home(&self) {
+        if !self.driven.is_driven_by(self.home.id()) {
+            self.driven.drive_on(&self.home, None);
         }
     }
 
@@ -106,17 +109,23 @@ struct State {
     connection: Option<BoxFuture<'static, ()>>,
     /// The number of the task that drives it. Those before it do nothing any more.
     driving: u64,
+    /// The runtime of that task.
+    runtime: Option<runtime::Id>,
     task: Option<AbortHandle>,
 }
 
 impl Driven {
     fn new(connection: impl Future<Output = ()> + Send + 'static) -> Self {
         let connection = Some(connection.boxed());
-        Self(Mutex::new(State { connection, driving: 0, task: None }))
+        Self(Mutex::new(State { connection, driving: 0, runtime: None, task: None }))
     }
 
     fn has_ended(&self) -> bool {
         self.0.lock().connection.is_none()
+    }
+
+    fn is_driven_by(&self, runtime: runtime::Id) -> bool {
+        self.0.lock().runtime == Some(runtime)
     }
 
     /// A task that drives the connection from now on. Where its runtime ends, `successor` goes on.
@@ -131,6 +140,7 @@ impl Driven {
         mut state: MutexGuard<'_, State>,
     ) -> JoinHandle<()> {
         state.driving += 1;
+        state.runtime = Some(runtime.id());
         let (number, former) = (state.driving, state.task.take());
         // A runtime that has ended drops the task at once, which locks the state.
         drop(state);

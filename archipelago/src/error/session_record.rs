@@ -133,6 +133,7 @@ pub(crate) struct SessionRecord {
     end: AtomicU8,
     sent: AtomicU64,
     received: AtomicU64,
+    answered: AtomicU64,
     status: AtomicU8,
     process: AtomicI32,
     statements: AtomicU32,
@@ -154,6 +155,7 @@ impl SessionRecord {
             end: AtomicU8::new(End::None as u8),
             sent: AtomicU64::default(),
             received: AtomicU64::default(),
+            answered: AtomicU64::default(),
             status: AtomicU8::default(),
             process: AtomicI32::default(),
             statements: AtomicU32::default(),
@@ -243,6 +245,7 @@ impl SessionRecord {
     /// Records that the server is done with a message, and its status: `I` outside of a transaction.
     pub(crate) fn record_answered(&self, status: u8) {
         self.status.store(status, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn record_sent(&self, bytes: usize) {
@@ -271,6 +274,11 @@ impl SessionRecord {
     /// How many bytes were received.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// How many messages the server is done with. A request has one or several.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Whether the last message that was answered has left no transaction open.

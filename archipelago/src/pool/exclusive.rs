@@ -108,7 +108,7 @@ impl ExclusivePool {
         match pooled {
             // The connection is closed, as it is dropped.
             Ok((pooled, _)) if pooled.leads_elsewhere() => Err(Error::NotPrimary { region }),
-            Ok((mut pooled, turn)) => {
+            Ok((pooled, turn)) => {
                 pooled.connection.move_here();
                 Ok(Checkout::new(pooled, turn, self.connector.health.clone(), timeouts))
             }

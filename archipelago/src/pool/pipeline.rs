@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::slots::Slots;
 use crate::connection::{Connection, Ping, Request, SpillPermit, WORTH_CANCELLING};
 
 /// Least slack over the fastest answer before a connection counts as stalled: a few hundred quick
@@ -17,8 +18,18 @@ use crate::connection::{Connection, Ping, Request, SpillPermit, WORTH_CANCELLING
 /// as the round trip itself varies.
 pub(super) const SLACK: Duration = Duration::from_millis(2);
 
-/// Between two requests to cancel the same request.
+/// How many unanswered requests a connection may have. More callers wait for room.
+const DEPTH: usize = 64;
+
+/// The longest pause between two requests to cancel the same request.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two looks whether the server has come to the next of several abandoned requests.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long the server may work on one of several abandoned requests behind which a caller waits. If it
+/// is the caller's own by then, that is asked again.
+const IN_THE_WAY: Duration = Duration::from_millis(20);
 
 /// The length of a period. The fastest answer of this and the previous one counts: a line may
 /// become longer.
@@ -31,18 +42,29 @@ pub(super) struct Pipeline {
     /// How long the server may take for an answer.
     limit: Duration,
     is_retired: AtomicBool,
+    /// Notified once it is retired.
+    retired: Arc<Notify>,
+    /// Whether its home may drive it, and not the runtime that it belongs to.
+    is_at_home: AtomicBool,
     queue: Mutex<Queue>,
+    slots: Arc<Slots>,
 }
 
 /// The requests without an answer, in the order in which they were sent.
 struct Queue {
-    /// The number of each request, and when it was sent.
-    unanswered: VecDeque<(u64, Instant)>,
+    unanswered: VecDeque<Unanswered>,
     next: u64,
     last_answer: Instant,
     fastest: Fastest,
     /// When the server was last asked to cancel a request of this connection.
     cancelled: Option<Instant>,
+}
+
+struct Unanswered {
+    number: u64,
+    sent: Instant,
+    /// Whether its caller has left.
+    is_abandoned: bool,
 }
 
 /// The fastest answer of this [`PERIOD`] and the previous one: nearly the round trip.
@@ -92,36 +114,57 @@ impl Queue {
     fn push(&mut self, now: Instant) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.unanswered.push_back((number, now));
+        self.unanswered.push_back(Unanswered { number, sent: now, is_abandoned: false });
         number
     }
 
     /// Removes an answered request. `counts` where its time tells how fast the server is.
     fn remove(&mut self, number: u64, now: Instant, counts: bool) {
-        let index = self.unanswered.iter().position(|(unanswered, _)| *unanswered == number);
-        let Some((_, sent)) = index.and_then(|index| self.unanswered.remove(index)) else { return };
+        let index = self.unanswered.iter().position(|it| it.number == number);
+        let Some(Unanswered { sent, .. }) = index.and_then(|index| self.unanswered.remove(index))
+        else {
+            return;
+        };
         self.last_answer = now;
         if counts {
             self.fastest.record(now, now - sent);
         }
     }
 
+    fn abandon(&mut self, number: u64) {
+        if let Some(request) = self.unanswered.iter_mut().find(|it| it.number == number) {
+            request.is_abandoned = true;
+        }
+    }
+
+    /// Whether no caller waits for any answer.
+    fn is_unwanted(&self) -> bool {
+        self.unanswered.iter().all(|it| it.is_abandoned)
+    }
+
+    /// How many requests without a caller stand before the first one with a caller.
+    fn abandoned_ahead(&self) -> usize {
+        self.unanswered.iter().take_while(|it| it.is_abandoned).count()
+    }
+
+    fn has_room(&self) -> bool {
+        self.unanswered.len() < DEPTH
+    }
+
     /// Whether the oldest answer is late, so that the next request should go elsewhere.
     fn is_late(&self, now: Instant) -> bool {
         let oldest = self.unanswered.front();
-        oldest.is_some_and(|(_, sent)| now - *sent > self.fastest.late_after())
+        oldest.is_some_and(|it| now - it.sent > self.fastest.late_after())
     }
 
-    /// How long the server has worked on a request. None where it has not begun, or is done.
-    fn worked_on(&self, number: u64, now: Instant) -> Option<Duration> {
-        let (first, sent) = self.unanswered.front()?;
-        (*first == number).then(|| now - self.last_answer.max(*sent))
+    fn is_first(&self, number: u64) -> bool {
+        self.unanswered.front().is_some_and(|it| it.number == number)
     }
 
     fn standing(&self, number: u64, now: Instant) -> Standing {
         match self.unanswered.front() {
-            Some((first, sent)) if *first != number => {
-                let in_front_since = self.last_answer.max(*sent);
+            Some(first) if first.number != number => {
+                let in_front_since = self.last_answer.max(first.sent);
                 let is_stuck = now - in_front_since > self.fastest.late_after();
                 if is_stuck { Standing::Stuck } else { Standing::Moving }
             }
@@ -132,18 +175,65 @@ impl Queue {
 
 impl Pipeline {
     /// A connection to share, whose server may take `limit` for an answer.
-    pub(super) fn new(connection: Connection, limit: Duration) -> Self {
+    pub(super) fn new(connection: Connection, limit: Duration, slots: Arc<Slots>) -> Self {
         let opened = Instant::now();
         let queue = Mutex::new(Queue::new(opened, connection.round_trip));
-        let (connection, is_retired) = (connection.into_shared(), AtomicBool::new(false));
-        Self { connection, opened, limit, is_retired, queue }
+        Self {
+            connection: connection.into_shared(),
+            opened,
+            limit,
+            is_retired: AtomicBool::new(false),
+            retired: Arc::default(),
+            is_at_home: AtomicBool::new(true),
+            queue,
+            slots,
+        }
     }
 
-    /// Takes a place at the end of the queue. The permit bounds how many requests wait.
-    pub(super) fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Ticket {
+    /// Takes a place at the end of the queue, for a request of the runtime that it belongs to. That
+    /// drives it from now on.
+    pub(super) fn enter(self: &Arc<Self>) -> Ticket {
+        if self.is_at_home.load(Ordering::Relaxed) && self.is_at_home.swap(false, Ordering::Relaxed)
+        {
+            self.connection.move_here();
+        }
+        self.ticket(false)
+    }
+
+    /// As [`enter`](Self::enter), for a request of another runtime.
+    pub(super) fn borrow(self: &Arc<Self>) -> Ticket {
+        self.ticket(true)
+    }
+
+    fn ticket(self: &Arc<Self>, is_borrowed: bool) -> Ticket {
         let sent = Instant::now();
         let number = self.queue.lock().push(sent);
-        Ticket { pipeline: self.clone(), number, sent, permit: Some(permit), spill_permit: None }
+        let (pipeline, spill_permit) = (self.clone(), None);
+        Ticket { pipeline, number, sent, is_borrowed, is_answered: false, spill_permit }
+    }
+
+    /// Has its home drive it: the runtime that it belongs to may stand still.
+    pub(super) fn move_home(&self) {
+        self.is_at_home.store(true, Ordering::Relaxed);
+        self.connection.move_home();
+    }
+
+    /// Whether it takes another request.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.lock().has_room()
+    }
+
+    /// Removes an answered request from the queue.
+    fn remove(&self, number: u64, counts: bool) {
+        let had_room = {
+            let mut queue = self.queue.lock();
+            let had_room = queue.has_room();
+            queue.remove(number, Instant::now(), counts);
+            had_room
+        };
+        if !had_room {
+            self.slots.room.notify_one();
+        }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -152,6 +242,7 @@ impl Pipeline {
 
     /// The connection, for a question of the monitor.
     pub(super) fn shared(&self) -> Arc<Connection> {
+        self.move_home();
         self.connection.clone()
     }
 
@@ -163,6 +254,12 @@ impl Pipeline {
     /// Takes no more requests. The connection closes once the queue is empty.
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
+        self.retired.notify_one();
+    }
+
+    /// Notified once it is retired.
+    pub(super) fn retired(&self) -> Arc<Notify> {
+        self.retired.clone()
     }
 
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
@@ -197,25 +294,50 @@ impl Pipeline {
     }
 
     /// Cancels a request without a caller, once the server has worked on it for so long that this
-    /// is worth its cost. The server may have begun the next one by then: that is asked again.
+    /// is worth its cost, and then those behind it without a caller. The server may have begun
+    /// another one by then: that is asked again.
     async fn cancel_when_worth(&self, number: u64) {
+        let session = self.connection.session();
+        sleep(WORTH_CANCELLING).await;
+        // Its runtime may have left with the caller.
+        self.move_home();
+        // How many messages were answered, and since when it is so many.
+        let (mut answered, mut since) = (session.answered(), Instant::now() - WORTH_CANCELLING);
+        let mut last: Option<Instant> = None;
+        let (mut again, mut asked) = (WORTH_CANCELLING, 0);
         loop {
-            let worked = {
-                let mut queue = self.queue.lock();
-                let now = Instant::now();
-                let worked = queue.worked_on(number, now).unwrap_or_default();
-                if worked >= WORTH_CANCELLING {
-                    queue.cancelled = Some(now);
-                }
-                worked
+            let now = Instant::now();
+            if session.answered() != answered {
+                (answered, since, again) = (session.answered(), now, WORTH_CANCELLING);
+            }
+            let (is_first, is_unwanted, in_the_way) = {
+                let queue = self.queue.lock();
+                (queue.is_first(number), queue.is_unwanted(), queue.abandoned_ahead())
             };
-            if worked >= WORTH_CANCELLING {
+            let patience = match last {
+                _ if is_unwanted => Duration::ZERO,
+                Some(_) if asked < in_the_way => IN_THE_WAY,
+                _ => WORTH_CANCELLING,
+            };
+            let pause = match last {
+                // A caller's request may be the slow one.
+                Some(_) if !is_unwanted && asked >= in_the_way => AGAIN,
+                // Between two messages a request to cancel finds nothing.
+                Some(at) if at >= since => again,
+                _ => Duration::ZERO,
+            };
+            let is_time = now - since >= patience && last.is_none_or(|at| now - at >= pause);
+            if is_first && is_time {
+                if last.is_some_and(|at| at >= since) {
+                    again = AGAIN.min(again * 2);
+                }
+                self.queue.lock().cancelled = Some(now);
                 self.connection.canceller().cancel().await;
                 self.queue.lock().cancelled = Some(Instant::now());
-                sleep(AGAIN).await;
-            } else {
-                sleep(WORTH_CANCELLING.saturating_sub(worked)).await;
+                last = Some(Instant::now());
+                asked += 1;
             }
+            sleep(if is_first { LOOK } else { WORTH_CANCELLING }).await;
         }
     }
 }
@@ -226,8 +348,9 @@ pub(super) struct Ticket {
     pipeline: Arc<Pipeline>,
     number: u64,
     sent: Instant,
-    /// None once the request is answered.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Whether the connection belongs to another runtime than that of the request.
+    is_borrowed: bool,
+    is_answered: bool,
     spill_permit: Option<SpillPermit>,
 }
 
@@ -241,6 +364,10 @@ impl Ticket {
         &self.pipeline
     }
 
+    pub(super) fn is_borrowed(&self) -> bool {
+        self.is_borrowed
+    }
+
     /// A function that tells where the request stands while the ticket itself is in use.
     pub(super) fn watch(&self) -> impl Fn() -> Standing + use<> {
         let (pipeline, number) = (self.pipeline.clone(), self.number);
@@ -250,8 +377,8 @@ impl Ticket {
     /// Removes the request from the queue. `is_ok` tells a server's answer from an error. Returns
     /// whether the error may be that of a request that was cancelled in place of another one.
     pub(super) fn answered(mut self, is_ok: bool) -> bool {
-        self.permit = None;
-        self.pipeline.queue.lock().remove(self.number, Instant::now(), is_ok);
+        self.is_answered = true;
+        self.pipeline.remove(self.number, is_ok);
         !is_ok && self.pipeline.may_have_been_cancelled(self.sent)
     }
 }
@@ -259,10 +386,13 @@ impl Ticket {
 impl Drop for Ticket {
     /// The caller left before the answer. A ping sent behind the request is answered after it.
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else { return };
-        let permits = (permit, self.spill_permit.take());
+        if self.is_answered {
+            return;
+        }
+        let spill_permit = self.spill_permit.take();
         let (pipeline, number) = (self.pipeline.clone(), self.number);
-        // The runtime of the connection: it may outlive the caller's.
+        pipeline.queue.lock().abandon(number);
+        // It outlives the caller's runtime.
         let home = pipeline.connection.home().clone();
         home.spawn(async move {
             let answered = async {
@@ -272,10 +402,10 @@ impl Drop for Ticket {
                 }
             };
             match timeout(pipeline.limit, answered).await {
-                Ok(()) => pipeline.queue.lock().remove(number, Instant::now(), false),
+                Ok(()) => pipeline.remove(number, false),
                 Err(_) => pipeline.retire(),
             }
-            drop(permits);
+            drop(spill_permit);
         });
     }
 }

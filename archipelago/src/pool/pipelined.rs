@@ -9,37 +9,32 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::late::{COPIES, Late, answer_to};
 use self::list::Pipelines;
+use super::io_thread::IoThread;
 use super::pipeline::{Pipeline, Ticket};
 use super::slots::{Slots, Usage};
 use crate::connection::{Connector, Request};
 use crate::error::{DownReason, Error};
 
-/// How many unanswered requests a connection may have, on average. More callers wait for a permit.
-const DEPTH: usize = 64;
-
 /// A runtime's shared connections.
 pub(super) struct PipelinedPool {
     connector: Connector,
     slots: Arc<Slots>,
-    permits: Arc<Semaphore>,
+    /// Opens them.
+    io: Arc<IoThread>,
     pipelines: Arc<Mutex<Pipelines>>,
 }
 
 impl PipelinedPool {
-    pub(super) fn new(connector: Connector, slots: Arc<Slots>) -> Self {
-        let size = usize::try_from(slots.size()).unwrap_or(usize::MAX);
-        let permits = size.saturating_mul(DEPTH).min(Semaphore::MAX_PERMITS);
+    pub(super) fn new(connector: Connector, slots: Arc<Slots>, io: Arc<IoThread>) -> Self {
         let pipelines = Arc::new(Mutex::new(Pipelines::new()));
         let lender: Weak<Mutex<Pipelines>> = Arc::downgrade(&pipelines);
         slots.add_lender(Usage::SharedReads, lender);
-        Self { connector, slots, permits: Arc::new(Semaphore::new(permits)), pipelines }
+        Self { connector, slots, io, pipelines }
     }
 
     /// How many of its connections are open and not in use.
@@ -89,12 +84,14 @@ impl PipelinedPool {
         };
         let deadline = Instant::now() + self.connector.timeouts.answer();
         let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
+        let is_borrowed = ticket.is_borrowed();
         let mut answer = pin!(answer_to(request, &pipeline, ticket));
         if let Ok(answer) = timeout(pipeline.late_after(), &mut answer).await {
             return answer;
         }
         let (pool, pipeline, standing) = (self, &*pipeline, &standing);
-        let late = Late { pool, pipeline, standing, deadline, copies: COPIES, others };
+        let copies = COPIES;
+        let late = Late { pool, pipeline, standing, is_borrowed, deadline, copies, others };
         tokio::select! {
             biased;
             answer = late.wait(answer, request) => answer,
@@ -108,29 +105,17 @@ impl PipelinedPool {
         Error::Timeout { region: self.connector.region, waited }
     }
 
-    async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let Connector { region, timeouts, .. } = self.connector;
-        match timeout_at(deadline, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) => Err(Error::ShutDown { region }),
-            Err(_) => Err(Error::Busy { region, waited: timeouts.checkout }),
-        }
-    }
-
     /// Enters the queue of the first connection that is not stalled, or else the shortest queue.
-    /// Where this runtime has none and may open none, enters that of another runtime.
+    /// Where this runtime has none with room and may open none, enters that of another runtime.
     async fn enter(&self, others: Others<'_>) -> Result<Ticket, Error> {
         let Connector { region, timeouts, .. } = self.connector;
         let deadline = Instant::now() + timeouts.checkout;
-        let permit = self.permit(deadline).await?;
         let mut slot = None;
+        let mut has_waited = false;
         loop {
             // From here on no notification is missed.
-            let opened = self.slots.opened.notified();
-            let opening = {
+            let (opened, room) = (self.slots.opened.notified(), self.slots.room.notified());
+            let (opening, has_any, may_open) = {
                 let mut pipelines = self.pipelines.lock();
                 if pipelines.is_shut_down {
                     return Err(Error::ShutDown { region });
@@ -138,47 +123,58 @@ impl PipelinedPool {
                 pipelines.open.retain(|pipeline| !pipeline.is_closed());
                 if let Some(pipeline) = pipelines.best().cloned() {
                     self.open_another_if_wanted(&mut pipelines);
-                    return Ok(pipeline.enter(permit));
+                    let ticket = pipeline.enter();
+                    if has_waited && pipeline.has_room() {
+                        self.slots.room.notify_one();
+                    }
+                    return Ok(ticket);
                 }
-                if pipelines.opening.is_none() {
+                let has_any = !pipelines.open.is_empty();
+                let may_open = !has_any || pipelines.next_opening <= Instant::now();
+                if pipelines.opening.is_none() && may_open {
                     let slot = slot.take().or_else(|| self.slots.try_take(Usage::SharedReads));
                     pipelines.opening = slot.map(|slot| self.opening(slot));
                 }
-                pipelines.opening.clone()
+                (pipelines.opening.clone(), has_any, may_open)
             };
-            let Some(opening) = opening else {
-                if let Some(pipeline) = others() {
-                    return Ok(pipeline.enter(permit));
+            has_waited = true;
+            if let Some(opening) = opening.as_ref().filter(|_| !has_any) {
+                let late = Err(DownReason::Silent { waited: timeouts.checkout });
+                let opened = timeout_at(deadline, opening.clone()).await.unwrap_or(late);
+                if opened.is_err() {
+                    self.pipelines.lock().forget(opening);
                 }
-                // Boxed: it is rare.
-                let free = Box::pin(self.slots.take(Usage::SharedReads));
-                match timeout_at(deadline, select(free, pin!(opened))).await {
-                    Ok(Either::Left((free, _))) => slot = Some(free),
-                    Ok(Either::Right(_)) => {}
-                    Err(_) => return Err(Error::Busy { region, waited: timeouts.checkout }),
-                }
+                opened.map_err(|reason| reason.in_region(region))?;
                 continue;
-            };
-            let late = Err(DownReason::Silent { waited: timeouts.checkout });
-            let opened = timeout_at(deadline, opening.clone()).await.unwrap_or(late);
-            if opened.is_err() {
-                self.pipelines.lock().forget(&opening);
             }
-            opened.map_err(|reason| reason.in_region(region))?;
+            if let Some(pipeline) = others() {
+                return Ok(pipeline.borrow());
+            }
+            // Boxed: it is rare.
+            let changed = Box::pin(async {
+                tokio::select! {
+                    free = self.slots.take(Usage::SharedReads), if opening.is_none() && may_open => {
+                        Some(free)
+                    }
+                    () = opened => None,
+                    () = room => None,
+                }
+            });
+            slot = timeout_at(deadline, changed)
+                .await
+                .map_err(|_| Error::Busy { region, waited: timeouts.checkout })?;
         }
     }
 
     /// Enters the queue of a connection that is not stalled, of any runtime. If there is none, has
     /// one opened and returns None.
     fn enter_another(&self, others: Others<'_>) -> Option<Ticket> {
-        let permit = self.permits.clone().try_acquire_owned().ok()?;
         let unstalled = {
             let mut pipelines = self.pipelines.lock();
             self.open_another_if_wanted(&mut pipelines);
-            pipelines.unstalled().cloned()
+            pipelines.unstalled().map(Pipeline::enter)
         };
-        let unstalled = unstalled.or_else(|| others().filter(|other| !other.is_late()))?;
-        Some(unstalled.enter(permit))
+        unstalled.or_else(|| Some(others().filter(|other| !other.is_late())?.borrow()))
     }
 }
 

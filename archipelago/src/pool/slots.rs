@@ -45,6 +45,8 @@ pub(crate) struct Slots {
     first: usize,
     /// Notified once another shared connection is open.
     pub(super) opened: Notify,
+    /// Notified once a shared connection that was full takes another request.
+    pub(super) room: Notify,
 }
 
 /// The connections that this process may have to one server, for every member whose URL leads there.
@@ -94,6 +96,7 @@ impl Slots {
             limit: limit.clone(),
             first: member * usages,
             opened: Notify::new(),
+            room: Notify::new(),
         };
         (0..members).map(|member| Arc::new(share(member))).collect()
     }

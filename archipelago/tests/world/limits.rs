@@ -233,6 +233,67 @@ async fn work_that_a_runtime_leaves_behind_holds_its_slot(world: World) {
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn reads_that_a_runtime_leaves_behind_hold_their_slots(world: World) {
+    let repos = Arc::new(Repos::connect(&small(&world).await).await.unwrap());
+    let mut admin = admin(&world, "home").await;
+    let slow = async |repos: &Repos| {
+        timeout(Duration::from_millis(50), sleep(repos, 600.0)).await.is_err()
+    };
+    for _ in 0..10 {
+        assert!(on_a_short_runtime(&repos, slow).await);
+        assert!(backends(&mut admin, "true").await <= i64::from(POOL_SIZE));
+    }
+    eventually("the server works on nothing", DEADLINE, async || {
+        backends(&mut admin, "state <> 'idle'").await == 0
+    })
+    .await;
+    read(&repos).await.unwrap();
+    repos.shutdown().await;
+}
+
+/// As a synchronous program that reads now and then, each time in `block_on`.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn the_connection_of_a_runtime_that_stands_still_serves_others(world: World) {
+    let settings = small(&world).await.with_pool_size(1);
+    let (send, receive) = std::sync::mpsc::channel::<()>();
+    let (give, take) = tokio::sync::oneshot::channel();
+    let standing = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let repos = runtime.block_on(async {
+            let repos = Arc::new(Repos::connect(&settings).await.unwrap());
+            read(&repos).await.unwrap();
+            repos
+        });
+        give.send(repos).unwrap();
+        let _ = receive.recv();
+    });
+    let repos = take.await.unwrap();
+    read(&repos).await.unwrap();
+    assert_eq!(on_a_short_runtime(&repos, async |repos| read(repos).await.unwrap()).await, [""; 0]);
+    write(&repos).await.unwrap();
+    snapshot(&repos).await.unwrap();
+    read(&repos).await.unwrap();
+    drop(send);
+    tokio::task::spawn_blocking(|| standing.join().unwrap()).await.unwrap();
+    repos.shutdown().await;
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_burst_of_dropped_reads_holds_up_no_other(world: World) {
+    let repos = Repos::connect(&small(&world).await).await.unwrap();
+    let mut admin = admin(&world, "home").await;
+    let slow = || timeout(Duration::from_millis(100), sleep(&repos, 600.0));
+    assert!(join_all((0..200).map(|_| slow())).await.iter().all(Result::is_err));
+    read(&repos).await.unwrap();
+    assert!(backends(&mut admin, "true").await <= i64::from(POOL_SIZE));
+    eventually("the server works on nothing", DEADLINE, async || {
+        backends(&mut admin, "state <> 'idle'").await == 0
+    })
+    .await;
+    repos.shutdown().await;
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn reads_that_are_dropped_are_cancelled(world: World) {
     let repos = Repos::connect(&small(&world).await).await.unwrap();
     let mut admin = admin(&world, "home").await;

@@ -19,12 +19,17 @@ pub(super) const COPIES: u8 = 2;
 /// answer.
 const LOST: Duration = Duration::from_secs(1);
 
+/// The longest pause between two looks for another connection.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
 /// A request whose answer is late.
 #[derive(Clone, Copy)]
 pub(super) struct Late<'a> {
     pub(super) pool: &'a PipelinedPool,
     pub(super) pipeline: &'a Pipeline,
     pub(super) standing: &'a (dyn Fn() -> Standing + Send + Sync),
+    /// Whether the connection belongs to another runtime.
+    pub(super) is_borrowed: bool,
     pub(super) deadline: Instant,
     /// How often it may still be sent on another connection.
     pub(super) copies: u8,
@@ -38,7 +43,10 @@ impl<'a> Late<'a> {
         mut answer: Pin<&mut impl Answer<R>>,
         request: &mut R,
     ) -> Result<R::Output, Error> {
-        let Self { pool, pipeline, standing, deadline, copies, others } = self;
+        let Self { pool, pipeline, standing, is_borrowed, deadline, copies, others } = self;
+        if is_borrowed {
+            pipeline.move_home();
+        }
         let mut pause = pipeline.late_after();
         while Instant::now() < deadline {
             // This thread may have been busy and not have read the answers that are there.
@@ -61,7 +69,7 @@ impl<'a> Late<'a> {
                 };
                 return self.wait_or_ask_again(answer, request).await;
             }
-            pause *= 2;
+            pause = (pause * 2).min(LONGEST_PAUSE);
             if let Ok(answer) = timeout_at(deadline.min(Instant::now() + pause), &mut answer).await
             {
                 return answer;
@@ -78,11 +86,13 @@ impl<'a> Late<'a> {
     ) -> BoxFuture<'a, Result<R::Output, Error>> {
         Box::pin(async move {
             let (pipeline, standing) = (ticket.pipeline().clone(), ticket.watch());
+            let is_borrowed = ticket.is_borrowed();
             let mut answer = pin!(answer_to(request, &pipeline, ticket));
             if let Ok(answer) = timeout(pipeline.late_after(), &mut answer).await {
                 return answer;
             }
-            let late = Late { pipeline: &pipeline, standing: &standing, ..self };
+            let (pipeline, standing) = (&*pipeline, &standing);
+            let late = Late { pipeline, standing, is_borrowed, ..self };
             late.wait(answer, request).await
         })
     }

@@ -33,14 +33,15 @@ impl Pipelines {
         self.open.iter().filter(|pipeline| !pipeline.is_closed())
     }
 
-    /// A connection whose oldest answer is not late.
+    /// A connection that takes another request, and whose oldest answer is not late.
     pub(super) fn unstalled(&self) -> Option<&Arc<Pipeline>> {
-        self.usable().find(|pipeline| !pipeline.is_late())
+        self.usable().find(|pipeline| pipeline.has_room() && !pipeline.is_late())
     }
 
-    /// The connection for the next request.
+    /// The connection for the next request. None where each is full.
     pub(super) fn best(&self) -> Option<&Arc<Pipeline>> {
-        let shortest = || self.usable().min_by_key(|pipeline| pipeline.unanswered());
+        let with_room = self.usable().filter(|pipeline| pipeline.has_room());
+        let shortest = || with_room.min_by_key(|pipeline| pipeline.unanswered());
         self.unstalled().or_else(shortest)
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::PipelinedPool;
 use super::list::{Opening, Pipelines};
@@ -27,7 +28,7 @@ impl PipelinedPool {
         if is_time && self.slots.has_free() && pipelines.wants_another(lifetime) {
             let (connector, shared) = (self.connector.clone(), self.pipelines.clone());
             let slots = self.slots.clone();
-            pipelines.opening = Some(spawn_opening(async move {
+            pipelines.opening = Some(self.spawn_opening(async move {
                 sleep(SLACK).await;
                 let slot = slots.try_take(Usage::SharedReads);
                 match slot.filter(|_| shared.lock().wants_another(lifetime)) {
@@ -43,18 +44,23 @@ impl PipelinedPool {
 
     pub(super) fn opening(&self, slot: Slot) -> Opening {
         let (connector, slots) = (self.connector.clone(), self.slots.clone());
-        spawn_opening(open(connector, slots, self.pipelines.clone(), slot))
+        self.spawn_opening(open(connector, slots, self.pipelines.clone(), slot))
     }
-}
 
-/// Spawns an attempt to connect: it goes on when the callers that wait for it leave.
-fn spawn_opening(
-    attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
-) -> Opening {
-    let task = tokio::spawn(attempt);
-    async { task.await.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped))) }
+    /// Spawns an attempt to connect: it goes on when the callers that wait for it leave, and where
+    /// their runtime ends or stands still.
+    fn spawn_opening(
+        &self,
+        attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
+    ) -> Opening {
+        let task = self.io.runtime().map(|runtime| runtime.spawn(attempt));
+        async {
+            let opened = task.map_err(|error| DownReason::refused(&error))?.await;
+            opened.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped)))
+        }
         .boxed()
         .shared()
+    }
 }
 
 /// Opens a connection and adds it to the others, in place of those that have reached their
@@ -73,9 +79,10 @@ async fn open(
         Ok(connection) => {
             opened.open.retain(|pipeline| !pipeline.is_older_than(timeouts.lifetime));
             if !opened.is_shut_down {
-                let pipeline = Arc::new(Pipeline::new(connection, timeouts.answer()));
+                let pipeline = Pipeline::new(connection, timeouts.answer(), slots.clone());
+                let pipeline = Arc::new(pipeline);
                 let (weak, list) = (Arc::downgrade(&pipeline), Arc::downgrade(&pipelines));
-                tokio::spawn(close_when_idle(timeouts.idle, weak, list));
+                tokio::spawn(close_when_idle(timeouts.idle, pipeline.retired(), weak, list));
                 opened.open.push(pipeline);
             }
             drop(opened);
@@ -89,15 +96,16 @@ async fn open(
     }
 }
 
-/// Removes a connection from the others once it has been idle for `limit`.
+/// Removes a connection from the others once it is retired, or has been idle for `limit`.
 async fn close_when_idle(
     limit: Duration,
+    retired: Arc<Notify>,
     pipeline: Weak<Pipeline>,
     pipelines: Weak<Mutex<Pipelines>>,
 ) {
     let mut next = Instant::now() + limit;
     loop {
-        sleep_until(next).await;
+        let is_retired = timeout_at(next, retired.notified()).await.is_ok();
         let (Some(pipeline), Some(pipelines)) = (pipeline.upgrade(), pipelines.upgrade()) else {
             return;
         };
@@ -105,7 +113,7 @@ async fn close_when_idle(
         let mut pipelines = pipelines.lock();
         let now = Instant::now();
         next = pipeline.idle_since().unwrap_or(now) + limit;
-        if next <= now {
+        if is_retired || next <= now {
             pipeline.retire();
             pipelines.open.retain(|open| !Arc::ptr_eq(open, &pipeline));
             return;
