@@ -9,7 +9,7 @@ use super::next_candidate::{Progress, Wanted};
 use super::operation::{Operation, RunQuery};
 use super::plan::ReadPlan;
 use super::result::ReadResult;
-use crate::cluster::{Cluster, Member};
+use crate::cluster::{Cluster, Elections, Member};
 use crate::connection::{Ping, ReadOutcome, SpillPermit};
 use crate::error::{Error, NextRead, NotServed, Tried};
 use crate::region::Reason;
@@ -22,17 +22,6 @@ const STALE_TIMEOUT: Duration = Duration::from_secs(3);
 /// find that no member leads, and the next that another one does.
 const ELECTIONS: usize = 2;
 
-/// Whether a database refused the read because it has another role, or belongs to another history,
-/// than the last election knew.
-fn is_of_unexpected_role(error: &Error) -> bool {
-    match error {
-        Error::NotServed { tried } => {
-            tried.iter().any(|tried| matches!(tried.reason, NotServed::Unfit))
-        }
-        _ => false,
-    }
-}
-
 /// The failover of one read.
 pub(super) struct Failover<'a> {
     plan: ReadPlan<'a>,
@@ -40,8 +29,9 @@ pub(super) struct Failover<'a> {
     order: &'static [usize],
     /// The one of `order` that is asked first.
     first: Option<usize>,
-    /// When the first database was asked.
-    begun: Instant,
+    /// How long a database may take for an answer, and until when one of them may.
+    limit: Duration,
+    deadline: Instant,
     /// The member that is asked now.
     current: usize,
     reason: Reason,
@@ -60,12 +50,14 @@ impl<'a> Failover<'a> {
         attempts: &'a mut Attempts,
         begun: std::time::Instant,
     ) -> Self {
+        let limit = plan.first().reading.timeouts().answer();
         let mut failover = Self {
             plan,
             cluster,
             order,
             first,
-            begun: begun.into(),
+            limit,
+            deadline: Instant::from(begun) + limit,
             current: cluster.leader_index(),
             reason: Reason::Primary,
             tried: Vec::new(),
@@ -104,18 +96,32 @@ impl<'a> Failover<'a> {
     ) -> Result<ReadResult<O::Value>, Error> {
         for _ in 0..ELECTIONS {
             let seen = self.cluster.elections();
-            let result = self.round(operation, outcome.take()).await;
-            let is_refused = result.as_ref().is_err_and(is_of_unexpected_role);
-            let limit = self.cluster.at(self.current).reading.timeouts().checkout;
-            if !is_refused
-                || !self.cluster.hold_election(seen, limit).await
-                || self.cluster.elections() == seen
-            {
-                return result;
+            let tried = match self.round(operation, outcome.take()).await {
+                // Its role, or its history, is another one than the last election knew.
+                Err(Error::NotServed { tried })
+                    if tried.iter().any(|it| matches!(it.reason, NotServed::Unfit)) =>
+                {
+                    tried
+                }
+                result => return result,
+            };
+            // One that broke a connection is not sent to the primary.
+            let may_go_on = !self.attempts.has_broken && self.has_elected_another(seen).await;
+            self.attempts.tried = tried;
+            if !may_go_on {
+                return Err(self.attempts.all_failed());
             }
             self.start();
         }
         self.round(operation, None).await
+    }
+
+    /// Waits for the next election, as long as this read may take. Returns whether another member, or
+    /// none, has come to lead since those in `seen`.
+    async fn has_elected_another(&self, seen: Elections) -> bool {
+        let checkout = self.cluster.at(self.current).reading.timeouts().checkout;
+        let left = checkout.min(self.deadline.saturating_duration_since(Instant::now()));
+        self.cluster.hold_election(seen, left).await && self.cluster.elections() != seen
     }
 
     /// Runs the operation at one database after another.
@@ -124,10 +130,9 @@ impl<'a> Failover<'a> {
         operation: &mut O,
         mut outcome: Option<Result<ReadOutcome<O::Value>, Error>>,
     ) -> Result<ReadResult<O::Value>, Error> {
-        let timeouts = self.cluster.at(self.current).reading.timeouts();
-        let limit = timeouts.answer();
-        let deadline = self.begun + limit;
-        if self.learn_of_elections(timeouts.checkout).await
+        let (limit, deadline) = (self.limit, self.deadline);
+        let checkout = self.cluster.at(self.current).reading.timeouts().checkout;
+        if self.learn_of_elections(checkout).await
             && matches!(outcome, Some(Ok(ReadOutcome::NotFresh(_))))
         {
             outcome = None;
@@ -136,7 +141,9 @@ impl<'a> Failover<'a> {
             let member = self.cluster.at(self.current);
             self.cluster.watch(self.current);
             let mut was_behind = false;
-            if outcome.is_some() || self.may_ask(member) {
+            let is_asked = outcome.is_some() || self.may_ask(member);
+            self.tried.push(self.current);
+            if is_asked {
                 let region = member.info().code;
                 let asked = timeout_at(deadline, self.ask(operation, outcome.take())).await;
                 let late = |_| Err(Error::Timeout { region, waited: limit });
@@ -163,7 +170,6 @@ impl<'a> Failover<'a> {
                     return Err(self.attempts.all_failed());
                 }
             }
-            self.tried.push(self.current);
             let Some(next) = self.next(was_behind) else { return self.stale(operation).await };
             self.current = next;
             self.reason = if was_behind { Reason::Fresher } else { Reason::Failover };
@@ -222,7 +228,7 @@ impl<'a> Failover<'a> {
             None => operation.run_on(member, requirement, permit.clone()).await?,
         };
         let is_behind = matches!(outcome, ReadOutcome::NotFresh(NotFresh::NotReplayed));
-        if is_behind && self.has_caught_up().await? {
+        if is_behind && self.progress().sibling().is_none() && self.has_caught_up().await? {
             return operation.run_on(member, requirement, permit).await;
         }
         Ok(outcome)
@@ -276,11 +282,18 @@ impl<'a> Failover<'a> {
             (true, true) => return None,
             (true, false) => Wanted::PrimaryOnly,
             (false, true) => Wanted::ReplicaOnly,
-            (false, false) if was_behind => Wanted::PrimaryFirst,
+            (false, false) if was_behind => Wanted::Fresher,
             (false, false) => Wanted::Any,
         };
-        let (order, leader) = (self.order, self.cluster.leader_index());
-        Progress { order, leader, tried: &self.tried }.next(wanted)
+        self.progress().next(wanted)
+    }
+
+    fn progress(&self) -> Progress<'_> {
+        let region = |index: &usize| self.cluster.at(*index).info().region;
+        let order = self.order;
+        let nearest = order.first().map(region);
+        let siblings = order.iter().take_while(|index| Some(region(index)) == nearest).count();
+        Progress { order, siblings, leader: self.cluster.leader_index(), tried: &self.tried }
     }
 
     /// No database is fresh enough: asks the nearest that only lags, if the read allows it.

@@ -5,6 +5,8 @@
 pub(crate) struct Progress<'a> {
     /// The candidates by their indices, the nearest first.
     pub(crate) order: &'a [usize],
+    /// How many of them, at the front, are in the nearest region.
+    pub(crate) siblings: usize,
     pub(crate) leader: usize,
     /// The members that were asked, or passed over because they are down.
     pub(crate) tried: &'a [usize],
@@ -15,8 +17,9 @@ pub(crate) struct Progress<'a> {
 pub(crate) enum Wanted {
     /// Any database.
     Any,
-    /// The primary if it was not tried: a replica was behind, and the primary shows every commit.
-    PrimaryFirst,
+    /// A replica was behind. Another one of the nearest region may not be, and costs as little; then
+    /// the primary, which shows every commit.
+    Fresher,
     /// The primary, and no other.
     PrimaryOnly,
     /// Any database but the primary: the read may be what broke the connection.
@@ -28,19 +31,26 @@ impl Progress<'_> {
     pub(crate) fn next(self, wanted: Wanted) -> Option<usize> {
         let is_untried = |index: &usize| !self.tried.contains(index);
         let leader = Some(self.leader).filter(is_untried);
-        let mut replicas = self.order.iter().copied().filter(|index| *index != self.leader);
+        let is_candidate = |index: &usize| *index != self.leader && is_untried(index);
+        let nearest = || self.order.iter().copied().find(is_candidate);
         match wanted {
             Wanted::PrimaryOnly => leader,
-            Wanted::PrimaryFirst if leader.is_some() => leader,
-            Wanted::ReplicaOnly => replicas.find(is_untried),
-            Wanted::PrimaryFirst | Wanted::Any => replicas.find(is_untried).or(leader),
+            Wanted::Fresher => self.sibling().or(leader).or_else(nearest),
+            Wanted::ReplicaOnly => nearest(),
+            Wanted::Any => nearest().or(leader),
         }
+    }
+
+    /// A replica of the nearest region that was not tried.
+    pub(crate) fn sibling(self) -> Option<usize> {
+        let mut siblings = self.order.iter().copied().take(self.siblings);
+        siblings.find(|index| *index != self.leader && !self.tried.contains(index))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Wanted::{Any, PrimaryFirst, PrimaryOnly, ReplicaOnly};
+    use super::Wanted::{Any, Fresher, PrimaryOnly, ReplicaOnly};
     use super::*;
 
     #[test]
@@ -53,9 +63,9 @@ mod tests {
             (&[2, 1, 3], Any, Some(0)),
             (&[2, 0], Any, Some(1)),
             (&[3, 2, 0, 1], Any, None),
-            (&[2], PrimaryFirst, Some(0)),
-            (&[2, 0], PrimaryFirst, Some(1)),
-            (&[3, 2, 0, 1], PrimaryFirst, None),
+            (&[2], Fresher, Some(0)),
+            (&[2, 0], Fresher, Some(1)),
+            (&[3, 2, 0, 1], Fresher, None),
             (&[2], PrimaryOnly, Some(0)),
             (&[0], PrimaryOnly, None),
             (&[2], ReplicaOnly, Some(1)),
@@ -63,14 +73,25 @@ mod tests {
             (&[3, 2, 1], ReplicaOnly, None),
         ];
         for (tried, wanted, next) in table {
-            let progress = Progress { order: &order, leader: 0, tried };
+            let progress = Progress { order: &order, siblings: 1, leader: 0, tried };
             assert_eq!(progress.next(wanted), next, "{wanted:?} after {tried:?}");
         }
     }
 
     #[test]
+    fn a_sibling_is_asked_before_the_primary() {
+        let progress = |tried| Progress { order: &[2, 3, 0, 1], siblings: 2, leader: 0, tried };
+        assert_eq!(progress(&[2]).next(Fresher), Some(3));
+        assert_eq!(progress(&[3]).next(Fresher), Some(2), "the first may be any of them");
+        assert_eq!(progress(&[2, 3]).next(Fresher), Some(0));
+        assert_eq!(progress(&[2]).next(PrimaryOnly), Some(0));
+        let leads_there = Progress { leader: 3, ..progress(&[2]) };
+        assert_eq!(leads_there.next(Fresher), Some(3), "the primary itself");
+    }
+
+    #[test]
     fn a_leader_outside_the_order_is_last_as_well() {
-        let progress = Progress { order: &[], leader: 0, tried: &[] };
+        let progress = Progress { order: &[], siblings: 0, leader: 0, tried: &[] };
         assert_eq!(progress.next(Any), Some(0));
         assert_eq!(Progress { tried: &[0], ..progress }.next(Any), None);
     }

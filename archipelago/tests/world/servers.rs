@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use archipelago::{DownReason, Error, Reason, RepoSet, Settings};
+use archipelago::{DownReason, Error, Freshness, Reason, RepoSet, Settings};
 use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel::sql_types::Double;
@@ -69,6 +69,27 @@ async fn reads_go_to_the_least_busy_server_of_the_region(world: World) {
         assert_ne!(served(&repos).await.unwrap().0, busy);
     }
     drop(slow);
+
+    // What the first has not replayed is read from the second, which is as near.
+    world.server("near").unwrap().pause_replay().await.unwrap();
+    let ada = diesel::insert_into(users::table).values((users::name.eq("Ada"), users::age.eq(36)));
+    let position = repos.primary().execute(ada).await.unwrap().position;
+    let fresh = async || {
+        let reads = repos.replica().fresh(Freshness::AtLeast(position));
+        let read = reads.load_served::<String>(users::table.select(users::name)).await.unwrap();
+        assert_eq!(read.value, ["Ada"]);
+        (read.served_by.region, read.served_by.reason)
+    };
+    let mut seen = HashSet::new();
+    eventually("the second server has replayed it", DEADLINE, async || fresh().await.0 == "near-2")
+        .await;
+    eventually("the first server is asked too", DEADLINE, async || {
+        seen.insert(fresh().await);
+        seen.len() == 2
+    })
+    .await;
+    assert_eq!(seen, HashSet::from([("near-2", Reason::Local), ("near-2", Reason::Fresher)]));
+    world.server("near").unwrap().resume_replay().await.unwrap();
 
     world.server("far").unwrap().kill().await.unwrap();
     eventually("the other server takes its reads", DEADLINE, async || {

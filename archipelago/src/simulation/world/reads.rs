@@ -120,9 +120,9 @@ impl World {
                 None => {}
             }
             waiting.tried.push(current);
-            let wanted = if was_behind { Wanted::PrimaryFirst } else { Wanted::Any };
+            let wanted = if was_behind { Wanted::Fresher } else { Wanted::Any };
             let (leader, tried) = (cluster.leader_index(), &*waiting.tried);
-            match (Progress { order, leader, tried }).next(wanted) {
+            match (Progress { order, siblings: 1, leader, tried }).next(wanted) {
                 Some(next) => waiting.current = next,
                 None => {
                     waiting.lagging.reverse();
