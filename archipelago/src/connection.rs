@@ -148,9 +148,9 @@ impl Connection {
         self.driver.move_here();
     }
 
-    /// Has the runtime that has opened it drive it.
-    pub(crate) fn move_home(&self) {
-        self.driver.move_home();
+    /// Has the runtime that has opened it drive it. Returns whether another one did.
+    pub(crate) fn move_home(&self) -> bool {
+        self.driver.move_home()
     }
 
     /// The runtime that has opened it.

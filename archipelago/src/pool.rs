@@ -70,8 +70,9 @@ use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, ov
 /// When a caller drops a read's future, or its time is over, the server is asked to cancel the read.
 /// So is a statement within a transaction; any other write may have committed, and is not.
 ///
-/// A connection outlives the runtimes of its users. The runtime of its last user drives it, or a thread
-/// of the library where that has ended, or stands still while another runtime needs the connection.
+/// A connection outlives the runtimes of its users. The runtime that it belongs to, which is that of
+/// the last user of an exclusive one, drives it; or a thread of the library where that runtime has
+/// ended, or stands still while another one needs the connection.
 ///
 /// Diesel keeps each statement that it has prepared, and a connection with more than 1,000 of them is
 /// replaced. A broken connection is not used again, and the next caller opens a new one: a server that

@@ -67,11 +67,14 @@ impl Driver {
         }
     }
 
-    /// Has its home drive the connection, where the other runtime may stand still.
-    pub(super) fn move_home(&self) {
-        if !self.driven.is_driven_by(self.home.id()) {
+    /// Has its home drive the connection, where the other runtime may stand still. Returns whether
+    /// the other one drove it.
+    pub(super) fn move_home(&self) -> bool {
+        let is_away = !self.driven.is_driven_by(self.home.id());
+        if is_away {
             self.driven.drive_on(&self.home, None);
         }
+        is_away
     }
 
     pub(super) fn home(&self) -> &Handle {

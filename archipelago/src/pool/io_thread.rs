@@ -1,5 +1,5 @@
-//! The thread that opens the connections to check out, and drives those that a runtime leaves behind:
-//! each outlives the runtimes of its users.
+//! The thread that opens connections, and drives those that a runtime leaves behind: each outlives the
+//! runtimes of its users.
 
 use std::io;
 use std::thread;

@@ -44,7 +44,8 @@ pub(super) struct Pipeline {
     is_retired: AtomicBool,
     /// Notified once it is retired.
     retired: Arc<Notify>,
-    /// Whether its home may drive it, and not the runtime that it belongs to.
+    /// Whether the next request of the runtime that it belongs to has that drive it. False as well where
+    /// that runtime has ended, and its home drives it on.
     is_at_home: AtomicBool,
     queue: Mutex<Queue>,
     slots: Arc<Slots>,
@@ -212,10 +213,12 @@ impl Pipeline {
         Ticket { pipeline, number, sent, is_borrowed, is_answered: false, spill_permit }
     }
 
-    /// Has its home drive it: the runtime that it belongs to may stand still.
-    pub(super) fn move_home(&self) {
+    /// Has its home drive it: the runtime that it belongs to may stand still. Returns whether that one
+    /// drove it.
+    pub(super) fn move_home(&self) -> bool {
+        let was_away = self.connection.move_home();
         self.is_at_home.store(true, Ordering::Relaxed);
-        self.connection.move_home();
+        was_away
     }
 
     /// Whether it takes another request.
@@ -298,11 +301,13 @@ impl Pipeline {
     /// another one by then: that is asked again.
     async fn cancel_when_worth(&self, number: u64) {
         let session = self.connection.session();
-        sleep(WORTH_CANCELLING).await;
-        // Its runtime may have left with the caller.
-        self.move_home();
         // How many messages were answered, and since when it is so many.
-        let (mut answered, mut since) = (session.answered(), Instant::now() - WORTH_CANCELLING);
+        let (mut answered, mut since) = (session.answered(), Instant::now());
+        sleep(WORTH_CANCELLING).await;
+        // Its runtime may have left with the caller. What has come by now is read first.
+        self.move_home();
+        sleep(LOOK).await;
+        let mut begun = answered;
         let mut last: Option<Instant> = None;
         let (mut again, mut asked) = (WORTH_CANCELLING, 0);
         loop {
@@ -314,9 +319,14 @@ impl Pipeline {
                 let queue = self.queue.lock();
                 (queue.is_first(number), queue.is_unwanted(), queue.abandoned_ahead())
             };
+            if !is_first {
+                begun = answered;
+            }
+            // Each has a message at least. Those that were answered stay in the queue until all are.
+            let is_among_them = answered - begun < in_the_way as u64;
             let patience = match last {
                 _ if is_unwanted => Duration::ZERO,
-                Some(_) if asked < in_the_way => IN_THE_WAY,
+                Some(_) if asked < in_the_way && is_among_them => IN_THE_WAY,
                 _ => WORTH_CANCELLING,
             };
             let pause = match last {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use self::late::{COPIES, Late, answer_to};
 use self::list::Pipelines;
@@ -65,6 +65,7 @@ impl PipelinedPool {
         pipelines.is_shut_down = true;
         // A caller that waits for an answer keeps its connection until then.
         pipelines.open.clear();
+        self.slots.opened.notify_waiters();
     }
 
     /// Sends a request on a shared connection. If it is stuck behind a slow query, it is also sent
@@ -111,33 +112,31 @@ impl PipelinedPool {
         let Connector { region, timeouts, .. } = self.connector;
         let deadline = Instant::now() + timeouts.checkout;
         let mut slot = None;
-        let mut has_waited = false;
+        let mut waited = Waited { slots: &self.slots, has_waited: false };
         loop {
             // From here on no notification is missed.
             let (opened, room) = (self.slots.opened.notified(), self.slots.room.notified());
-            let (opening, has_any, may_open) = {
+            let (opening, has_any, may_open, next_opening) = {
                 let mut pipelines = self.pipelines.lock();
                 if pipelines.is_shut_down {
                     return Err(Error::ShutDown { region });
                 }
+                // What is not used now goes to another caller.
+                let free = slot.take();
                 pipelines.open.retain(|pipeline| !pipeline.is_closed());
                 if let Some(pipeline) = pipelines.best().cloned() {
                     self.open_another_if_wanted(&mut pipelines);
-                    let ticket = pipeline.enter();
-                    if has_waited && pipeline.has_room() {
-                        self.slots.room.notify_one();
-                    }
-                    return Ok(ticket);
+                    return Ok(pipeline.enter());
                 }
                 let has_any = !pipelines.open.is_empty();
                 let may_open = !has_any || pipelines.next_opening <= Instant::now();
                 if pipelines.opening.is_none() && may_open {
-                    let slot = slot.take().or_else(|| self.slots.try_take(Usage::SharedReads));
+                    let slot = free.or_else(|| self.slots.try_take(Usage::SharedReads));
                     pipelines.opening = slot.map(|slot| self.opening(slot));
                 }
-                (pipelines.opening.clone(), has_any, may_open)
+                (pipelines.opening.clone(), has_any, may_open, pipelines.next_opening)
             };
-            has_waited = true;
+            waited.has_waited = true;
             if let Some(opening) = opening.as_ref().filter(|_| !has_any) {
                 let late = Err(DownReason::Silent { waited: timeouts.checkout });
                 let opened = timeout_at(deadline, opening.clone()).await.unwrap_or(late);
@@ -158,6 +157,7 @@ impl PipelinedPool {
                     }
                     () = opened => None,
                     () = room => None,
+                    () = sleep_until(next_opening), if !may_open => None,
                 }
             });
             slot = timeout_at(deadline, changed)
@@ -175,6 +175,21 @@ impl PipelinedPool {
             pipelines.unstalled().map(Pipeline::enter)
         };
         unstalled.or_else(|| Some(others().filter(|other| !other.is_late())?.borrow()))
+    }
+}
+
+/// A caller that wants to enter a queue. Where it has waited, another one that waits looks for room
+/// once it is gone: there may be more.
+struct Waited<'a> {
+    slots: &'a Slots,
+    has_waited: bool,
+}
+
+impl Drop for Waited<'_> {
+    fn drop(&mut self) {
+        if self.has_waited {
+            self.slots.room.notify_one();
+        }
     }
 }
 

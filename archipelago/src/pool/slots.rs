@@ -43,7 +43,7 @@ pub(crate) struct Slots {
     limit: Arc<Limit>,
     /// The index of the first of the member's accounts, which are in the order of [`Usage`].
     first: usize,
-    /// Notified once another shared connection is open.
+    /// Notified once another shared connection is open, or an attempt to open one has ended.
     pub(super) opened: Notify,
     /// Notified once a shared connection that was full takes another request.
     pub(super) room: Notify,

@@ -24,6 +24,9 @@ diesel::define_sql_function! { fn pg_backend_pid() -> Integer; }
 
 const POOL_SIZE: u32 = 2;
 
+/// By when the server is done with abandoned reads: they are cancelled. Their own limit is longer.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(8);
+
 #[derive(QueryableByName)]
 struct Count {
     #[diesel(sql_type = BigInt)]
@@ -239,11 +242,15 @@ async fn reads_that_a_runtime_leaves_behind_hold_their_slots(world: World) {
     let slow = async |repos: &Repos| {
         timeout(Duration::from_millis(50), sleep(repos, 600.0)).await.is_err()
     };
+    let mut most_at_work = 0;
     for _ in 0..10 {
         assert!(on_a_short_runtime(&repos, slow).await);
         assert!(backends(&mut admin, "true").await <= i64::from(POOL_SIZE));
+        most_at_work = backends(&mut admin, "state = 'active'").await.max(most_at_work);
     }
-    eventually("the server works on nothing", DEADLINE, async || {
+    assert_ne!(most_at_work, 0, "the server works on what was left behind");
+    // Long before the server would end it by itself.
+    eventually("the server works on nothing", CANCELLED_WITHIN, async || {
         backends(&mut admin, "state <> 'idle'").await == 0
     })
     .await;
@@ -286,10 +293,80 @@ async fn a_burst_of_dropped_reads_holds_up_no_other(world: World) {
     assert!(join_all((0..200).map(|_| slow())).await.iter().all(Result::is_err));
     read(&repos).await.unwrap();
     assert!(backends(&mut admin, "true").await <= i64::from(POOL_SIZE));
-    eventually("the server works on nothing", DEADLINE, async || {
+    eventually("the server works on nothing", CANCELLED_WITHIN, async || {
         backends(&mut admin, "state <> 'idle'").await == 0
     })
     .await;
+    repos.shutdown().await;
+}
+
+/// The runtime of a connection sends a request and stands still, while another one waits on it.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_runtime_that_stands_still_again_holds_up_no_other(world: World) {
+    let settings = small(&world).await.with_pool_size(1);
+    let mut admin = admin(&world, "home").await;
+    let (send, receive) = std::sync::mpsc::channel::<()>();
+    let (give, take) = tokio::sync::oneshot::channel();
+    let standing = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let repos = runtime.block_on(async {
+            let repos = Arc::new(Repos::connect(&settings).await.unwrap());
+            read(&repos).await.unwrap();
+            repos
+        });
+        give.send(repos.clone()).unwrap();
+        receive.recv().unwrap();
+        let unread = runtime.spawn(async move { read(&repos).await });
+        runtime.block_on(tokio::task::yield_now());
+        let _ = receive.recv();
+        runtime.block_on(unread).unwrap().unwrap();
+    });
+    let repos = take.await.unwrap();
+    let slow = async { timeout(CANCELLED_WITHIN, sleep(&repos, 0.7)).await };
+    let stand_still = async {
+        eventually("the server works", DEADLINE, async || {
+            backends(&mut admin, "state = 'active'").await == 1
+        })
+        .await;
+        send.send(()).unwrap();
+    };
+    let (slow, ()) = tokio::join!(slow, stand_still);
+    slow.expect("its answer is read").unwrap();
+    drop(send);
+    tokio::task::spawn_blocking(|| standing.join().unwrap()).await.unwrap();
+    repos.shutdown().await;
+}
+
+/// More reads than one connection takes, of two runtimes.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn callers_that_wait_for_room_are_all_woken(world: World) {
+    let settings = small(&world).await.with_pool_size(1);
+    let repos = Arc::new(Repos::connect(&settings).await.unwrap());
+    read(&repos).await.unwrap();
+    let full = [sleep(&repos, 0.3).map(|slept| slept.map(drop)).boxed()];
+    let reads = (1..64).map(|_| read(&repos).map(|rows| rows.map(drop)).boxed());
+    let mut full: Vec<_> = full.into_iter().chain(reads).collect();
+    for read in &mut full {
+        assert!(futures_util::poll!(read).is_pending());
+    }
+    let (waits, has_waited) = tokio::sync::oneshot::channel();
+    let borrowed = repos.clone();
+    let other = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut read = std::pin::pin!(read(&borrowed));
+            assert!(futures_util::poll!(&mut read).is_pending());
+            waits.send(()).unwrap();
+            read.await
+        })
+    });
+    has_waited.await.unwrap();
+    let more = join_all((0..10).map(|_| read(&repos)));
+    let (full, more) = tokio::join!(join_all(full), timeout(CANCELLED_WITHIN, more));
+    assert!(full.iter().all(Result::is_ok), "{full:?}");
+    let more = more.expect("each is woken");
+    assert!(more.iter().all(Result::is_ok), "{more:?}");
+    tokio::task::spawn_blocking(|| other.join().unwrap()).await.unwrap().unwrap();
     repos.shutdown().await;
 }
 

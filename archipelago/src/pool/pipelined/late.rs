@@ -44,11 +44,12 @@ impl<'a> Late<'a> {
         request: &mut R,
     ) -> Result<R::Output, Error> {
         let Self { pool, pipeline, standing, is_borrowed, deadline, copies, others } = self;
-        if is_borrowed {
-            pipeline.move_home();
-        }
         let mut pause = pipeline.late_after();
         while Instant::now() < deadline {
+            // Its runtime may stand still, now or again.
+            if is_borrowed {
+                pipeline.move_home();
+            }
             // This thread may have been busy and not have read the answers that are there.
             tokio::task::yield_now().await;
             let other = match standing() {
@@ -119,15 +120,16 @@ impl<'a> Late<'a> {
         self,
         mut answer: Pin<&mut impl Future<Output = Result<A, Error>>>,
     ) -> Option<Result<A, Error>> {
-        let Self { pipeline, deadline, .. } = self;
+        let Self { pipeline, is_borrowed, deadline, .. } = self;
         let session = pipeline.connection().session();
         while Instant::now() + LOST < deadline {
             let received = session.received();
             if let Ok(answer) = timeout(LOST, &mut answer).await {
                 return Some(answer);
             }
-            // A long answer is under way.
-            if session.received() != received {
+            // A long answer is under way, or its runtime stood still and has not read what came.
+            let stood_still = is_borrowed && pipeline.move_home();
+            if stood_still || session.received() != received {
                 continue;
             }
             match select(&mut answer, pin!(self.retire_if_lost())).await {
@@ -145,6 +147,9 @@ impl<'a> Late<'a> {
         let Self { pool, pipeline, others, .. } = self;
         let Some(ticket) = pool.enter_another(others) else { return false };
         let other = ticket.pipeline().clone();
+        if ticket.is_borrowed() {
+            other.move_home();
+        }
         let (old, new) = (pipeline.connection().identity(), other.connection().identity());
         let session = pipeline.connection().session();
         let is_lost = if new == old {

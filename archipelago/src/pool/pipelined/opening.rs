@@ -35,6 +35,7 @@ impl PipelinedPool {
                     Some(slot) => open(connector, slots, shared, slot).await,
                     None => {
                         shared.lock().opening = None;
+                        slots.opened.notify_waiters();
                         Ok(())
                     }
                 }
@@ -91,6 +92,8 @@ async fn open(
         }
         Err(reason) => {
             opened.next_opening = Instant::now() + PAUSE;
+            drop(opened);
+            slots.opened.notify_waiters();
             Err(reason)
         }
     }
