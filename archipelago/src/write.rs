@@ -208,8 +208,9 @@ impl<'a> Primary<'a> {
     /// # }
     /// ```
     ///
-    /// The future is `Send` if that of `work` is. A change of the session's settings outlives the
-    /// transaction unless it is a `SET LOCAL`.
+    /// The future is `Send` if that of `work` is. What belongs to the session outlives the transaction
+    /// on its connection: settings other than by `SET LOCAL`, `pg_advisory_lock` (take
+    /// `pg_advisory_xact_lock`), LISTEN, temporary tables. [`connection`](Self::connection) ends that.
     ///
     /// # Errors
     /// What `work` returns, and as [`execute`](Self::execute).
@@ -260,8 +261,11 @@ impl<'a> Primary<'a> {
         let lent = lent.await;
         let lsn = lent.as_ref().ok().and_then(|(_, lsn)| *lsn);
         let position = commit_position(&checkout, lsn);
-        self.record(begun, Ok::<_, E>(Committed { value: (), position }))?;
-        Ok(Committed { value: lent?.0?, position })
+        let outcome = lent.and_then(|(outcome, _)| outcome);
+        if outcome.is_err() {
+            self.record_failure(position);
+        }
+        self.record(begun, outcome.map(|value| Committed { value, position }))
     }
 
     /// Runs a transaction, and tells whether a concurrent one has undone it.
@@ -278,11 +282,11 @@ impl<'a> Primary<'a> {
         self.record(begun, outcome)
     }
 
-    /// Records in the session of its visitor that a write has failed at a primary that goes on: their
-    /// next read shows what stood in the way.
-    fn record_failure(self, checkout: &Checkout) {
+    /// Records in the session of its visitor that a write has failed at a primary that goes on, and
+    /// was no further than `bound`: their next read shows what stood in the way.
+    fn record_failure(self, bound: Position) {
         if let Some(session) = self.visitor {
-            session.record_failed_write(checkout.unknown_position());
+            session.record_failed_write(bound);
         }
     }
 

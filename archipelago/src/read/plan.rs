@@ -96,6 +96,13 @@ impl<'a> ReadPlan<'a> {
         session.record_read(begun, shown);
     }
 
+    /// Records that what a caller did with a read has failed.
+    pub(super) fn record_failure(&self) {
+        if let Some(Visitor { session, .. }) = self.visitor {
+            session.record_read(Instant::now(), None);
+        }
+    }
+
     /// The database that is asked first.
     pub(super) fn first(self) -> &'a Member {
         match self.candidates {

@@ -249,7 +249,8 @@ impl<'a> Replica<'a> {
     /// Costs one round trip more before the reads and one after. A standby may cancel the
     /// transaction (40001) when the primary has removed rows that it still sees. Then, or when the
     /// connection breaks, a clone of `reads` begins again at the next database: a closure is `Clone`
-    /// if what it captures is. The future is `Send` if that of `reads` is.
+    /// if what it captures is. The future is `Send` if that of `reads` is. An error of your own is a
+    /// value here, which ends the transaction as any other: `Ok(Err(own))`.
     ///
     /// # Errors
     /// What `reads` returns, and as [`load`](Self::load).
@@ -331,7 +332,11 @@ impl<'a> Replica<'a> {
             _ => checkout.unknown_position(),
         };
         self.plan.record(begun, &Ok(ReadResult { value: (), served_by, position }));
-        lent?.0
+        let outcome = lent.and_then(|(outcome, _)| outcome);
+        if outcome.is_err() {
+            self.plan.record_failure();
+        }
+        outcome
     }
 
     /// Whether the database that is asked first shows everything up to `position`. One round trip,

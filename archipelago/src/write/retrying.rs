@@ -73,7 +73,7 @@ where
     });
     let outcome = run.await;
     if outcome.is_err() && checkout.goes_on() {
-        primary.record_failure(&checkout);
+        primary.record_failure(checkout.unknown_position());
     }
     let (value, lsn) = outcome?;
     Ok(Committed { value, position: commit_position(&checkout, lsn) })

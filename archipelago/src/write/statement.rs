@@ -46,7 +46,7 @@ pub(super) async fn write_once<R: Request>(
             checkout.request_check();
         }
         if error.constraint().is_some() {
-            primary.record_failure(&checkout);
+            primary.record_failure(checkout.unknown_position());
         }
     })?;
     let lsn = position.inspect_err(warn_of_unknown_position).ok();

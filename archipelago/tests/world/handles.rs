@@ -9,6 +9,7 @@ use diesel::dsl::{count_star, exists, not};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::Error::NotFound;
 use diesel::sql_types::{BigInt, Bool};
 // In scope on purpose: it changes no method of a handle.
 use diesel_async::RunQueryDsl;
@@ -139,6 +140,15 @@ async fn every_method_runs_in_a_spawned_task(world: World) {
         let position = session.positions()[0];
         assert!(repos.primary().reads().has_replayed(position).await?);
         assert!(session.served().is_some());
+        let failed = replica.connection(async |_| Err::<(), _>(Error::from(NotFound)));
+        failed.await.unwrap_err();
+        assert_eq!(session.served(), None, "as after a query that fails");
+        let primary = repos.primary().for_visitor(&session);
+        primary.execute(diesel::update(users::table).set(users::age.eq(1))).await?;
+        assert!(session.served().is_some());
+        let failed = primary.connection(async |_| Err::<(), _>(Error::from(NotFound)));
+        failed.await.unwrap_err();
+        assert_eq!(session.served(), None);
         repos.shutdown().await;
         Ok::<_, Error>(())
     });
