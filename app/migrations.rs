@@ -50,8 +50,8 @@ impl MigrationError {
             Self::Unreachable { reason: DownReason::Refused { sqlstate, .. }, .. } => {
                 !sqlstate.as_deref().is_some_and(is_wrong)
             }
+            Self::Unreachable { reason: DownReason::Pooler, .. } | Self::Refused(_) => false,
             Self::Unreachable { .. } | Self::NotPrimary { .. } => true,
-            Self::Refused(_) => false,
         }
     }
 }

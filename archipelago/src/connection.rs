@@ -4,6 +4,7 @@ mod commit;
 mod connector;
 mod dial;
 mod driver;
+mod head_starts;
 mod lend;
 mod lost;
 mod probe;

@@ -131,6 +131,7 @@ impl Pool {
             migrations: settings.migrations(),
             connections: TaskTracker::new(),
             pool: Arc::default(),
+            last_address: Arc::default(),
         };
         let usage = match access {
             Access::Read => Usage::Reads,

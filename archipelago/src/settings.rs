@@ -5,6 +5,7 @@
 //! | `DATABASE_URL` | the primary; a replica's URL is derived from it by [`DatabaseUrl::of_region`] |
 //! | `DATABASE_URL_<REGION>` | the URL of one region, used as it is; `-` in a code is written `_`. A further server of a region (`ord-2`) is used only with one |
 //! | the `url_env` of a place | the same, under the name that regions.toml gives |
+//! | `DATABASE_POOLER` | `session` where poolers lead to the databases and keep a server for each session ([`Settings::through_session_pooler`]); other poolers are refused |
 //! | `DATABASE_READ_USER` | the role of the sessions for reading, in place of the URLs' own |
 //! | `DATABASE_READ_PASSWORD` | the password of that role, if it has one |
 //! | `FLY_REGION` | where this instance runs, a region or a place that the program was built for; unset on a laptop, where the primary serves the reads |
@@ -140,11 +141,24 @@ impl Settings {
         let known = self.urls.iter_mut().find(|(code, _)| *code == region);
         let (code, known) = known.ok_or_else(|| SettingProblem::NoRegion(region.to_owned()))?;
         self.off.retain(|off| off != code);
+        let url = if known.pools_sessions() { url.through_session_pooler() } else { url };
         *known = match &self.passwords {
             Some(passwords) => url.with_passwords(passwords.clone()),
             None => url,
         };
         Ok(self)
+    }
+
+    /// Goes on where a pooler leads to a database: it must keep a server for each session, as `PgBouncer`
+    /// does with `pool_mode = session`. Without this a connection through a pooler is refused with
+    /// [`DownReason::Pooler`](crate::DownReason::Pooler), as those that change the server between two
+    /// transactions would hand this program's settings to others.
+    #[must_use]
+    pub fn through_session_pooler(mut self) -> Self {
+        for (_, url) in &mut self.urls {
+            *url = url.clone().through_session_pooler();
+        }
+        self
     }
 
     /// Has each new connection ask `ask` for its password, in place of one in the URL: for tokens
@@ -281,9 +295,8 @@ impl Settings {
                 (format!("{max_lag:?}"), "write one from 1 ms to 24 h".to_owned());
             problems.push(SettingProblem::Invalid { name: "max_lag".to_owned(), value, advice });
         }
-        if self.monitor_rest.is_some_and(|after| !MONITOR_RESTS.contains(&after)) {
-            let (name, value) =
-                ("the rest of the monitor".to_owned(), format!("{:?}", self.monitor_rest));
+        if let Some(rest) = self.monitor_rest.filter(|rest| !MONITOR_RESTS.contains(rest)) {
+            let (name, value) = ("the rest of the monitor".to_owned(), format!("{rest:?}"));
             let advice = "write one from 1 s to 24 h".to_owned();
             problems.push(SettingProblem::Invalid { name, value, advice });
         }

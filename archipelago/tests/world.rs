@@ -14,6 +14,7 @@ mod world {
     pub mod limits;
     pub mod logins;
     pub mod monitor;
+    pub mod poolers;
     pub mod pools;
     pub mod promotion;
     pub mod reading_and_writing;

@@ -20,6 +20,7 @@ pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
         DownReason::UnclearUpstream { .. } => "it may follow another one than the primary",
         DownReason::AheadOfPrimary { .. } => "it shows what the primary has lost",
         DownReason::ForeignDatabase => "it is another database",
+        DownReason::Pooler => "a pooler stands between it and this program",
         DownReason::Silent { .. } => "it does not answer",
         DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
             "28000" | "28P01" => "it does not let this program in",

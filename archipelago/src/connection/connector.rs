@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::task::TaskTracker;
 
 use super::Connection;
 use super::dial::{Dialed, dial, read_silence};
 use super::driver::{Canceller, Driver};
-use super::probe::identify;
+use super::head_starts::LastAddress;
+use super::probe::{Session, identify};
 use crate::error::{DownReason, End, PoolRecord, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
@@ -35,8 +36,11 @@ pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason>
     let timeouts = Timeouts { connect: PATIENT, checkout: PATIENT, ..Timeouts::default() };
     within(PATIENT, async {
         let record = || SessionRecord::new(false, &Arc::default());
-        let dialed = dial(url, "archipelago", timeouts, timeouts.statement, record).await?;
+        let dialed =
+            dial(url, "archipelago", timeouts, timeouts.statement, &LastAddress::default(), record)
+                .await?;
         tokio::spawn(dialed.driver);
+        refuse_pooler(&dialed.client, &Session::of(url, &dialed.session)).await?;
         Ok(AsyncPgConnection::try_from(dialed.client).await?)
     })
     .await
@@ -57,6 +61,7 @@ pub(crate) struct Connector {
     /// Counts the open connections.
     pub(crate) connections: TaskTracker,
     pub(crate) pool: Arc<PoolRecord>,
+    pub(crate) last_address: Arc<LastAddress>,
 }
 
 /// Goes first in the first message of a session: a standby refuses a role's own default of
@@ -77,7 +82,7 @@ impl Connector {
         // A read is asked again early. A write is uncertain then, so its session waits longer.
         let silence =
             if is_read { read_silence(self.health.round_trip()) } else { self.timeouts.statement };
-        dial(&self.url, self.name, self.timeouts, silence, record).await
+        dial(&self.url, self.name, self.timeouts, silence, &self.last_address, record).await
     }
 
     /// A new connection, and whether the database has the required migrations: the monitor also asks
@@ -104,9 +109,10 @@ impl Connector {
         let (session_record, health) = (session.clone(), self.health.clone());
         let driver = Driver::new(driver, canceller, session_record, health, self.timeouts.answer());
         let asked = Instant::now();
-        let setup = self.session_setup();
+        let begun = Session::of(&self.url, &session);
+        let setup = self.session_setup(&begun);
         let (identified, migrated) =
-            join(identify(&client, &setup), self.check_migrations(&client)).await;
+            join(identify(&client, &setup, &begun), self.check_migrations(&client)).await;
         let round_trip = asked.elapsed();
         let identified = identified?;
         let must_be_primary =
@@ -121,31 +127,35 @@ impl Connector {
         Ok((connection, migrated))
     }
 
-    /// The commands that prepare a session. SET, as `PgBouncer` refuses startup parameters. They
-    /// return no row.
-    fn session_setup(&self) -> String {
+    /// The commands that prepare a session, where it is its server's own. Not startup parameters, which
+    /// `PgBouncer` refuses. They return no row.
+    fn session_setup(&self, session: &Session) -> String {
         let options = self.url.config().get_options();
         let has_limit = options.is_some_and(|options| options.contains("statement_timeout"));
-        let limit = self.timeouts.statement.as_millis();
+        let milliseconds = self.timeouts.statement.as_millis();
         // The smaller one of the role's or the database's own limit and ours. 0 is none.
-        let limit = if has_limit {
-            String::new()
-        } else {
-            format!(
-                "SELECT FROM set_config('statement_timeout', least(nullif((extract(epoch
-                    FROM current_setting('statement_timeout')::interval) * 1000)::bigint, 0),
-                    {limit})::text, false) AS value WHERE value IS NULL;"
-            )
-        };
+        let limit = format!(
+            "least(nullif((extract(epoch FROM current_setting('statement_timeout')::interval)
+                * 1000)::bigint, 0), {milliseconds})::text"
+        );
+        let limit = (!has_limit).then_some(("statement_timeout", &*limit));
         // Never switched off: an operator may have made the whole database read-only.
-        let access = match self.access {
-            Access::Read => {
-                "SET default_transaction_read_only = on;
-                 SET default_transaction_isolation = 'read committed';"
-            }
-            Access::Write => "",
+        let access: &[_] = match self.access {
+            Access::Read => &[
+                ("default_transaction_read_only", "'on'"),
+                ("default_transaction_isolation", "'read committed'"),
+            ],
+            Access::Write => &[],
         };
-        [FIRST, &limit, access].concat()
+        let settings = limit.iter().chain(access);
+        let set = |(name, value): &(&str, &str)| format!("set_config('{name}', {value}, false)");
+        let set = settings.map(set).collect::<Vec<_>>().join(", ");
+        let is_own = session.is_own();
+        format!(
+            "{FIRST} SELECT FROM (
+                SELECT CASE WHEN {is_own} THEN concat({set}) END AS done OFFSET 0
+            ) AS setup WHERE done = '';"
+        )
     }
 
     /// Fails where the database lacks a required migration. Asked once for each connection: a
@@ -168,6 +178,16 @@ impl Connector {
         };
         if missing.is_empty() { Ok(()) } else { Err(DownReason::SchemaTooOld { missing }) }
     }
+}
+
+/// Fails where a pooler leads to the server.
+async fn refuse_pooler(client: &Client, session: &Session) -> Result<(), DownReason> {
+    let messages = client.simple_query(&format!("SELECT {}", session.is_own())).await?;
+    let is_own = messages.iter().any(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
+        _ => false,
+    });
+    if is_own { Ok(()) } else { Err(DownReason::Pooler) }
 }
 
 async fn within<T>(

@@ -17,6 +17,7 @@ use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either as EitherStream;
 
+use super::head_starts::{HeadStarts, LastAddress};
 use super::socket::{Address, Socket};
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
@@ -40,9 +41,9 @@ pub(super) struct Dialed {
 /// The server of a session.
 #[derive(Clone)]
 pub(super) struct ServerAddress {
-    address: Address,
+    pub(super) address: Address,
     /// The name that its certificate must have.
-    name: String,
+    pub(super) name: String,
 }
 
 /// Opens a session of the program `name` with the first of the URL's hosts that takes it. Several
@@ -53,6 +54,7 @@ pub(super) async fn dial(
     name: &str,
     timeouts: Timeouts,
     silence: Duration,
+    last: &LastAddress,
     record: impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
     let config = config(url, name, timeouts, silence);
@@ -61,7 +63,7 @@ pub(super) async fn dial(
     let waited = timeouts.checkout / count;
     let mut failure = DownReason::Unreachable { detail: "the URL names no host".to_owned() };
     for (server, wanted) in attempts {
-        let dialing = dial_server(&server, url, (config.clone(), wanted), &record);
+        let dialing = dial_server(&server, url, (config.clone(), wanted), last, &record);
         let dialed = timeout(waited, dialing).await;
         match dialed.unwrap_or(Err(DownReason::Silent { waited })) {
             Ok(dialed) => return Ok(dialed),
@@ -79,21 +81,32 @@ fn refuses_role(reason: &DownReason) -> bool {
     sqlstate.as_ref().is_some_and(|code| code.starts_with("28"))
 }
 
-/// Tries each address of a server.
+/// Opens a session at one of the addresses of a server.
 async fn dial_server(
     server: &UrlServer,
     url: &DatabaseUrl,
     (mut config, wanted): (Config, TargetSession),
+    last: &LastAddress,
     record: &impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
     if let Some(password) = url.password(&server.name, server.port).await? {
         config.password(password);
     }
     let addresses = addresses(server, &config).await;
+    let addresses = addresses.map_err(|error| unreachable(&error, &config))?;
     let mut failure = DownReason::Unreachable { detail: "the host has no address".to_owned() };
-    for address in addresses.map_err(|error| unreachable(&error, &config))? {
-        match open((&config, wanted), url, address, Arc::new(record())).await {
-            Ok(dialed) => return Ok(dialed),
+    let mut connections = HeadStarts::new(addresses, last, &config);
+    while let Some(connected) = connections.next().await {
+        let session = Arc::new(record());
+        let opened = match connected {
+            Ok((server, socket)) => open((&config, wanted), url, server, socket, session).await,
+            Err(error) => Err(unreachable(&error, &config)),
+        };
+        match opened {
+            Ok(dialed) => {
+                last.record(&dialed.server.address);
+                return Ok(dialed);
+            }
             Err(reason) if refuses_role(&reason) => return Err(reason),
             Err(reason) => failure = reason,
         }
@@ -140,10 +153,9 @@ async fn open(
     (config, wanted): (&Config, TargetSession),
     url: &DatabaseUrl,
     server: ServerAddress,
+    socket: Socket,
     session: Arc<SessionRecord>,
 ) -> Result<Dialed, DownReason> {
-    let socket = Socket::connect(&server.address, config).await;
-    let socket = socket.map_err(|error| unreachable(&error, config))?;
     let negotiation = Negotiation::new(url, &server, session.clone());
     let mut direct = config.clone();
     direct.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);

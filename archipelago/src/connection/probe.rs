@@ -13,9 +13,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn as Lsn;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-use crate::error::DownReason;
+use crate::error::{DownReason, SessionRecord};
 use crate::query::LoadsAs;
 use crate::server::{ServerIdentity, ServerReport, own_clock};
+use crate::settings::DatabaseUrl;
 
 /// Whether no record behind a replica's position can have been shown: everything received is
 /// replayed, replay is paused, or nothing is received any more and replay waits for more. (The last
@@ -99,6 +100,27 @@ const REPORT: &str = concat!(
 const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
         pg_has_role('pg_read_all_stats', 'USAGE')";
+
+/// A session as it began.
+pub(super) struct Session {
+    /// The process of the server that began it. None where a pooler of sessions may have begun it.
+    process: Option<i32>,
+}
+
+impl Session {
+    pub(super) fn of(url: &DatabaseUrl, record: &SessionRecord) -> Self {
+        Self { process: (!url.pools_sessions()).then(|| record.process()) }
+    }
+
+    /// SQL that tells whether the process that began the session runs it. A pooler has told a number
+    /// of its own.
+    pub(super) fn is_own(&self) -> String {
+        self.process.map_or_else(
+            || "true".to_owned(),
+            |process| format!("pg_catalog.pg_backend_pid() = {process}"),
+        )
+    }
+}
 
 /// Whether no record behind a replica's position can have been shown, and that position. NULL where
 /// it was promoted: then the functions' values stand still.
@@ -284,16 +306,17 @@ pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Opti
     Ok(row.and_then(|(is_settled, lsn)| lsn.map(|PgLsn(lsn)| (lsn, is_settled))))
 }
 
-/// Sends `session` (commands that end with a semicolon) and asks for identity and report, in one
+/// Sends `setup` (commands that end with a semicolon) and asks for identity and report, in one
 /// round trip. Where the role may not call a function of the questions, two more round trips leave
 /// out what it would tell; two more again for a right that is lost meanwhile.
 pub(super) async fn identify(
     client: &Client,
-    session: &str,
+    setup: &str,
+    session: &Session,
 ) -> Result<(ServerIdentity, ServerReport, Questions), DownReason> {
     let mut questions = Questions::all();
     loop {
-        match ask_identity(client, session, &questions).await {
+        match ask_identity(client, setup, session, &questions).await {
             Err(reason) if is_denied(&reason) => {
                 let allowed = Questions::allowed(client).await?;
                 if allowed.denied == questions.denied {
@@ -316,15 +339,20 @@ fn is_denied(reason: &DownReason) -> bool {
 
 async fn ask_identity(
     client: &Client,
-    session: &str,
+    setup: &str,
+    session: &Session,
     questions: &Questions,
 ) -> Result<(ServerIdentity, ServerReport), DownReason> {
     let asked = Instant::now();
-    let commands = format!("{session} {}; {}", questions.identity, questions.report);
+    let is_own = session.is_own();
+    let commands = format!("{setup} {}, {is_own}; {}", questions.identity, questions.report);
     let messages = client.simple_query(&commands).await?;
     // The session's commands may return a row as well.
     let rows: Vec<_> = rows(&messages).collect();
     let [.., identity, report] = rows[..] else { return Err(incomplete()) };
+    if text(identity, 3)? != "t" {
+        return Err(DownReason::Pooler);
+    }
     let report = ServerReport {
         is_replica: text(report, 0)? == "t",
         timeline: parsed(report, 1)?,

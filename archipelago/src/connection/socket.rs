@@ -18,7 +18,7 @@ use tokio_postgres::Config;
 use {tokio::net::UnixStream, tokio_util::either::Either};
 
 /// Where a server listens.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp(SocketAddr),
     #[cfg(unix)]

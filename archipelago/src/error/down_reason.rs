@@ -30,6 +30,12 @@ pub enum DownReason {
         /// What the function said.
         detail: String,
     },
+    /// A pooler leads to the server, and may hand its sessions to other programs.
+    #[error(
+        "a pooler such as PgBouncer leads to it: where that pools transactions or statements, this          program's settings and locks would reach others; write the server's own URL, or set \
+         DATABASE_POOLER=session if the pooler keeps a server for each session"
+    )]
+    Pooler,
     /// The server did not answer in time.
     #[error("no answer within {waited:?}")]
     Silent {
@@ -216,6 +222,7 @@ impl DownReason {
         "unreachable",
         "off",
         "no_password",
+        "pooler",
         "silent",
         "refused",
         "broken",
@@ -240,6 +247,7 @@ impl DownReason {
             Self::Unreachable { .. } => "unreachable",
             Self::Off { .. } => "off",
             Self::NoPassword { .. } => "no_password",
+            Self::Pooler => "pooler",
             Self::Silent { .. } => "silent",
             Self::Refused { .. } => "refused",
             Self::Broken { .. } => "broken",

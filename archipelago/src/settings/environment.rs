@@ -35,6 +35,9 @@ pub(super) fn read<R: RegionSet>(
         urls.extend(url.map(|url| (info.code, url)));
     }
     let is_on_fly = FLY_VARIABLES.iter().any(|name| variables.text(name).is_some());
+    if variables.pools_sessions() {
+        urls = urls.into_iter().map(|(code, url)| (code, url.through_session_pooler())).collect();
+    }
     let reading_user = variables.reading_user();
     let monitor_rest = variables.monitor_rest();
     if variables.problems.is_empty() {
@@ -147,6 +150,14 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
         Some(DatabaseUrl::read(&text, &self.var).map_err(|problem| {
             self.problems.push(SettingProblem::Url { name: name.to_owned(), problem });
         }))
+    }
+
+    fn pools_sessions(&mut self) -> bool {
+        let Some(text) = self.text("DATABASE_POOLER") else { return false };
+        if text != "session" {
+            self.invalid("DATABASE_POOLER", text, "write `session`, or the servers' own URLs");
+        }
+        true
     }
 
     fn reading_user(&mut self) -> Option<ReadingUser> {

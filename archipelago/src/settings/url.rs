@@ -44,6 +44,8 @@ pub struct DatabaseUrl {
     home: Option<PathBuf>,
     /// Knows the password instead of the URL.
     passwords: Option<PasswordSource>,
+    /// Whether a pooler may stand before the servers, as it keeps a server for each session.
+    pools_sessions: bool,
 }
 
 /// A server that a URL names.
@@ -186,7 +188,19 @@ impl DatabaseUrl {
         let target = config::target_session(&conninfo)?;
         let in_home = || home.as_ref().map(|home| home.join(".pgpass"));
         let passfile = get("passfile").map(PathBuf::from).or_else(in_home);
-        Ok(Self { text, servers, config, target, tls, passfile, home, passwords: None, conninfo })
+        let (passwords, pools_sessions) = (None, false);
+        Ok(Self {
+            text,
+            conninfo,
+            servers,
+            config,
+            target,
+            tls,
+            passfile,
+            home,
+            passwords,
+            pools_sessions,
+        })
     }
 
     /// The same URL with other parameters.
@@ -194,7 +208,8 @@ impl DatabaseUrl {
         let mut conninfo = self.conninfo.clone();
         change(&mut conninfo);
         let new = Self::new(conninfo.to_string(), conninfo, self.home.clone())?;
-        Ok(Self { passwords: self.passwords.clone(), ..new })
+        let passwords = self.passwords.clone();
+        Ok(Self { passwords, pools_sessions: self.pools_sessions, ..new })
     }
 
     /// The URL of `region`'s replica: `<region>.<host>` at port 5433, everything else unchanged.
@@ -289,6 +304,18 @@ impl DatabaseUrl {
     #[must_use]
     pub fn sslmode(&self) -> SslMode {
         self.tls.mode()
+    }
+
+    /// The same database, which a pooler leads to that keeps a server for each session, as `PgBouncer`
+    /// does with `pool_mode = session`. A connection through any other pooler is refused.
+    #[must_use]
+    pub fn through_session_pooler(self) -> Self {
+        Self { pools_sessions: true, ..self }
+    }
+
+    /// Whether a pooler of sessions leads to it.
+    pub(crate) fn pools_sessions(&self) -> bool {
+        self.pools_sessions
     }
 
     /// The same database, whose password is asked of `passwords`.
