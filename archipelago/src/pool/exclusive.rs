@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bb8::{QueueStrategy, RunError};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::context::TokioContext;
 
 use super::checkout::Checkout;
 use super::io_thread::IoThread;
@@ -36,17 +37,36 @@ pub(super) struct ExclusivePool {
     turns: Arc<Turns>,
     /// Why the last attempt to open a connection failed.
     failure: watch::Sender<Option<DownReason>>,
-    /// How many attempts to open one were dropped. Another pool of bb8 takes the place of one with a
-    /// dropped attempt.
-    dropped: watch::Sender<u64>,
 }
 
 /// The stages of a pool's life, in order.
 enum Stage {
     Unopened,
-    /// Built after so many dropped attempts.
-    Open(bb8::Pool<Manager>, u64),
+    Open(Connections),
     ShutDown,
+}
+
+/// bb8's pool. It spawns its attempts to connect on the thread of the library: one on a caller's runtime
+/// could end with that, and bb8 would count it as under way for ever.
+#[derive(Clone)]
+struct Connections {
+    pool: bb8::Pool<Manager>,
+    runtime: Handle,
+}
+
+impl Connections {
+    async fn get(&self) -> Result<CheckedOut, RunError<DownReason>> {
+        TokioContext::new(self.pool.get_owned(), self.runtime.clone()).await
+    }
+
+    fn idle(&self) -> u32 {
+        self.pool.state().idle_connections
+    }
+
+    /// How many are open, or being opened.
+    fn count(&self) -> u32 {
+        self.pool.state().connections
+    }
 }
 
 impl ExclusivePool {
@@ -60,14 +80,13 @@ impl ExclusivePool {
         let lender: Weak<Mutex<Stage>> = Arc::downgrade(&stage);
         slots.add_lender(usage, lender);
         let turns = Turns::new(slots.size());
-        let (failure, dropped) = Default::default();
-        Self { connector, usage, slots, io, stage, turns, failure, dropped }
+        Self { connector, usage, slots, io, stage, turns, failure: watch::Sender::default() }
     }
 
     /// How many connections are open and not in use.
     pub(super) fn idle(&self) -> u32 {
         match &*self.stage.lock() {
-            Stage::Open(pool, _) => pool.state().idle_connections,
+            Stage::Open(connections) => connections.idle(),
             Stage::Unopened | Stage::ShutDown => 0,
         }
     }
@@ -79,28 +98,17 @@ impl ExclusivePool {
     }
 
     pub(super) async fn checkout(&self) -> Result<Checkout, Error> {
-        let deadline = Instant::now() + self.connector.timeouts.checkout;
-        let mut dropped = self.dropped.subscribe();
-        loop {
-            let changed = pin!(dropped.changed());
-            // Boxed: it is large, and a part of each transaction.
-            match select(Box::pin(self.checkout_of_current_pool(deadline)), changed).await {
-                Either::Left((checkout, _)) => return checkout,
-                Either::Right(_) => {}
-            }
-        }
-    }
-
-    async fn checkout_of_current_pool(&self, deadline: Instant) -> Result<Checkout, Error> {
         let Connector { region, timeouts, .. } = self.connector;
-        let (pool, mut failure) = self.opened()?;
+        let deadline = Instant::now() + timeouts.checkout;
+        let (connections, mut failure) = self.opened()?;
         let pooled = tokio::select! {
             biased;
-            pooled = timeout_at(deadline, self.in_turn(&pool)) => {
+            // Boxed: it is large, and a part of each transaction.
+            pooled = timeout_at(deadline, Box::pin(self.in_turn(&connections))) => {
                 pooled.unwrap_or(Err(RunError::TimedOut))
             }
             // bb8 would let the caller wait for the whole timeout.
-            reason = connecting_failed(&pool, &mut failure) => return Err(reason.in_region(region)),
+            reason = connecting_failed(&connections, &mut failure) => return Err(reason.in_region(region)),
             waited = self.connector.health.until_silent() => {
                 return Err(DownReason::Silent { waited }.in_region(region));
             }
@@ -112,7 +120,7 @@ impl ExclusivePool {
                 pooled.connection.move_here();
                 Ok(Checkout::new(pooled, turn, self.connector.health.clone(), timeouts))
             }
-            Err(RunError::TimedOut) => Err(self.unopened(&pool)),
+            Err(RunError::TimedOut) => Err(self.unopened(&connections)),
             Err(RunError::User(reason)) => Err(reason.in_region(region)),
         }
     }
@@ -121,65 +129,58 @@ impl ExclusivePool {
     /// same: the next caller's runtime may stand still.
     async fn in_turn(
         &self,
-        pool: &bb8::Pool<Manager>,
+        connections: &Connections,
     ) -> Result<(CheckedOut, Option<Turn>), RunError<DownReason>> {
         let mut turn = pin!(self.turns.take());
         let mut turn = loop {
             match timeout(LOOK_AGAIN, &mut turn).await {
                 Ok(turn) => break turn,
-                Err(_) if pool.state().idle_connections == 0 => {}
+                Err(_) if connections.idle() == 0 => {}
                 Err(_) => {
-                    if let Some(idle) = pool.get_owned().now_or_never() {
+                    if let Some(idle) = connections.get().now_or_never() {
                         return Ok((idle?, None));
                     }
                 }
             }
         };
-        if pool.state().idle_connections == 0 {
+        if connections.idle() == 0 {
             turn.enter_bb8();
         }
-        let pooled = pool.get_owned().await?;
+        let pooled = connections.get().await?;
         turn.leave_bb8();
         Ok((pooled, Some(turn)))
     }
 
     /// Why a caller got no connection in time.
-    fn unopened(&self, pool: &bb8::Pool<Manager>) -> Error {
+    fn unopened(&self, connections: &Connections) -> Error {
         let Connector { region, timeouts, .. } = self.connector;
         let waited = timeouts.checkout;
         let reason = match self.failure.borrow().clone() {
-            _ if pool.state().connections > 0 => None,
+            _ if connections.count() > 0 => None,
             None if self.slots.has_free() => Some(DownReason::Silent { waited }),
             failure => failure,
         };
         reason.map_or(Error::Busy { region, waited }, |reason| reason.in_region(region))
     }
 
-    fn opened(&self) -> Result<(bb8::Pool<Manager>, watch::Receiver<Option<DownReason>>), Error> {
+    fn opened(&self) -> Result<(Connections, watch::Receiver<Option<DownReason>>), Error> {
+        let region = self.connector.region;
         let mut stage = self.stage.lock();
-        let dropped = *self.dropped.borrow();
-        let is_to_build = match &*stage {
-            Stage::Unopened => true,
-            Stage::Open(_, built_after) => *built_after != dropped,
-            Stage::ShutDown => false,
-        };
-        if is_to_build {
-            let pool = self
-                .build()
-                .map_err(|error| DownReason::refused(&error).in_region(self.connector.region))?;
-            *stage = Stage::Open(pool, dropped);
+        if matches!(*stage, Stage::Unopened) {
+            let built = self.build();
+            let built = built.map_err(|error| DownReason::refused(&error).in_region(region))?;
+            *stage = Stage::Open(built);
         }
         match &*stage {
-            Stage::Open(pool, _) => Ok((pool.clone(), self.failure.subscribe())),
-            Stage::Unopened | Stage::ShutDown => {
-                Err(Error::ShutDown { region: self.connector.region })
-            }
+            Stage::Open(connections) => Ok((connections.clone(), self.failure.subscribe())),
+            Stage::Unopened | Stage::ShutDown => Err(Error::ShutDown { region }),
         }
     }
 
-    fn build(&self) -> io::Result<bb8::Pool<Manager>> {
+    fn build(&self) -> io::Result<Connections> {
         // bb8 looks for old connections on the runtime that builds its pool.
-        let _runtime = self.io.runtime()?.enter();
+        let runtime = self.io.runtime()?;
+        let _entered = runtime.enter();
         let Timeouts { checkout, idle, lifetime, .. } = self.connector.timeouts;
         let manager = Manager {
             connector: self.connector.clone(),
@@ -187,9 +188,8 @@ impl ExclusivePool {
             slots: self.slots.clone(),
             io: self.io.clone(),
             failure: self.failure.clone(),
-            dropped: self.dropped.clone(),
         };
-        Ok(bb8::Pool::builder()
+        let pool = bb8::Pool::builder()
             .max_size(self.slots.size())
             .connection_timeout(checkout)
             .idle_timeout(Some(idle))
@@ -198,18 +198,19 @@ impl ExclusivePool {
             .queue_strategy(QueueStrategy::Lifo)
             // Each caller makes one attempt, and waits for no pause between the attempts of others.
             .retry_connection(false)
-            .build_unchecked(manager))
+            .build_unchecked(manager);
+        Ok(Connections { pool, runtime: runtime.clone() })
     }
 }
 
 impl Lender for Mutex<Stage> {
     fn give_up_one(&self, _: bool) -> bool {
-        let pool = match &*self.lock() {
-            Stage::Open(pool, _) if pool.state().idle_connections > 0 => pool.clone(),
+        let connections = match &*self.lock() {
+            Stage::Open(connections) if connections.idle() > 0 => connections.clone(),
             _ => return false,
         };
         // An idle connection is there at once.
-        let Some(Ok(mut idle)) = pool.get_owned().now_or_never() else { return false };
+        let Some(Ok(mut idle)) = connections.get().now_or_never() else { return false };
         idle.is_given_up = true;
         true
     }
@@ -217,11 +218,11 @@ impl Lender for Mutex<Stage> {
 
 /// Resolves once an attempt to connect fails while the pool has no connection that could come back.
 async fn connecting_failed(
-    pool: &bb8::Pool<Manager>,
+    connections: &Connections,
     failure: &mut watch::Receiver<Option<DownReason>>,
 ) -> DownReason {
     while failure.changed().await.is_ok() {
-        if pool.state().connections == 0
+        if connections.count() == 0
             && let Some(reason) = failure.borrow().clone()
         {
             return reason;

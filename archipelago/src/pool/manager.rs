@@ -50,23 +50,6 @@ pub(super) struct Manager {
     pub(super) io: Arc<IoThread>,
     /// Why the last attempt to open a connection failed.
     pub(super) failure: watch::Sender<Option<DownReason>>,
-    /// How many attempts were dropped.
-    pub(super) dropped: watch::Sender<u64>,
-}
-
-/// An attempt to open a connection. It is dropped when its runtime ends, or it panics: then bb8
-/// counts it as under way for ever.
-struct Attempt<'a> {
-    manager: &'a Manager,
-    has_ended: bool,
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.manager.dropped.send_modify(|dropped| *dropped += 1);
-        }
-    }
 }
 
 impl Manager {
@@ -85,7 +68,8 @@ impl Manager {
         outcome.map(Pooled::new)
     }
 
-    /// Opens a connection that does not end with the runtime of the caller.
+    /// Opens a connection in a task of its own: bb8 would count an attempt that panics as under way for
+    /// ever.
     async fn open_in(&self, slot: Slot) -> Result<Connection, DownReason> {
         let connector = self.connector.clone();
         let runtime = self.io.runtime().map_err(|error| DownReason::refused(&error))?;
@@ -99,10 +83,7 @@ impl ManageConnection for Manager {
     type Error = DownReason;
 
     async fn connect(&self) -> Result<Pooled, DownReason> {
-        let mut attempt = Attempt { manager: self, has_ended: false };
-        let opened = self.open().await;
-        attempt.has_ended = true;
-        opened
+        self.open().await
     }
 
     /// Asks nothing of the server: the driver knows of a closed socket, and a query finds out the

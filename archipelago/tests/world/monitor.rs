@@ -53,6 +53,7 @@ async fn a_refused_reopening_takes_no_region_away(world: World) {
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND application_name = 'archipelago monitor'";
     admin.batch_execute(end).await.unwrap();
+    eventually("its session has ended", DEADLINE, async || watching(&mut admin).await == 0).await;
     let ended = Instant::now();
     eventually("the replica has been asked several times since", DEADLINE, async || {
         assert_eq!(watching(&mut admin).await, 0, "a new connection is refused");

@@ -1,4 +1,4 @@
-//! PgBouncer between the program and its database: refused before it hands settings of ours to other
+//! `PgBouncer` between the program and its database: refused before it hands settings of ours to other
 //! programs, unless it keeps a server for each session.
 
 use std::fs::{self, Permissions};
