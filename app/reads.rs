@@ -8,7 +8,7 @@ use diesel::sql_types::Bool;
 
 use crate::paging::{Cursor, PAGE_SIZE, Page};
 use crate::schema::users;
-use crate::users::User;
+use crate::users::{DatedUser, User};
 
 /// A page of the list. One query on the primary key, however long the table is.
 pub(crate) async fn page(replica: Replica<'_>, cursor: Cursor) -> Result<Page<User>, Error> {
@@ -32,6 +32,11 @@ pub type PageQuery = users::BoxedQuery<'static, Pg, AsSelect<User, Pg>>;
 /// One user; none if there is none with this id.
 pub(crate) async fn user(replica: Replica<'_>, id: i64) -> Result<Option<User>, Error> {
     replica.optional(user_query(id)).await
+}
+
+/// One user, and when it was written; none if there is none with this id.
+pub(crate) async fn dated_user(replica: Replica<'_>, id: i64) -> Result<Option<DatedUser>, Error> {
+    replica.optional(users::table.find(id).select(DatedUser::as_select())).await
 }
 
 /// Selects one user.

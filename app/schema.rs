@@ -12,5 +12,9 @@ diesel::table! {
         age -> Integer,
         /// The key of the form that created the user, if it had one: unique.
         idempotency_key -> Nullable<Uuid>,
+        /// When the user was created, in UTC.
+        inserted_at -> Timestamp,
+        /// When the user was last changed, in UTC.
+        updated_at -> Timestamp,
     }
 }

@@ -1,5 +1,7 @@
 //! A user: as a row of the table, as it is created, and as it is changed.
 
+use std::time::SystemTime;
+
 use diesel::prelude::*;
 
 use crate::schema::users;
@@ -14,6 +16,19 @@ pub struct User {
     pub name: String,
     /// In years, 0 to `MAX_AGE`.
     pub age: i32,
+}
+
+/// A row of the table, and when it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
+pub struct DatedUser {
+    /// The rest of the row.
+    #[diesel(embed)]
+    pub user: User,
+    /// When the user was created. Before there was such a column: when that was added.
+    pub inserted_at: SystemTime,
+    /// When the user was last changed.
+    pub updated_at: SystemTime,
 }
 
 /// A user to create.

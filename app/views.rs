@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::HttpDate;
 use archipelago::{Reason, ServedBy};
 use askama::Template;
 use uuid::Uuid;
@@ -48,6 +49,8 @@ impl IndexPage<'_> {
 pub struct ShowPage<'a> {
     pub layout: Layout<'a>,
     pub user: &'a User,
+    pub inserted_at: HttpDate,
+    pub updated_at: HttpDate,
 }
 
 /// `/users/new` and `/users/{id}/edit`, also when they come back because they could not be saved.

@@ -5,6 +5,7 @@ use diesel::dsl::{AsSelect, SqlTypeOf};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::Timestamptz;
 use uuid::Uuid;
 
 use crate::schema::users;
@@ -33,7 +34,8 @@ pub(crate) async fn update(
     id: i64,
     changes: &Changes,
 ) -> Result<Option<User>, Error> {
-    let update = diesel::update(users::table.find(id)).set(changes);
+    let now = diesel::dsl::now.into_sql::<Timestamptz>().at_time_zone("UTC");
+    let update = diesel::update(users::table.find(id)).set((changes, users::updated_at.eq(now)));
     Ok(primary.optional(update.returning(User::as_returning())).await?.value)
 }
 

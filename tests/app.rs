@@ -15,6 +15,7 @@ mod app {
     pub mod house;
     pub mod lab;
     pub mod listing;
+    pub mod migrating;
     pub mod modules;
     pub mod once;
     pub mod operations;

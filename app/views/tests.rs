@@ -1,5 +1,7 @@
 //! The rendered pages: what a visitor's browser, keyboard or screen reader relies on.
 
+use std::time::SystemTime;
+
 use archipelago::Role;
 use uuid::Uuid;
 
@@ -85,7 +87,7 @@ fn text_of_a_visitor_is_escaped_on_every_page() {
     let flashed = Layout { flash: Some(EVIL), ..layout() };
     let link = IndexPage { previous: Some(EVIL.to_owned()), ..index(&[]) };
     let list = html(&index(std::slice::from_ref(&evil)));
-    let shown = html(&ShowPage { layout: flashed, user: &evil });
+    let shown = html(&show(flashed, &evil));
     let typed = html(&typed);
     let pager = html(&link);
     let error = html(&ErrorPage {
@@ -115,7 +117,7 @@ fn no_page_needs_what_the_content_security_policy_forbids() {
     for html in [
         html(&HomePage { layout: layout(), primary: "nrt", replicas: &["ord", "ams", "syd"] }),
         html(&index(std::slice::from_ref(&ada))),
-        html(&ShowPage { layout: layout(), user: &ada }),
+        html(&show(layout(), &ada)),
         html(&form(FormTarget::Edit { id: 7 })),
         html(&RegionsPage { layout: layout(), rows: &[nrt()] }),
         html(&ErrorPage { layout: layout(), status: 404, title: "t", message: "m", advice: "a" }),
@@ -224,11 +226,25 @@ fn an_empty_list_says_so_and_an_empty_page_leads_back() {
     );
 }
 
+fn show<'a>(layout: Layout<'a>, user: &'a User) -> ShowPage<'a> {
+    let date = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let (inserted_at, updated_at) = (date(0).into(), date(86_400).into());
+    ShowPage { layout, user, inserted_at, updated_at }
+}
+
+#[test]
+fn a_user_has_the_dates_of_its_row() {
+    assert_reads(
+        &html(&show(layout(), &user("Ada"))),
+        &["Created</dt>", "Thu, 01 Jan 1970 00:00:00 GMT", "Changed</dt>", "Fri, 02 Jan 1970"],
+    );
+}
+
 #[test]
 fn deleting_asks_first_and_posts_a_delete() {
     let ada = user("Ada");
     assert_reads(
-        &html(&ShowPage { layout: layout(), user: &ada }),
+        &html(&show(layout(), &ada)),
         &[
             r#"popovertarget="delete-7""#,
             r#"id="delete-7" popover role="alertdialog""#,

@@ -27,7 +27,7 @@ use tokio_postgres::error::SqlState;
 
 pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
 pub(crate) use self::connector::Connector;
-pub use self::connector::connect;
+pub use self::connector::{connect, connect_with_errors};
 use self::driver::Driver;
 pub(crate) use self::driver::{Canceller, WORTH_CANCELLING};
 pub(crate) use self::lost::HasLost;

@@ -5,6 +5,7 @@ mod failure_kind;
 mod no_primary;
 mod not_served;
 mod query_error;
+mod server_errors;
 mod session_record;
 mod sqlstate;
 
@@ -18,6 +19,7 @@ pub(crate) use self::failure_kind::{Elsewhere, NextRead};
 pub use self::no_primary::NoPrimary;
 pub use self::not_served::{NotServed, Tried};
 pub use self::query_error::QueryError;
+pub use self::server_errors::ServerErrors;
 pub(crate) use self::session_record::{End, PoolRecord, ServerError, SessionRecord};
 
 /// Why a query has no result. No variant holds a URL or a password.

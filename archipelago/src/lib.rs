@@ -75,8 +75,8 @@ pub mod axum;
 pub use archipelago_macros::repos;
 
 pub use crate::cluster::{Cluster, Member};
-pub use crate::connection::{Isolation, connect};
-pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, Tried};
+pub use crate::connection::{Isolation, connect, connect_with_errors};
+pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, ServerErrors, Tried};
 pub use crate::handler::{Reader, Writer};
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, InvalidPosition, Position};

@@ -24,7 +24,7 @@ async fn schema_rs_is_what_the_migrations_make(world: World) {
     let columns: Vec<Column> = diesel::sql_query(
         "SELECT table_name::text, column_name || ' -> ' || CASE is_nullable WHEN 'YES' THEN 'Nullable<' ELSE '' END
              || CASE data_type WHEN 'bigint' THEN 'BigInt' WHEN 'integer' THEN 'Integer' WHEN 'text' THEN 'Text'
-             WHEN 'uuid' THEN 'Uuid' ELSE data_type END
+             WHEN 'uuid' THEN 'Uuid' WHEN 'timestamp without time zone' THEN 'Timestamp' ELSE data_type END
              || CASE is_nullable WHEN 'YES' THEN '>' ELSE '' END AS column
          FROM information_schema.columns
          WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%' ORDER BY table_name, ordinal_position",
@@ -45,6 +45,6 @@ async fn schema_rs_is_what_the_migrations_make(world: World) {
         }
     }
     assert_eq!(declared, database, "app/schema.rs on the left, the database on the right");
-    expect![[r#"users.id -> BigInt, users.name -> Text, users.age -> Integer, users.idempotency_key -> Nullable<Uuid>"#]]
+    expect![[r#"users.id -> BigInt, users.name -> Text, users.age -> Integer, users.idempotency_key -> Nullable<Uuid>, users.inserted_at -> Timestamp, users.updated_at -> Timestamp"#]]
         .assert_eq(&database.join(", "));
 }

@@ -15,7 +15,7 @@ use super::dial::{Dialed, dial, read_silence};
 use super::driver::{Canceller, Driver};
 use super::head_starts::LastAddress;
 use super::probe::{Session, identify};
-use crate::error::{DownReason, End, PoolRecord, SessionRecord};
+use crate::error::{DownReason, End, PoolRecord, ServerErrors, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 
@@ -33,6 +33,17 @@ const PATIENT: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why no connection could be opened.
 pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason> {
+    connect_with_errors(url).await.map(|(connection, _)| connection)
+}
+
+/// [`connect`], with what tells the SQLSTATE of an error: Diesel's errors have kinds for eight of them
+/// only.
+///
+/// # Errors
+/// As there.
+pub async fn connect_with_errors(
+    url: &DatabaseUrl,
+) -> Result<(AsyncPgConnection, ServerErrors), DownReason> {
     let timeouts = Timeouts { connect: PATIENT, checkout: PATIENT, ..Timeouts::default() };
     within(PATIENT, async {
         let record = || SessionRecord::new(false, &Arc::default());
@@ -41,7 +52,8 @@ pub async fn connect(url: &DatabaseUrl) -> Result<AsyncPgConnection, DownReason>
                 .await?;
         tokio::spawn(dialed.driver);
         refuse_pooler(&dialed.client, &Session::of(url, &dialed.session)).await?;
-        Ok(AsyncPgConnection::try_from(dialed.client).await?)
+        let errors = ServerErrors::new(dialed.session);
+        Ok((AsyncPgConnection::try_from(dialed.client).await?, errors))
     })
     .await
 }

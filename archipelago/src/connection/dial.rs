@@ -41,9 +41,9 @@ pub(super) struct Dialed {
 /// The server of a session.
 #[derive(Clone)]
 pub(super) struct ServerAddress {
-    pub(super) address: Address,
+    address: Address,
     /// The name that its certificate must have.
-    pub(super) name: String,
+    name: String,
 }
 
 /// Opens a session of the program `name` with the first of the URL's hosts that takes it. Several
@@ -99,7 +99,10 @@ async fn dial_server(
     while let Some(connected) = connections.next().await {
         let session = Arc::new(record());
         let opened = match connected {
-            Ok((server, socket)) => open((&config, wanted), url, server, socket, session).await,
+            Ok((address, socket)) => {
+                let server = ServerAddress { address, name: server.name.clone() };
+                open((&config, wanted), url, server, socket, session).await
+            }
             Err(error) => Err(unreachable(&error, &config)),
         };
         match opened {
@@ -130,20 +133,19 @@ fn attempts(url: &DatabaseUrl) -> Vec<(UrlServer, TargetSession)> {
 }
 
 /// The addresses of a host, in the order in which they are tried.
-async fn addresses(server: &UrlServer, config: &Config) -> io::Result<Vec<ServerAddress>> {
-    let UrlServer { name, host, port } = server;
-    let at = |address| ServerAddress { address, name: name.clone() };
+async fn addresses(server: &UrlServer, config: &Config) -> io::Result<Vec<Address>> {
+    let UrlServer { host, port, .. } = server;
     match host {
         Host::Tcp(host) => {
             let found = lookup_host((host.as_str(), *port)).await?;
-            let mut found: Vec<_> = found.map(Address::Tcp).map(at).collect();
+            let mut found: Vec<_> = found.map(Address::Tcp).collect();
             if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
                 fastrand::shuffle(&mut found);
             }
             Ok(found)
         }
         #[cfg(unix)]
-        Host::Unix(folder) => Ok(vec![at(Address::Unix(folder.join(format!(".s.PGSQL.{port}"))))]),
+        Host::Unix(folder) => Ok(vec![Address::Unix(folder.join(format!(".s.PGSQL.{port}")))]),
     }
 }
 

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
-use super::dial::ServerAddress;
 use super::socket::{Address, Socket};
 
 /// The "connection attempt delay" that RFC 8305 recommends:
@@ -32,29 +31,25 @@ impl LastAddress {
 /// The connections to the addresses of one server that are under way.
 pub(super) struct HeadStarts<'a> {
     config: &'a Config,
-    waiting: VecDeque<ServerAddress>,
-    connecting: FuturesUnordered<BoxFuture<'a, io::Result<(ServerAddress, Socket)>>>,
+    waiting: VecDeque<Address>,
+    connecting: FuturesUnordered<BoxFuture<'a, io::Result<(Address, Socket)>>>,
 }
 
 impl<'a> HeadStarts<'a> {
-    pub(super) fn new(
-        mut addresses: Vec<ServerAddress>,
-        last: &LastAddress,
-        config: &'a Config,
-    ) -> Self {
+    pub(super) fn new(mut addresses: Vec<Address>, last: &LastAddress, config: &'a Config) -> Self {
         let last = last.0.lock();
-        addresses.sort_by_key(|server| last.as_ref() != Some(&server.address));
+        addresses.sort_by_key(|address| last.as_ref() != Some(address));
         Self { config, waiting: addresses.into(), connecting: FuturesUnordered::new() }
     }
 
     /// The next connection, or why there is none at one of the addresses. None once all were tried.
-    pub(super) async fn next(&mut self) -> Option<io::Result<(ServerAddress, Socket)>> {
+    pub(super) async fn next(&mut self) -> Option<io::Result<(Address, Socket)>> {
         loop {
-            if let Some(server) = self.waiting.pop_front() {
+            if let Some(address) = self.waiting.pop_front() {
                 let config = self.config;
                 self.connecting.push(Box::pin(async move {
-                    let socket = Socket::connect(&server.address, config).await?;
-                    Ok((server, socket))
+                    let socket = Socket::connect(&address, config).await?;
+                    Ok((address, socket))
                 }));
             }
             if let Ok(connected) = timeout(HEAD_START, self.connecting.next()).await {
@@ -73,16 +68,12 @@ mod tests {
 
     use super::*;
 
-    fn server(address: SocketAddr) -> ServerAddress {
-        ServerAddress { address: Address::Tcp(address), name: "db".to_owned() }
-    }
-
     async fn connected(addresses: &[SocketAddr], last: &LastAddress) -> io::Result<Address> {
         let config = Config::new();
-        let servers = addresses.iter().copied().map(server).collect();
-        let mut attempts = HeadStarts::new(servers, last, &config);
+        let addresses = addresses.iter().copied().map(Address::Tcp).collect();
+        let mut attempts = HeadStarts::new(addresses, last, &config);
         let connected = attempts.next().await.unwrap();
-        connected.map(|(server, _)| server.address)
+        connected.map(|(address, _)| address)
     }
 
     /// An address that takes no connection and refuses none: its queue is full.
@@ -122,7 +113,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let live = listener.local_addr().unwrap();
         let (config, last) = (Config::new(), LastAddress::default());
-        let mut attempts = HeadStarts::new([closed, live].map(server).into(), &last, &config);
+        let mut attempts = HeadStarts::new([closed, live].map(Address::Tcp).into(), &last, &config);
         assert!(attempts.next().await.unwrap().is_err(), "refused");
         assert!(attempts.next().await.unwrap().is_ok());
         assert!(attempts.next().now_or_never().unwrap().is_none());

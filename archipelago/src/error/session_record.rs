@@ -204,6 +204,11 @@ impl SessionRecord {
         errors.push_front(error);
     }
 
+    /// The errors since this was last asked, the last one first.
+    pub(super) fn take_errors(&self) -> Vec<ServerError> {
+        std::mem::take(&mut *self.errors.lock()).into()
+    }
+
     /// Retires the connection, and each of the pool that is older than this moment.
     pub(crate) fn retire(&self) {
         self.is_stale.store(true, Ordering::Relaxed);

@@ -1,0 +1,1 @@
+ALTER TABLE users DROP COLUMN inserted_at, DROP COLUMN updated_at;

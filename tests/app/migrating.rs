@@ -1,0 +1,105 @@
+//! `migrate` while others use the tables, or migrate too.
+
+use std::time::{Duration, Instant};
+
+use archipelago::DatabaseUrl;
+use archipelago_app::migrations;
+use archipelago_lab::{World, eventually};
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::site::{
+    DEADLINE, PRIMARY, Page, REPLICAS, Site, environment, environment_without_tables,
+    first_replica, primary, settings,
+};
+
+/// Undoes the newest migration, which alters the table of users.
+const UNDO: &str = "ALTER TABLE users DROP COLUMN inserted_at, DROP COLUMN updated_at;
+    DELETE FROM __diesel_schema_migrations WHERE version = '20261127000000'";
+
+const NEWEST: &str = "2026-11-27-000000_add_users_timestamps";
+
+/// The lock of all migrations.
+const LOCK: &str = "SELECT pg_advisory_lock(x'617263686970'::bigint)";
+
+async fn url(world: &World) -> DatabaseUrl {
+    let vars = environment(world).await;
+    settings(&vars).databases.url(primary()).unwrap().clone()
+}
+
+async fn count(connection: &mut AsyncPgConnection, query: &str) -> i64 {
+    diesel::select(sql::<BigInt>(query)).get_result(connection).await.unwrap()
+}
+
+/// A transaction that has only read stays open: a report, a `pg_dump`, a psql left alone.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn visitors_do_not_wait_behind_a_migration_that_waits(world: World) {
+    let url = url(&world).await;
+    let mut reader = archipelago::connect(&url).await.unwrap();
+    let mut visitor = archipelago::connect(&url).await.unwrap();
+    visitor.batch_execute(UNDO).await.unwrap();
+    reader.batch_execute("BEGIN; SELECT count(*) FROM users").await.unwrap();
+
+    let migrating = tokio::spawn(async move { migrations::run(&url).await });
+    let waits = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND wait_event_type = 'Lock' AND query LIKE '%ADD COLUMN inserted_at%')";
+    for _ in 0..2 {
+        eventually("the migration waits for the table", DEADLINE, async || {
+            count(&mut visitor, waits).await == 1
+        })
+        .await;
+        let begun = Instant::now();
+        count(&mut visitor, "(SELECT count(*) FROM users)").await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        eventually("the migration lets others pass", DEADLINE, async || {
+            count(&mut visitor, waits).await == 0
+        })
+        .await;
+    }
+    assert!(!migrating.is_finished(), "it goes on trying");
+    reader.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(migrating.await.unwrap().unwrap(), [NEWEST]);
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn of_two_processes_one_migrates_after_the_other(world: World) {
+    let vars = environment_without_tables(&world).await;
+    let url = settings(&vars).databases.url(primary()).unwrap().clone();
+    let mut holder = archipelago::connect(&url).await.unwrap();
+    holder.batch_execute(LOCK).await.unwrap();
+    let run = |url: DatabaseUrl| tokio::spawn(async move { migrations::run(&url).await });
+    let both = [run(url.clone()), run(url)];
+    // A snapshot would hold up a CREATE INDEX CONCURRENTLY of the one that migrates.
+    let waiting = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()
+        AND state = 'idle' AND backend_xmin IS NULL)";
+    eventually("both wait, and hold no snapshot", DEADLINE, async || {
+        count(&mut holder, waiting).await == 2
+    })
+    .await;
+    drop(holder);
+    let [one, other] = both;
+    let mut ran = [one.await.unwrap().unwrap(), other.await.unwrap().unwrap()];
+    ran.sort_by_key(Vec::len);
+    let [none, all] = ran;
+    assert_eq!(none, [""; 0]);
+    assert_eq!(all.last().map(String::as_str), Some(NEWEST));
+}
+
+/// An instance of the previous version writes to the new table, and one of this version shows it.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_row_of_the_previous_version_has_dates(world: World) {
+    let vars = environment(&world).await;
+    let url = settings(&vars).databases.url(primary()).unwrap().clone();
+    let mut previous = archipelago::connect(&url).await.unwrap();
+    previous.batch_execute("INSERT INTO users (name, age) VALUES ('Ada', 36)").await.unwrap();
+    world.catch_up().await.unwrap();
+    let site = Site::of(&vars);
+    eventually("the user is shown with its dates", DEADLINE, async || {
+        let Page { body: text, .. } = site.get("/users/1").await;
+        text.contains("Created</dt>") && text.contains(" GMT</dd>")
+    })
+    .await;
+    assert!(REPLICAS.contains(&first_replica()));
+}
