@@ -18,6 +18,12 @@ pub(crate) enum Failure {
     /// A page of another site made the visitor's browser send this write.
     #[error("a write from another site was refused")]
     CrossSite,
+    /// The body of the request did not come in time.
+    #[error("the request's body did not come in time")]
+    SlowBody,
+    /// As many visitors send a body as this instance waits for.
+    #[error("too many requests send a body at once")]
+    Crowded,
     /// A query failed.
     #[error(transparent)]
     Database(#[from] Error),
@@ -31,6 +37,7 @@ impl Failure {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Database(error) => error.retry_after(),
+            Self::Crowded => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -42,6 +49,8 @@ impl ResponseError for Failure {
             Self::NoSuchUser => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) => error.status_code(),
             Self::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -68,7 +77,10 @@ mod tests {
             (Failure::Database(Error::Busy { region, waited }), 503, seconds(5)),
             (not_served(NotServed::Spilled), 503, seconds(1)),
             (not_served(NotServed::Lagging), 503, seconds(5)),
-            (Failure::Database(Error::Timeout { region, waited }), 503, seconds(5)),
+            // The write may have happened.
+            (Failure::Database(Error::Timeout { region, waited }), 503, None),
+            (Failure::SlowBody, 408, None),
+            (Failure::Crowded, 503, seconds(1)),
             (Failure::Database(diesel::result::Error::NotFound.into()), 404, None),
             (Failure::Database(diesel::result::Error::RollbackTransaction.into()), 500, None),
             (Failure::Render(askama::Error::Fmt), 500, None),

@@ -1,11 +1,14 @@
 //! The HTTP servers of one instance: the pages with all their middleware, and the metrics on a port
 //! of their own. The program and the tests start the same ones.
 
+mod body;
 mod cross_site;
+mod draining;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -15,8 +18,11 @@ use archipelago::actix::{Keys, answer_for};
 use archipelago::{ServedBy, SettingsError};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
+use self::body::read_body;
 use self::cross_site::refuse_cross_site_writes;
+use self::draining::{Draining, close_while_draining};
 use crate::logging::request_span;
 use crate::metrics::{self, record_request};
 use crate::migrations;
@@ -35,6 +41,11 @@ const MAX_FORM: usize = 16 * 1024;
 /// are too few for a burst: a client whose connection is dropped retries only after a second.
 const BACKLOG: u32 = 4096;
 
+/// How long a connection is kept between two requests: longer than load balancers keep theirs, so that
+/// none sends a request on a connection that closes at that moment. AWS's keep theirs for 60 s:
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html>.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// How long requests in flight may take to end after a signal: longer than one statement may take.
 const SHUTDOWN_SECONDS: u64 = 15;
 
@@ -45,6 +56,7 @@ pub struct Running {
     /// The address of the metrics.
     pub metrics_address: SocketAddr,
     repos: Arc<Repos>,
+    draining: Arc<Draining>,
     pages: ServerHandle,
     metrics: ServerHandle,
     tasks: [JoinHandle<io::Result<()>>; 2],
@@ -82,10 +94,12 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let required = if settings.checks_migrations { migrations::versions() } else { vec![] };
     let databases = settings.databases.clone().requiring_migrations(required);
     let repos = Arc::new(Repos::new(&databases)?);
-    let (keys, shared_repos) = (settings.keys.clone(), repos.clone());
+    let draining = Arc::new(Draining::default());
+    let (keys, shared) = (settings.keys.clone(), (repos.clone(), draining.clone()));
     // `cli::serve` handles the signals. Actix alone would cut requests off at Ctrl-C.
-    let pages = HttpServer::new(move || app(shared_repos.clone(), keys.clone()))
+    let pages = HttpServer::new(move || app(shared.clone(), keys.clone()))
         .disable_signals()
+        .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(pages)?
         .run();
@@ -102,7 +116,7 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let handles = [pages.handle(), metrics.handle()];
     let tasks = [tokio::spawn(pages), tokio::spawn(metrics)];
     let [pages, metrics] = handles;
-    Ok(Running { address, metrics_address, repos, pages, metrics, tasks })
+    Ok(Running { address, metrics_address, repos, draining, pages, metrics, tasks })
 }
 
 impl Running {
@@ -111,7 +125,15 @@ impl Running {
         self.repos.replica().served_by()
     }
 
-    /// Accepts no more requests, finishes those in flight, and closes the database connections.
+    /// Closes each kept connection with its next answer from now on, and serves as long as `notice`, so
+    /// that busy clients are told before [`stop`](Self::stop).
+    pub async fn drain(&self, notice: Duration) {
+        self.draining.begin();
+        sleep(notice).await;
+    }
+
+    /// Accepts no more requests, finishes those in flight, closes the idle connections, and those to
+    /// the databases.
     pub async fn stop(self) {
         self.pages.stop(true).await;
         self.metrics.stop(false).await;
@@ -129,7 +151,7 @@ impl Running {
 /// The pages with their middleware. A request passes the wrappers from the last one to the first
 /// one.
 fn app(
-    repos: Arc<Repos>,
+    (repos, draining): (Arc<Repos>, Arc<Draining>),
     keys: Keys,
 ) -> App<
     impl ServiceFactory<
@@ -142,8 +164,11 @@ fn app(
 > {
     App::new()
         .configure(archipelago::actix::configure(repos, keys))
+        .app_data(web::Data::from(draining))
+        .app_data(web::PayloadConfig::new(MAX_FORM))
         .app_data(web::FormConfig::default().limit(MAX_FORM))
         .configure(routes)
+        .wrap(from_fn(read_body))
         .wrap(from_fn(refuse_cross_site_writes))
         .wrap(from_fn(error_pages))
         .wrap(from_fn(answer_for))
@@ -154,6 +179,7 @@ fn app(
                 .add(("referrer-policy", "same-origin"))
                 .add(("cross-origin-opener-policy", "same-origin")),
         )
+        .wrap(from_fn(close_while_draining))
         .wrap(from_fn(record_request))
         .wrap(from_fn(request_span))
 }

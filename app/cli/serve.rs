@@ -1,6 +1,8 @@
 //! `archipelago serve`: starts local databases if none are configured, migrates, serves the pages
 //! until a signal comes, and shuts all of it down.
 
+use std::time::Duration;
+
 use archipelago::RegionSet;
 
 use super::region_tables;
@@ -10,6 +12,9 @@ use crate::repos::Repos;
 use crate::settings::Settings;
 use crate::signals::ShutdownSignals;
 use crate::{logging, metrics, migrations, server};
+
+/// How long clients are told that this instance stops: the pause of a busy kept connection is shorter.
+const NOTICE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal comes: from databases under `.lab/` if the environment names none.
 #[cfg(feature = "lab")]
@@ -76,5 +81,9 @@ async fn serve_until_signal(settings: &Settings) -> Result<(), CommandError> {
         running.metrics_address,
     ));
     signals.recv().await;
-    signals.shut_down(running.stop()).await
+    let shutdown = async {
+        running.drain(NOTICE).await;
+        running.stop().await;
+    };
+    signals.shut_down(shutdown).await
 }

@@ -1,12 +1,17 @@
 //! For operators: health checks, metrics, security headers, and a shutdown that loses no request.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use archipelago_app::repos::Repos;
 use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use reqwest::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::site::{
     DEADLINE, PRIMARY, Page, REPLICAS, Site, environment, first_replica, primary, settings, until,
@@ -106,4 +111,50 @@ async fn a_shutdown_finishes_the_requests_in_flight(world: World) {
         "the request in flight was finished"
     );
     stop.await.unwrap();
+}
+
+/// A visitor who sends a form's head, and not its body.
+async fn unfinished_post(address: SocketAddr) -> TcpStream {
+    let mut visitor = TcpStream::connect(address).await.unwrap();
+    let head = "POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 30\r\n\
+                content-type: application/x-www-form-urlencoded\r\n\r\nuser";
+    visitor.write_all(head.as_bytes()).await.unwrap();
+    visitor
+}
+
+/// What the server sends until it closes the connection.
+async fn rest(mut visitor: TcpStream) -> String {
+    let mut text = String::new();
+    visitor.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_body_that_does_not_come_is_not_waited_for(world: World) {
+    let site = Site::of(&environment(&world).await);
+    let visitor = unfinished_post(site.running.address).await;
+    let answer = timeout(DEADLINE, rest(visitor)).await.expect("the connection is closed");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("Too slow"), "{answer}");
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn an_instance_that_stops_closes_kept_connections_with_an_answer(world: World) {
+    let site = Site::of(&environment(&world).await);
+    let request = b"GET /static/style.css HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut busy = TcpStream::connect(site.running.address).await.unwrap();
+    let mut idle = TcpStream::connect(site.running.address).await.unwrap();
+    for kept in [&mut busy, &mut idle] {
+        kept.write_all(request).await.unwrap();
+        let mut start = [0; 12];
+        kept.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+    site.running.drain(Duration::ZERO).await;
+    busy.write_all(request).await.unwrap();
+    let answers = timeout(DEADLINE, rest(busy)).await.expect("it is closed after the answer");
+    assert!(answers.contains("connection: close"), "{answers}");
+    site.running.stop().await;
+    let answer = timeout(DEADLINE, rest(idle)).await.expect("it is closed");
+    assert!(!answer.contains("connection: close"), "it had no answer since");
 }

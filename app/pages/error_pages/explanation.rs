@@ -63,6 +63,11 @@ fn by_status(status: StatusCode) -> Texts {
         StatusCode::SERVICE_UNAVAILABLE => {
             ("Not available", "This instance cannot answer the request at the moment.", RETRY)
         }
+        StatusCode::REQUEST_TIMEOUT => (
+            "Too slow",
+            "The form did not arrive in time, and nothing was saved.",
+            "Send it again.",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => (
             "Too large",
             "The form is larger than this site accepts.",
