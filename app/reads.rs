@@ -36,8 +36,17 @@ pub(crate) async fn user(replica: Replica<'_>, id: i64) -> Result<Option<User>, 
 
 /// One user, and when it was written; none if there is none with this id.
 pub(crate) async fn dated_user(replica: Replica<'_>, id: i64) -> Result<Option<DatedUser>, Error> {
-    replica.optional(users::table.find(id).select(DatedUser::as_select())).await
+    replica.optional(dated_user_query(id)).await
 }
+
+/// Selects one user, and when it was written.
+#[must_use]
+pub fn dated_user_query(id: i64) -> DatedUserQuery {
+    users::table.find(id).select(DatedUser::as_select())
+}
+
+/// A SELECT of one user, and of when it was written.
+pub type DatedUserQuery = Select<Find<users::table, i64>, AsSelect<DatedUser, Pg>>;
 
 /// Selects one user.
 #[must_use]

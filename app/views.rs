@@ -8,7 +8,7 @@ use askama::Template;
 use uuid::Uuid;
 
 use crate::urls;
-use crate::users::User;
+use crate::users::{DatedUser, User};
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +51,15 @@ pub struct ShowPage<'a> {
     pub user: &'a User,
     pub inserted_at: HttpDate,
     pub updated_at: HttpDate,
+}
+
+impl<'a> ShowPage<'a> {
+    #[must_use]
+    pub fn new(layout: Layout<'a>, user: &'a DatedUser) -> Self {
+        let DatedUser { user, inserted_at, updated_at } = user;
+        let [inserted_at, updated_at] = [*inserted_at, *updated_at].map(HttpDate::from);
+        Self { layout, user, inserted_at, updated_at }
+    }
 }
 
 /// `/users/new` and `/users/{id}/edit`, also when they come back because they could not be saved.

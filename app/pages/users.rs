@@ -1,7 +1,7 @@
 //! The pages of the users: list, show, new, create, edit, update, delete.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, HttpDate, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use actix_web::{HttpResponse, web};
 use archipelago::Error;
 use uuid::Uuid;
@@ -13,7 +13,6 @@ use crate::failure::Failure;
 use crate::form::{FieldErrors, Method, UserForm};
 use crate::paging::Cursor;
 use crate::repos::{Reader, Writer};
-use crate::users::DatedUser;
 use crate::views::{FormPage, FormTarget, IndexPage, ShowPage};
 use crate::{reads, urls, writes};
 
@@ -48,10 +47,8 @@ pub(crate) async fn index(
 /// GET `/users/{id}`
 pub(crate) async fn show(reader: Reader, context: PageContext, id: web::Path<i64>) -> PageResult {
     let user = reads::dated_user(reader.replica().or_stale(), *id).await?;
-    let DatedUser { user, inserted_at, updated_at } = user.ok_or(Failure::NoSuchUser)?;
-    let [inserted_at, updated_at] = [inserted_at, updated_at].map(HttpDate::from);
-    let page = ShowPage { layout: context.layout(), user: &user, inserted_at, updated_at };
-    context.render(StatusCode::OK, &page)
+    let user = user.ok_or(Failure::NoSuchUser)?;
+    context.render(StatusCode::OK, &ShowPage::new(context.layout(), &user))
 }
 
 /// GET `/users/new`

@@ -14,10 +14,10 @@ use actix_web::web::{Data, Form, Path, Query, get, post};
 use actix_web::{App, HttpResponse, HttpServer, Result};
 use archipelago_app::form::UserForm;
 use archipelago_app::paging::{Cursor, Page};
-use archipelago_app::reads::{page_query, user_query};
+use archipelago_app::reads::{dated_user_query, page_query};
 use archipelago_app::schema::users;
 use archipelago_app::urls;
-use archipelago_app::users::User;
+use archipelago_app::users::{DatedUser, User};
 use archipelago_app::views::{IndexPage, ShowPage};
 use diesel::{OptionalExtension, SelectableHelper};
 use diesel_async::pooled_connection::bb8::Pool;
@@ -66,14 +66,14 @@ pub fn pool(url: &str) -> Pool<AsyncPgConnection> {
 async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse> {
     let start = Instant::now();
     let mut replica = databases.replica.get().await.map_err(ErrorServiceUnavailable)?;
-    let user = user_query(*id)
+    let user = dated_user_query(*id)
         .get_result(&mut replica)
         .await
         .optional()
         .map_err(ErrorInternalServerError)?;
     drop(replica);
-    let user: User = user.ok_or_else(|| ErrorNotFound("no such user"))?;
-    page(&ShowPage { layout: layout(start), user: &user })
+    let user: DatedUser = user.ok_or_else(|| ErrorNotFound("no such user"))?;
+    page(&ShowPage::new(layout(start), &user))
 }
 
 async fn index(databases: Data<Databases>, cursor: Query<Cursor>) -> Result<HttpResponse> {

@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer, Result};
 use archipelago_app::form::UserForm;
 use archipelago_app::paging::{Cursor, PAGE_SIZE, Page};
 use archipelago_app::urls;
-use archipelago_app::users::User;
+use archipelago_app::users::{DatedUser, User};
 use archipelago_app::views::{IndexPage, ShowPage};
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
@@ -55,7 +55,9 @@ async fn connect(primary: String, replica: String) -> Result<Databases, tokio_po
             .prepare("INSERT INTO users (name, age) VALUES ($1, $2) RETURNING id")
             .await?,
         primary,
-        user: replica.prepare("SELECT id, name, age FROM users WHERE id = $1").await?,
+        user: replica
+            .prepare("SELECT id, name, age, inserted_at, updated_at FROM users WHERE id = $1")
+            .await?,
         list: replica.prepare("SELECT id, name, age FROM users ORDER BY id LIMIT $1").await?,
         replica,
     })
@@ -72,8 +74,9 @@ async fn show(databases: Data<Databases>, id: Path<i64>) -> Result<HttpResponse>
         .query_opt(&databases.user, &[&*id])
         .await
         .map_err(ErrorInternalServerError)?;
-    let user = row.as_ref().map(user).ok_or_else(|| ErrorNotFound("no such user"))?;
-    page(&ShowPage { layout: layout(start), user: &user })
+    let row = row.ok_or_else(|| ErrorNotFound("no such user"))?;
+    let user = DatedUser { user: user(&row), inserted_at: row.get(3), updated_at: row.get(4) };
+    page(&ShowPage::new(layout(start), &user))
 }
 
 async fn index(databases: Data<Databases>) -> Result<HttpResponse> {

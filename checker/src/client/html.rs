@@ -36,7 +36,9 @@ fn leading_number(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use archipelago_app::users::User;
+    use std::time::SystemTime;
+
+    use archipelago_app::users::{DatedUser, User};
     use archipelago_app::views::{FormPage, FormTarget, IndexPage, Layout, ShowPage};
 
     use super::*;
@@ -56,7 +58,9 @@ mod tests {
             users(&page.to_string()),
             [(REGISTER, 3, 14), (Register { number: 3, ..REGISTER }, 1, 16)]
         );
-        let page = ShowPage { layout, user: &list[0] };
+        let (inserted_at, updated_at) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+        let dated = DatedUser { user: list[0].clone(), inserted_at, updated_at };
+        let page = ShowPage::new(layout, &dated);
         assert_eq!(users(&page.to_string()), [(REGISTER, 3, 14)]);
         let target = FormTarget::Edit { id: 14 };
         let page = FormPage {

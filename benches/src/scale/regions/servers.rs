@@ -10,8 +10,8 @@ use actix_web::web::{Data, Path, get};
 use actix_web::{App, HttpResponse, HttpServer, Result};
 use archipelago::actix::{Key, Reader, configure};
 use archipelago::{RepoSet, Settings};
-use archipelago_app::reads::user_query;
-use archipelago_app::users::User;
+use archipelago_app::reads::{dated_user_query, user_query};
+use archipelago_app::users::{DatedUser, User};
 use archipelago_app::views::ShowPage;
 
 use super::Regions;
@@ -82,12 +82,12 @@ async fn listen<R: RepoSet>(listener: TcpListener, repos: Arc<R>) -> Result<(), 
 
 async fn show<R: RepoSet>(reader: Reader<R>, id: Path<i64>) -> Result<HttpResponse> {
     let start = Instant::now();
-    let user: User = reader
+    let user: DatedUser = reader
         .replica()
-        .optional(user_query(*id))
+        .optional(dated_user_query(*id))
         .await?
         .ok_or_else(|| ErrorNotFound("no such user"))?;
-    page(&ShowPage { layout: layout(start), user: &user })
+    page(&ShowPage::new(layout(start), &user))
 }
 
 /// Reads a user in every region, which opens every pool.
