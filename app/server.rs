@@ -20,7 +20,7 @@ use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use self::body::read_body;
+use self::body::{bound_body, form_error};
 use self::cross_site::refuse_cross_site_writes;
 use self::draining::{Draining, close_while_draining};
 use crate::logging::request_span;
@@ -165,10 +165,9 @@ fn app(
     App::new()
         .configure(archipelago::actix::configure(repos, keys))
         .app_data(web::Data::from(draining))
-        .app_data(web::PayloadConfig::new(MAX_FORM))
-        .app_data(web::FormConfig::default().limit(MAX_FORM))
+        .app_data(web::FormConfig::default().limit(MAX_FORM).error_handler(form_error))
         .configure(routes)
-        .wrap(from_fn(read_body))
+        .wrap(from_fn(bound_body))
         .wrap(from_fn(refuse_cross_site_writes))
         .wrap(from_fn(error_pages))
         .wrap(from_fn(answer_for))

@@ -1,43 +1,68 @@
-//! Reads the body of each request before its handler runs: within a time, up to a size, and for so many
-//! visitors at once.
+//! Bounds the wait for the body of a request: its time, and how many bodies this process waits for.
 
+use std::io;
 use std::time::Duration;
 
-use actix_web::HttpMessage;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::{PayloadError, UrlencodedError};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use futures_util::stream;
+use actix_web::{HttpMessage, HttpRequest};
+use futures_util::stream::{Stream, StreamExt, try_unfold};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 
 /// How long a body may take. Actix bounds the time of a request's head only.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// For how many bodies this process waits at once. Each takes as much memory as a body may have.
+/// For how many bodies this process waits at once.
 static WAITING: Semaphore = Semaphore::const_new(1000);
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn). `PayloadConfig` has the largest size.
-pub(super) async fn read_body(
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn). The handler reads the body, or does not.
+pub(super) async fn bound_body<B: MessageBody>(
     mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let payload = request.take_payload();
-    if !matches!(payload, Payload::None) {
-        request.set_payload(payload);
-        let Ok(_waiting) = WAITING.try_acquire() else {
-            return Ok(request.error_response(Failure::Crowded));
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let payload: Payload = match request.take_payload() {
+        Payload::None => Payload::None,
+        payload => Payload::Stream { payload: Box::pin(bounded(payload)) },
+    };
+    request.set_payload(payload);
+    next.call(request).await
+}
+
+/// A body that fails where it takes too long, from the moment when it is first asked for.
+fn bounded(payload: Payload) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    try_unfold((payload, None), async |(mut payload, begun)| {
+        let (waiting, deadline) = match begun {
+            Some(begun) => begun,
+            None => match WAITING.try_acquire() {
+                Ok(waiting) => (waiting, Instant::now() + WITHIN),
+                Err(_) => return Err(failed(Failure::Crowded)),
+            },
         };
-        let body = match timeout(WITHIN, request.extract::<Bytes>()).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(error)) => return Ok(request.error_response(error)),
-            Err(_) => return Ok(request.error_response(Failure::SlowBody)),
-        };
-        let payload = Box::pin(stream::iter([Ok(body)]));
-        request.set_payload(Payload::Stream { payload });
+        match timeout_at(deadline, payload.next()).await {
+            Ok(Some(part)) => Ok(Some((part?, (payload, Some((waiting, deadline)))))),
+            Ok(None) => Ok(None),
+            Err(_) => Err(failed(Failure::SlowBody)),
+        }
+    })
+}
+
+fn failed(failure: Failure) -> PayloadError {
+    PayloadError::Io(io::Error::other(failure))
+}
+
+/// For `FormConfig`: a form whose body failed here has that failure.
+pub(super) fn form_error(error: UrlencodedError, _: &HttpRequest) -> actix_web::Error {
+    match error {
+        UrlencodedError::Payload(PayloadError::Io(error)) => match error.downcast::<Failure>() {
+            Ok(failure) => failure.into(),
+            Err(error) => UrlencodedError::Payload(PayloadError::Io(error)).into(),
+        },
+        error => error.into(),
     }
-    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
