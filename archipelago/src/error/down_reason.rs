@@ -32,7 +32,8 @@ pub enum DownReason {
     },
     /// A pooler leads to the server, and may hand its sessions to other programs.
     #[error(
-        "a pooler such as PgBouncer leads to it: where that pools transactions or statements, this          program's settings and locks would reach others; write the server's own URL, or set \
+        "a pooler such as PgBouncer leads to it: where that pools transactions or statements, this \
+         program's settings and locks would reach others; write the server's own URL, or set \
          DATABASE_POOLER=session if the pooler keeps a server for each session"
     )]
     Pooler,

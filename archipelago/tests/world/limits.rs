@@ -258,11 +258,12 @@ async fn reads_that_a_runtime_leaves_behind_hold_their_slots(world: World) {
     repos.shutdown().await;
 }
 
-/// As a synchronous program that reads now and then, each time in `block_on`.
-#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
-async fn the_connection_of_a_runtime_that_stands_still_serves_others(world: World) {
-    let settings = small(&world).await.with_pool_size(1);
-    let (send, receive) = std::sync::mpsc::channel::<()>();
+/// A runtime that has read, and runs what `then` has it run: as a synchronous program that reads now
+/// and then, each time in `block_on`.
+fn standing(
+    settings: Settings,
+    then: impl FnOnce(runtime::Runtime, Arc<Repos>) + Send + 'static,
+) -> (std::thread::JoinHandle<()>, tokio::sync::oneshot::Receiver<Arc<Repos>>) {
     let (give, take) = tokio::sync::oneshot::channel();
     let standing = std::thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -271,7 +272,17 @@ async fn the_connection_of_a_runtime_that_stands_still_serves_others(world: Worl
             read(&repos).await.unwrap();
             repos
         });
-        give.send(repos).unwrap();
+        give.send(repos.clone()).unwrap();
+        then(runtime, repos);
+    });
+    (standing, take)
+}
+
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn the_connection_of_a_runtime_that_stands_still_serves_others(world: World) {
+    let settings = small(&world).await.with_pool_size(1);
+    let (send, receive) = std::sync::mpsc::channel::<()>();
+    let (standing, take) = standing(settings, move |_, _| {
         let _ = receive.recv();
     });
     let repos = take.await.unwrap();
@@ -306,15 +317,7 @@ async fn a_runtime_that_stands_still_again_holds_up_no_other(world: World) {
     let settings = small(&world).await.with_pool_size(1);
     let mut admin = admin(&world, "home").await;
     let (send, receive) = std::sync::mpsc::channel::<()>();
-    let (give, take) = tokio::sync::oneshot::channel();
-    let standing = std::thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let repos = runtime.block_on(async {
-            let repos = Arc::new(Repos::connect(&settings).await.unwrap());
-            read(&repos).await.unwrap();
-            repos
-        });
-        give.send(repos.clone()).unwrap();
+    let (standing, take) = standing(settings, move |runtime, repos| {
         receive.recv().unwrap();
         let unread = runtime.spawn(async move { read(&repos).await });
         runtime.block_on(tokio::task::yield_now());
