@@ -127,6 +127,16 @@ async fn sslmode_means_what_libpq_means(world: World) {
         .to_string();
     assert!(error.contains("certificate not valid for name"), "{error}");
 
+    // PostgreSQL 17 and later take a session that begins with TLS.
+    let direct = server.version("localhost", "sslmode=require&sslnegotiation=direct").await;
+    let number = "current_setting('server_version_num')";
+    let number = server.session("localhost", "", number).await.unwrap().unwrap();
+    if number.parse::<u32>().unwrap() >= 170_000 {
+        assert_eq!(direct.unwrap(), tls);
+    } else {
+        direct.unwrap_err();
+    }
+
     // This machine's authorities did not sign the certificate.
     let error = server.version("localhost", "sslmode=verify-full").await.unwrap_err().to_string();
     assert!(error.contains("UnknownIssuer"), "{error}");
