@@ -184,7 +184,7 @@ async fn run_next(
         let Err(error) = ran else { return Ok((connection, Some(name))) };
         match errors.take_code().as_deref() {
             Some(LOCK_NOT_AVAILABLE) if is_undone && Instant::now() < deadline => {}
-            Some(LOCK_NOT_AVAILABLE) => return Err(MigrationError::Held { name }),
+            Some(LOCK_NOT_AVAILABLE) if is_undone => return Err(MigrationError::Held { name }),
             _ => return Err(MigrationError::Refused(error)),
         }
         if !std::mem::replace(&mut is_told, true) {

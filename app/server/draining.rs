@@ -24,8 +24,8 @@ pub(super) async fn close_while_draining<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let draining = request.app_data::<web::Data<Draining>>().cloned();
     let mut response = next.call(request).await?;
+    let draining = response.request().app_data::<web::Data<Draining>>();
     if draining.is_some_and(|draining| draining.0.load(Ordering::Relaxed)) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::task::TaskTracker;
 
 use super::Connection;
 use super::dial::{Dialed, dial, read_silence};
 use super::driver::{Canceller, Driver};
 use super::head_starts::LastAddress;
-use super::probe::{Session, identify};
+use super::probe::{Session, identify, refuse_pooler};
 use crate::error::{DownReason, End, PoolRecord, ServerErrors, SessionRecord};
 use crate::server::HealthRecord;
 use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
@@ -190,16 +190,6 @@ impl Connector {
         };
         if missing.is_empty() { Ok(()) } else { Err(DownReason::SchemaTooOld { missing }) }
     }
-}
-
-/// Fails where a pooler leads to the server.
-async fn refuse_pooler(client: &Client, session: &Session) -> Result<(), DownReason> {
-    let messages = client.simple_query(&format!("SELECT {}", session.is_own())).await?;
-    let is_own = messages.iter().any(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
-        _ => false,
-    });
-    if is_own { Ok(()) } else { Err(DownReason::Pooler) }
 }
 
 async fn within<T>(

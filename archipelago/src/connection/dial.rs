@@ -13,11 +13,12 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
+use tokio_postgres::{CancelToken, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either as EitherStream;
 
 use super::head_starts::{HeadStarts, LastAddress};
+use super::probe::rows;
 use super::socket::{Address, Socket};
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
@@ -194,11 +195,7 @@ async fn check_attributes(
             return Err(DownReason::broken(&"the server closed the connection"));
         }
     };
-    let answer = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    if answer == Some(expected) {
+    if rows(&messages).next().and_then(|row| row.get(0)) == Some(expected) {
         return Ok(());
     }
     let detail = match wanted {

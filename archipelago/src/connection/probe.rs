@@ -374,7 +374,14 @@ async fn ask_identity(
     Ok((identity, report))
 }
 
-fn rows(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+/// Fails where a pooler leads to the server.
+pub(super) async fn refuse_pooler(client: &Client, session: &Session) -> Result<(), DownReason> {
+    let messages = client.simple_query(&format!("SELECT {}", session.is_own())).await?;
+    let row = rows(&messages).next().ok_or_else(incomplete)?;
+    if text(row, 0)? == "t" { Ok(()) } else { Err(DownReason::Pooler) }
+}
+
+pub(super) fn rows(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
     messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,

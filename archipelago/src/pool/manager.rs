@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::io_thread::IoThread;
-use super::slots::{Slot, Slots, Usage};
+use super::slots::{Slots, Usage};
 use crate::connection::{Connection, Connector};
 use crate::error::DownReason;
 
@@ -52,13 +52,18 @@ pub(super) struct Manager {
     pub(super) failure: watch::Sender<Option<DownReason>>,
 }
 
-impl Manager {
-    async fn open(&self) -> Result<Pooled, DownReason> {
+impl ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = DownReason;
+
+    async fn connect(&self) -> Result<Pooled, DownReason> {
         let waited = self.connector.timeouts.checkout;
         // The caller may have got a connection that came back, or waits no longer.
         let slot = timeout(waited, self.slots.take(self.usage)).await;
         let slot = slot.map_err(|_| DownReason::Silent { waited })?;
-        let outcome = self.open_in(slot).await;
+        let connector = self.connector.clone();
+        // In a task of its own: bb8 would count an attempt that panics as under way for ever.
+        let outcome = self.io.spawn(async move { connector.open(slot).await }).await;
         let failure = outcome.as_ref().err().cloned();
         self.failure.send_if_modified(|last| {
             let is_news = failure.is_some() || last.is_some();
@@ -66,24 +71,6 @@ impl Manager {
             is_news
         });
         outcome.map(Pooled::new)
-    }
-
-    /// Opens a connection in a task of its own: bb8 would count an attempt that panics as under way for
-    /// ever.
-    async fn open_in(&self, slot: Slot) -> Result<Connection, DownReason> {
-        let connector = self.connector.clone();
-        let runtime = self.io.runtime().map_err(|error| DownReason::refused(&error))?;
-        let opened = runtime.spawn(async move { connector.open(slot).await }).await;
-        opened.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped)))
-    }
-}
-
-impl ManageConnection for Manager {
-    type Connection = Pooled;
-    type Error = DownReason;
-
-    async fn connect(&self) -> Result<Pooled, DownReason> {
-        self.open().await
     }
 
     /// Asks nothing of the server: the driver knows of a closed socket, and a query finds out the

@@ -28,7 +28,7 @@ impl PipelinedPool {
         if is_time && self.slots.has_free() && pipelines.wants_another(lifetime) {
             let (connector, shared) = (self.connector.clone(), self.pipelines.clone());
             let slots = self.slots.clone();
-            pipelines.opening = Some(self.spawn_opening(async move {
+            let attempt = async move {
                 sleep(SLACK).await;
                 let slot = slots.try_take(Usage::SharedReads);
                 match slot.filter(|_| shared.lock().wants_another(lifetime)) {
@@ -39,28 +39,15 @@ impl PipelinedPool {
                         Ok(())
                     }
                 }
-            }));
+            };
+            pipelines.opening = Some(self.io.spawn(attempt).boxed().shared());
         }
     }
 
     pub(super) fn opening(&self, slot: Slot) -> Opening {
         let (connector, slots) = (self.connector.clone(), self.slots.clone());
-        self.spawn_opening(open(connector, slots, self.pipelines.clone(), slot))
-    }
-
-    /// Spawns an attempt to connect: it goes on when the callers that wait for it leave, and where
-    /// their runtime ends or stands still.
-    fn spawn_opening(
-        &self,
-        attempt: impl Future<Output = Result<(), DownReason>> + Send + 'static,
-    ) -> Opening {
-        let task = self.io.runtime().map(|runtime| runtime.spawn(attempt));
-        async {
-            let opened = task.map_err(|error| DownReason::refused(&error))?.await;
-            opened.unwrap_or_else(|stopped| Err(DownReason::refused(&stopped)))
-        }
-        .boxed()
-        .shared()
+        let attempt = open(connector, slots, self.pipelines.clone(), slot);
+        self.io.spawn(attempt).boxed().shared()
     }
 }
 
