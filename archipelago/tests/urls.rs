@@ -247,7 +247,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "postgres://u:p@db.internal/app?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",
-        "has sslrootcert=/nowhere/ca.pem, which cannot be used (I/O error: No such file or directory (os error 2)); name a PEM file of certificates, or write `system`",
+        "has sslrootcert=/nowhere/ca.pem, which cannot be used (No such file or directory (os error 2)); name a PEM file of certificates, or write `system`",
     ),
 ];
 

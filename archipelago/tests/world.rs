@@ -1,6 +1,7 @@
 //! Reads, writes, pools, failover and TLS against a real primary and real streaming replicas.
 
 mod world {
+    pub mod certificates;
     pub mod counting_proxy;
     #[cfg(all(feature = "actix", feature = "axum"))]
     pub mod cutting_proxy;

@@ -63,14 +63,13 @@ fn core() {
             futures-util
             hex
             http
+            openssl
             parking_lot
-            rustls
-            rustls-native-certs
+            postgres-openssl
             socket2
             thiserror
             tokio
             tokio-postgres
-            tokio-postgres-rustls
             tokio-util
             tower-layer
             tower-service
@@ -261,7 +260,7 @@ fn checker() {
 #[test]
 fn nothing_needs_libpq() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
-    for package in ["pq-sys", "pq-src", "openssl-sys", "native-tls"] {
+    for package in ["pq-sys", "pq-src", "native-tls"] {
         assert!(!lock.contains(&format!("name = \"{package}\"")), "{package} is in Cargo.lock");
     }
 }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation};
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{CancelToken, Client, Config};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{CancelToken, Client, Config, Connection};
 use tokio_util::either::Either as EitherStream;
 
 use super::head_starts::{HeadStarts, LastAddress};
@@ -22,7 +22,7 @@ use super::probe::rows;
 use super::socket::{Address, Socket};
 use super::tap::Tap;
 use crate::error::{DownReason, SessionRecord};
-use crate::settings::{DatabaseUrl, TargetSession, Timeouts, UrlServer};
+use crate::settings::{DatabaseUrl, TargetSession, Timeouts, Tls, UrlServer};
 
 /// How long bytes may stay unacknowledged, beyond two round trips, until the kernel closes the
 /// connection.
@@ -45,6 +45,19 @@ pub(super) struct ServerAddress {
     address: Address,
     /// The name that its certificate must have.
     name: String,
+    mode: SslMode,
+}
+
+impl ServerAddress {
+    fn new(url: &DatabaseUrl, address: Address, name: String) -> Self {
+        let mode = match address {
+            Address::Tcp(_) => url.config().get_ssl_mode(),
+            // PostgreSQL has no TLS there.
+            #[cfg(unix)]
+            Address::Unix(_) => SslMode::Disable,
+        };
+        Self { address, name, mode }
+    }
 }
 
 /// Opens a session of the program `name` with the first of the URL's hosts that takes it. Several
@@ -98,11 +111,10 @@ async fn dial_server(
     let mut failure = DownReason::Unreachable { detail: "the host has no address".to_owned() };
     let mut connections = HeadStarts::new(addresses, last, &config);
     while let Some(connected) = connections.next().await {
-        let session = Arc::new(record());
         let opened = match connected {
             Ok((address, socket)) => {
-                let server = ServerAddress { address, name: server.name.clone() };
-                open((&config, wanted), url, server, socket, session).await
+                let server = ServerAddress::new(url, address, server.name.clone());
+                open((&config, wanted), url, server, socket, record).await
             }
             Err(error) => Err(unreachable(&error, &config)),
         };
@@ -150,19 +162,24 @@ async fn addresses(server: &UrlServer, config: &Config) -> io::Result<Vec<Addres
     }
 }
 
-/// Opens a session with one server. TLS is negotiated here, so that the decrypted stream can be read
-/// along: to tokio-postgres it looks like `sslmode=require sslnegotiation=direct`.
+/// Opens a session with one server. As libpq, `sslmode=prefer` takes plain text where the server does
+/// not take TLS.
 async fn open(
     (config, wanted): (&Config, TargetSession),
     url: &DatabaseUrl,
-    server: ServerAddress,
+    mut server: ServerAddress,
     socket: Socket,
-    session: Arc<SessionRecord>,
+    record: &impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
-    let negotiation = Negotiation::new(url, &server, session.clone());
-    let mut direct = config.clone();
-    direct.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-    let connected = direct.connect_raw(socket, negotiation).await;
+    let mut session = Arc::new(record());
+    let mut connected = connect(config, url, &server, socket, &session).await;
+    if server.mode == SslMode::Prefer && connected.as_ref().is_err_and(refuses_tls) {
+        server.mode = SslMode::Disable;
+        session = Arc::new(record());
+        let socket = Socket::connect(&server.address, config).await;
+        let socket = socket.map_err(|error| unreachable(&error, config))?;
+        connected = connect(config, url, &server, socket, &session).await;
+    }
     let (client, connection) = connected.map_err(|error| match io_cause(&error) {
         Some(cause) if cause.kind() == io::ErrorKind::TimedOut => unreachable(cause, config),
         _ => error.into(),
@@ -170,6 +187,30 @@ async fn open(
     let mut driver = connection.boxed();
     check_attributes(wanted, &client, &mut driver).await?;
     Ok(Dialed { client, driver, session, server })
+}
+
+type Connected = (Client, Connection<Socket, Tap<EitherStream<Encrypted, Socket>>>);
+
+/// TLS is negotiated here, so that the decrypted stream can be read along: to tokio-postgres it looks
+/// like `sslmode=require sslnegotiation=direct`.
+async fn connect(
+    config: &Config,
+    url: &DatabaseUrl,
+    server: &ServerAddress,
+    socket: Socket,
+    session: &Arc<SessionRecord>,
+) -> Result<Connected, tokio_postgres::Error> {
+    let mut direct = config.clone();
+    direct.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    direct.connect_raw(socket, Negotiation::new(url, server, session.clone())).await
+}
+
+/// Whether a session without TLS may succeed: where the handshake failed, or `pg_hba.conf` has no line
+/// for this session.
+fn refuses_tls(error: &tokio_postgres::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.and_then(|cause| cause.downcast_ref::<HandshakeFailed>()).is_some()
+        || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
 /// Fails where a URL with `target_session_attrs` wants another server.
@@ -256,29 +297,27 @@ pub(super) async fn send_cancel(
     Ok(token.cancel_query_raw(socket, Negotiation::new(url, server, session)).await?)
 }
 
-type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+type Encrypted = postgres_openssl::TlsStream<Socket>;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// TLS was offered, and the two sides did not agree on it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct HandshakeFailed(Failure);
+
 /// Makes a [`Tap`] over TLS or over the plain socket, as `sslmode` wants it.
 struct Negotiation {
-    tls: MakeRustlsConnect,
-    name: String,
-    mode: SslMode,
+    tls: Tls,
+    server: ServerAddress,
     start: SslNegotiation,
     session: Arc<SessionRecord>,
 }
 
 impl Negotiation {
     fn new(url: &DatabaseUrl, server: &ServerAddress, session: Arc<SessionRecord>) -> Self {
-        let mode = match server.address {
-            Address::Tcp(_) => url.config().get_ssl_mode(),
-            // PostgreSQL has no TLS there.
-            #[cfg(unix)]
-            Address::Unix(_) => SslMode::Disable,
-        };
         let start = url.config().get_ssl_negotiation();
-        Self { tls: url.tls().connector(), name: server.name.clone(), mode, start, session }
+        Self { tls: url.tls().clone(), server: server.clone(), start, session }
     }
 }
 
@@ -288,7 +327,7 @@ impl TlsConnect<Socket> for Negotiation {
     type Future = BoxFuture<'static, Result<Self::Stream, Failure>>;
 
     fn connect(self, mut socket: Socket) -> Self::Future {
-        let Self { mut tls, name, mode, start, session } = self;
+        let Self { tls, server: ServerAddress { name, mode, .. }, start, session } = self;
         async move {
             let is_encrypted = match (mode, start) {
                 (SslMode::Disable, _) => false,
@@ -299,8 +338,8 @@ impl TlsConnect<Socket> for Negotiation {
                 _ => offers_tls(&mut socket).await?,
             };
             if is_encrypted {
-                let tls = MakeTlsConnect::<Socket>::make_tls_connect(&mut tls, &name)?;
-                let encrypted = tls.connect(socket).await?;
+                let encrypted = tls.connector(&name)?.connect(socket).await;
+                let encrypted = encrypted.map_err(HandshakeFailed)?;
                 return Ok(Tap::new(EitherStream::Left(encrypted), true, session));
             }
             match mode {

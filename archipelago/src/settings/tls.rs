@@ -1,20 +1,18 @@
-//! `sslmode`, `sslrootcert`, `sslcert` and `sslkey`, in libpq's meaning, over rustls.
+//! `sslmode` and its kin, in libpq's meaning, over the library that libpq uses: OpenSSL.
 
-use std::path::{Path, PathBuf};
+mod files;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::{fmt, io};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use openssl::nid::Nid;
+use openssl::ssl::{ConnectConfiguration, SslVerifyMode};
+use openssl::x509::{X509Ref, X509VerifyResult};
+use postgres_openssl::TlsConnector;
+
+use self::files::{Authorities, Files};
 
 /// How much TLS protects a connection. The words and their meaning are libpq's:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
@@ -23,10 +21,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS where the server offers it, without a check of its certificate. The default; `allow`
-    /// means the same here.
+    /// TLS where the server offers it and the handshake succeeds, else plain text. The default;
+    /// `allow` means the same here. A certificate is checked where authorities are named.
     Prefer,
-    /// TLS only, without a check of the certificate.
+    /// TLS only. The certificate is not checked; where authorities are named, this is `VerifyCa`.
     Require,
     /// TLS only; a trusted authority must have signed the certificate.
     VerifyCa,
@@ -67,6 +65,9 @@ pub enum TlsError {
         "has a wrong `sslmode`; write disable, allow, prefer, require, verify-ca or verify-full"
     )]
     Mode,
+    /// An `ssl_min_protocol_version` or an `ssl_max_protocol_version` that is none.
+    #[error("has a wrong `{0}`; write TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")]
+    Version(&'static str),
     /// `sslrootcert=system` with less than `verify-full`: the system's authorities sign for any
     /// host.
     #[error(
@@ -83,224 +84,111 @@ pub enum TlsError {
         /// What reading it said.
         reason: String,
     },
+    /// The list of revoked certificates cannot be used.
+    #[error(
+        "has revoked certificates in {path}, which cannot be used ({reason}); name a PEM file in sslcrl, or a folder made by `openssl rehash` in sslcrldir"
+    )]
+    Revoked {
+        /// The file or folder named.
+        path: String,
+        /// What reading it said.
+        reason: String,
+    },
     /// The certificate of this client, or its key, cannot be used.
-    #[error("has an `sslcert` and an `sslkey` that cannot be used ({0}); name two PEM files")]
+    #[error("has an `sslcert` and an `sslkey` that cannot be used ({0}); name two files")]
     ClientCert(String),
     /// There is nothing to check a certificate against.
     #[error(
-        "asks for a checked certificate, and this machine has no certificate authorities; install ca-certificates, or name a file in sslrootcert="
+        "asks for a checked certificate, and names no authorities; name a PEM file in sslrootcert, or write sslrootcert=system for those of this machine"
     )]
     NoAuthorities,
-    /// rustls refuses the configuration.
+    /// OpenSSL refuses the configuration.
     #[error("cannot use TLS: {0}")]
-    Rustls(String),
+    OpenSsl(String),
 }
 
-/// The files that a URL names, or that lie where libpq looks for them.
-pub(super) struct TlsFiles {
-    /// The authorities; or `system`.
-    root_cert: Option<String>,
-    /// The certificate of this client, and its key.
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-}
-
-impl TlsFiles {
-    /// libpq's own are `root.crt`, `postgresql.crt` and `postgresql.key` in `~/.postgresql`.
-    pub(super) fn new(
-        root_cert: Option<&str>,
-        cert: Option<&str>,
-        key: Option<&str>,
-        home: Option<&Path>,
-    ) -> Self {
-        let own = |name: &str| {
-            let path = home?.join(".postgresql").join(name);
-            path.exists().then_some(path)
-        };
-        let own_root = || Some(own("root.crt")?.display().to_string());
-        Self {
-            root_cert: root_cert.map(str::to_owned).or_else(own_root),
-            cert: cert.map(PathBuf::from).or_else(|| own("postgresql.crt")),
-            key: key.map(PathBuf::from).or_else(|| own("postgresql.key")),
-        }
-    }
-
-    /// The certificate of this client with its chain, and its key.
-    fn identity(&self) -> Result<Option<Identity>, TlsError> {
-        let Some(cert) = &self.cert else { return Ok(None) };
-        let unusable = |reason: &dyn fmt::Display| TlsError::ClientCert(reason.to_string());
-        let key = self.key.as_ref().ok_or_else(|| unusable(&"there is no sslkey"))?;
-        check_secrecy(key).map_err(|error| unusable(&error))?;
-        let chain = CertificateDer::pem_file_iter(cert).map_err(|error| unusable(&error))?;
-        let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| unusable(&error))?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(&error))?;
-        Ok(Some((chain, key)))
-    }
-}
-
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-/// As libpq: a key that others may read is not used. The group may read one of root.
-fn check_secrecy(key: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-
-        let metadata = std::fs::metadata(key)?;
-        let forbidden = if metadata.uid() == 0 { 0o027 } else { 0o077 };
-        if metadata.mode() & forbidden != 0 {
-            return Err(io::Error::other("others may read the key; run chmod 0600"));
-        }
-    }
-    Ok(())
-}
-
-/// An `sslmode`, and the connector that enforces it. Cheap to clone.
+/// What a URL says of TLS. The files that it names are read for each connection, so that certificates
+/// may be renewed while connections are open.
 #[derive(Clone)]
 pub(crate) struct Tls {
     mode: SslMode,
-    connector: MakeRustlsConnect,
+    files: Arc<Files>,
 }
 
 impl Tls {
-    pub(super) fn new(mode: Option<&str>, files: &TlsFiles) -> Result<Self, TlsError> {
-        let root_cert = files.root_cert.as_deref();
-        let mode = match mode {
-            // libpq: the system's authorities sign for any host, so `system` requires verify-full.
-            None | Some("verify-full") if root_cert == Some("system") => SslMode::VerifyFull,
-            Some(_) if root_cert == Some("system") => return Err(TlsError::WeakSystem),
-            Some("disable") => SslMode::Disable,
-            None | Some("allow" | "prefer") => SslMode::Prefer,
-            // libpq: "if a root CA file is present, `require` behaves like `verify-ca`".
-            Some("require") if root_cert.is_some() => SslMode::VerifyCa,
-            Some("require") => SslMode::Require,
-            Some("verify-ca") => SslMode::VerifyCa,
-            Some("verify-full") => SslMode::VerifyFull,
-            Some(_) => return Err(TlsError::Mode),
-        };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = verifier(mode, root_cert, &provider)?;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::Rustls(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
-        let mut config = match files.identity()? {
-            Some((chain, key)) => config
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| TlsError::ClientCert(error.to_string()))?,
-            None => config.with_no_client_auth(),
-        };
-        // A server that is asked without SSLRequest wants it:
-        // <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>.
-        config.alpn_protocols = vec![b"postgresql".to_vec()];
-        Ok(Self { mode, connector: MakeRustlsConnect::new(config) })
+    /// Of the parameters that `get` answers. libpq's own files are in `~/.postgresql`.
+    pub(super) fn new<'a>(
+        get: impl Fn(&'static str) -> Option<&'a str>,
+        home: Option<&Path>,
+    ) -> Result<Self, TlsError> {
+        let files = Files::new(&get, home)?;
+        let mode = mode(get("sslmode"), files.authorities.as_ref())?;
+        if mode != SslMode::Disable {
+            files.connector()?;
+        }
+        Ok(Self { mode, files: files.into() })
     }
 
     pub(crate) fn mode(&self) -> SslMode {
         self.mode
     }
 
-    pub(crate) fn connector(&self) -> MakeRustlsConnect {
-        self.connector.clone()
+    /// Makes a TLS session with the server whose certificate is to be for `host`.
+    pub(crate) fn connector(&self, host: &str) -> Result<TlsConnector, TlsError> {
+        let session = self.files.connector()?.configure();
+        let mut session = session.map_err(|error| TlsError::OpenSsl(error.to_string()))?;
+        session.set_verify_hostname(self.mode == SslMode::VerifyFull);
+        if self.mode == SslMode::VerifyFull
+            && let Ok(address) = host.parse()
+        {
+            take_address_as_text(&mut session, address);
+        }
+        Ok(TlsConnector::new(session, host))
     }
 }
 
-fn verifier(
-    mode: SslMode,
-    root_cert: Option<&str>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    let algorithms = provider.signature_verification_algorithms;
-    let checked = match mode {
-        SslMode::Disable | SslMode::Prefer | SslMode::Require => None,
-        SslMode::VerifyCa | SslMode::VerifyFull => Some(
-            WebPkiServerVerifier::builder_with_provider(
-                Arc::new(authorities(root_cert)?),
-                provider.clone(),
-            )
-            .build()
-            .map_err(|error| TlsError::Rustls(error.to_string()))?,
-        ),
-    };
-    Ok(match checked {
-        Some(full) if mode == SslMode::VerifyFull => full,
-        chain => Arc::new(AnyHost { chain, algorithms }),
+fn mode(name: Option<&str>, authorities: Option<&Authorities>) -> Result<SslMode, TlsError> {
+    Ok(match (name, authorities) {
+        // libpq: the system's authorities sign for any host, so `system` requires verify-full.
+        (None | Some("verify-full"), Some(Authorities::System)) => SslMode::VerifyFull,
+        (Some(_), Some(Authorities::System)) => return Err(TlsError::WeakSystem),
+        (Some("disable"), _) => SslMode::Disable,
+        (None | Some("allow" | "prefer"), _) => SslMode::Prefer,
+        (Some("require"), None) => SslMode::Require,
+        (Some("verify-ca" | "verify-full"), None) => return Err(TlsError::NoAuthorities),
+        // libpq: "if a root CA file is present, `require` behaves like `verify-ca`".
+        (Some("require" | "verify-ca"), Some(_)) => SslMode::VerifyCa,
+        (Some("verify-full"), Some(_)) => SslMode::VerifyFull,
+        (Some(_), _) => return Err(TlsError::Mode),
     })
 }
 
-fn authorities(root_cert: Option<&str>) -> Result<RootCertStore, TlsError> {
-    let mut store = RootCertStore::empty();
-    match root_cert.filter(|path| *path != "system") {
-        Some(path) => {
-            let unusable = |reason: String| TlsError::RootCert { path: path.to_owned(), reason };
-            for certificate in
-                CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?
-            {
-                let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-                store.add(certificate).map_err(|error| unusable(error.to_string()))?;
-            }
-            if store.is_empty() {
-                return Err(unusable("it holds no certificate".to_owned()));
-            }
+/// OpenSSL's `X509_V_ERR_IP_ADDRESS_MISMATCH`:
+/// <https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/>.
+const OTHER_ADDRESS: i32 = 64;
+
+/// Takes a certificate that names an address as text too, as libpq does: among its DNS names, or as
+/// the common name where it lists no addresses. OpenSSL looks among the addresses only.
+fn take_address_as_text(session: &mut ConnectConfiguration, address: IpAddr) {
+    let text = address.to_string();
+    session.set_verify_callback(SslVerifyMode::PEER, move |is_trusted, chain| {
+        let is_named = !is_trusted
+            && chain.error().as_raw() == OTHER_ADDRESS
+            && chain.current_cert().is_some_and(|cert| names_as_text(cert, &text));
+        if is_named {
+            chain.set_error(X509VerifyResult::OK);
         }
-        None => {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if store.is_empty() {
-                return Err(TlsError::NoAuthorities);
-            }
-        }
-    }
-    Ok(store)
+        is_trusted || is_named
+    });
 }
 
-/// Checks the server's key and, with `chain`, who signed its certificate, but not the host: libpq's
-/// `require` (no chain) and `verify-ca`.
-#[derive(Debug)]
-struct AnyHost {
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for AnyHost {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        use CertificateError::{NotValidForName, NotValidForNameContext};
-
-        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
-        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(rustls::Error::InvalidCertificate(
-                NotValidForName | NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
+fn names_as_text(cert: &X509Ref, address: &str) -> bool {
+    let names: Vec<_> = cert.subject_alt_names().into_iter().flatten().collect();
+    if names.iter().any(|name| name.dnsname() == Some(address)) {
+        return true;
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    let lists_addresses = names.iter().any(|name| name.ipaddress().is_some());
+    let common_name = cert.subject_name().entries_by_nid(Nid::COMMONNAME).next();
+    let common_name = common_name.map(|name| name.data().as_slice());
+    !lists_addresses && common_name == Some(address.as_bytes())
 }

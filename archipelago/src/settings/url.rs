@@ -20,7 +20,7 @@ use self::conninfo::Conninfo;
 use self::region_host::region_host;
 use super::login::{Login, PasswordSource, ReadingUser};
 use super::passfile;
-use super::tls::{SslMode, Tls, TlsError, TlsFiles};
+use super::tls::{SslMode, Tls, TlsError};
 use crate::error::DownReason;
 
 /// The port of one member of an unmanaged Fly Postgres cluster; port 5432 leads to the primary.
@@ -181,9 +181,7 @@ impl DatabaseUrl {
         parameter::check(&conninfo)?;
         let servers = config::servers(&conninfo)?;
         let get = |name| conninfo.get(name).filter(|value| !value.is_empty());
-        let files =
-            TlsFiles::new(get("sslrootcert"), get("sslcert"), get("sslkey"), home.as_deref());
-        let tls = Tls::new(get("sslmode"), &files)?;
+        let tls = Tls::new(get, home.as_deref())?;
         let config = config::config(&conninfo, tls.mode())?;
         let target = config::target_session(&conninfo)?;
         let in_home = || home.as_ref().map(|home| home.join(".pgpass"));

@@ -1,165 +1,361 @@
-//! `sslmode` against a server that speaks TLS.
+//! `sslmode`, certificates and channel binding: what psql on the same machine does, cell by cell.
 
+use std::fmt::Write;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
 
-use archipelago::{DatabaseUrl, Error, Settings};
+use archipelago::{DatabaseUrl, connect};
 use archipelago_lab::{World, eventually};
-use diesel::sql_types::{Nullable, Text};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use diesel::dsl::sql;
+use diesel::sql_types::{Integer, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use openssl::pkey::PKey;
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use openssl::symm::Cipher;
+use openssl::x509::X509;
+use rcgen::SerialNumber;
 
-use super::setup::{DEADLINE, Repos};
+use super::certificates::{self, Identity, ServerCertificate, authority, named, sign};
+use super::setup::DEADLINE;
 
-/// A server whose certificate is for `localhost`. It takes certificates of the same authority.
+/// A server that speaks TLS, and a client's files.
 struct Encrypted {
     world: World,
-    /// Has the authority's certificate, `ca.pem`, and those of a client, `app.pem`.
+    /// For what changes the server. It has no TLS.
+    admin: AsyncPgConnection,
     folder: tempfile::TempDir,
 }
 
-/// Makes the server speak TLS; `None` if this PostgreSQL was built without it.
-async fn encrypted(world: World) -> Option<Encrypted> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
+/// How a session with a server came out.
+#[derive(Debug, PartialEq, Eq)]
+enum Session {
+    Tls,
+    Plain,
+    Refused,
+}
 
-    let admin =
-        Repos::connect(&Settings::single_database::<Repos>(&world.primary().admin_url()).unwrap())
-            .await
-            .unwrap();
-    // The server writes the files, so that its user owns them and no other user can read them.
-    for (file, pem) in [
-        ("server.crt", certificate.pem()),
-        ("server.key", key.serialize_pem()),
-        ("root.crt", authority.pem()),
-    ] {
-        let lines = pem.trim().replace("\r\n", "\n");
-        let copy = format!(
-            "COPY (SELECT unnest(string_to_array('{lines}', E'\\n'))) TO PROGRAM 'umask 077; cat > {file}'"
-        );
-        admin.primary().execute(diesel::sql_query(copy)).await.unwrap();
+use Session::{Plain, Refused, Tls};
+
+/// Makes the server speak TLS; `None` if this PostgreSQL was built without it.
+async fn encrypted(world: World, certificate: &Identity) -> Option<Encrypted> {
+    let url: DatabaseUrl = (world.primary().admin_url() + "?sslmode=disable").parse().unwrap();
+    let admin = connect(&url).await.unwrap();
+    let mut server = Encrypted { world, admin, folder: tempfile::tempdir().unwrap() };
+    server.write("server.crt", &certificate.chain).await;
+    server.write("server.key", &certificate.key).await;
+    if server.admin.batch_execute("ALTER SYSTEM SET ssl = on").await.is_err() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs a PostgreSQL that speaks TLS");
+        println!("skipped: this PostgreSQL was built without TLS");
+        return None;
     }
-    match admin.primary().execute(diesel::sql_query("ALTER SYSTEM SET ssl = on")).await {
-        // "SSL is not supported by this build"
-        Err(error) if error.code() == Some("22023") => return None,
-        answer => answer.unwrap(),
-    };
-    let takes_clients = diesel::sql_query("ALTER SYSTEM SET ssl_ca_file = 'root.crt'");
-    admin.primary().execute(takes_clients).await.unwrap();
-    admin.primary().execute(diesel::sql_query("SELECT pg_reload_conf()")).await.unwrap();
-    let mut client = CertificateParams::new(Vec::new()).unwrap();
-    client.distinguished_name.push(DnType::CommonName, "app");
-    let client_key = KeyPair::generate().unwrap();
-    let client = client.signed_by(&client_key, &authority).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    for (file, pem) in [
-        ("ca.pem", authority.pem()),
-        ("app.pem", client.pem()),
-        ("app.key", client_key.serialize_pem()),
-    ] {
-        let path = folder.path().join(file);
-        std::fs::write(&path, pem).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-    }
-    let encrypted = Encrypted { world, folder };
-    eventually("the server offers TLS", DEADLINE, async || {
-        encrypted.version("localhost", "sslmode=require").await.is_ok()
-    })
-    .await;
-    Some(encrypted)
+    server.show(certificate).await;
+    Some(server)
 }
 
 impl Encrypted {
+    /// The server writes its files, so that its user owns them and no other user can read them.
+    async fn write(&mut self, file: &str, pem: &str) {
+        let lines = pem.trim().replace("\r\n", "\n");
+        let copy = format!(
+            "COPY (SELECT unnest(string_to_array('{lines}', E'\\n')))
+             TO PROGRAM 'umask 077; cat > {file}'"
+        );
+        self.admin.batch_execute(&copy).await.unwrap();
+    }
+
+    /// Shows another certificate from now on.
+    async fn show(&mut self, certificate: &Identity) {
+        self.write("server.crt", &certificate.chain).await;
+        self.write("server.key", &certificate.key).await;
+        self.reload().await;
+        let expected = X509::from_pem(certificate.chain.as_bytes()).unwrap().to_der().unwrap();
+        let port = self.world.primary().port();
+        eventually("the server shows the certificate", DEADLINE, async || {
+            shown_certificate(port).as_ref() == Some(&expected)
+        })
+        .await;
+    }
+
+    async fn reload(&mut self) {
+        self.admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+
+    /// Lets in what `lines` of `pg_hba.conf` let in.
+    async fn let_in(&mut self, lines: &str) {
+        self.write("pg_hba.conf", &format!("local all all trust\n{lines}")).await;
+        self.reload().await;
+        let rules: i32 = i32::try_from(lines.lines().count() + 1).unwrap();
+        let loaded = "(SELECT count(*)::int FROM pg_hba_file_rules WHERE error IS NULL)";
+        let loaded: i32 = self.get(loaded).await;
+        assert_eq!(loaded, rules, "each line is understood");
+    }
+
+    async fn get(&mut self, expression: &str) -> i32 {
+        diesel::select(sql::<Integer>(expression)).get_result(&mut self.admin).await.unwrap()
+    }
+
+    async fn version(&mut self) -> i32 {
+        self.get("current_setting('server_version_num')::int / 10000").await
+    }
+
+    /// A file of the client, which no other user can read.
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// The same server by another name.
     fn url(&self, host: &str, parameters: &str) -> String {
-        let file = |name: &str| self.folder.path().join(name).display().to_string();
-        let parameters = parameters.replace("CA", &file("ca.pem")).replace("OWN", &file("app"));
-        self.world.primary().url().replace("127.0.0.1", host) + "?" + &parameters
+        let url = self.world.primary().url().replace("127.0.0.1", host);
+        format!("{url}?hostaddr=127.0.0.1&{parameters}")
     }
 
-    /// The TLS version of a session, or `None` for plain text.
-    async fn version(&self, host: &str, parameters: &str) -> Result<Option<String>, Error> {
-        self.session(host, parameters, "version").await
+    /// What psql and Archipelago make of a URL: the same.
+    async fn session(&self, host: &str, parameters: &str) -> Session {
+        let url = self.url(host, parameters);
+        let (ours, psql) = (session(&url).await, self.psql(&url));
+        assert_eq!(ours, psql, "psql takes `{host}` with {parameters} for the latter");
+        ours
     }
 
-    /// A column of `pg_stat_ssl`, of a session.
-    async fn session(
-        &self,
-        host: &str,
-        parameters: &str,
-        column: &str,
-    ) -> Result<Option<String>, Error> {
-        let settings = Settings::single_database::<Repos>(&self.url(host, parameters)).unwrap();
-        let repos = Repos::connect(&settings).await.unwrap();
-        let value = diesel::dsl::sql::<Nullable<Text>>(&format!(
-            "(SELECT {column} FROM pg_stat_ssl WHERE pid = pg_backend_pid())"
-        ));
-        repos.replica_in("near").get_result(diesel::select(value)).await
+    fn psql(&self, url: &str) -> Session {
+        let output = Command::new(self.world.postgres().bin().join("psql"))
+            .args([url, "--no-psqlrc", "--no-align", "--tuples-only", "--command"])
+            .arg("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+            .env("HOME", self.folder.path())
+            .output()
+            .unwrap();
+        match String::from_utf8(output.stdout).unwrap().trim() {
+            "t" => Tls,
+            "f" => Plain,
+            _ => Refused,
+        }
+    }
+}
+
+/// The certificate that a server shows to a new connection.
+fn shown_certificate(port: u16) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    // SSLRequest.
+    stream.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).ok()?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer).ok()?;
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_verify(SslVerifyMode::NONE);
+    let connector = connector.build().configure().unwrap().verify_hostname(false);
+    let stream = connector.connect("localhost", stream).ok()?;
+    stream.ssl().peer_certificate()?.to_der().ok()
+}
+
+async fn session(url: &str) -> Session {
+    match pg_stat_ssl(url, "version").await {
+        Err(_) => Refused,
+        Ok(None) => Plain,
+        Ok(Some(_)) => Tls,
+    }
+}
+
+/// A column of `pg_stat_ssl`, of a new session.
+async fn pg_stat_ssl(url: &str, column: &str) -> Result<Option<String>, String> {
+    let url: DatabaseUrl = url.parse().map_err(|error| format!("{error}"))?;
+    let mut connection = connect(&url).await.map_err(|error| error.to_string())?;
+    let value = format!("(SELECT {column} FROM pg_stat_ssl WHERE pid = pg_backend_pid())");
+    let value = diesel::select(sql::<Nullable<Text>>(&value));
+    Ok(value.get_result(&mut connection).await.unwrap())
+}
+
+/// The columns of the matrix: what the documentation calls them, and the parameters.
+const COLUMNS: [(&str, &str); 6] = [
+    ("`prefer`", "sslmode=prefer"),
+    ("`prefer`, root", "sslmode=prefer&sslrootcert=ROOT"),
+    ("`require`", "sslmode=require"),
+    ("`require`, root", "sslmode=require&sslrootcert=ROOT"),
+    ("`verify-ca`", "sslmode=verify-ca&sslrootcert=ROOT"),
+    ("`verify-full`", "sslmode=verify-full&sslrootcert=ROOT"),
+];
+
+#[archipelago_lab::test(primary = "home", own_servers)]
+async fn each_certificate_is_taken_as_psql_takes_it(world: World) {
+    let certificates = certificates::of_servers();
+    let Some(mut server) = encrypted(world, &certificates[0].identity).await else { return };
+    let takes_direct = server.version().await >= 17;
+    let mut table = String::from("| certificate |");
+    COLUMNS.iter().for_each(|(column, _)| write!(table, " {column} |").unwrap());
+    table += &format!("\n|{}\n", " --- |".repeat(COLUMNS.len() + 1));
+    for ServerCertificate { name, identity, host, root } in &certificates {
+        server.show(identity).await;
+        let root = server.file("root.pem", root).display().to_string();
+        write!(table, "| {name} |").unwrap();
+        for (_, parameters) in COLUMNS {
+            let parameters = parameters.replace("ROOT", &root);
+            let session = server.session(host, &parameters).await;
+            let cell = match session {
+                Tls => "TLS",
+                Plain => "plain text",
+                Refused => "refused",
+            };
+            write!(table, " {cell} |").unwrap();
+            if takes_direct {
+                let direct = format!("{parameters}&sslnegotiation=direct");
+                let is_weak = parameters.contains("prefer");
+                let expected = if is_weak { Refused } else { session };
+                assert_eq!(server.session(host, &direct).await, expected, "{name}: {direct}");
+            }
+        }
+        table += "\n";
+    }
+    assert!(include_str!("../../../docs/tls.md").contains(&table), "docs/tls.md has not:\n{table}");
+}
+
+/// The certificates of clients, and what a server says that asks for one of its authority.
+#[archipelago_lab::test(primary = "home", own_servers)]
+async fn each_certificate_of_a_client_is_shown_as_psql_shows_it(world: World) {
+    let root = authority("root");
+    let identity = sign(named("localhost", &["localhost"]), &root);
+    let Some(mut server) = encrypted(world, &identity).await else { return };
+    server.write("root.crt", &root.pem()).await;
+    server.admin.batch_execute("ALTER SYSTEM SET ssl_ca_file = 'root.crt'").await.unwrap();
+    server
+        .let_in(
+            "hostssl all app 127.0.0.1/32 scram-sha-256 clientcert=verify-ca
+             host all postgres 127.0.0.1/32 trust",
+        )
+        .await;
+    let own = sign(named("app", &[]), &root);
+    let key = PKey::private_key_from_pem(own.key.as_bytes()).unwrap();
+    let encrypted_key =
+        key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"secret").unwrap();
+    let mut expired = named("app", &[]);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let file = |name: &str, text: &[u8]| server.file(name, text).display().to_string();
+    let cert = file("app.pem", own.chain.as_bytes());
+    let pem = file("app.key", own.key.as_bytes());
+    let der = file("app.der", &key.private_key_to_der().unwrap());
+    let locked = file("locked.key", &encrypted_key);
+    let other = sign(named("app", &[]), &authority("other"));
+    let [other_cert, other_key] =
+        [file("other.pem", other.chain.as_bytes()), file("other.key", other.key.as_bytes())];
+    let expired = sign(expired, &root);
+    let [expired_cert, expired_key] = [
+        file("expired.pem", expired.chain.as_bytes()),
+        file("expired.key", expired.key.as_bytes()),
+    ];
+    for (parameters, expected) in [
+        (String::new(), Refused),
+        (format!("sslcert={cert}&sslkey={pem}"), Tls),
+        (format!("sslcert={cert}&sslkey={der}"), Tls),
+        (format!("sslcert={cert}&sslkey={locked}&sslpassword=secret"), Tls),
+        (format!("sslcert={cert}&sslkey={locked}&sslpassword=wrong"), Refused),
+        (format!("sslcert={cert}&sslkey={locked}"), Refused),
+        (format!("sslcert={cert}&sslkey={other_key}"), Refused),
+        (format!("sslcert={other_cert}&sslkey={other_key}"), Refused),
+        (format!("sslcert={expired_cert}&sslkey={expired_key}"), Refused),
+    ] {
+        for mode in ["prefer", "require"] {
+            let parameters = format!("sslmode={mode}&{parameters}");
+            assert_eq!(server.session("localhost", &parameters).await, expected, "{parameters}");
+        }
+    }
+    let own = format!("sslmode=require&sslcert={cert}&sslkey={pem}");
+    let named = pg_stat_ssl(&server.url("localhost", &own), "client_dn").await.unwrap();
+    assert_eq!(named.as_deref(), Some("/CN=app"));
+}
+
+#[archipelago_lab::test(primary = "home", own_servers)]
+async fn the_server_decides_between_tls_and_plain_text_as_for_psql(world: World) {
+    let root = authority("root");
+    let identity = sign(named("localhost", &["localhost"]), &root);
+    let Some(mut server) = encrypted(world, &identity).await else { return };
+    let others = "host all postgres 127.0.0.1/32 trust";
+    for (line, disable, prefer, require) in [
+        ("hostssl all app 127.0.0.1/32 scram-sha-256", Refused, Tls, Tls),
+        ("hostnossl all app 127.0.0.1/32 scram-sha-256", Plain, Plain, Refused),
+        ("host all app 127.0.0.1/32 reject", Refused, Refused, Refused),
+    ] {
+        server.let_in(&format!("{line}\n{others}")).await;
+        for (mode, expected) in [("disable", disable), ("prefer", prefer), ("require", require)] {
+            let session = server.session("localhost", &format!("sslmode={mode}")).await;
+            assert_eq!(session, expected, "{line}: {mode}");
+        }
+    }
+}
+
+/// For each digest that a certificate is signed with.
+#[archipelago_lab::test(primary = "home", own_servers)]
+async fn a_password_is_bound_to_the_channel_as_by_psql(world: World) {
+    let certificates = certificates::of_servers();
+    let Some(mut server) = encrypted(world, &certificates[0].identity).await else { return };
+    for name in ["for this host", "ECDSA P-384 with SHA-384", "X.509 version 1"] {
+        let shown = certificates.iter().find(|certificate| certificate.name == name).unwrap();
+        server.show(&shown.identity).await;
+        for (parameters, expected) in [
+            ("sslmode=require&channel_binding=disable", Tls),
+            ("sslmode=require&channel_binding=prefer", Tls),
+            ("sslmode=require&channel_binding=require", Tls),
+            ("sslmode=disable&channel_binding=prefer", Plain),
+            ("sslmode=disable&channel_binding=require", Refused),
+        ] {
+            let session = server.session("localhost", parameters).await;
+            assert_eq!(session, expected, "{name}: {parameters}");
+        }
     }
 }
 
 #[archipelago_lab::test(primary = "home", own_servers)]
-async fn sslmode_means_what_libpq_means(world: World) {
-    let Some(server) = encrypted(world).await else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs a PostgreSQL that speaks TLS");
-        eprintln!("not run: this PostgreSQL was built without TLS");
-        return;
-    };
-    let tls = Some("TLSv1.3".to_owned());
-    assert_eq!(server.version("localhost", "sslmode=disable").await.unwrap(), None);
-    assert_eq!(server.version("localhost", "").await.unwrap(), tls, "prefer is the default");
-    assert_eq!(server.version("localhost", "sslmode=require").await.unwrap(), tls);
-    assert_eq!(server.version("localhost", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
-    assert_eq!(
-        server.version("localhost", "sslmode=verify-full&sslrootcert=CA").await.unwrap(),
-        tls
-    );
-
-    // The same server, by an address that is not in its certificate.
-    assert_eq!(server.version("127.0.0.1", "sslmode=verify-ca&sslrootcert=CA").await.unwrap(), tls);
-    let error = server
-        .version("127.0.0.1", "sslmode=verify-full&sslrootcert=CA")
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("certificate not valid for name"), "{error}");
-
-    // PostgreSQL 17 and later take a session that begins with TLS.
-    let direct = server.version("localhost", "sslmode=require&sslnegotiation=direct").await;
-    let number = "current_setting('server_version_num')";
-    let number = server.session("localhost", "", number).await.unwrap().unwrap();
-    if number.parse::<u32>().unwrap() >= 170_000 {
-        assert_eq!(direct.unwrap(), tls);
-    } else {
-        direct.unwrap_err();
+async fn versions_and_revoked_certificates_count_as_for_psql(world: World) {
+    let root = authority("root");
+    let mut params = named("localhost", &["localhost"]);
+    params.serial_number = Some(SerialNumber::from(7));
+    let Some(mut server) = encrypted(world, &sign(params, &root)).await else { return };
+    let ca = server.file("ca.pem", root.pem()).display().to_string();
+    for (serial, expected) in [(8, Tls), (7, Refused)] {
+        let list = server.file("list.pem", certificates::revoked(serial, &root));
+        let parameters = format!("sslmode=verify-full&sslrootcert={ca}&sslcrl={}", list.display());
+        assert_eq!(server.session("localhost", &parameters).await, expected, "{serial}");
     }
+    let newest = "ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.2'";
+    server.admin.batch_execute(newest).await.unwrap();
+    server.reload().await;
+    for (parameters, expected) in [
+        ("sslmode=require", Tls),
+        ("sslmode=require&ssl_min_protocol_version=TLSv1.2", Tls),
+        ("sslmode=require&ssl_min_protocol_version=TLSv1.3", Refused),
+        ("sslmode=prefer&ssl_min_protocol_version=TLSv1.3", Plain),
+    ] {
+        assert_eq!(server.session("localhost", parameters).await, expected, "{parameters}");
+    }
+}
 
-    // This machine's authorities did not sign the certificate.
-    let error = server.version("localhost", "sslmode=verify-full").await.unwrap_err().to_string();
-    assert!(error.contains("UnknownIssuer"), "{error}");
+/// The server and its authority, and the certificate of a client, are renewed in their files.
+#[archipelago_lab::test(primary = "home", own_servers)]
+async fn certificates_are_renewed_while_connections_are_open(world: World) {
+    let root = authority("root");
+    let first = sign(named("localhost", &["localhost"]), &root);
+    let Some(mut server) = encrypted(world, &first).await else { return };
+    let ca = server.file("ca.pem", root.pem());
+    let parameters = format!("sslmode=verify-full&sslrootcert={}", ca.display());
+    let url: DatabaseUrl = server.url("localhost", &parameters).parse().unwrap();
+    let mut open = connect(&url).await.unwrap();
 
-    // A certificate of this client.
-    let own = "sslmode=require&sslcert=OWN.pem&sslkey=OWN.key";
-    let named = server.session("localhost", own, "client_dn").await.unwrap();
-    assert_eq!(named.as_deref(), Some("/CN=app"));
-    let unnamed = server.session("localhost", "sslmode=require", "client_dn").await.unwrap();
-    assert_eq!(unnamed, None);
-
-    // A session without TLS has nothing to bind the password to.
-    let bound = "channel_binding=require";
-    assert_eq!(server.version("localhost", bound).await.unwrap(), tls);
-    let error = server.version("localhost", &format!("{bound}&sslmode=disable")).await.unwrap_err();
-    assert!(error.to_string().contains("channel binding"), "{error}");
+    let renewed = authority("renewed");
+    server.show(&sign(named("localhost", &["localhost"]), &renewed)).await;
+    let error = connect(&url).await.err().unwrap().to_string();
+    assert!(error.contains("unable to get local issuer certificate"), "{error}");
+    server.file("ca.pem", root.pem() + &renewed.pem());
+    connect(&url).await.unwrap();
+    let one: i32 = diesel::select(sql::<Integer>("1")).get_result(&mut open).await.unwrap();
+    assert_eq!(one, 1, "a session goes on");
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn sslmode_require_refuses_plain_text(world: World) {
     let url = world.primary().url() + "?sslmode=require";
-    let repos = Repos::connect(&Settings::single_database::<Repos>(&url).unwrap()).await.unwrap();
-    let error = repos.repo_home().pool().ping().await.unwrap_err();
+    let error = connect(&url.parse().unwrap()).await.err().unwrap();
     assert!(error.to_string().contains("server does not support TLS"), "{error}");
 }
 
@@ -167,7 +363,7 @@ async fn sslmode_require_refuses_plain_text(world: World) {
 fn a_key_that_others_may_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
-    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    std::fs::write(&key, sign(named("app", &[]), &authority("root")).key).unwrap();
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o604)).unwrap();
     let key = key.display();
     for (parameters, expected) in [
