@@ -157,7 +157,7 @@ pub fn of_servers() -> Vec<ServerCertificate> {
             "localhost",
             sign_key(here(), &new_key(&PKCS_ECDSA_P384_SHA384), &root),
         ),
-        rooted("Ed25519", "localhost", ed25519(here(), &root)),
+        rooted("Ed25519 key", "localhost", ed25519(here(), &root)),
         rooted("of an intermediate, sent", "localhost", below(true)),
         rooted("of an intermediate, not sent", "localhost", below(false)),
         rooted("for another host", "localhost", sign(named("x", &["db"]), &root)),
