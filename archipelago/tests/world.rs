@@ -15,6 +15,7 @@ mod world {
     pub mod limits;
     pub mod logins;
     pub mod monitor;
+    pub mod moods;
     pub mod poolers;
     pub mod pools;
     pub mod promotion;
@@ -22,9 +23,11 @@ mod world {
     pub mod relay;
     pub mod round_trips;
     pub mod schema;
+    pub mod schema_changes;
     pub mod servers;
     pub mod setup;
     pub mod sharing;
     pub mod tls;
+    pub mod traffic;
     pub mod twins;
 }

@@ -260,41 +260,8 @@ async fn an_error_names_every_region_that_was_tried(world: World) {
 mod stale {
     //! Plans and types that a session keeps while the database changes.
 
-    use diesel::deserialize::{FromSql, FromSqlRow};
-    use diesel::expression::AsExpression;
-    use diesel::pg::{Pg, PgValue};
-    use diesel::serialize::{IsNull, Output, ToSql};
-
+    use super::super::moods::{CREATE_TABLE, CREATE_TYPE, Happy, moods};
     use super::*;
-
-    #[derive(diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
-    #[diesel(postgres_type(name = "mood"))]
-    pub struct MoodType;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, AsExpression, FromSqlRow)]
-    #[diesel(sql_type = MoodType)]
-    struct Happy;
-
-    impl ToSql<MoodType, Pg> for Happy {
-        fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
-            std::io::Write::write_all(out, b"happy")?;
-            Ok(IsNull::No)
-        }
-    }
-
-    impl FromSql<MoodType, Pg> for Happy {
-        fn from_sql(value: PgValue<'_>) -> diesel::deserialize::Result<Self> {
-            assert_eq!(value.as_bytes(), b"happy");
-            Ok(Self)
-        }
-    }
-
-    diesel::table! {
-        use diesel::sql_types::BigInt;
-        use super::MoodType;
-
-        moods (id) { id -> BigInt, mood -> MoodType }
-    }
 
     const RECREATE: [&str; 4] = [
         "ALTER TABLE moods ALTER mood TYPE text",
@@ -372,8 +339,8 @@ mod stale {
     #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
     async fn a_recreated_enum_shows_in_no_read_and_no_write(world: World) {
         let repos = connected(&create(&world).await).await;
-        execute(&repos, "CREATE TYPE mood AS ENUM ('happy')").await;
-        execute(&repos, "CREATE TABLE moods (id bigserial PRIMARY KEY, mood mood NOT NULL)").await;
+        execute(&repos, CREATE_TYPE).await;
+        execute(&repos, CREATE_TABLE).await;
         world.catch_up().await.unwrap();
         let write = async || {
             let insert = diesel::insert_into(moods::table).values(moods::mood.eq(Happy));

@@ -5,7 +5,8 @@ use archipelago_lab::{World, eventually};
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
 
-use super::setup::{DEADLINE, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::traffic::{Visitor, crowd, unnoticed, until_all_visit};
 
 const OLDER: &str = "20260101000000";
 const NEWER: &str = "20260202000000";
@@ -86,6 +87,47 @@ async fn a_replica_without_the_newest_migration_serves_no_reads(world: World) {
     .await;
     near.resume_replay().await.unwrap();
     program.until_served_by("near", Reason::Local).await;
+}
+
+/// A release: the old program serves, the new one starts while its migration is on the way.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_release_is_not_noticed(world: World) {
+    let settings = settings(&world).await.with_max_lag(HOUR).in_region("near");
+    let old = settings.clone().requiring_migrations([OLDER]);
+    let program = Program::start(&settings).await;
+    program.migrate(OLDER).await;
+    world.catch_up().await.unwrap();
+    let old = Repos::connect(&old).await.unwrap();
+    let visitors = crowd(&old);
+    let near = world.server("near").unwrap();
+    unnoticed(&visitors, async {
+        near.pause_replay().await.unwrap();
+        program.run("ALTER TABLE users ADD COLUMN nick text NOT NULL DEFAULT ''").await;
+        program.migrate(NEWER).await;
+        let new = settings.clone().requiring_migrations([OLDER, NEWER]);
+        let new = Repos::connect(&new).await.unwrap();
+        let names = users::table.select(users::name).limit(10);
+        let reader = [Visitor::new("a reader of the new program", async || {
+            new.replica().load::<String>(names).await.map(drop)
+        })];
+        unnoticed(&reader, async {
+            eventually("the replica is down for this reason", DEADLINE, async || {
+                let known = new.members().nth(1).unwrap().health().down_reason;
+                if known == Some(lacks(&[NEWER])) { Ok(()) } else { Err(known) }
+            })
+            .await;
+            until_all_visit(&reader).await;
+            until_all_visit(&visitors).await;
+            near.resume_replay().await.unwrap();
+            eventually("the replica serves", DEADLINE, async || {
+                let read = new.replica().load_served::<String>(names).await.unwrap();
+                read.served_by.reason == Reason::Local
+            })
+            .await;
+        })
+        .await;
+    })
+    .await;
 }
 
 /// It was written on another branch, and merged after the newer one had run.
