@@ -1,5 +1,6 @@
 //! `migrate` while others use the tables, or migrate too.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use archipelago::DatabaseUrl;
@@ -8,6 +9,8 @@ use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::future::join_all;
+use reqwest::StatusCode;
 
 use super::site::{
     DEADLINE, PRIMARY, Page, REPLICAS, Site, environment, environment_without_tables,
@@ -102,4 +105,84 @@ async fn a_row_of_the_previous_version_has_dates(world: World) {
     })
     .await;
     assert!(REPLICAS.contains(&first_replica()));
+}
+
+/// What the migrations of a next version may do while instances of this one serve.
+const NEXT: [&str; 8] = [
+    "ALTER TABLE users ADD COLUMN nick text",
+    "ALTER TABLE users ADD COLUMN score bigint NOT NULL DEFAULT 7",
+    "DROP INDEX CONCURRENTLY IF EXISTS users_name",
+    "CREATE INDEX CONCURRENTLY users_name ON users (name)",
+    "ALTER TABLE users ADD CONSTRAINT born CHECK (age >= 0) NOT VALID",
+    "ALTER TABLE users VALIDATE CONSTRAINT born",
+    "ALTER TABLE users DROP COLUMN nick",
+    "INSERT INTO __diesel_schema_migrations VALUES ('20991231000000')",
+];
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_migrations_of_the_next_version_are_not_noticed(world: World) {
+    let vars = environment(&world).await;
+    let url = settings(&vars).databases.url(primary()).unwrap().clone();
+    let mut next = archipelago::connect(&url).await.unwrap();
+    let site = Site::of(&vars);
+    let user = site.until_saved(&[("user[name]", "Ada"), ("user[age]", "36")]).await;
+    let user = user.header("location").unwrap();
+    let visits = [const { Cell::new(0) }; 5];
+    let read = async |visits: &Cell<u32>, path: &str| loop {
+        let page = site.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        visits.set(visits.get() + 1);
+    };
+    let write = async |visits: &Cell<u32>| loop {
+        site.create("Grace", "37").await;
+        visits.set(visits.get() + 1);
+    };
+    let [list, again, one, other, writer] = &visits;
+    let visiting = async {
+        let readers = [(list, "/users"), (again, "/users"), (one, &user), (other, &user)];
+        let readers = join_all(readers.map(|(visits, path)| read(visits, path)));
+        tokio::join!(readers, write(writer))
+    };
+    let migrating = async {
+        for statement in NEXT {
+            next.batch_execute(statement).await.unwrap();
+            world.catch_up().await.unwrap();
+            let before = visits.each_ref().map(Cell::get);
+            // The visit under way may have begun earlier.
+            eventually("each visitor visits", DEADLINE, async || {
+                visits.iter().zip(before).all(|(visits, before)| visits.get() >= before + 2)
+            })
+            .await;
+        }
+    };
+    tokio::select! {
+        () = Box::pin(migrating) => {}
+        _ = Box::pin(visiting) => unreachable!("visitors go on for ever"),
+    }
+}
+
+/// An instance of this version starts before its migration has run.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn an_instance_waits_for_its_migration(world: World) {
+    let vars = environment(&world).await;
+    let url = settings(&vars).databases.url(primary()).unwrap().clone();
+    archipelago::connect(&url).await.unwrap().batch_execute(UNDO).await.unwrap();
+    world.catch_up().await.unwrap();
+    let site = Site::of(&vars);
+    let pages = || join_all((0..8).map(|_| site.get("/users")));
+    for _ in 0..3 {
+        for page in pages().await {
+            assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.body);
+            assert_eq!(page.header("retry-after").as_deref(), Some("5"));
+        }
+    }
+    migrations::run(&url).await.unwrap();
+    eventually("all visitors are served", DEADLINE, async || {
+        let statuses: Vec<_> = pages().await.iter().map(|page| page.status).collect();
+        let is_known =
+            |it: &StatusCode| [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE].contains(it);
+        assert!(statuses.iter().all(is_known), "{statuses:?}");
+        statuses.iter().all(|status| *status == StatusCode::OK)
+    })
+    .await;
 }
