@@ -21,6 +21,7 @@ mod world {
     pub mod promotion;
     pub mod reading_and_writing;
     pub mod relay;
+    pub mod rights;
     pub mod round_trips;
     pub mod schema;
     pub mod schema_changes;
@@ -30,4 +31,5 @@ mod world {
     pub mod tls;
     pub mod traffic;
     pub mod twins;
+    pub mod warnings;
 }

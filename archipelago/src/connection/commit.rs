@@ -58,5 +58,10 @@ pub(crate) async fn commit_lsn(mut connection: &AsyncPgConnection) -> QueryResul
 
 /// The commit is certain, so a failed request for its position does not fail the write.
 pub(crate) fn warn_of_unknown_position(error: &impl std::fmt::Display) {
-    tracing::warn!(%error, "committed, but the position of the commit is unknown");
+    tracing::warn!(
+        %error,
+        "committed, but the position of the commit is unknown, so that reads that must show it \
+         go to the primary; if the role lacks the right, run GRANT EXECUTE ON FUNCTION \
+         pg_current_wal_flush_lsn(), pg_current_wal_insert_lsn() TO the role"
+    );
 }

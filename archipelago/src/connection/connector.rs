@@ -24,6 +24,11 @@ use crate::settings::{Access, DatabaseUrl, Safeguard, Timeouts};
 const MISSING: &str = "SELECT version::text FROM unnest($1) AS needed (version)
     EXCEPT SELECT version::text FROM __diesel_schema_migrations ORDER BY version";
 
+/// Whether the table of migrations is in a schema that the role may not use. Then it seems to be
+/// missing.
+const IS_HIDDEN: &str = "SELECT FROM pg_class WHERE relname = '__diesel_schema_migrations'
+    AND NOT has_schema_privilege(relnamespace, 'USAGE')";
+
 /// For a connection on which no visitor waits: a server that has just started may be slow.
 const PATIENT: Duration = Duration::from_secs(10);
 
@@ -177,14 +182,20 @@ impl Connector {
             return Ok(());
         }
         let needed: &[String] = &self.migrations;
+        let unreadable = || {
+            let role = self.url.config().get_user().unwrap_or_default().to_owned();
+            DownReason::SchemaUnreadable { role }
+        };
         let missing = match client.query_typed(MISSING, &[(&needed, Type::TEXT_ARRAY)]).await {
             Ok(rows) => rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
             Err(error) => match error.code() {
-                Some(&SqlState::UNDEFINED_TABLE) => needed.to_vec(),
-                Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                    let role = self.url.config().get_user().unwrap_or_default().to_owned();
-                    return Err(DownReason::SchemaUnreadable { role });
+                Some(&SqlState::UNDEFINED_TABLE) => {
+                    if !client.query_typed(IS_HIDDEN, &[]).await?.is_empty() {
+                        return Err(unreadable());
+                    }
+                    needed.to_vec()
                 }
+                Some(&SqlState::INSUFFICIENT_PRIVILEGE) => return Err(unreadable()),
                 _ => return Err(error.into()),
             },
         };

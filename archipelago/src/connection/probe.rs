@@ -29,8 +29,8 @@ macro_rules! is_settled {
                 OR pg_get_wal_replay_pause_state() = 'paused'
                 OR (SELECT pid IS NULL FROM pg_stat_get_wal_receiver())
                     AND EXISTS (
-                        SELECT FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event
-                            IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
+                        SELECT FROM pg_stat_get_activity(NULL) WHERE backend_type = 'startup'
+                            AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
                     ),
             false
         )"
@@ -132,7 +132,7 @@ const REPLAYED_LSN: &str = concat!(
 
 /// The functions of the questions that an operator may have revoked; how a question calls each, and
 /// what stands in for a call that the login role may not make.
-const REVOCABLE: [(&str, &str, &str); 12] = [
+const REVOCABLE: [(&str, &str, &str); 14] = [
     ("pg_control_system()", "(SELECT system_identifier FROM pg_control_system())", "0::bigint"),
     ("pg_control_checkpoint()", "(SELECT timeline_id FROM pg_control_checkpoint())", "NULL::int"),
     (
@@ -160,6 +160,12 @@ const REVOCABLE: [(&str, &str, &str); 12] = [
     ("pg_last_wal_receive_lsn()", "pg_last_wal_receive_lsn()", "NULL::pg_lsn"),
     ("pg_get_wal_replay_pause_state()", "pg_get_wal_replay_pause_state()", "NULL::text"),
     ("pg_last_wal_replay_lsn()", "pg_last_wal_replay_lsn()", "NULL::pg_lsn"),
+    ("pg_last_xact_replay_timestamp()", "pg_last_xact_replay_timestamp()", "NULL::timestamptz"),
+    (
+        "pg_stat_get_activity(integer)",
+        "pg_stat_get_activity(NULL)",
+        "(SELECT NULL AS backend_type, NULL AS wait_event) AS hidden",
+    ),
     (
         "pg_stat_get_wal_senders()",
         "(SELECT count(*) FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')",

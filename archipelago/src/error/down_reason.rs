@@ -71,7 +71,8 @@ pub enum DownReason {
     /// The login role may not read which migrations the database has.
     #[error(
         "the role may not read which migrations it has: \
-         GRANT SELECT ON __diesel_schema_migrations TO {role:?}, or require none"
+         GRANT SELECT ON __diesel_schema_migrations TO {role:?} and USAGE on its schema, or require \
+         none"
     )]
     SchemaUnreadable {
         /// The login role.
