@@ -2,6 +2,7 @@
 
 mod world {
     pub mod certificates;
+    pub mod connections;
     pub mod counting_proxy;
     #[cfg(all(feature = "actix", feature = "axum"))]
     pub mod cutting_proxy;

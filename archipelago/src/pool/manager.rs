@@ -61,9 +61,12 @@ impl ManageConnection for Manager {
         // The caller may have got a connection that came back, or waits no longer.
         let slot = timeout(waited, self.slots.take(self.usage)).await;
         let slot = slot.map_err(|_| DownReason::Silent { waited })?;
-        let connector = self.connector.clone();
+        let (connector, slots) = (self.connector.clone(), self.slots.clone());
         // In a task of its own: bb8 would count an attempt that panics as under way for ever.
-        let outcome = self.io.spawn(async move { connector.open(slot).await }).await;
+        let attempt = async move {
+            slots.attempt(connector.url.config(), Box::pin(connector.open(slot))).await
+        };
+        let outcome = self.io.spawn(attempt).await;
         let failure = outcome.as_ref().err().cloned();
         self.failure.send_if_modified(|last| {
             let is_news = failure.is_some() || last.is_some();

@@ -13,6 +13,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
+use tokio_postgres::Config;
+
+use crate::error::DownReason;
 
 /// Between two looks of a waiting caller for a connection that has become idle meanwhile. The pause
 /// grows to the longest.
@@ -22,6 +25,15 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long a caller waits for the connection that closes for it. A caller that has waited for longer
 /// may have got its slot.
 const CLOSES_WITHIN: Duration = Duration::from_millis(250);
+
+/// How long a refusal counts for all who log in the same way: each attempt costs the server a
+/// process.
+const REFUSAL: Duration = Duration::from_millis(100);
+
+/// The classes of the errors that the next attempt would meet as well: a wrong password, and no room
+/// for another connection.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const REFUSALS: [&str; 2] = ["28", "53"];
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +66,7 @@ struct Limit {
     size: u32,
     free: Arc<Semaphore>,
     accounts: Vec<Account>,
+    refusals: Mutex<Vec<Refusal>>,
 }
 
 /// What one usage of one member has of a limit.
@@ -64,6 +77,14 @@ struct Account {
     waiting: AtomicU32,
     lent: AtomicU32,
     lenders: Mutex<Vec<Weak<dyn Lender>>>,
+}
+
+/// The server refused a connection.
+struct Refusal {
+    /// How the attempt logged in.
+    login: Config,
+    reason: DownReason,
+    at: Instant,
 }
 
 impl Account {
@@ -91,6 +112,7 @@ impl Slots {
             size,
             free: Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(Semaphore::MAX_PERMITS))),
             accounts: (0..members * usages).map(|_| Account::default()).collect(),
+            refusals: Mutex::default(),
         });
         let share = |member: usize| Self {
             limit: limit.clone(),
@@ -138,6 +160,31 @@ impl Slots {
         Some(Slot::new(self, usage, permit))
     }
 
+    /// Makes an attempt to connect, unless the server refused this login a moment ago.
+    pub(super) async fn attempt<T>(
+        &self,
+        login: &Config,
+        attempt: impl Future<Output = Result<T, DownReason>>,
+    ) -> Result<T, DownReason> {
+        if let Some(reason) = self.refusal(login) {
+            return Err(reason);
+        }
+        let outcome = attempt.await;
+        if let Some(reason) = outcome.as_ref().err().filter(|reason| is_refusal(reason)) {
+            let (login, reason, at) = (login.clone(), reason.clone(), Instant::now());
+            self.limit.refusals.lock().push(Refusal { login, reason, at });
+        }
+        outcome
+    }
+
+    /// Why the server refused this login a moment ago.
+    fn refusal(&self, login: &Config) -> Option<DownReason> {
+        let mut refusals = self.limit.refusals.lock();
+        refusals.retain(|refusal| refusal.at.elapsed() < REFUSAL);
+        let refusal = refusals.iter().find(|refusal| refusal.login == *login);
+        refusal.map(|refusal| refusal.reason.clone())
+    }
+
     /// Waits for a slot. Waits without a limit.
     pub(super) async fn take(self: &Arc<Self>, usage: Usage) -> Slot {
         if let Some(slot) = self.try_take(usage) {
@@ -178,6 +225,12 @@ impl Slots {
         lenders.iter().any(|lender| lender.give_up_one(false))
             || has_none && lenders.iter().any(|lender| lender.give_up_one(true))
     }
+}
+
+/// Whether the server would refuse the next attempt as well.
+fn is_refusal(reason: &DownReason) -> bool {
+    let DownReason::Refused { sqlstate: Some(code), .. } = reason else { return false };
+    REFUSALS.iter().any(|class| code.starts_with(class))
 }
 
 /// The right to one connection. Dropped with the task that drives it.
@@ -311,6 +364,31 @@ mod tests {
         writes.0.lock().push(first);
         let read = timeout(Duration::from_secs(1), read).await;
         assert!(read.is_ok(), "two idle connections write, and none reads");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_refuses_is_asked_again_after_a_moment() {
+        let slots = one_member(2);
+        let refused = |code: &str| {
+            Err(DownReason::Refused { sqlstate: Some(code.to_owned()), detail: String::new() })
+        };
+        let (mut ada, grace) = (Config::new(), Config::new());
+        ada.user("ada");
+        // What the server said first, and whether it is asked again at once.
+        for (first, is_asked) in [
+            (Ok(1), true),
+            (refused("57P03"), true),
+            (refused("53300"), false),
+            (refused("28P01"), false),
+        ] {
+            assert_eq!(slots.attempt(&ada, async { first.clone() }).await, first);
+            let again = slots.attempt(&ada, async { Ok(2) }).await;
+            assert_eq!(again, if is_asked { Ok(2) } else { first });
+            let other = slots.attempt(&grace, async { Ok(3) }).await;
+            assert_eq!(other, Ok(3), "another role may log in there");
+            tokio::time::sleep(REFUSAL).await;
+            assert_eq!(slots.attempt(&ada, async { Ok(4) }).await, Ok(4));
+        }
     }
 
     #[tokio::test]

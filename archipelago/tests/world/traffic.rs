@@ -92,6 +92,13 @@ pub async fn until_all_visit(visitors: &[Visitor<'_>]) {
     .await;
 }
 
+/// What they have noticed so far is of no interest.
+pub fn forget_noticed(visitors: &[Visitor<'_>]) {
+    for visitor in visitors {
+        visitor.take_noticed();
+    }
+}
+
 /// All of them visit once, at the same time.
 pub async fn visit_once(visitors: &[Visitor<'_>]) {
     join_all(visitors.iter().map(Visitor::visit_once)).await;

@@ -59,7 +59,9 @@ async fn open(
     pipelines: Arc<Mutex<Pipelines>>,
     slot: Slot,
 ) -> Result<(), DownReason> {
-    let outcome = connector.open(slot).await;
+    // Boxed: it is large.
+    let attempt = Box::pin(connector.open(slot));
+    let outcome = slots.attempt(connector.url.config(), attempt).await;
     let timeouts = connector.timeouts;
     let mut opened = pipelines.lock();
     opened.opening = None;
