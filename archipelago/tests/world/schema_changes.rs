@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use archipelago::{Error, Reason, RepoSet, Snapshot};
+use archipelago::{Error, Reason, Replica, RepoSet, Snapshot};
 use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::histories::admin;
 use super::moods::{CREATE_TABLE, CREATE_TYPE, Happy, moods};
 use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
-use super::traffic::{Visitor, add, among, crowd, unnoticed, until_all_visit};
+use super::traffic::{Visitor, add, among, crowd, forget_noticed, unnoticed, until_all_visit};
 
 diesel::define_sql_function! {
     /// Counts the users, and holds the lock on their table for so long.
@@ -155,7 +155,7 @@ async fn a_missing_column_is_a_final_error_of_those_who_name_it(world: World) {
         program.assert_none_ended(&before).await;
         let add = "ALTER TABLE users ADD COLUMN name text NOT NULL DEFAULT 'Ada'";
         program.change(&naming, add).await;
-        naming.iter().for_each(|visitor| drop(visitor.take_noticed()));
+        forget_noticed(&naming);
         until_all_visit(&naming).await;
         naming.iter().for_each(Visitor::assert_noticed_nothing);
     });
@@ -206,7 +206,7 @@ async fn a_missing_table_is_a_final_error(world: World) {
         }
         program.assert_none_ended(&before).await;
         program.change(&visitors, "ALTER TABLE gone RENAME TO users").await;
-        visitors.iter().for_each(|visitor| drop(visitor.take_noticed()));
+        forget_noticed(&visitors);
         until_all_visit(&visitors).await;
         visitors.iter().for_each(Visitor::assert_noticed_nothing);
     })
@@ -216,11 +216,11 @@ async fn a_missing_table_is_a_final_error(world: World) {
 }
 
 /// A snapshot of `reads` that stays open until the sender is used or dropped.
-fn held<'a>(
-    reads: archipelago::Replica<'a>,
+fn held(
+    reads: Replica<'_>,
     opened: oneshot::Sender<()>,
     until: oneshot::Receiver<()>,
-) -> impl Future<Output = Result<i64, Error>> + 'a {
+) -> impl Future<Output = Result<i64, Error>> + '_ {
     let ends = std::rc::Rc::new(RefCell::new(Some((opened, until))));
     reads.snapshot(async move |snapshot: &mut Snapshot<'_>| {
         let (opened, until) = ends.take().expect("it is read once");
