@@ -54,17 +54,17 @@ fn new_key(algorithm: &'static SignatureAlgorithm) -> KeyPair {
 }
 
 /// Signs `params`.
-pub fn sign(params: CertificateParams, authority: &Authority) -> Identity {
+pub fn sign(params: &CertificateParams, authority: &Authority) -> Identity {
     sign_key(params, &new_key(&PKCS_ECDSA_P256_SHA256), authority)
 }
 
-fn sign_key(params: CertificateParams, key: &KeyPair, authority: &Authority) -> Identity {
+fn sign_key(params: &CertificateParams, key: &KeyPair, authority: &Authority) -> Identity {
     let cert = params.signed_by(key, authority).unwrap();
     Identity { chain: cert.pem(), key: key.serialize_pem() }
 }
 
 /// The key's encoding is OpenSSL's, which does not read the one of rcgen.
-fn ed25519(params: CertificateParams, authority: &Authority) -> Identity {
+fn ed25519(params: &CertificateParams, authority: &Authority) -> Identity {
     let key = PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap();
     let key = String::from_utf8(key).unwrap();
     let signed = sign_key(params, &KeyPair::from_pem(&key).unwrap(), authority);
@@ -119,7 +119,7 @@ pub fn of_servers() -> Vec<ServerCertificate> {
     let mut expired = named("localhost", &["localhost"]);
     expired.not_after = date_time_ymd(2020, 1, 1);
     let below = |complete: bool| {
-        let mut identity = sign(named("localhost", &["localhost"]), &middle);
+        let mut identity = sign(&named("localhost", &["localhost"]), &middle);
         if complete {
             identity.chain += &middle.pem();
         }
@@ -130,39 +130,39 @@ pub fn of_servers() -> Vec<ServerCertificate> {
     let rooted =
         |name, host, identity| ServerCertificate { name, host, identity, root: root.pem() };
     vec![
-        rooted("for this host", "localhost", sign(named("x", &["localhost"]), &root)),
+        rooted("for this host", "localhost", sign(&named("x", &["localhost"]), &root)),
         ServerCertificate {
             root: own_root,
             ..rooted("self-signed, its own authority", "localhost", own)
         },
         rooted("X.509 version 1", "localhost", version_1(&root)),
-        rooted("common name only", "localhost", sign(named("localhost", &[]), &root)),
+        rooted("common name only", "localhost", sign(&named("localhost", &[]), &root)),
         rooted(
             "common name of this host, names of another",
             "localhost",
-            sign(named("localhost", &["db"]), &root),
+            sign(&named("localhost", &["db"]), &root),
         ),
-        rooted("an address", "127.0.0.1", sign(named("x", &["127.0.0.1"]), &root)),
-        rooted("an address as common name", "127.0.0.1", sign(named("127.0.0.1", &[]), &root)),
+        rooted("an address", "127.0.0.1", sign(&named("x", &["127.0.0.1"]), &root)),
+        rooted("an address as common name", "127.0.0.1", sign(&named("127.0.0.1", &[]), &root)),
         rooted(
             "another address, this one as common name",
             "127.0.0.1",
-            sign(named("127.0.0.1", &["10.0.0.1"]), &root),
+            sign(&named("127.0.0.1", &["10.0.0.1"]), &root),
         ),
-        rooted("wildcard", "a.db.test", sign(named("x", &["*.db.test"]), &root)),
-        rooted("wildcard, for two labels", "b.a.db.test", sign(named("x", &["*.db.test"]), &root)),
-        rooted("wildcard in a label", "ab.db.test", sign(named("x", &["a*.db.test"]), &root)),
+        rooted("wildcard", "a.db.test", sign(&named("x", &["*.db.test"]), &root)),
+        rooted("wildcard, for two labels", "b.a.db.test", sign(&named("x", &["*.db.test"]), &root)),
+        rooted("wildcard in a label", "ab.db.test", sign(&named("x", &["a*.db.test"]), &root)),
         rooted(
             "ECDSA P-384 with SHA-384",
             "localhost",
-            sign_key(here(), &new_key(&PKCS_ECDSA_P384_SHA384), &root),
+            sign_key(&here(), &new_key(&PKCS_ECDSA_P384_SHA384), &root),
         ),
-        rooted("Ed25519 key", "localhost", ed25519(here(), &root)),
+        rooted("Ed25519 key", "localhost", ed25519(&here(), &root)),
         rooted("of an intermediate, sent", "localhost", below(true)),
         rooted("of an intermediate, not sent", "localhost", below(false)),
-        rooted("for another host", "localhost", sign(named("x", &["db"]), &root)),
-        rooted("of another authority", "localhost", sign(named("x", &["localhost"]), &other)),
-        rooted("expired", "localhost", sign(expired, &root)),
+        rooted("for another host", "localhost", sign(&named("x", &["db"]), &root)),
+        rooted("of another authority", "localhost", sign(&named("x", &["localhost"]), &other)),
+        rooted("expired", "localhost", sign(&expired, &root)),
     ]
 }
 

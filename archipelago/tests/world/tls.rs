@@ -185,8 +185,10 @@ async fn each_certificate_is_taken_as_psql_takes_it(world: World) {
     let Some(mut server) = encrypted(world, &certificates[0].identity).await else { return };
     let takes_direct = server.version().await >= 17;
     let mut table = String::from("| certificate |");
-    COLUMNS.iter().for_each(|(column, _)| write!(table, " {column} |").unwrap());
-    table += &format!("\n|{}\n", " --- |".repeat(COLUMNS.len() + 1));
+    for (column, _) in COLUMNS {
+        write!(table, " {column} |").unwrap();
+    }
+    writeln!(table, "\n|{}", " --- |".repeat(COLUMNS.len() + 1)).unwrap();
     for ServerCertificate { name, identity, host, root } in &certificates {
         server.show(identity).await;
         let root = server.file("root.pem", root).display().to_string();
@@ -216,7 +218,7 @@ async fn each_certificate_is_taken_as_psql_takes_it(world: World) {
 #[archipelago_lab::test(primary = "home", own_servers)]
 async fn each_certificate_of_a_client_is_shown_as_psql_shows_it(world: World) {
     let root = authority("root");
-    let identity = sign(named("localhost", &["localhost"]), &root);
+    let identity = sign(&named("localhost", &["localhost"]), &root);
     let Some(mut server) = encrypted(world, &identity).await else { return };
     server.write("root.crt", &root.pem()).await;
     server.admin.batch_execute("ALTER SYSTEM SET ssl_ca_file = 'root.crt'").await.unwrap();
@@ -226,7 +228,7 @@ async fn each_certificate_of_a_client_is_shown_as_psql_shows_it(world: World) {
              host all postgres 127.0.0.1/32 trust",
         )
         .await;
-    let own = sign(named("app", &[]), &root);
+    let own = sign(&named("app", &[]), &root);
     let key = PKey::private_key_from_pem(own.key.as_bytes()).unwrap();
     let encrypted_key =
         key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"secret").unwrap();
@@ -237,10 +239,10 @@ async fn each_certificate_of_a_client_is_shown_as_psql_shows_it(world: World) {
     let pem = file("app.key", own.key.as_bytes());
     let der = file("app.der", &key.private_key_to_der().unwrap());
     let locked = file("locked.key", &encrypted_key);
-    let other = sign(named("app", &[]), &authority("other"));
+    let other = sign(&named("app", &[]), &authority("other"));
     let [other_cert, other_key] =
         [file("other.pem", other.chain.as_bytes()), file("other.key", other.key.as_bytes())];
-    let expired = sign(expired, &root);
+    let expired = sign(&expired, &root);
     let [expired_cert, expired_key] = [
         file("expired.pem", expired.chain.as_bytes()),
         file("expired.key", expired.key.as_bytes()),
@@ -269,7 +271,7 @@ async fn each_certificate_of_a_client_is_shown_as_psql_shows_it(world: World) {
 #[archipelago_lab::test(primary = "home", own_servers)]
 async fn the_server_decides_between_tls_and_plain_text_as_for_psql(world: World) {
     let root = authority("root");
-    let identity = sign(named("localhost", &["localhost"]), &root);
+    let identity = sign(&named("localhost", &["localhost"]), &root);
     let Some(mut server) = encrypted(world, &identity).await else { return };
     let others = "host all postgres 127.0.0.1/32 trust";
     for (line, disable, prefer, require) in [
@@ -311,7 +313,7 @@ async fn versions_and_revoked_certificates_count_as_for_psql(world: World) {
     let root = authority("root");
     let mut params = named("localhost", &["localhost"]);
     params.serial_number = Some(SerialNumber::from(7));
-    let Some(mut server) = encrypted(world, &sign(params, &root)).await else { return };
+    let Some(mut server) = encrypted(world, &sign(&params, &root)).await else { return };
     let ca = server.file("ca.pem", root.pem()).display().to_string();
     for (serial, expected) in [(8, Tls), (7, Refused)] {
         let list = server.file("list.pem", certificates::revoked(serial, &root));
@@ -335,7 +337,7 @@ async fn versions_and_revoked_certificates_count_as_for_psql(world: World) {
 #[archipelago_lab::test(primary = "home", own_servers)]
 async fn certificates_are_renewed_while_connections_are_open(world: World) {
     let root = authority("root");
-    let first = sign(named("localhost", &["localhost"]), &root);
+    let first = sign(&named("localhost", &["localhost"]), &root);
     let Some(mut server) = encrypted(world, &first).await else { return };
     let ca = server.file("ca.pem", root.pem());
     let parameters = format!("sslmode=verify-full&sslrootcert={}", ca.display());
@@ -343,7 +345,7 @@ async fn certificates_are_renewed_while_connections_are_open(world: World) {
     let mut open = connect(&url).await.unwrap();
 
     let renewed = authority("renewed");
-    server.show(&sign(named("localhost", &["localhost"]), &renewed)).await;
+    server.show(&sign(&named("localhost", &["localhost"]), &renewed)).await;
     let error = connect(&url).await.err().unwrap().to_string();
     assert!(error.contains("unable to get local issuer certificate"), "{error}");
     server.file("ca.pem", root.pem() + &renewed.pem());
@@ -363,7 +365,7 @@ async fn sslmode_require_refuses_plain_text(world: World) {
 fn a_key_that_others_may_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
-    std::fs::write(&key, sign(named("app", &[]), &authority("root")).key).unwrap();
+    std::fs::write(&key, sign(&named("app", &[]), &authority("root")).key).unwrap();
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o604)).unwrap();
     let key = key.display();
     for (parameters, expected) in [
