@@ -37,8 +37,11 @@ pub(super) fn system_of(records: &[MemberRecord], known: &Known, now: Instant) -
             && known.leader.is_none_or(|leader| leader.proven_on.is_none());
         (is_followed, count(system), is_in_place)
     };
-    if known.leader.is_none_or(|leader| leader.proven_on.is_none()) {
-        return answers().max_by_key(weight).map_or(known.system, |(_, it)| it.identity.system);
+    let is_proven = known.leader.is_some_and(|leader| leader.proven_on.is_some());
+    if !is_proven || known.system == 0 {
+        // The login role may see it on some connections only: the right was given or taken meanwhile.
+        let told = answers().filter(|(_, it)| it.identity.system != 0);
+        return told.max_by_key(weight).map_or(known.system, |(_, it)| it.identity.system);
     }
     let is_alive = |reply: Reply| !reply.report.is_replica || reply.report.is_streaming;
     let mut heard = records.iter().filter_map(|record| record.heard_within(MISSED, now));

@@ -14,6 +14,7 @@
 //! | `P2o`, `P2s` | says that no standby, or one, streams from it; without a letter it may not see |
 //! | `F1`, `f1` | takes writes in another database; a replica of it |
 //! | `G1` | takes writes in a third database |
+//! | `P1-`, `R1-` | the same, and its login role may not see of which database it is |
 //! | `=P1` | the same server as `nrt`: one database plays several regions |
 //! | `P1?` | said so a moment ago, and is silent now |
 //! | `P1!` | said so long ago, and is silent now |
@@ -60,6 +61,7 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
     let (is_replica, marks) = (matches!(role, 'R' | 'r' | 'f' | 'U'), letters.as_str());
     let started = if is_same_server { 0 } else { i64::try_from(index).unwrap() };
     let system = match role {
+        _ if marks.contains('-') => 0,
         'F' | 'f' => OTHER,
         'G' => THIRD,
         _ => OURS,
@@ -592,6 +594,27 @@ fn a_new_database_forgets_the_old_timelines() {
     let now = now();
     let outcome = elect(&records("F1 f1 f1 f1", now), &known("ord3"), now);
     assert_eq!((outcome.system, outcome.newest), (OTHER, 1));
+}
+
+/// The right is given or taken while connections are opened.
+#[test]
+fn a_server_that_does_not_tell_its_database_is_of_the_others() {
+    let now = now();
+    let untold = |leader: &str| Known { system: 0, ..known(leader) };
+    for (members, known) in [
+        ("P1- R1 R1- R1-", untold("")),
+        ("P1 R1- R1- R1-", untold("")),
+        ("P1- R1- R1 R1-", untold("nrt1")),
+        ("P1 R1- R1- R1-", untold("nrt1")),
+        ("P1- R1- R1- R1-", known("nrt1")),
+    ] {
+        let outcome = elect(&records(members, now), &known, now);
+        assert_eq!((outcome.system, &*winner(&outcome)), (OURS, "nrt1"), "{members}");
+        assert_eq!(unfit_members(&outcome), "", "{members}");
+    }
+    let outcome = elect(&records("P1- R1- R1- R1-", now), &untold("nrt1"), now);
+    assert_eq!((outcome.system, &*winner(&outcome)), (0, "nrt1"));
+    assert_eq!(unfit_members(&outcome), "");
 }
 
 #[test]
