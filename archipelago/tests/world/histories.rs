@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 
 use super::relay::Relay;
+use super::rights::emit_message;
 use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
 
 /// The same regions, with writes pinned to the primary of the declaration.
@@ -190,7 +191,7 @@ async fn a_role_without_rights_reads_and_writes(world: World) {
     let mut admin = admin(&world, "home").await;
     let revoke = |function: &str| format!("REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC");
     for function in [
-        "pg_logical_emit_message(boolean, text, text)",
+        emit_message(&world),
         "pg_control_system()",
         "pg_control_checkpoint()",
         "pg_control_recovery()",

@@ -165,13 +165,29 @@ const RIGHTS: &[Right] = &[
     ),
 ];
 
+/// The function of the heartbeat, as PostgreSQL 14 to 16 have it.
+const EMIT_MESSAGE: &str = "pg_logical_emit_message(boolean, text, text)";
+
+/// The function of the heartbeat, as the world's version of `PostgreSQL` has it.
+pub fn emit_message(world: &World) -> &'static str {
+    if world.postgres().major() < 17 {
+        EMIT_MESSAGE
+    } else {
+        "pg_logical_emit_message(boolean, text, text, boolean)"
+    }
+}
+
 impl Right {
-    fn grant(&self) -> String {
-        format!("GRANT {} TO {}", self.right, self.roles)
+    fn on(&self, world: &World) -> String {
+        self.right.replace(EMIT_MESSAGE, emit_message(world))
     }
 
-    fn revoke(&self) -> String {
-        format!("REVOKE {} FROM {}", self.right, self.roles)
+    fn grant(&self, world: &World) -> String {
+        format!("GRANT {} TO {}", self.on(world), self.roles)
+    }
+
+    fn revoke(&self, world: &World) -> String {
+        format!("REVOKE {} FROM {}", self.on(world), self.roles)
     }
 }
 
@@ -187,7 +203,7 @@ impl Roles {
     async fn create(world: &World) -> Self {
         let mut admin = admin(world, "home").await;
         let functions = RIGHTS.iter().filter(|it| it.right.starts_with("EXECUTE"));
-        let revoke = functions.map(|it| format!("REVOKE {} FROM PUBLIC;", it.right));
+        let revoke = functions.map(|it| format!("REVOKE {} FROM PUBLIC;", it.on(world)));
         let revoke = revoke.collect::<String>();
         admin
             .batch_execute(&format!(
@@ -208,12 +224,12 @@ impl Roles {
         let owner: DatabaseUrl = url("home", "owner").parse().unwrap();
         let of_owner = |it: &&Right| it.roles == "owner";
         for right in RIGHTS.iter().filter(of_owner) {
-            admin.batch_execute(&right.grant()).await.unwrap();
+            admin.batch_execute(&right.grant(world)).await.unwrap();
         }
         let (mut migrating, _) = connect_with_errors(&owner).await.unwrap();
         migrating.batch_execute(MIGRATE).await.unwrap();
         for right in RIGHTS.iter().filter(|it| !of_owner(it)) {
-            admin.batch_execute(&right.grant()).await.unwrap();
+            admin.batch_execute(&right.grant(world)).await.unwrap();
         }
         world.catch_up().await.unwrap();
 
@@ -358,10 +374,10 @@ async fn what_happens_without_each_right(world: World) {
     warnings::keep();
     let mut roles = Roles::create(&world).await;
     for right in RIGHTS {
-        roles.admin.batch_execute(&right.revoke()).await.unwrap();
+        roles.admin.batch_execute(&right.revoke(&world)).await.unwrap();
         world.catch_up().await.unwrap();
         assert_differences(&world, &roles, right.without, right.right).await;
-        roles.admin.batch_execute(&right.grant()).await.unwrap();
+        roles.admin.batch_execute(&right.grant(&world)).await.unwrap();
     }
     world.catch_up().await.unwrap();
     assert_differences(&world, &roles, &[], "").await;

@@ -35,7 +35,8 @@ impl Heartbeat {
                 %error,
                 "no heartbeat can be committed, so that on an idle primary the lag of replicas is \
                  unknown; if the role lacks the right, run GRANT EXECUTE ON FUNCTION \
-                 pg_logical_emit_message(boolean, text, text) TO the role"
+                 pg_logical_emit_message(boolean, text, text) TO the role; since PostgreSQL 17 it \
+                 has a fourth parameter, boolean"
             );
         }
     }
