@@ -130,11 +130,8 @@ pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
         }
     };
     // A pooler of sessions may keep this one.
-    diesel::sql_query("SELECT pg_advisory_unlock($1)")
-        .bind::<BigInt, _>(LOCK)
-        .execute(&mut connection)
-        .await
-        .map_err(MigrationError::refused)?;
+    let leave = format!("SELECT pg_advisory_unlock({LOCK}); RESET lock_timeout");
+    connection.batch_execute(&leave).await.map_err(MigrationError::refused)?;
     Ok(ran)
 }
 

@@ -20,6 +20,10 @@ mod app {
     pub mod once;
     pub mod operations;
     pub mod pages;
+    // The core's tests start it too.
+    #[path = "../../archipelago/tests/world/pgbouncer.rs"]
+    pub mod pgbouncer;
+    pub mod poolers;
     pub mod process;
     pub mod program;
     pub mod replay;

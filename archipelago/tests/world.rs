@@ -17,6 +17,7 @@ mod world {
     pub mod logins;
     pub mod monitor;
     pub mod moods;
+    pub mod pgbouncer;
     pub mod poolers;
     pub mod pools;
     pub mod promotion;
