@@ -45,8 +45,8 @@ impl Drop for Pooler {
     }
 }
 
-/// A pooler before the primary, with `more` settings; None where none is installed.
-pub async fn pooler(world: &World, mode: &str, more: &str) -> Option<Pooler> {
+/// A pooler before the primary, with `extra` settings; None where none is installed.
+pub async fn pooler(world: &World, mode: &str, extra: &str) -> Option<Pooler> {
     let direct = world.primary().url();
     let (_, parts) = direct.split_once("//").unwrap();
     let (login, server) = parts.split_once('@').unwrap();
@@ -75,7 +75,7 @@ pub async fn pooler(world: &World, mode: &str, more: &str) -> Option<Pooler> {
              auth_file = {}
              pool_mode = {mode}
              default_pool_size = 10
-             {more}",
+             {extra}",
             users.display()
         )
         .replace("             ", ""),

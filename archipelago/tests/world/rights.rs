@@ -42,21 +42,17 @@ const MIGRATE: &str = "CREATE TABLE __diesel_schema_migrations (
 /// A right, and all that is different without it.
 struct Right {
     roles: &'static str,
-    right: &'static str,
+    name: &'static str,
     without: &'static [&'static str],
 }
 
-const fn right(
-    roles: &'static str,
-    right: &'static str,
-    without: &'static [&'static str],
-) -> Right {
-    Right { roles, right, without }
+const fn right(roles: &'static str, name: &'static str, without: &'static [&'static str]) -> Right {
+    Right { roles, name, without }
 }
 
 /// What a server is to be asked for, and what is different where both roles may not call it.
-const fn function(right: &'static str, without: &'static [&'static str]) -> Right {
-    Right { roles: "reader, writer", right, without }
+const fn function(name: &'static str, without: &'static [&'static str]) -> Right {
+    Right { roles: "reader, writer", name, without }
 }
 
 /// Where the role for reading is told nothing, no database is known to be the primary.
@@ -179,7 +175,7 @@ pub fn emit_message(world: &World) -> &'static str {
 
 impl Right {
     fn on(&self, world: &World) -> String {
-        self.right.replace(EMIT_MESSAGE, emit_message(world))
+        self.name.replace(EMIT_MESSAGE, emit_message(world))
     }
 
     fn grant(&self, world: &World) -> String {
@@ -202,7 +198,7 @@ impl Roles {
     /// Without any right of PUBLIC, each role has those of the list. The owner has migrated.
     async fn create(world: &World) -> Self {
         let mut admin = admin(world, "home").await;
-        let functions = RIGHTS.iter().filter(|it| it.right.starts_with("EXECUTE"));
+        let functions = RIGHTS.iter().filter(|it| it.name.starts_with("EXECUTE"));
         let revoke = functions.map(|it| format!("REVOKE {} FROM PUBLIC;", it.on(world)));
         let revoke = revoke.collect::<String>();
         admin
@@ -331,7 +327,7 @@ fn rights_to_grant(log: usize) -> String {
         let name = right.trim_start_matches("EXECUTE ON FUNCTION ");
         lines.iter().any(|line| line.contains("GRANT") && line.contains(name))
     };
-    RIGHTS.iter().map(|right| right.right).filter(is_named).collect::<Vec<_>>().join(", ")
+    RIGHTS.iter().map(|right| right.name).filter(is_named).collect::<Vec<_>>().join(", ")
 }
 
 /// A process that has just started finds this, soon.
@@ -376,7 +372,7 @@ async fn what_happens_without_each_right(world: World) {
     for right in RIGHTS {
         roles.admin.batch_execute(&right.revoke(&world)).await.unwrap();
         world.catch_up().await.unwrap();
-        assert_differences(&world, &roles, right.without, right.right).await;
+        assert_differences(&world, &roles, right.without, right.name).await;
         roles.admin.batch_execute(&right.grant(&world)).await.unwrap();
     }
     world.catch_up().await.unwrap();
@@ -395,14 +391,14 @@ fn the_page_lists_each_right() {
         .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
         .collect();
     let listed: Vec<_> = rows.iter().map(|row| (row[1], row[0].trim_matches('`'))).collect();
-    let tested: Vec<_> = RIGHTS.iter().map(|right| (right.roles, right.right)).collect();
+    let tested: Vec<_> = RIGHTS.iter().map(|right| (right.roles, right.name)).collect();
     assert_eq!(listed, tested);
-    for (row, Right { right, without, .. }) in rows.iter().zip(RIGHTS) {
+    for (row, Right { name, without, .. }) in rows.iter().zip(RIGHTS) {
         let is_logged = without.iter().any(|it| it.starts_with("log: "));
-        assert_eq!(row[2].ends_with("the log names it"), is_logged, "{right}");
+        assert_eq!(row[2].ends_with("the log names it"), is_logged, "{name}");
         let outcomes = without.iter().map(|it| it.split_once(": ").unwrap().1);
         for outcome in outcomes.filter(|it| it.len() == 5 && it.starts_with(['3', '4'])) {
-            assert!(row[2].contains(outcome), "{right}: {outcome} is not in {:?}", row[2]);
+            assert!(row[2].contains(outcome), "{name}: {outcome} is not in {:?}", row[2]);
         }
     }
 }
