@@ -7,6 +7,7 @@ mod driver;
 mod head_starts;
 mod lend;
 mod lost;
+mod negotiation;
 mod probe;
 mod request;
 mod shared_probe;

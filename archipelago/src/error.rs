@@ -15,6 +15,7 @@ use std::time::Duration;
 use diesel::result::Error as DieselError;
 
 pub use self::down_reason::DownReason;
+pub(crate) use self::down_reason::with_causes;
 pub(crate) use self::failure_kind::{Elsewhere, NextRead};
 pub use self::no_primary::NoPrimary;
 pub use self::not_served::{NotServed, Tried};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::env::VarError;
 use std::time::Duration;
 
-use archipelago::{DatabaseUrl, RepoSet, Settings, SettingsError};
+use archipelago::{DatabaseUrl, RepoSet, Settings, SettingsError, SslMode};
 use expect_test::expect;
 
 archipelago::repos! {
@@ -341,4 +341,17 @@ fn what_is_set_by_hand_is_checked() {
         Repos::new(&settings().with_max_lag(wrong)).unwrap_err();
     }
     Repos::new(&settings().with_pool_size(1001)).unwrap_err();
+}
+
+#[test]
+fn pgrequiressl_requires_tls() {
+    for (url, variable, expected) in [
+        ("postgres://u:p@db.internal/app", "1", SslMode::Require),
+        ("postgres://u:p@db.internal/app", "0", SslMode::Prefer),
+        ("postgres://u:p@db.internal/app?sslmode=disable", "1", SslMode::Disable),
+    ] {
+        let depot = ("DEPOT_DATABASE_URL", url);
+        let settings = settings(&[("DATABASE_URL", url), ("PGREQUIRESSL", variable), depot]);
+        assert_eq!(settings.unwrap().url("ord").unwrap().sslmode(), expected, "{url} {variable}");
+    }
 }

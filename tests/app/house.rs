@@ -65,10 +65,10 @@ fn core() {
             http
             openssl
             parking_lot
-            postgres-openssl
             socket2
             thiserror
             tokio
+            tokio-openssl
             tokio-postgres
             tokio-util
             tower-layer

@@ -1,28 +1,26 @@
-//! Dials a server: its addresses, TLS, and the stream that records what the server says.
+//! Dials a server: its addresses, and which of several servers is wanted.
 //!
 //! tokio-postgres would dial too, but a socket of its own ends with the runtime that opened it.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation};
-use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::error::DbError;
 use tokio_postgres::{CancelToken, Client, Config, Connection};
-use tokio_util::either::Either as EitherStream;
 
 use super::head_starts::{HeadStarts, LastAddress};
+use super::negotiation::{HandOver, NegotiationError, Stream, negotiate};
 use super::probe::rows;
 use super::socket::{Address, Socket};
-use super::tap::Tap;
-use crate::error::{DownReason, SessionRecord};
-use crate::settings::{DatabaseUrl, TargetSession, Timeouts, Tls, UrlServer};
+use crate::error::{DownReason, SessionRecord, with_causes};
+use crate::settings::{DatabaseUrl, TargetSession, Timeouts, UrlServer};
 
 /// How long bytes may stay unacknowledged, beyond two round trips, until the kernel closes the
 /// connection.
@@ -173,23 +171,65 @@ async fn open(
 ) -> Result<Dialed, DownReason> {
     let mut session = Arc::new(record());
     let mut connected = connect(config, url, &server, socket, &session).await;
-    if server.mode == SslMode::Prefer && connected.as_ref().is_err_and(refuses_tls) {
+    if let Err(failure) = &connected
+        && server.mode == SslMode::Prefer
+        && failure.refuses_tls()
+    {
+        let refusal = failure.to_string();
         server.mode = SslMode::Disable;
         session = Arc::new(record());
         let socket = Socket::connect(&server.address, config).await;
         let socket = socket.map_err(|error| unreachable(&error, config))?;
         connected = connect(config, url, &server, socket, &session).await;
+        if let Err(failure) = &connected {
+            let detail = format!("{refusal}; and without TLS: {failure}");
+            return Err(DownReason::Unreachable { detail });
+        }
     }
-    let (client, connection) = connected.map_err(|error| match io_cause(&error) {
-        Some(cause) if cause.kind() == io::ErrorKind::TimedOut => unreachable(cause, config),
-        _ => error.into(),
-    })?;
+    let (client, connection) = connected.map_err(|failure| failure.reason(config))?;
     let mut driver = connection.boxed();
     check_attributes(wanted, &client, &mut driver).await?;
     Ok(Dialed { client, driver, session, server })
 }
 
-type Connected = (Client, Connection<Socket, Tap<EitherStream<Encrypted, Socket>>>);
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+enum Unconnected {
+    #[error(transparent)]
+    Negotiation(#[from] NegotiationError),
+    #[error("{}", with_causes(.error))]
+    Refused { error: tokio_postgres::Error, was_encrypted: bool },
+}
+
+impl Unconnected {
+    /// Whether a session without TLS may succeed: where the handshake failed, or `pg_hba.conf` has no
+    /// line for this one.
+    fn refuses_tls(&self) -> bool {
+        match self {
+            Self::Negotiation(error) => matches!(error, NegotiationError::Handshake(_)),
+            Self::Refused { error, was_encrypted } => {
+                // `auth_failed` has the same SQLSTATE, of another routine.
+                let routine = error.as_db_error().and_then(DbError::routine);
+                *was_encrypted && routine == Some("ClientAuthentication")
+            }
+        }
+    }
+
+    fn reason(self, config: &Config) -> DownReason {
+        match self {
+            Self::Negotiation(NegotiationError::Io(error)) => unreachable(&error, config),
+            Self::Negotiation(error) => DownReason::Unreachable { detail: error.to_string() },
+            Self::Refused { error, .. } => match io_cause(&error) {
+                Some(cause) if cause.kind() == io::ErrorKind::TimedOut => {
+                    unreachable(cause, config)
+                }
+                _ => error.into(),
+            },
+        }
+    }
+}
+
+type Connected = (Client, Connection<Stream, Stream>);
 
 /// TLS is negotiated here, so that the decrypted stream can be read along: to tokio-postgres it looks
 /// like `sslmode=require sslnegotiation=direct`.
@@ -199,18 +239,13 @@ async fn connect(
     server: &ServerAddress,
     socket: Socket,
     session: &Arc<SessionRecord>,
-) -> Result<Connected, tokio_postgres::Error> {
+) -> Result<Connected, Unconnected> {
+    let stream = negotiate(socket, url, &server.name, server.mode, session.clone()).await?;
+    let was_encrypted = stream.is_encrypted();
     let mut direct = config.clone();
     direct.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-    direct.connect_raw(socket, Negotiation::new(url, server, session.clone())).await
-}
-
-/// Whether a session without TLS may succeed: where the handshake failed, or `pg_hba.conf` has no line
-/// for this session.
-fn refuses_tls(error: &tokio_postgres::Error) -> bool {
-    let cause = std::error::Error::source(error);
-    cause.and_then(|cause| cause.downcast_ref::<HandshakeFailed>()).is_some()
-        || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    let connected = direct.connect_raw(stream, HandOver).await;
+    connected.map_err(|error| Unconnected::Refused { error, was_encrypted })
 }
 
 /// Fails where a URL with `target_session_attrs` wants another server.
@@ -249,7 +284,7 @@ async fn check_attributes(
 }
 
 fn io_cause(error: &tokio_postgres::Error) -> Option<&io::Error> {
-    std::error::Error::source(error).and_then(|cause| cause.downcast_ref())
+    error.source().and_then(|cause| cause.downcast_ref())
 }
 
 fn unreachable(error: &io::Error, config: &Config) -> DownReason {
@@ -291,84 +326,11 @@ pub(super) async fn send_cancel(
     token: &CancelToken,
     url: &DatabaseUrl,
     server: &ServerAddress,
-) -> Result<(), Failure> {
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let session = Arc::new(SessionRecord::new(true, &Arc::default()));
     let socket = Socket::connect(&server.address, url.config()).await?;
-    Ok(token.cancel_query_raw(socket, Negotiation::new(url, server, session)).await?)
-}
-
-type Encrypted = postgres_openssl::TlsStream<Socket>;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// TLS was offered, and the two sides did not agree on it.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct HandshakeFailed(Failure);
-
-/// Makes a [`Tap`] over TLS or over the plain socket, as `sslmode` wants it.
-struct Negotiation {
-    tls: Tls,
-    server: ServerAddress,
-    start: SslNegotiation,
-    session: Arc<SessionRecord>,
-}
-
-impl Negotiation {
-    fn new(url: &DatabaseUrl, server: &ServerAddress, session: Arc<SessionRecord>) -> Self {
-        let start = url.config().get_ssl_negotiation();
-        Self { tls: url.tls().clone(), server: server.clone(), start, session }
-    }
-}
-
-impl TlsConnect<Socket> for Negotiation {
-    type Stream = Tap<EitherStream<Encrypted, Socket>>;
-    type Error = Failure;
-    type Future = BoxFuture<'static, Result<Self::Stream, Failure>>;
-
-    fn connect(self, mut socket: Socket) -> Self::Future {
-        let Self { tls, server: ServerAddress { name, mode, .. }, start, session } = self;
-        async move {
-            let is_encrypted = match (mode, start) {
-                (SslMode::Disable, _) => false,
-                (SslMode::Prefer, SslNegotiation::Direct) => {
-                    return Err("sslnegotiation=direct needs sslmode=require".into());
-                }
-                (_, SslNegotiation::Direct) => true,
-                _ => offers_tls(&mut socket).await?,
-            };
-            if is_encrypted {
-                let encrypted = tls.connector(&name)?.connect(socket).await;
-                let encrypted = encrypted.map_err(HandshakeFailed)?;
-                return Ok(Tap::new(EitherStream::Left(encrypted), true, session));
-            }
-            match mode {
-                SslMode::Disable | SslMode::Prefer => {
-                    Ok(Tap::new(EitherStream::Right(socket), false, session))
-                }
-                _ => Err("server does not support TLS".into()),
-            }
-        }
-        .boxed()
-    }
-}
-
-/// Asks a server for TLS. It answers with one byte.
-async fn offers_tls(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<bool> {
-    /// `SSLRequest`: <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
-    const REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-
-    socket.write_all(&REQUEST).await?;
-    Ok(socket.read_u8().await? == b'S')
-}
-
-impl TlsStream for Tap<EitherStream<Encrypted, Socket>> {
-    fn channel_binding(&self) -> ChannelBinding {
-        match self.stream() {
-            EitherStream::Left(encrypted) => encrypted.channel_binding(),
-            EitherStream::Right(_) => ChannelBinding::none(),
-        }
-    }
+    let stream = negotiate(socket, url, &server.name, server.mode, session).await?;
+    Ok(token.cancel_query_raw(stream, HandOver).await?)
 }
 
 #[cfg(test)]

@@ -33,6 +33,10 @@ impl<S> Tap<S> {
         &self.stream
     }
 
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
     fn record_failure(&self, error: &io::Error) {
         let has_vanished = matches!(
             error.kind(),

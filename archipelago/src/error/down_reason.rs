@@ -307,7 +307,7 @@ pub(super) fn quoted(codes: &[&'static str]) -> String {
 }
 
 /// The whole chain of causes: tokio-postgres itself says only "error connecting to server".
-fn with_causes(error: &tokio_postgres::Error) -> String {
+pub(crate) fn with_causes(error: &tokio_postgres::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,18 +1,20 @@
 //! `sslmode` and its kin, in libpq's meaning, over the library that libpq uses: OpenSSL.
 
 mod files;
+mod names;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use openssl::nid::Nid;
-use openssl::ssl::{ConnectConfiguration, SslVerifyMode};
-use openssl::x509::{X509Ref, X509VerifyResult};
-use postgres_openssl::TlsConnector;
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslMode as SslWriteMode, SslOptions, SslRef,
+    SslVerifyMode, SslVersion,
+};
 
-use self::files::{Authorities, Files};
+use self::files::{Authorities, Files, reasons};
+use self::names::{CertificateNames, is_address};
 
 /// How much TLS protects a connection. The words and their meaning are libpq's:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
@@ -68,6 +70,11 @@ pub enum TlsError {
     /// An `ssl_min_protocol_version` or an `ssl_max_protocol_version` that is none.
     #[error("has a wrong `{0}`; write TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")]
     Version(&'static str),
+    /// An `ssl_min_protocol_version` above `ssl_max_protocol_version`.
+    #[error(
+        "has an ssl_max_protocol_version below ssl_min_protocol_version, which is TLSv1.2 unless set; write a wider range"
+    )]
+    VersionRange,
     /// `sslrootcert=system` with less than `verify-full`: the system's authorities sign for any
     /// host.
     #[error(
@@ -107,44 +114,128 @@ pub enum TlsError {
     OpenSsl(String),
 }
 
-/// What a URL says of TLS. The files that it names are read for each connection, so that certificates
-/// may be renewed while connections are open.
+/// What a URL says of TLS. The files that it names are read again for each connection, so that
+/// certificates may be renewed while connections are open.
 #[derive(Clone)]
 pub(crate) struct Tls {
     mode: SslMode,
     files: Arc<Files>,
+    context: SslContext,
 }
 
 impl Tls {
-    /// Of the parameters that `get` answers. libpq's own files are in `~/.postgresql`.
+    /// Reads the TLS parameters of a URL; `get` returns the value of each. libpq's own files are in
+    /// `~/.postgresql`.
     pub(super) fn new<'a>(
         get: impl Fn(&'static str) -> Option<&'a str>,
         home: Option<&Path>,
     ) -> Result<Self, TlsError> {
-        let files = Files::new(&get, home)?;
+        let files = Files::new(&get, home);
         let mode = mode(get("sslmode"), files.authorities.as_ref())?;
+        let context = context(&Versions::new(&get)?, files.authorities.as_ref());
+        let tls =
+            Self { mode, files: files.into(), context: context.map_err(|error| refused(&error))? };
         if mode != SslMode::Disable {
-            files.connector()?;
+            // Finds mistakes at the start.
+            tls.session("")?;
         }
-        Ok(Self { mode, files: files.into() })
+        Ok(tls)
     }
 
     pub(crate) fn mode(&self) -> SslMode {
         self.mode
     }
 
-    /// Makes a TLS session with the server whose certificate is to be for `host`.
-    pub(crate) fn connector(&self, host: &str) -> Result<TlsConnector, TlsError> {
-        let session = self.files.connector()?.configure();
-        let mut session = session.map_err(|error| TlsError::OpenSsl(error.to_string()))?;
-        session.set_verify_hostname(self.mode == SslMode::VerifyFull);
-        if self.mode == SslMode::VerifyFull
-            && let Ok(address) = host.parse()
-        {
-            take_address_as_text(&mut session, address);
+    /// A new session with `host`, before its handshake.
+    pub(crate) fn session(&self, host: &str) -> Result<Ssl, TlsError> {
+        let mut session = Ssl::new(&self.context).map_err(|error| refused(&error))?;
+        self.files.configure(&mut session)?;
+        if !is_address(host) {
+            session.set_hostname(host).map_err(|error| refused(&error))?;
         }
-        Ok(TlsConnector::new(session, host))
+        Ok(session)
     }
+
+    /// What speaks against a session with `host` behind its handshake. A direct one was begun
+    /// without asking whether PostgreSQL listens there.
+    pub(crate) fn objection(
+        &self,
+        session: &SslRef,
+        host: &str,
+        is_direct: bool,
+    ) -> Option<String> {
+        if is_direct && session.selected_alpn_protocol() != Some(PROTOCOL) {
+            return Some("the server did not agree on PostgreSQL's protocol (ALPN)".to_owned());
+        }
+        if self.mode != SslMode::VerifyFull {
+            return None;
+        }
+        let certificate = session.peer_certificate();
+        let is_named = certificate.is_some_and(|it| CertificateNames::from(&*it).include(host));
+        (!is_named).then(|| format!("the server's certificate is not for `{host}`"))
+    }
+}
+
+/// The parameters `ssl_min_protocol_version` and `ssl_max_protocol_version`.
+struct Versions {
+    min: SslVersion,
+    max: Option<SslVersion>,
+}
+
+impl Versions {
+    fn new<'a>(get: &impl Fn(&'static str) -> Option<&'a str>) -> Result<Self, TlsError> {
+        /// In their order.
+        const KNOWN: [(&str, SslVersion); 4] = [
+            ("TLSv1", SslVersion::TLS1),
+            ("TLSv1.1", SslVersion::TLS1_1),
+            ("TLSv1.2", SslVersion::TLS1_2),
+            ("TLSv1.3", SslVersion::TLS1_3),
+        ];
+        let index = |parameter, text: &str| {
+            let found = KNOWN.iter().position(|(name, _)| name.eq_ignore_ascii_case(text));
+            found.ok_or(TlsError::Version(parameter))
+        };
+        let named = |parameter| get(parameter).map(|text| index(parameter, text)).transpose();
+        let max = named("ssl_max_protocol_version")?;
+        // libpq's default is 1.2.
+        let min = named("ssl_min_protocol_version")?.unwrap_or(2);
+        if max.is_some_and(|max| max < min) {
+            return Err(TlsError::VersionRange);
+        }
+        Ok(Self { min: KNOWN[min].1, max: max.map(|max| KNOWN[max].1) })
+    }
+}
+
+/// The name of PostgreSQL's protocol for ALPN:
+/// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>.
+const PROTOCOL: &[u8] = b"postgresql";
+
+fn context(
+    versions: &Versions,
+    authorities: Option<&Authorities>,
+) -> Result<SslContext, ErrorStack> {
+    let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
+    context.set_options(SslOptions::NO_COMPRESSION);
+    // What asynchronous writes need.
+    context.set_mode(SslWriteMode::ENABLE_PARTIAL_WRITE | SslWriteMode::ACCEPT_MOVING_WRITE_BUFFER);
+    context.set_min_proto_version(Some(versions.min))?;
+    if versions.max.is_some() {
+        context.set_max_proto_version(versions.max)?;
+    }
+    let length = [u8::try_from(PROTOCOL.len()).unwrap_or_default()];
+    context.set_alpn_protos(&[&length, PROTOCOL].concat())?;
+    context.set_verify(match authorities {
+        Some(_) => SslVerifyMode::PEER,
+        None => SslVerifyMode::NONE,
+    });
+    if let Some(Authorities::System) = authorities {
+        context.set_default_verify_paths()?;
+    }
+    Ok(context.build())
+}
+
+fn refused(error: &ErrorStack) -> TlsError {
+    TlsError::OpenSsl(reasons(error))
 }
 
 fn mode(name: Option<&str>, authorities: Option<&Authorities>) -> Result<SslMode, TlsError> {
@@ -161,34 +252,4 @@ fn mode(name: Option<&str>, authorities: Option<&Authorities>) -> Result<SslMode
         (Some("verify-full"), Some(_)) => SslMode::VerifyFull,
         (Some(_), _) => return Err(TlsError::Mode),
     })
-}
-
-/// OpenSSL's `X509_V_ERR_IP_ADDRESS_MISMATCH`:
-/// <https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/>.
-const OTHER_ADDRESS: i32 = 64;
-
-/// Takes a certificate that names an address as text too, as libpq does: among its DNS names, or as
-/// the common name where it lists no addresses. OpenSSL looks among the addresses only.
-fn take_address_as_text(session: &mut ConnectConfiguration, address: IpAddr) {
-    let text = address.to_string();
-    session.set_verify_callback(SslVerifyMode::PEER, move |is_trusted, chain| {
-        let is_named = !is_trusted
-            && chain.error().as_raw() == OTHER_ADDRESS
-            && chain.current_cert().is_some_and(|cert| names_as_text(cert, &text));
-        if is_named {
-            chain.set_error(X509VerifyResult::OK);
-        }
-        is_trusted || is_named
-    });
-}
-
-fn names_as_text(cert: &X509Ref, address: &str) -> bool {
-    let names: Vec<_> = cert.subject_alt_names().into_iter().flatten().collect();
-    if names.iter().any(|name| name.dnsname() == Some(address)) {
-        return true;
-    }
-    let lists_addresses = names.iter().any(|name| name.ipaddress().is_some());
-    let common_name = cert.subject_name().entries_by_nid(Nid::COMMONNAME).next();
-    let common_name = common_name.map(|name| name.data().as_slice());
-    !lists_addresses && common_name == Some(address.as_bytes())
 }

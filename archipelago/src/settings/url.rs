@@ -172,8 +172,19 @@ impl DatabaseUrl {
         for (name, value) in missing {
             conninfo.set(name, value);
         }
+        // The old name of `PGSSLMODE=require`.
+        let requires_tls = var("PGREQUIRESSL").is_ok_and(|value| value.starts_with('1'));
+        let is_whole = is_whole && !requires_tls;
+        if requires_tls && !has_value(&conninfo, "sslmode") {
+            conninfo.set("sslmode", "require".to_owned());
+        }
         let text = if is_whole { text.to_owned() } else { conninfo.to_string() };
-        let home = var("HOME").ok().map(PathBuf::from);
+        let home = match var("HOME") {
+            Ok(home) if home.is_empty() => None,
+            Ok(home) => Some(home.into()),
+            // libpq asks the list of users too.
+            Err(_) => std::env::home_dir(),
+        };
         Self::new(text, conninfo, home)
     }
 

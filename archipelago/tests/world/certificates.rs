@@ -8,7 +8,7 @@ use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    RevokedCertParams, SerialNumber, SignatureAlgorithm, date_time_ymd,
+    RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 
 /// Signs certificates.
@@ -63,6 +63,12 @@ fn sign_key(params: &CertificateParams, key: &KeyPair, authority: &Authority) ->
     Identity { chain: cert.pem(), key: key.serialize_pem() }
 }
 
+fn dns_address(authority: &Authority) -> Identity {
+    let mut params = named("x", &[]);
+    params.subject_alt_names = vec![SanType::DnsName("127.0.0.1".try_into().unwrap())];
+    sign(&params, authority)
+}
+
 /// The key's encoding is OpenSSL's, which does not read the one of rcgen.
 fn ed25519(params: &CertificateParams, authority: &Authority) -> Identity {
     let key = PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap();
@@ -82,13 +88,23 @@ fn self_signed() -> Identity {
 /// As PostgreSQL's manual makes one: `openssl x509 -req`, which adds no extensions, and so writes
 /// version 1.
 fn version_1(authority: &Authority) -> Identity {
+    without_extensions(&["localhost"], authority)
+}
+
+fn two_names(authority: &Authority) -> Identity {
+    without_extensions(&["db", "localhost"], authority)
+}
+
+fn without_extensions(common_names: &[&str], authority: &Authority) -> Identity {
     let signer = PKey::private_key_from_pem(authority.key().serialize_pem().as_bytes()).unwrap();
     let issuer = X509::from_pem(authority.pem().as_bytes()).unwrap();
     let key =
         PKey::private_key_from_pem(new_key(&PKCS_ECDSA_P256_SHA256).serialize_pem().as_bytes());
     let key = key.unwrap();
     let mut name = X509NameBuilder::new().unwrap();
-    name.append_entry_by_text("CN", "localhost").unwrap();
+    for common_name in common_names {
+        name.append_entry_by_text("CN", common_name).unwrap();
+    }
     let mut cert = X509Builder::new().unwrap();
     cert.set_version(0).unwrap();
     cert.set_serial_number(&BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap()).unwrap();
@@ -149,6 +165,10 @@ pub fn of_servers() -> Vec<ServerCertificate> {
             "127.0.0.1",
             sign(&named("127.0.0.1", &["10.0.0.1"]), &root),
         ),
+        rooted("an address as a DNS name", "127.0.0.1", dns_address(&root)),
+        rooted("two common names, this one second", "localhost", two_names(&root)),
+        rooted("wildcard below a single label", "db.test", sign(&named("x", &["*.test"]), &root)),
+        rooted("wildcard, host with `_`", "my_a.db.test", sign(&named("x", &["*.db.test"]), &root)),
         rooted("wildcard", "a.db.test", sign(&named("x", &["*.db.test"]), &root)),
         rooted("wildcard, for two labels", "b.a.db.test", sign(&named("x", &["*.db.test"]), &root)),
         rooted("wildcard in a label", "ab.db.test", sign(&named("x", &["a*.db.test"]), &root)),

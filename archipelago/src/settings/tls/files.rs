@@ -1,36 +1,33 @@
 //! The files of TLS: who is trusted, what is revoked, and how this client shows who it is.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{
-    SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
-};
+use openssl::ssl::{SslFiletype, SslRef};
 use openssl::x509::X509;
-use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder, X509StoreBuilderRef};
+use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 
-use super::TlsError;
+use super::{TlsError, refused};
 
-/// The files that a URL names, or that lie where libpq looks for them, and what to do with them.
+/// The files that a URL names, or that lie where libpq looks for them.
 pub(super) struct Files {
     pub(super) authorities: Option<Authorities>,
-    /// Lists of revoked certificates.
-    revoked: Option<PathBuf>,
-    revoked_folder: Option<PathBuf>,
+    /// Lists of revoked certificates: a file, a folder.
+    crl: Option<PathBuf>,
+    crl_dir: Option<PathBuf>,
     /// The certificate of this client with its chain, and its key.
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
     key_password: Option<String>,
-    oldest: Option<SslVersion>,
-    newest: Option<SslVersion>,
 }
 
 /// Who may have signed the server's certificate.
 pub(super) enum Authorities {
-    /// Those of this machine.
+    /// Those of this machine, as they are at the start.
     System,
     File(PathBuf),
 }
@@ -39,89 +36,87 @@ impl Files {
     pub(super) fn new<'a>(
         get: &impl Fn(&'static str) -> Option<&'a str>,
         home: Option<&Path>,
-    ) -> Result<Self, TlsError> {
+    ) -> Self {
         let own = |name: &str| {
             let path = home?.join(".postgresql").join(name);
             path.exists().then_some(path)
         };
         let named = |name: &'static str| get(name).map(PathBuf::from);
+        let authorities = match get("sslrootcert") {
+            Some("system") => Some(Authorities::System),
+            Some(path) => Some(Authorities::File(path.into())),
+            None => own("root.crt").map(Authorities::File),
+        };
         let sends_cert = get("sslcertmode") != Some("disable");
-        let revoked_folder = named("sslcrldir");
-        let own_revoked = || own("root.crl").filter(|_| revoked_folder.is_none());
-        Ok(Self {
-            authorities: match get("sslrootcert") {
-                Some("system") => Some(Authorities::System),
-                Some(path) => Some(Authorities::File(path.into())),
-                None => own("root.crt").map(Authorities::File),
-            },
-            revoked: named("sslcrl").or_else(own_revoked),
-            revoked_folder,
+        let crl_dir = named("sslcrldir");
+        // libpq looks for it beside a file of authorities only.
+        let looks_for_crl = crl_dir.is_none() && matches!(authorities, Some(Authorities::File(_)));
+        let own_crl = || own("root.crl").filter(|_| looks_for_crl);
+        Self {
+            authorities,
+            crl: named("sslcrl").or_else(own_crl),
+            crl_dir,
             cert: named("sslcert").or_else(|| own("postgresql.crt")).filter(|_| sends_cert),
             key: named("sslkey").or_else(|| own("postgresql.key")),
             key_password: get("sslpassword").map(str::to_owned),
-            // libpq's default.
-            oldest: version(get, "ssl_min_protocol_version")?.or(Some(SslVersion::TLS1_2)),
-            newest: version(get, "ssl_max_protocol_version")?,
-        })
-    }
-
-    pub(super) fn connector(&self) -> Result<SslConnector, TlsError> {
-        let mut builder = self.builder().map_err(|error| TlsError::OpenSsl(error.to_string()))?;
-        match &self.authorities {
-            None => builder.set_verify(SslVerifyMode::NONE),
-            // The builder trusts them, and checks each certificate.
-            Some(Authorities::System) => {}
-            Some(Authorities::File(path)) => {
-                let path_named = path.display().to_string();
-                let unusable = |reason| TlsError::RootCert { path: path_named, reason };
-                trust(&mut builder, path).map_err(unusable)?;
-            }
         }
-        self.refuse_revoked(&mut builder)?;
-        self.identify(&mut builder).map_err(TlsError::ClientCert)?;
-        Ok(builder.build())
     }
 
-    fn builder(&self) -> Result<SslConnectorBuilder, ErrorStack> {
-        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-        builder.set_min_proto_version(self.oldest)?;
-        builder.set_max_proto_version(self.newest)?;
-        // A server that is asked without SSLRequest wants it:
-        // <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>.
-        postgres_openssl::set_postgresql_alpn(&mut builder)?;
-        Ok(builder)
-    }
-
-    fn refuse_revoked(&self, builder: &mut SslConnectorBuilder) -> Result<(), TlsError> {
-        let store = builder.cert_store_mut();
-        let unusable = |path: &Path, reason: String| TlsError::Revoked {
-            path: path.display().to_string(),
-            reason,
-        };
-        if let Some(path) = &self.revoked {
-            fs::metadata(path).map_err(|error| unusable(path, error.to_string()))?;
-            refuse_list(store, path).map_err(|error| unusable(path, error.to_string()))?;
+    /// Has a session trust, refuse and show what the files say now.
+    pub(super) fn configure(&self, session: &mut SslRef) -> Result<(), TlsError> {
+        if let Some(Authorities::File(path)) = &self.authorities {
+            let unusable = |reason| TlsError::RootCert { path: path.display().to_string(), reason };
+            let authorities = authorities(path).map_err(unusable)?;
+            let store = self.store(authorities)?;
+            session.set_verify_cert_store(store).map_err(|error| refused(&error))?;
         }
-        if let Some(path) = &self.revoked_folder {
-            fs::read_dir(path).map_err(|error| unusable(path, error.to_string()))?;
-            let folder = path.display().to_string();
-            refuse_folder(store, &folder).map_err(|error| unusable(path, error.to_string()))?;
+        if let Some(cert) = &self.cert {
+            self.set_client_cert(session, cert).map_err(TlsError::ClientCert)?;
         }
         Ok(())
     }
 
+    fn store(&self, authorities: Vec<X509>) -> Result<X509Store, TlsError> {
+        let mut store = X509StoreBuilder::new().map_err(|error| refused(&error))?;
+        for authority in authorities {
+            store.add_cert(authority).map_err(|error| refused(&error))?;
+        }
+        let unusable = |path: &Path, reason: String| TlsError::Revoked {
+            path: path.display().to_string(),
+            reason,
+        };
+        if let Some(path) = &self.crl {
+            check_file(path).map_err(|error| unusable(path, error.to_string()))?;
+            let lookup = store.add_lookup(X509Lookup::file()).map_err(|error| refused(&error))?;
+            let loaded = lookup.load_crl_file(path, SslFiletype::PEM);
+            loaded.map_err(|error| unusable(path, reasons(&error)))?;
+        }
+        if let Some(path) = &self.crl_dir {
+            fs::read_dir(path).map_err(|error| unusable(path, error.to_string()))?;
+            let lookup =
+                store.add_lookup(X509Lookup::hash_dir()).map_err(|error| refused(&error))?;
+            let added = lookup.add_dir(&path.display().to_string(), SslFiletype::PEM);
+            added.map_err(|error| unusable(path, reasons(&error)))?;
+        }
+        if self.crl.is_some() || self.crl_dir.is_some() {
+            let flags = X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL;
+            store.set_flags(flags).map_err(|error| refused(&error))?;
+        }
+        Ok(store.build())
+    }
+
     /// Shows the server the certificate of this client.
-    fn identify(&self, builder: &mut SslConnectorBuilder) -> Result<(), String> {
-        let Some(cert) = &self.cert else { return Ok(()) };
+    fn set_client_cert(&self, session: &mut SslRef, cert: &Path) -> Result<(), String> {
         let path = self.key.as_ref().ok_or("there is no sslkey")?;
-        check_secrecy(path).map_err(|error| error.to_string())?;
-        let key = fs::read(path).map_err(|error| error.to_string())?;
-        let key = self.private_key(&key).map_err(|error| error.to_string())?;
-        let used = builder
+        check_file(cert).map_err(|error| error.to_string())?;
+        check_permissions(path).map_err(|error| error.to_string())?;
+        let key = read(path).map_err(|error| error.to_string())?;
+        let key = self.private_key(&key).map_err(|error| reasons(&error))?;
+        let used = session
             .set_certificate_chain_file(cert)
-            .and_then(|()| builder.set_private_key(&key))
-            .and_then(|()| builder.check_private_key());
-        used.map_err(|error| error.to_string())
+            // Fails where the key is another one's.
+            .and_then(|()| session.set_private_key(&key));
+        used.map_err(|error| reasons(&error))
     }
 
     /// As libpq: PEM, with a password where it needs one; or else DER.
@@ -139,66 +134,45 @@ impl Files {
     }
 }
 
-fn version<'a>(
-    get: &impl Fn(&'static str) -> Option<&'a str>,
-    parameter: &'static str,
-) -> Result<Option<SslVersion>, TlsError> {
-    get(parameter)
-        .map(|name| match name.to_ascii_lowercase().as_str() {
-            "tlsv1" => Ok(SslVersion::TLS1),
-            "tlsv1.1" => Ok(SslVersion::TLS1_1),
-            "tlsv1.2" => Ok(SslVersion::TLS1_2),
-            "tlsv1.3" => Ok(SslVersion::TLS1_3),
-            _ => Err(TlsError::Version(parameter)),
-        })
-        .transpose()
-}
-
-/// Trusts the certificates of a file, and no others.
-fn trust(builder: &mut SslConnectorBuilder, path: &Path) -> Result<(), String> {
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let certs = X509::stack_from_pem(&pem).map_err(|error| error.to_string())?;
-    if certs.is_empty() {
+fn authorities(path: &Path) -> Result<Vec<X509>, String> {
+    let pem = read(path).map_err(|error| error.to_string())?;
+    let authorities = X509::stack_from_pem(&pem).map_err(|error| reasons(&error))?;
+    if authorities.is_empty() {
         return Err("it holds no certificate".to_owned());
     }
-    let store = store(certs).map_err(|error| error.to_string())?;
-    builder.set_cert_store(store);
-    Ok(())
+    Ok(authorities)
 }
 
-fn store(certs: Vec<X509>) -> Result<X509Store, ErrorStack> {
-    let mut store = X509StoreBuilder::new()?;
-    for cert in certs {
-        store.add_cert(cert)?;
+/// Opening a pipe would wait for another program.
+fn check_file(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(());
     }
-    Ok(store.build())
+    Err(io::Error::other("it is not a regular file"))
 }
 
-fn refuse_list(store: &mut X509StoreBuilderRef, path: &Path) -> Result<(), ErrorStack> {
-    store.add_lookup(X509Lookup::file())?.load_crl_file(path, SslFiletype::PEM)?;
-    check_lists(store)
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    check_file(path)?;
+    fs::read(path)
 }
 
-fn refuse_folder(store: &mut X509StoreBuilderRef, folder: &str) -> Result<(), ErrorStack> {
-    store.add_lookup(X509Lookup::hash_dir())?.add_dir(folder, SslFiletype::PEM)?;
-    check_lists(store)
-}
-
-fn check_lists(store: &mut X509StoreBuilderRef) -> Result<(), ErrorStack> {
-    store.set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL)
-}
-
-/// As libpq: a key that others may read is not used. The group may read one of root.
-fn check_secrecy(key: &Path) -> io::Result<()> {
+/// As libpq: refuses a key that others may use. Its group may read one of root.
+fn check_permissions(key: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
 
         let metadata = fs::metadata(key)?;
-        let forbidden = if metadata.uid() == 0 { 0o027 } else { 0o077 };
+        let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
         if metadata.mode() & forbidden != 0 {
             return Err(io::Error::other("others may read the key; run chmod 0600"));
         }
     }
     Ok(())
+}
+
+/// What OpenSSL says, without the lines of its code.
+pub(super) fn reasons(error: &ErrorStack) -> String {
+    let reasons: Vec<_> = error.errors().iter().filter_map(openssl::error::Error::reason).collect();
+    reasons.join(", ")
 }

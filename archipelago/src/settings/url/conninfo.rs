@@ -27,6 +27,9 @@ impl Conninfo {
     pub(super) fn parse(text: &str) -> Result<Self, UrlError> {
         let scheme = SCHEMES.into_iter().find(|scheme| text.starts_with(scheme));
         let scheme = scheme.ok_or_else(|| wrong_scheme(text))?;
+        if text.contains('\0') {
+            return Err(UrlError::Syntax("it holds a character that is none"));
+        }
         let mut read = Self { scheme, parameters: Vec::new() };
         let rest = read.login(&text[scheme.len()..])?;
         let rest = read.servers(rest)?;
