@@ -46,7 +46,7 @@ async fn visitors_do_not_wait_behind_a_migration_that_waits(world: World) {
 
     let migrating = tokio::spawn(async move { migrations::run(&url).await });
     let waits = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-        AND wait_event_type = 'Lock' AND query LIKE '%ADD COLUMN inserted_at%')";
+        AND wait_event_type = 'Lock' AND query LIKE '%ADD COLUMN IF NOT EXISTS inserted_at%')";
     for _ in 0..2 {
         eventually("the migration waits for the table", DEADLINE, async || {
             count(&mut visitor, waits).await == 1
