@@ -29,6 +29,7 @@ Settings come from the environment:
   DATABASE_URL_<REGION>  one region's database, instead of the host derived from DATABASE_URL
   DATABASE_READ_USER     the role of the sessions for reading, if it is another one; its password is
                          in DATABASE_READ_PASSWORD
+  DATABASE_POOLER        session: PgBouncer in session mode leads to the databases
   FLY_REGION             the region of this instance; without it, the primary serves the reads
                          (with PostgreSQL under .lab/: the first replica's region)
   PRIMARY_REGION         must be the primary of regions.toml
@@ -39,6 +40,8 @@ Settings come from the environment:
                          separated by commas: the first signs, all verify
   CHECK_MIGRATIONS       on: a database that lacks one of the program's migrations serves no
                          reads; or off
+  MONITOR_REST           seconds without a request after which the monitor asks no database;
+                         never where it is unset
   RUST_LOG               what to log: info,actix_server=warn";
 
 #[derive(Debug, Default, Subcommand)]

@@ -6,7 +6,7 @@ use archipelago::{DatabaseUrl, DownReason, ServerErrors};
 use diesel::dsl::sql;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{Array, BigInt, Bool, Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::time::sleep;
@@ -118,6 +118,9 @@ pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     if is_read_only.await.map_err(MigrationError::refused)? {
         return Err(MigrationError::NotPrimary { url: url.to_string() });
     }
+    if is_up_to_date(&mut connection).await {
+        return Ok(Vec::new());
+    }
     take_lock(&mut connection, deadline).await?;
     let mut ran = Vec::new();
     let mut connection = loop {
@@ -133,6 +136,17 @@ pub async fn run(url: &DatabaseUrl) -> Result<Vec<String>, MigrationError> {
     let leave = format!("SELECT pg_advisory_unlock({LOCK}); RESET lock_timeout");
     connection.batch_execute(&leave).await.map_err(MigrationError::refused)?;
     Ok(ran)
+}
+
+/// Whether the database has each embedded migration. Diesel's harness needs the right to create tables
+/// to tell; a role that only uses them can tell by this.
+async fn is_up_to_date(connection: &mut AsyncPgConnection) -> bool {
+    let needed = versions();
+    let count = i64::try_from(needed.len()).ok();
+    let applied =
+        sql::<BigInt>("SELECT count(*) FROM __diesel_schema_migrations WHERE version = ANY(");
+    let applied = applied.bind::<Array<Text>, _>(needed).sql(")");
+    applied.get_result::<i64>(connection).await.ok() == count
 }
 
 /// Takes the lock of all migrations. Asks again and again: while it waited in the server, its snapshot

@@ -79,8 +79,6 @@ impl RegionStatus {
         // A primary has no lag.
         let lag = lag.filter(|_| is_replica);
         let is_lag_too_large = lag.is_none_or(|lag| lag > <Repos as RegionSet>::MAX_LAG);
-        let pools = [Some(member.reading()), leads.then(|| member.writing())];
-        let pool_sizes = pools.into_iter().flatten().map(|pool| pool.state().size);
         Self {
             region: info.code,
             place: info.place,
@@ -97,7 +95,7 @@ impl RegionStatus {
             lags: is_replica && round_trip.is_some() && is_lag_too_large,
             round_trip_ms: round_trip.map(|time| time.as_secs_f64() * 1000.0),
             connections: member.state().connections,
-            pool_size: pool_sizes.sum(),
+            pool_size: member.reading().state().size,
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use archipelago::DatabaseUrl;
-use archipelago_app::migrations;
+use archipelago_app::migrations::{self, MigrationError};
 use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
@@ -88,6 +88,26 @@ async fn of_two_processes_one_migrates_after_the_other(world: World) {
     let [none, all] = ran;
     assert_eq!(none, [""; 0]);
     assert_eq!(all.last().map(String::as_str), Some(NEWEST));
+}
+
+/// The role of an app with the fewest rights.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn where_nothing_is_pending_no_right_to_create_is_needed(world: World) {
+    let url = url(&world).await;
+    let (_, server) = url.expose().rsplit_once('@').unwrap();
+    let as_role = |login: &str| format!("{login}@{server}").parse::<DatabaseUrl>().unwrap();
+    let admin_url = world.primary().admin_url();
+    let (admin, _) = admin_url.rsplit_once('@').unwrap();
+    let mut admin = archipelago::connect(&as_role(admin)).await.unwrap();
+    let role = "CREATE ROLE visitor LOGIN PASSWORD 'secret';
+        GRANT SELECT ON __diesel_schema_migrations TO visitor";
+    admin.batch_execute(role).await.unwrap();
+    let visitor = as_role("postgres://visitor:secret");
+    assert_eq!(migrations::run(&visitor).await.unwrap(), [""; 0]);
+    admin.batch_execute(UNDO).await.unwrap();
+    assert!(matches!(migrations::run(&visitor).await, Err(MigrationError::Refused(_))));
+    let drop = "REVOKE ALL ON __diesel_schema_migrations FROM visitor; DROP ROLE visitor";
+    admin.batch_execute(drop).await.unwrap();
 }
 
 /// An instance of the previous version writes to the new table, and one of this version shows it.

@@ -165,12 +165,12 @@ impl Connector {
             Access::Write => &[],
         };
         let settings = limit.iter().chain(access);
-        let set = |(name, value): &(&str, &str)| format!("set_config('{name}', {value}, false)");
-        let set = settings.map(set).collect::<Vec<_>>().join(", ");
+        let set = |(name, value): &(&str, &str)| format!(", set_config('{name}', {value}, false)");
+        let set: String = settings.map(set).collect();
         let is_own = session.is_own();
         format!(
             "{FIRST} SELECT FROM (
-                SELECT CASE WHEN {is_own} THEN concat({set}) END AS done OFFSET 0
+                SELECT CASE WHEN {is_own} THEN concat('set'{set}) END AS done OFFSET 0
             ) AS setup WHERE done = '';"
         )
     }

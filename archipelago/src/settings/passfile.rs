@@ -16,7 +16,11 @@ const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 /// The password of a login. None where the file has none, or cannot be read.
 pub(super) fn password(file: &Path, login: &Login) -> Option<String> {
     match read(file) {
-        Ok(text) => text.lines().find_map(|line| password_in(line, login)),
+        // As libpq, the first line counts, also one with an empty password.
+        Ok(text) => {
+            let password = text.lines().find_map(|line| password_in(line, login));
+            password.filter(|password| !password.is_empty())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             tracing::warn!(file = %file.display(), %error, "the file of passwords is not used");
@@ -51,7 +55,7 @@ fn password_in(line: &str, login: &Login) -> Option<String> {
         }
         rest = behind;
     }
-    Some(unescaped(rest)).filter(|password| !password.is_empty())
+    Some(unescaped(rest))
 }
 
 /// The text before the next colon, and what follows that. None where there is no colon.
@@ -98,7 +102,7 @@ mod tests {
             ("other:*:*:*:x", None),
             ("#db:5433:shop:a\\:b:x", None),
             ("db:5433:shop", None),
-            ("*:*:*:*:", None),
+            ("*:*:*:*:", Some("")),
             ("", None),
         ] {
             assert_eq!(password_in(line, &login).as_deref(), expected, "{line}");
@@ -114,16 +118,19 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pgpass");
-        std::fs::write(&file, "# comment\n*:*:*:ada:one\n*:*:*:*:two\n").unwrap();
+        std::fs::write(&file, "# comment\n*:*:*:ada:one\n*:*:*:eve:\n*:*:*:*:two\n").unwrap();
         let login = |user: &str| Login {
             user: user.to_owned(),
             host: "db".to_owned(),
             port: 5432,
             database: "shop".to_owned(),
         };
-        for (mode, user, expected) in
-            [(0o600, "ada", Some("one")), (0o600, "bob", Some("two")), (0o640, "ada", None)]
-        {
+        for (mode, user, expected) in [
+            (0o600, "ada", Some("one")),
+            (0o600, "bob", Some("two")),
+            (0o600, "eve", None),
+            (0o640, "ada", None),
+        ] {
             std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(password(&file, &login(user)).as_deref(), expected, "{mode:o} {user}");
         }

@@ -546,6 +546,16 @@ mod roles {
             assert_eq!(read.unwrap(), [expected]);
             assert_eq!(written.unwrap().value, expected);
         }
+        let own = ["home", "near", "far"].into_iter().fold(settings.clone(), |settings, region| {
+            let url = settings.url(region).unwrap().expose().to_owned();
+            let url = url + "?options=-c%20statement_timeout%3D1h";
+            settings.with_url(region, &url).unwrap()
+        });
+        let own = connected(&own).await;
+        let shown = diesel::dsl::sql::<Text>("current_setting('statement_timeout')");
+        let read = own.replica().load::<String>(diesel::select(shown.clone())).await;
+        let written = own.primary().get_result::<String>(diesel::select(shown)).await;
+        assert_eq!((read.unwrap(), &*written.unwrap().value), (vec!["1h".to_owned()], "1h"));
     }
 }
 

@@ -14,11 +14,13 @@ enum Use {
     Read,
     /// It changes nothing with one of these values, and is refused with another.
     Only(&'static [&'static str]),
+    /// It matters only for what is refused itself.
+    Unused,
     /// It is not supported.
     Refused,
 }
 
-use Use::{Only, Read, Refused};
+use Use::{Only, Read, Refused, Unused};
 
 /// The name, the variable that counts where the URL has no such parameter, and its use.
 const PARAMETERS: &[(&str, &str, Use)] = &[
@@ -37,12 +39,12 @@ const PARAMETERS: &[(&str, &str, Use)] = &[
     ("connect_timeout", "PGCONNECT_TIMEOUT", Read),
     ("gssdelegation", "PGGSSDELEGATION", Only(&["0"])),
     ("gssencmode", "PGGSSENCMODE", Only(&["disable", "prefer"])),
-    ("gsslib", "PGGSSLIB", Refused),
+    ("gsslib", "PGGSSLIB", Unused),
     ("keepalives", "", Read),
     ("keepalives_count", "", Read),
     ("keepalives_idle", "", Read),
     ("keepalives_interval", "", Read),
-    ("krbsrvname", "PGKRBSRVNAME", Refused),
+    ("krbsrvname", "PGKRBSRVNAME", Unused),
     ("load_balance_hosts", "PGLOADBALANCEHOSTS", Read),
     ("max_protocol_version", "PGMAXPROTOCOLVERSION", Only(&["3.0", "latest"])),
     ("min_protocol_version", "PGMINPROTOCOLVERSION", Only(&["3.0"])),
@@ -57,7 +59,7 @@ const PARAMETERS: &[(&str, &str, Use)] = &[
     ("scram_client_key", "", Refused),
     ("scram_server_key", "", Refused),
     ("service", "PGSERVICE", Refused),
-    ("servicefile", "PGSERVICEFILE", Refused),
+    ("servicefile", "PGSERVICEFILE", Unused),
     ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION", Read),
     ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", Read),
     ("sslcert", "PGSSLCERT", Read),
@@ -92,7 +94,7 @@ pub(super) fn check(conninfo: &Conninfo) -> Result<(), UrlError> {
             continue;
         }
         let allowed: &[&str] = match treated {
-            Read => continue,
+            Read | Unused => continue,
             Only(allowed) if allowed.contains(&value) => continue,
             Only(allowed) => allowed,
             Refused => &[],
