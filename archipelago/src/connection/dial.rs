@@ -170,23 +170,18 @@ async fn open(
     record: &impl Fn() -> SessionRecord,
 ) -> Result<Dialed, DownReason> {
     let mut session = Arc::new(record());
-    let mut connected = connect(config, url, &server, socket, &session).await;
-    if let Err(failure) = &connected
-        && server.mode == SslMode::Prefer
-        && failure.refuses_tls()
-    {
-        let refusal = failure.to_string();
-        server.mode = SslMode::Disable;
-        session = Arc::new(record());
-        let socket = Socket::connect(&server.address, config).await;
-        let socket = socket.map_err(|error| unreachable(&error, config))?;
-        connected = connect(config, url, &server, socket, &session).await;
-        if let Err(failure) = &connected {
-            let detail = format!("{refusal}; and without TLS: {failure}");
-            return Err(DownReason::Unreachable { detail });
+    let connected = match connect(config, url, &server, socket, &session).await {
+        Err(first) if server.mode == SslMode::Prefer && first.refuses_tls() => {
+            server.mode = SslMode::Disable;
+            session = Arc::new(record());
+            let socket = Socket::connect(&server.address, config).await;
+            let socket = socket.map_err(|error| unreachable(&error, config))?;
+            let second = connect(config, url, &server, socket, &session).await;
+            second.map_err(|second| second.reason_after(&first, config))
         }
-    }
-    let (client, connection) = connected.map_err(|failure| failure.reason(config))?;
+        connected => connected.map_err(|failure| failure.reason(config)),
+    };
+    let (client, connection) = connected?;
     let mut driver = connection.boxed();
     check_attributes(wanted, &client, &mut driver).await?;
     Ok(Dialed { client, driver, session, server })
@@ -225,6 +220,19 @@ impl Unconnected {
                 }
                 _ => error.into(),
             },
+        }
+    }
+
+    /// The reason of an attempt without TLS, behind the `first` one with TLS.
+    fn reason_after(self, first: &Self, config: &Config) -> DownReason {
+        let detail = format!("{first}; and without TLS: {self}");
+        match self.reason(config) {
+            // Over TLS the role may be welcome.
+            reason if refuses_role(&reason) && matches!(first, Self::Negotiation(_)) => {
+                DownReason::Unreachable { detail }
+            }
+            DownReason::Refused { sqlstate, .. } => DownReason::Refused { sqlstate, detail },
+            reason => reason,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use archipelago::{DatabaseUrl, connect};
+use archipelago::{DatabaseUrl, DownReason, connect};
 use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::sql_types::{Integer, Nullable, Text};
@@ -296,6 +296,22 @@ async fn the_server_decides_between_tls_and_plain_text_as_for_psql(world: World)
             assert_eq!(session, expected, "{line}: {mode}");
         }
     }
+    // The refusal of both attempts is one of the role.
+    let url = server.url("localhost", "sslmode=prefer").parse().unwrap();
+    let refused = connect(&url).await.err().unwrap();
+    let code = "28000".to_owned();
+    assert!(
+        matches!(&refused, DownReason::Refused { sqlstate, .. } if *sqlstate == Some(code)),
+        "{refused:?}"
+    );
+    // Of two attempts for different reasons, both are told.
+    server.let_in(&format!("hostssl all app 127.0.0.1/32 scram-sha-256\n{others}")).await;
+    let other = server.file("other.pem", authority("other").pem());
+    let parameters = format!("sslmode=prefer&sslrootcert={}", other.display());
+    let refused = connect(&server.url("localhost", &parameters).parse().unwrap()).await.err();
+    let words = refused.unwrap().to_string();
+    assert!(words.contains("certificate verify failed"), "{words}");
+    assert!(words.contains("pg_hba.conf"), "{words}");
 }
 
 /// For each digest that a certificate is signed with.
