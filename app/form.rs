@@ -1,5 +1,7 @@
 //! The form of a user: its fields as they were typed, and what is wrong with them.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::{BidiControl, BinaryProperty, DefaultIgnorableCodePoint, WhiteSpace};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -93,16 +95,25 @@ fn parse_name(typed: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Whether the character is white space or has no width: a name of only such would be an empty row.
+/// Whether the character shows nothing: a name of only such would be an empty row. The pattern of
+/// Braille without dots is the one that has no property for it.
 fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    has::<WhiteSpace>(c) || has::<DefaultIgnorableCodePoint>(c) || is_control(c) || c == '\u{2800}'
 }
 
-/// Whether the character is a control. Those of the writing direction count: they could reverse the
-/// text around a name.
+/// Whether the character is a control or ends a line. Those of the writing direction count: they could
+/// reverse the text around a name.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || has::<BidiControl>(c) && !is_mark(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// The marks of direction change nothing behind the next letter, and belong to names.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}')
+}
+
+fn has<P: BinaryProperty>(c: char) -> bool {
+    CodePointSetData::new::<P>().contains(c)
 }
 
 fn parse_age(typed: &str) -> Result<i32, &'static str> {
@@ -142,9 +153,16 @@ mod tests {
             ("", EMPTY),
             (" ", EMPTY),
             ("\u{200b}\u{feff}", EMPTY),
+            ("\u{3164}\u{ffa0}\u{115f}\u{1160}", EMPTY),
+            ("\u{2800}\u{180e}\u{34f}\u{fe0f}", EMPTY),
+            ("\u{e0041}\u{206a}\u{61c}\u{2028}", EMPTY),
             ("می\u{200c}خواهم", Ok("می\u{200c}خواهم")),
+            ("👩\u{200d}🚀", Ok("👩\u{200d}🚀")),
+            ("שרה\u{200e}", Ok("שרה\u{200e}")),
             ("a\0b", CONTROL),
             ("a\nb", CONTROL),
+            ("a\u{2028}b", CONTROL),
+            ("a\u{2066}b", CONTROL),
             ("\u{202e}Ada", CONTROL),
             ("\u{fffd}\u{fffd}", Err("Write the name as text in UTF-8.")),
         ] {
