@@ -7,13 +7,6 @@ use actix_web::web::{ServiceConfig, delete, patch, post, put, resource, route};
 use crate::pages::{assets, health, home, regions, users};
 use crate::urls;
 
-/// A number without a sign or leading zeros: each user has one URL.
-macro_rules! id {
-    () => {
-        "{id:0|[1-9][0-9]*}"
-    };
-}
-
 /// Registers every route. An unknown URL is answered with 404, another method with 405.
 pub(crate) fn routes(app: &mut ServiceConfig) {
     app.service(resource(urls::HOME).route(get().to(home::home)))
@@ -22,14 +15,14 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         )
         .service(resource(urls::NEW_USER).route(get().to(users::new)))
         .service(
-            resource(concat!("/users/", id!()))
+            resource("/users/{id}")
                 .route(get().to(users::show))
                 .route(put().to(users::update))
                 .route(patch().to(users::update))
                 .route(delete().to(users::delete))
                 .route(post().to(users::update_or_delete)),
         )
-        .service(resource(concat!("/users/", id!(), "/edit")).route(get().to(users::edit)))
+        .service(resource("/users/{id}/edit").route(get().to(users::edit)))
         .service(resource(urls::REGIONS).route(get().to(regions::page)))
         .service(resource("/regions.json").route(get().to(regions::json)))
         .service(resource(urls::HEALTHZ).route(get().to(health::alive)))

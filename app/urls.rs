@@ -3,6 +3,7 @@
 use std::fmt;
 
 use askama::filters::HtmlSafe;
+use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::paging::Cursor;
 
@@ -22,6 +23,18 @@ pub(crate) const READYZ: &str = "/readyz";
 pub(crate) const STYLESHEET: &str = "/static/style.css";
 /// The icon.
 pub(crate) const ICON: &str = "/static/favicon.svg";
+
+/// The user that a URL names, in the one way in which pages write it: `/users/01` names none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UserId(pub(crate) i64);
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let id = text.parse::<i64>().ok().filter(|id| id.to_string() == text);
+        id.map(Self).ok_or_else(|| D::Error::custom("no user has this number"))
+    }
+}
 
 /// The page of one user.
 #[must_use]

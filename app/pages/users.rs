@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::form::{FieldErrors, Method, UserForm};
 use crate::paging::Cursor;
 use crate::repos::{Reader, Writer};
+use crate::urls::UserId;
 use crate::views::{FormPage, FormTarget, IndexPage, ShowPage};
 use crate::{reads, urls, writes};
 
@@ -45,8 +46,12 @@ pub(crate) async fn index(
 }
 
 /// GET `/users/{id}`
-pub(crate) async fn show(reader: Reader, context: PageContext, id: web::Path<i64>) -> PageResult {
-    let user = reads::dated_user(reader.replica().or_stale(), *id).await?;
+pub(crate) async fn show(
+    reader: Reader,
+    context: PageContext,
+    id: web::Path<UserId>,
+) -> PageResult {
+    let user = reads::dated_user(reader.replica().or_stale(), id.0).await?;
     let user = user.ok_or(Failure::NoSuchUser)?;
     context.render(StatusCode::OK, &ShowPage::new(context.layout(), &user))
 }
@@ -90,8 +95,12 @@ pub(crate) async fn create(
 }
 
 /// GET `/users/{id}/edit`. Never stale: a visitor must not edit an old state.
-pub(crate) async fn edit(reader: Reader, context: PageContext, id: web::Path<i64>) -> PageResult {
-    let user = reads::user(reader.replica(), *id).await?.ok_or(Failure::NoSuchUser)?;
+pub(crate) async fn edit(
+    reader: Reader,
+    context: PageContext,
+    id: web::Path<UserId>,
+) -> PageResult {
+    let user = reads::user(reader.replica(), id.0).await?.ok_or(Failure::NoSuchUser)?;
     let target = FormTarget::Edit { id: user.id };
     let form =
         UserForm { name: Some(user.name), age: Some(user.age.to_string()), ..UserForm::default() };
@@ -102,15 +111,15 @@ pub(crate) async fn edit(reader: Reader, context: PageContext, id: web::Path<i64
 pub(crate) async fn update(
     writer: Writer,
     context: PageContext,
-    id: web::Path<i64>,
+    id: web::Path<UserId>,
     form: web::Form<UserForm>,
 ) -> PageResult {
-    let target = FormTarget::Edit { id: *id };
+    let target = FormTarget::Edit { id: id.0 };
     let changes = match form.changes() {
         Ok(changes) => changes,
         Err(errors) => return invalid(&context, target, &form, errors),
     };
-    match writes::update(writer.primary(), *id, &changes).await {
+    match writes::update(writer.primary(), id.0, &changes).await {
         Ok(Some(user)) => Ok(redirect(urls::user(user.id).to_string(), Notice::Updated)),
         Ok(None) => Err(Failure::NoSuchUser),
         Err(error) => not_saved(&context, target, &form, error),
@@ -118,8 +127,8 @@ pub(crate) async fn update(
 }
 
 /// DELETE `/users/{id}`
-pub(crate) async fn delete(writer: Writer, id: web::Path<i64>) -> PageResult {
-    if writes::delete(writer.primary(), *id).await? {
+pub(crate) async fn delete(writer: Writer, id: web::Path<UserId>) -> PageResult {
+    if writes::delete(writer.primary(), id.0).await? {
         Ok(redirect(urls::USERS.to_owned(), Notice::Deleted))
     } else {
         Err(Failure::NoSuchUser)
@@ -131,7 +140,7 @@ pub(crate) async fn delete(writer: Writer, id: web::Path<i64>) -> PageResult {
 pub(crate) async fn update_or_delete(
     writer: Writer,
     context: PageContext,
-    id: web::Path<i64>,
+    id: web::Path<UserId>,
     form: web::Form<UserForm>,
 ) -> PageResult {
     match form.method() {

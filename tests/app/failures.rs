@@ -14,8 +14,17 @@ async fn an_unknown_user_or_page_is_not_found(world: World) {
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         page.assert_shows("There is no such user");
     }
-    for path in ["/users/ada", "/users/1x", "/users/99999999999999999999", "/nowhere", "/users/1/"]
-    {
+    site.create("Ada", "36").await;
+    for path in [
+        "/users/ada",
+        "/users/1x",
+        "/users/+1",
+        "/users/01",
+        "/users/01/edit",
+        "/users/99999999999999999999",
+        "/nowhere",
+        "/users/1/",
+    ] {
         let page = site.get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         page.assert_shows("There is no such page");

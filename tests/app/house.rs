@@ -169,6 +169,7 @@ fn app() {
             diesel_migrations
             futures-util
             humantime
+            icu_properties
             metrics
             metrics-exporter-prometheus
             rlimit
