@@ -10,24 +10,11 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use super::histories::admin;
 use super::relay::Relay;
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, alter_database, as_admin, create_users, users};
 use super::traffic::{
     Visitor, add, among, crowd, forget_noticed, unnoticed, until_all_visit, visit_once,
 };
-
-async fn as_admin(world: &World, sql: &str) {
-    admin(world, "home").await.batch_execute(sql).await.unwrap();
-    world.catch_up().await.unwrap();
-}
-
-async fn alter_database(world: &World, change: &str) {
-    let alter = format!(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {change}', current_database()); END $$"
-    );
-    as_admin(world, &alter).await;
-}
 
 /// Ends the sessions of this role in the database of the test, at all servers: those whose
 /// application name is like `name`.

@@ -9,9 +9,8 @@ use diesel::sql_types::Text;
 use diesel::{define_sql_function, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::histories::admin;
 use super::relay::Relay;
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, alter_database, create_users, users};
 
 define_sql_function! {
     /// Fails with this SQLSTATE and message.
@@ -512,20 +511,10 @@ mod roles {
 
     use super::*;
 
-    async fn alter_database(repos: &Repos, setting: &str) {
-        let alter = format!(
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); \
-             END $$"
-        );
-        execute(repos, &alter).await;
-    }
-
     #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
     async fn a_default_of_serializable_takes_no_replica_away(world: World) {
         let settings = create(&world).await;
-        let repos = connected(&settings).await;
-        alter_database(&repos, "default_transaction_isolation = ''serializable''").await;
-        world.catch_up().await.unwrap();
+        alter_database(&world, "SET default_transaction_isolation = ''serializable''").await;
         let later = connected(&settings).await;
         assert_eq!(later.replica().load::<i64>(users::table.count()).await.unwrap(), [0]);
         later.replica().load_unchecked::<i64>(users::table.count()).await.unwrap();
@@ -535,10 +524,8 @@ mod roles {
     #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
     async fn the_smaller_statement_timeout_counts(world: World) {
         let settings = create(&world).await;
-        let repos = connected(&settings).await;
         for (set, expected) in [("''2 s''", "2s"), ("''1 h''", "10s"), ("0", "10s")] {
-            alter_database(&repos, &format!("statement_timeout = {set}")).await;
-            world.catch_up().await.unwrap();
+            alter_database(&world, &format!("SET statement_timeout = {set}")).await;
             let later = connected(&settings).await;
             let shown = diesel::dsl::sql::<Text>("current_setting('statement_timeout')");
             let read = later.replica().load::<String>(diesel::select(shown.clone())).await;

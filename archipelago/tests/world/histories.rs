@@ -8,7 +8,7 @@ use diesel_async::SimpleAsyncConnection;
 
 use super::relay::Relay;
 use super::rights::emit_message;
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, create_users, users};
 
 /// The same regions, with writes pinned to the primary of the declaration.
 mod pinned {
@@ -46,15 +46,6 @@ async fn until_down(repos: &Repos, region: &str, wanted: impl Fn(&DownReason) ->
         if reason.as_ref().is_some_and(&wanted) { Ok(()) } else { Err(reason) }
     })
     .await;
-}
-
-/// A superuser's connection to the database of the test, at a region's server.
-pub async fn admin(world: &World, region: &str) -> diesel_async::AsyncPgConnection {
-    let server = world.server(region).unwrap();
-    let (url, app_url) = (server.admin_url(), server.url());
-    let (address, _) = url.rsplit_once('/').unwrap();
-    let (_, database) = app_url.rsplit_once('/').unwrap();
-    archipelago::connect(&format!("{address}/{database}").parse().unwrap()).await.unwrap()
 }
 
 async fn settings_near(world: &World) -> Settings {

@@ -16,8 +16,7 @@ use tokio::runtime;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-use super::histories::admin;
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, create_users, users};
 
 diesel::define_sql_function! { fn pg_sleep(seconds: Double) -> Text; }
 diesel::define_sql_function! { fn pg_backend_pid() -> Integer; }

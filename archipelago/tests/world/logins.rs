@@ -3,23 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use archipelago::{DatabaseUrl, DownReason, Error, Login, RepoSet, Settings};
+use archipelago::{DownReason, Error, Login, RepoSet, Settings};
 use archipelago_lab::{World, eventually};
 use diesel::dsl::sql_query;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use diesel_async::SimpleAsyncConnection;
 
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, as_admin, create_users, users};
 
 /// A password of which each character means something in a URL.
 const PASSWORD: &str = "a b/c?d#e&f=g%41+@:é";
-
-async fn as_admin(world: &World, sql: &str) {
-    let url: DatabaseUrl = world.primary().admin_url().parse().unwrap();
-    archipelago::connect(&url).await.unwrap().batch_execute(sql).await.unwrap();
-    world.catch_up().await.unwrap();
-}
 
 /// The password of the role `app`, in its URL.
 fn app_password(settings: &Settings) -> String {

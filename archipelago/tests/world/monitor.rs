@@ -9,8 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use super::histories::admin;
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, create_users, users};
 
 #[derive(QueryableByName)]
 struct Count {

@@ -11,8 +11,7 @@ use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use super::histories::admin;
-use super::setup::{DEADLINE, HOUR, users};
+use super::setup::{DEADLINE, HOUR, admin, users};
 use super::warnings;
 
 // By these names the log tells which warnings are of this test.

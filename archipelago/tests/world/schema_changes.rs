@@ -13,9 +13,8 @@ use diesel::sql_types::{BigInt, Bool, Double, Integer};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::sync::oneshot;
 
-use super::histories::admin;
 use super::moods::{CREATE_TABLE, CREATE_TYPE, Happy, moods};
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, create_users, users};
 use super::traffic::{Visitor, add, among, crowd, forget_noticed, unnoticed, until_all_visit};
 
 diesel::define_sql_function! {

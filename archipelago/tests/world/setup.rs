@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use archipelago::{Settings, Timeouts};
 use archipelago_lab::World;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 
 archipelago::repos! { primary home; replica near; replica far }
 
@@ -35,6 +36,30 @@ pub async fn create_users(world: &World) -> Settings {
     repos.shutdown().await;
     world.catch_up().await.unwrap();
     settings
+}
+
+/// A superuser's connection to the database of the test, at a region's server.
+pub async fn admin(world: &World, region: &str) -> AsyncPgConnection {
+    let server = world.server(region).unwrap();
+    let (url, app_url) = (server.admin_url(), server.url());
+    let (address, _) = url.rsplit_once('/').unwrap();
+    let (_, database) = app_url.rsplit_once('/').unwrap();
+    archipelago::connect(&format!("{address}/{database}").parse().unwrap()).await.unwrap()
+}
+
+/// Runs a statement as the superuser at the primary, and waits until each replica has replayed it.
+pub async fn as_admin(world: &World, sql: &str) {
+    admin(world, world.primary().region()).await.batch_execute(sql).await.unwrap();
+    world.catch_up().await.unwrap();
+}
+
+/// Changes a setting of the test's database, for sessions that begin later: `SET …` or `RESET …`,
+/// with doubled quotes.
+pub async fn alter_database(world: &World, change: &str) {
+    let alter = format!(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {change}', current_database()); END $$"
+    );
+    as_admin(world, &alter).await;
 }
 
 /// Each region at its own server.

@@ -44,8 +44,6 @@ async fn encrypted(world: World, certificate: &Identity) -> Option<Encrypted> {
     let url: DatabaseUrl = (world.primary().admin_url() + "?sslmode=disable").parse().unwrap();
     let admin = connect(&url).await.unwrap();
     let mut server = Encrypted { world, admin, folder: tempfile::tempdir().unwrap() };
-    server.write("server.crt", &certificate.chain).await;
-    server.write("server.key", &certificate.key).await;
     if server.admin.batch_execute("ALTER SYSTEM SET ssl = on").await.is_err() {
         assert!(std::env::var_os("CI").is_none(), "CI needs a PostgreSQL that speaks TLS");
         println!("skipped: this PostgreSQL was built without TLS");

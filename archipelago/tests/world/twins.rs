@@ -6,8 +6,7 @@ use archipelago_lab::{World, eventually};
 use diesel::prelude::*;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::histories::admin;
-use super::setup::{DEADLINE, HOUR, Repos, create_users, users};
+use super::setup::{DEADLINE, HOUR, Repos, admin, create_users, users};
 
 async fn add(repos: &Repos, name: &str) -> Result<Position, Error> {
     let user = diesel::insert_into(users::table).values((users::name.eq(name), users::age.eq(36)));
