@@ -63,9 +63,7 @@ impl ManageConnection for Manager {
         let slot = slot.map_err(|_| DownReason::Silent { waited })?;
         let (connector, slots) = (self.connector.clone(), self.slots.clone());
         // In a task of its own: bb8 would count an attempt that panics as under way for ever.
-        let attempt = async move {
-            slots.attempt(connector.url.config(), Box::pin(connector.open(slot))).await
-        };
+        let attempt = async move { slots.open(&connector, slot).await };
         let outcome = self.io.spawn(attempt).await;
         let failure = outcome.as_ref().err().cloned();
         self.failure.send_if_modified(|last| {

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Config;
 
+use crate::connection::{Connection, Connector};
 use crate::error::DownReason;
 
 /// Between two looks of a waiting caller for a connection that has become idle meanwhile. The pause
@@ -160,8 +161,18 @@ impl Slots {
         Some(Slot::new(self, usage, permit))
     }
 
+    /// Opens a connection, unless the server refused this login a moment ago.
+    pub(super) async fn open(
+        &self,
+        connector: &Connector,
+        slot: Slot,
+    ) -> Result<Connection, DownReason> {
+        // Boxed: it is large.
+        self.attempt(connector.url.config(), Box::pin(connector.open(slot))).await
+    }
+
     /// Makes an attempt to connect, unless the server refused this login a moment ago.
-    pub(super) async fn attempt<T>(
+    async fn attempt<T>(
         &self,
         login: &Config,
         attempt: impl Future<Output = Result<T, DownReason>>,

@@ -59,9 +59,7 @@ async fn open(
     pipelines: Arc<Mutex<Pipelines>>,
     slot: Slot,
 ) -> Result<(), DownReason> {
-    // Boxed: it is large.
-    let attempt = Box::pin(connector.open(slot));
-    let outcome = slots.attempt(connector.url.config(), attempt).await;
+    let outcome = slots.open(&connector, slot).await;
     let timeouts = connector.timeouts;
     let mut opened = pipelines.lock();
     opened.opening = None;
