@@ -185,18 +185,24 @@ impl DatabaseUrl {
             // libpq asks the list of users too.
             Err(_) => std::env::home_dir(),
         };
-        Self::new(text, conninfo, home)
-    }
-
-    fn new(text: String, conninfo: Conninfo, home: Option<PathBuf>) -> Result<Self, UrlError> {
         parameter::check(&conninfo)?;
-        let servers = config::servers(&conninfo)?;
         let get = |name| conninfo.get(name).filter(|value| !value.is_empty());
         let tls = Tls::new(get, home.as_deref())?;
+        Self::new(text, conninfo, home, tls)
+    }
+
+    fn new(
+        text: String,
+        conninfo: Conninfo,
+        home: Option<PathBuf>,
+        tls: Tls,
+    ) -> Result<Self, UrlError> {
+        let servers = config::servers(&conninfo)?;
         let config = config::config(&conninfo, tls.mode())?;
         let target = config::target_session(&conninfo)?;
         let in_home = || home.as_ref().map(|home| home.join(".pgpass"));
-        let passfile = get("passfile").map(PathBuf::from).or_else(in_home);
+        let passfile = conninfo.get("passfile").filter(|file| !file.is_empty());
+        let passfile = passfile.map(PathBuf::from).or_else(in_home);
         let (passwords, pools_sessions) = (None, false);
         Ok(Self {
             text,
@@ -212,11 +218,11 @@ impl DatabaseUrl {
         })
     }
 
-    /// The same URL with other parameters.
+    /// The same URL with other parameters, but for those of TLS.
     fn with(&self, change: impl FnOnce(&mut Conninfo)) -> Result<Self, UrlError> {
         let mut conninfo = self.conninfo.clone();
         change(&mut conninfo);
-        let new = Self::new(conninfo.to_string(), conninfo, self.home.clone())?;
+        let new = Self::new(conninfo.to_string(), conninfo, self.home.clone(), self.tls.clone())?;
         let passwords = self.passwords.clone();
         Ok(Self { passwords, pools_sessions: self.pools_sessions, ..new })
     }
