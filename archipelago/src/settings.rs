@@ -41,6 +41,7 @@ pub use self::safeguard::Safeguard;
 pub(crate) use self::safeguard::Safeguards;
 pub use self::settings_error::{SettingProblem, SettingsError};
 pub use self::timeouts::Timeouts;
+pub(crate) use self::tls::reasons;
 pub use self::tls::{SslMode, TlsError};
 pub use self::url::{DatabaseUrl, UrlError};
 pub(crate) use self::url::{TargetSession, UrlServer};

@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::ssl::{self, SslRef};
@@ -18,7 +17,7 @@ use tokio_util::either::Either;
 use super::socket::Socket;
 use super::tap::Tap;
 use crate::error::SessionRecord;
-use crate::settings::{DatabaseUrl, TlsError};
+use crate::settings::{DatabaseUrl, TlsError, reasons};
 
 /// A stream that records what the server says: decrypted, or plain text.
 pub(super) type Stream = Tap<Either<SslStream<BufReader<Socket>>, Socket>>;
@@ -91,10 +90,8 @@ fn failed(error: ssl::Error, session: &SslRef) -> NegotiationError {
         Ok(error) => return error.into(),
         Err(error) => error,
     };
-    let reasons = error.ssl_error().into_iter().flat_map(ErrorStack::errors);
-    let reasons: Vec<_> = reasons.filter_map(openssl::error::Error::reason).collect();
     let verdict = session.verify_result();
-    NegotiationError::Handshake(match reasons.join(", ") {
+    NegotiationError::Handshake(match error.ssl_error().map(reasons).unwrap_or_default() {
         // The result of a session whose certificate is not checked says what is wrong with it too.
         reasons if reasons == "certificate verify failed" => {
             format!("{reasons}: {}", verdict.error_string())

@@ -13,7 +13,7 @@ use openssl::ssl::{
     SslVerifyMode, SslVersion,
 };
 
-use self::files::{Authorities, Files, reasons};
+use self::files::{Authorities, Files};
 use self::names::{CertificateNames, is_address};
 
 /// How much TLS protects a connection. The words and their meaning are libpq's:
@@ -232,6 +232,12 @@ fn context(
         context.set_default_verify_paths()?;
     }
     Ok(context.build())
+}
+
+/// What OpenSSL says, without the lines of its code.
+pub(crate) fn reasons(error: &ErrorStack) -> String {
+    let reasons: Vec<_> = error.errors().iter().filter_map(openssl::error::Error::reason).collect();
+    reasons.join(", ")
 }
 
 fn refused(error: &ErrorStack) -> TlsError {

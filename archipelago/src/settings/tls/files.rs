@@ -11,7 +11,7 @@ use openssl::x509::X509;
 use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 
-use super::{TlsError, refused};
+use super::{TlsError, reasons, refused};
 
 /// The files that a URL names, or that lie where libpq looks for them.
 pub(super) struct Files {
@@ -169,10 +169,4 @@ fn check_permissions(key: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What OpenSSL says, without the lines of its code.
-pub(super) fn reasons(error: &ErrorStack) -> String {
-    let reasons: Vec<_> = error.errors().iter().filter_map(openssl::error::Error::reason).collect();
-    reasons.join(", ")
 }
