@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::Failed;
 
 /// The most time that a contender may take to start or to stop.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A contender that accepts requests.
 pub struct Running {

@@ -6,6 +6,7 @@
 //!   tokio-postgres. Requests per second, latencies, CPU time, memory and connections.
 //! - `load --against BINARY`: the same pages, served by the app of this build and by the app of
 //!   another build, in interleaved pairs with the ratio of each pair.
+//! - `count`: the instructions of a request, as callgrind counts them, for each of those programs.
 //! - `slow`: quick reads while one of a hundred reads is slow, through pools and through pipelined
 //!   connections, with and without Archipelago. Latencies.
 //! - `verify`: reads that prove their freshness, reads of any age, and reads from a plain pool.
@@ -24,6 +25,7 @@
 mod child;
 mod contenders;
 mod cost;
+mod count;
 mod databases;
 mod faults;
 mod http;
@@ -53,6 +55,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// How many instructions a request costs each contender, as callgrind counts them.
+    Count(count::Options),
     /// What visitors of a distant region notice of faults: a server or line fails, a replica is
     /// promoted.
     Faults(faults::Options),
@@ -94,6 +98,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Count(options) => count::run(&options).await,
         Command::Faults(options) => faults::run(&options).await,
         Command::Idle(options) => idle::run(&options).await,
         Command::Limits(options) => limits::run(&options).await,

@@ -1,0 +1,125 @@
+//! `count`: how many instructions of its own a contender needs for a request, as callgrind counts
+//! them. A count says more than a time: it is the same on a busy machine.
+//!
+//! The contender runs under `valgrind`, with visitors that keep cookies. What
+//! it does without requests is counted too, and left out. Kernel and PostgreSQL are not counted.
+//!
+//! `cargo run --release -p archipelago-benches -- count`
+
+mod callgrind;
+mod visitors;
+
+use std::path::PathBuf;
+
+use archipelago_lab::Distances;
+use archipelago_measure::{Column, FigureTable, Figures};
+use clap::{Args, ValueEnum};
+use tokio::time::{Instant, sleep};
+
+use self::callgrind::Counted;
+use self::visitors::Visitors;
+use crate::Failed;
+use crate::contenders::Contender;
+use crate::databases::Databases;
+
+/// How to count.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The requests of which the mean is taken.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    requests: u32,
+    /// Visitors, each with a connection, a cookie jar and one request at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    visitors: u32,
+    /// Only these contenders.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::HandWritten, Contender::Raw, Contender::Archipelago])]
+    contenders: Vec<Contender>,
+    /// Only these pages.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Page::value_variants().to_vec())]
+    only: Vec<Page>,
+    /// Keep callgrind's files in this folder, for `callgrind_annotate`.
+    #[arg(long, value_name = "FOLDER")]
+    profiles: Option<PathBuf>,
+}
+
+/// What visitors request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// The page of one user.
+    User,
+    /// The first page of the list.
+    List,
+    /// A form that creates a user.
+    Create,
+}
+
+impl Page {
+    fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::List => "list",
+            Self::Create => "create",
+        }
+    }
+}
+
+const USERS: u32 = 1000;
+
+const COLUMNS: [Column; 1] = [Column::new("instructions", "INSTRUCTIONS", 0)];
+
+/// Counts, and prints the report.
+///
+/// # Errors
+/// When valgrind is not installed, something does not start, or an answer was wrong.
+pub async fn run(options: &Options) -> Result<(), Failed> {
+    let databases = Databases::start(Distances::default(), USERS).await?;
+    let outcome = count_all(&databases, options).await;
+    databases.stop().await?;
+    outcome
+}
+
+async fn count_all(databases: &Databases, options: &Options) -> Result<(), Failed> {
+    let mut table = FigureTable::new(&["PAGE", "CONTENDER"], 2, &COLUMNS);
+    for page in &options.only {
+        for contender in &options.contenders {
+            eprintln!("{}, {}", page.name(), contender.name());
+            let instructions = count(databases, options, *page, *contender).await?;
+            let row = [page.name().to_owned(), contender.name().to_owned()];
+            table.add(row, &Figures([instructions]));
+        }
+    }
+    print!("{}", table.text());
+    Ok(())
+}
+
+/// The instructions of one request.
+async fn count(
+    databases: &Databases,
+    options: &Options,
+    page: Page,
+    contender: Contender,
+) -> Result<f64, Failed> {
+    let profile = format!("{}-{}", page.name(), contender.name());
+    let mut vars = databases.vars()?;
+    vars.push(("RUST_LOG".to_owned(), "error".to_owned()));
+    let mut counted = Counted::start(contender, &vars, &profile).await?;
+    let visitors = Visitors::new(options.visitors, counted.address())?;
+    // Valgrind translates the program on its first way through it: too slowly for many at a time.
+    visitors.request(page, 1).await?;
+    // Connections are open and statements prepared after that.
+    visitors.request(page, options.requests / 4 + options.visitors).await?;
+    counted.dump().await?;
+    let begun = Instant::now();
+    visitors.request(page, options.requests).await?;
+    let took = begun.elapsed();
+    let busy = counted.dump().await?;
+    sleep(took).await;
+    let idle = counted.dump().await?;
+    if let Some(folder) = &options.profiles {
+        std::fs::create_dir_all(folder)?;
+        std::fs::copy(&busy.file, folder.join(profile))?;
+    }
+    counted.stop().await?;
+    databases.catch_up().await?;
+    Ok((busy.instructions - idle.instructions) / f64::from(options.requests))
+}
