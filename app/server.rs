@@ -4,6 +4,7 @@
 mod body;
 mod cross_site;
 mod draining;
+mod own_task;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +24,7 @@ use tokio::time::sleep;
 use self::body::{bound_body, form_error};
 use self::cross_site::refuse_cross_site_writes;
 use self::draining::{Draining, close_while_draining};
+use self::own_task::in_own_task;
 use crate::logging::request_span;
 use crate::metrics::{self, record_request};
 use crate::migrations;
@@ -169,6 +171,7 @@ fn app(
         .configure(routes)
         .wrap(from_fn(bound_body))
         .wrap(from_fn(refuse_cross_site_writes))
+        .wrap(from_fn(in_own_task))
         .wrap(from_fn(error_pages))
         .wrap(from_fn(answer_for))
         .wrap(

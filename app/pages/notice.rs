@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, CookieBuilder, SameSite};
+use actix_web::http::header::{COOKIE, HeaderValue};
 
 const NAME: &str = "notice";
 
@@ -17,10 +18,16 @@ pub(super) enum Notice {
 impl Notice {
     const ALL: [Self; 3] = [Self::Created, Self::Updated, Self::Deleted];
 
-    /// The notice in the request's cookie.
+    /// The notice in the request's cookie. Other cookies are not parsed: they may be broken.
     pub(super) fn from_request(request: &HttpRequest) -> Option<Self> {
-        let cookie = request.cookie(NAME)?;
-        Self::ALL.into_iter().find(|notice| notice.code() == cookie.value())
+        let lines = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
+        let mut pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+        pairs.find_map(|pair| Self::in_pair(pair.trim_ascii()))
+    }
+
+    fn in_pair(pair: &[u8]) -> Option<Self> {
+        let value = pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?;
+        Self::ALL.into_iter().find(|notice| notice.code().as_bytes() == value)
     }
 
     /// The message for the visitor.
@@ -67,8 +74,24 @@ mod tests {
             let request = TestRequest::default().cookie(notice.cookie()).to_http_request();
             assert_eq!(Notice::from_request(&request), Some(notice));
         }
-        let forged = TestRequest::default().cookie(Cookie::new(NAME, "<b>")).to_http_request();
-        assert_eq!(Notice::from_request(&forged), None);
         assert_eq!(Notice::from_request(&TestRequest::default().to_http_request()), None);
+    }
+
+    #[test]
+    fn a_forged_notice_and_other_cookies_are_passed_over() {
+        let created = Some(Notice::Created);
+        for (cookies, expected) in [
+            (&b"notice=<b>"[..], None),
+            (b"my_notice=created", None),
+            (b"notice", None),
+            (b"a=\xff; notice=created", created),
+            (b"notice=\xff;notice=created", created),
+            (b"=;;a=\"1; 2\"; notice=created ;b", created),
+        ] {
+            let request = TestRequest::default()
+                .insert_header((COOKIE, HeaderValue::from_bytes(cookies).unwrap()))
+                .to_http_request();
+            assert_eq!(Notice::from_request(&request), expected, "{}", cookies.escape_ascii());
+        }
     }
 }

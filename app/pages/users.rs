@@ -74,10 +74,10 @@ pub(crate) async fn create(
         let problem = "The field _key holds no UUID, so nothing was saved. The form has a new key now: send it again.";
         return conflict(&context, &form, problem);
     };
-    let target = key.map_or_else(new_target, |key| FormTarget::New { key });
+    let target = || key.map_or_else(new_target, |key| FormTarget::New { key });
     let user = match form.user() {
         Ok(user) => user,
-        Err(errors) => return invalid(&context, target, &form, errors),
+        Err(errors) => return invalid(&context, target(), &form, errors),
     };
     match writes::create(writer.primary(), &user, key).await {
         Ok(created) if user.matches(&created) => {
@@ -90,7 +90,7 @@ pub(crate) async fn create(
             );
             conflict(&context, &form, &problem)
         }
-        Err(error) => not_saved(&context, target, &form, error),
+        Err(error) => not_saved(&context, target(), &form, error),
     }
 }
 

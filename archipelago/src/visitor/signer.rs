@@ -154,6 +154,19 @@ impl Signer {
     }
 
     fn verifies(&self, claim: &Claim<'_>) -> bool {
+        self.has_just_signed(claim) || self.has_signed(claim)
+    }
+
+    /// Whether it is the last signature, which most visitors bring while there are few writes.
+    fn has_just_signed(&self, claim: &Claim<'_>) -> bool {
+        let last = self.last.lock();
+        // Its time tells a forger nothing: each answer shows the signature.
+        last.as_ref().is_some_and(|(position, signed)| {
+            *position == claim.position && signed.value == claim.signature
+        })
+    }
+
+    fn has_signed(&self, claim: &Claim<'_>) -> bool {
         let mut jar = CookieJar::new();
         let signed = header_value(claim.position, claim.signature);
         jar.add_original(Cookie::new(ANY_NAME, signed));

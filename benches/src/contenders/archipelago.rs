@@ -1,6 +1,6 @@
 //! The app of this repository as `archipelago serve` starts it, with metrics and log.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use archipelago_app::settings::Settings;
 use archipelago_app::{metrics, server};
@@ -18,6 +18,7 @@ pub(super) async fn serve(sharing: bool) -> Result<(), Failed> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&settings.log)?)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     metrics::install_recorder()?;
     let running = server::start(&settings)?;
