@@ -17,6 +17,8 @@ pub(crate) fn start(settings: &Settings) -> Result<(), CommandError> {
         .with_env_filter(EnvFilter::try_new(&settings.log)?)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        // A line that cannot be written is lost. Telling so would panic where standard error is closed.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

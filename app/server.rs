@@ -67,6 +67,13 @@ pub struct Running {
 /// Why the servers do not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// `HOST` is no address of this machine.
+    #[error("cannot listen on {address} ({reason}); set HOST to an address of this machine")]
+    NotHere {
+        address: SocketAddr,
+        /// What the operating system said.
+        reason: io::Error,
+    },
     /// The port is taken, or may not be used.
     #[error("cannot listen on {address} ({reason}); set {variable} to a port that is free")]
     Listen {
@@ -195,7 +202,10 @@ pub(crate) fn listen(
 ) -> Result<(SocketAddr, TcpListener), StartError> {
     let address = SocketAddr::new(settings.host, port);
     let bound = bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-    bound.map_err(|reason| StartError::Listen { address, reason, variable })
+    bound.map_err(|reason| match reason.kind() {
+        io::ErrorKind::AddrNotAvailable => StartError::NotHere { address, reason },
+        _ => StartError::Listen { address, reason, variable },
+    })
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

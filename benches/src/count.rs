@@ -1,12 +1,15 @@
 //! `count`: how many instructions of its own a contender needs for a request, as callgrind counts
 //! them. A count says more than a time: it is the same on a busy machine.
 //!
-//! The contender runs under `valgrind`, with visitors that keep cookies. What
-//! it does without requests is counted too, and left out. Kernel and PostgreSQL are not counted.
+//! The contender runs under `valgrind`, with visitors that keep cookies. What it does without requests
+//! is counted too, and left out. Kernel and PostgreSQL are not counted.
 //!
-//! `cargo run --release -p archipelago-benches -- count`
+//! - `cargo run --release -p archipelago-benches -- count` compares the contenders.
+//! - `cargo run -p archipelago-benches -- count --check` compares the app, unoptimized and with one
+//!   visitor, with `benches/instructions.toml`.
 
 mod callgrind;
+mod figures;
 mod visitors;
 
 use std::path::PathBuf;
@@ -17,6 +20,7 @@ use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep};
 
 use self::callgrind::Counted;
+use self::figures::Committed;
 use self::visitors::Visitors;
 use crate::Failed;
 use crate::contenders::Contender;
@@ -37,6 +41,9 @@ pub struct Options {
     /// Only these pages.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Page::value_variants().to_vec())]
     only: Vec<Page>,
+    /// Compare the app of this build with the figures of `benches/instructions.toml`.
+    #[arg(long, conflicts_with_all = ["requests", "visitors", "contenders", "only"])]
+    check: bool,
     /// Keep callgrind's files in this folder, for `callgrind_annotate`.
     #[arg(long, value_name = "FOLDER")]
     profiles: Option<PathBuf>,
@@ -65,6 +72,9 @@ impl Page {
 
 const USERS: u32 = 1000;
 
+/// How often a page is counted that differs from its figure.
+const ATTEMPTS: u32 = 3;
+
 const COLUMNS: [Column; 1] = [Column::new("instructions", "INSTRUCTIONS", 0)];
 
 /// Counts, and prints the report.
@@ -79,6 +89,9 @@ pub async fn run(options: &Options) -> Result<(), Failed> {
 }
 
 async fn count_all(databases: &Databases, options: &Options) -> Result<(), Failed> {
+    if options.check {
+        return check(databases, options).await;
+    }
     let mut table = FigureTable::new(&["PAGE", "CONTENDER"], 2, &COLUMNS);
     for page in &options.only {
         for contender in &options.contenders {
@@ -90,6 +103,29 @@ async fn count_all(databases: &Databases, options: &Options) -> Result<(), Faile
     }
     print!("{}", table.text());
     Ok(())
+}
+
+/// Compares the app with the committed figures.
+async fn check(databases: &Databases, options: &Options) -> Result<(), Failed> {
+    let committed = Committed::read()?;
+    let mut differences = Vec::new();
+    for page in Page::value_variants() {
+        // The page of the list costs five times as much.
+        let requests = if *page == Page::List { 100 } else { 300 };
+        let options = Options { requests, visitors: 1, ..options.clone() };
+        let mut difference = None;
+        // What the instance does besides is a part of a count: on a busy machine more of it.
+        for _ in 0..ATTEMPTS {
+            let counted = count(databases, &options, *page, Contender::Archipelago).await?;
+            println!("{} {counted:.0}", page.name());
+            difference = committed.difference(*page, counted);
+            if difference.is_none() {
+                break;
+            }
+        }
+        differences.extend(difference);
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n").into()) }
 }
 
 /// The instructions of one request.

@@ -239,6 +239,26 @@ async fn the_error_names_the_variable_of_a_taken_port(world: World) {
         assert!(!ok);
         assert!(error.contains(&format!("set {variable} to a port that is free")), "{error}");
     }
+    let mut elsewhere = vars;
+    elsewhere.insert("HOST".to_owned(), "192.0.2.1".to_owned());
+    let (ok, _, error) = output(&[], &elsewhere).await;
+    assert!(!ok && error.contains("set HOST to an address of this machine"), "{error}");
+}
+
+/// As on a full disk, or behind a pipe whose reader has ended.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_log_that_cannot_be_written_costs_no_answer(world: World) {
+    let mut vars = environment(&world).await;
+    vars.insert("RUST_LOG".to_owned(), "trace".to_owned());
+    let mut serving = Serving::start(&[], &vars, LISTENING).await;
+    drop(serving.child.stderr.take());
+    let browser = visitor();
+    for _ in 0..3 {
+        let page = Page::of(browser.get(serving.url("/users"))).await;
+        assert_eq!((page.status, page.served_by().is_empty()), (StatusCode::OK, false));
+    }
+    serving.signal("TERM").await;
+    assert!(serving.child.wait().await.unwrap().success());
 }
 
 /// `cargo run` without `DATABASE_URL`: it starts servers of its own, which keep their data.
