@@ -1,6 +1,8 @@
 //! Runs each request in a task of its own: Actix looks for the next request of a connection whenever the
 //! task of that connection is woken, and a handler that waits for a database is woken several times.
 
+use std::panic::resume_unwind;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
@@ -9,16 +11,18 @@ use actix_web::rt;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn). The task ends where the client leaves. A
-/// panic is an error of its request alone, and the connection goes on.
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn). The task ends with its connection, and
+/// the connection with a panic of the task.
 pub(super) async fn in_own_task<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let task = rt::spawn(next.call(request).in_current_span());
-    let answer = AbortOnDropHandle::new(task).await;
-    answer.map_err(|error| {
-        tracing::error!(%error, "a handler panicked");
-        ErrorInternalServerError("a handler panicked")
-    })?
+    match AbortOnDropHandle::new(task).await {
+        Ok(answer) => answer,
+        Err(error) => Err(match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(error) => ErrorInternalServerError(error),
+        }),
+    }
 }

@@ -6,7 +6,8 @@
 //!   tokio-postgres. Requests per second, latencies, CPU time, memory and connections.
 //! - `load --against BINARY`: the same pages, served by the app of this build and by the app of
 //!   another build, in interleaved pairs with the ratio of each pair.
-//! - `count`: the instructions of a request, as callgrind counts them, for each of those programs.
+//! - `count`: the instructions of a request to this app, to the hand-written program and to the one on
+//!   tokio-postgres, as callgrind counts them.
 //! - `slow`: quick reads while one of a hundred reads is slow, through pools and through pipelined
 //!   connections, with and without Archipelago. Latencies.
 //! - `verify`: reads that prove their freshness, reads of any age, and reads from a plain pool.

@@ -46,7 +46,12 @@ impl Serving {
         vars: &HashMap<String, String>,
         announced: &str,
     ) -> Self {
-        let mut child = program(arguments, vars).spawn().unwrap();
+        Self::spawn(program(arguments, vars), announced).await
+    }
+
+    /// As [`start`](Self::start), for a command that was changed.
+    pub async fn spawn(mut command: Command, announced: &str) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = async {
             while let Some(line) = lines.next_line().await.unwrap() {

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
 
-use super::process::{Serving, output, vars};
+use super::process::{Serving, output, program, vars};
 use super::site::{DEADLINE, PRIMARY, Page, REPLICAS, environment, first_replica, until, visitor};
 
 /// What the program prints before the address of the pages.
@@ -245,13 +245,13 @@ async fn the_error_names_the_variable_of_a_taken_port(world: World) {
     assert!(!ok && error.contains("set HOST to an address of this machine"), "{error}");
 }
 
-/// As on a full disk, or behind a pipe whose reader has ended.
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn a_log_that_cannot_be_written_costs_no_answer(world: World) {
     let mut vars = environment(&world).await;
     vars.insert("RUST_LOG".to_owned(), "trace".to_owned());
-    let mut serving = Serving::start(&[], &vars, LISTENING).await;
-    drop(serving.child.stderr.take());
+    let mut command = program(&[], &vars);
+    command.stderr(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let mut serving = Serving::spawn(command, LISTENING).await;
     let browser = visitor();
     for _ in 0..3 {
         let page = Page::of(browser.get(serving.url("/users"))).await;

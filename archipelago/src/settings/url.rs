@@ -185,24 +185,24 @@ impl DatabaseUrl {
             // libpq asks the list of users too.
             Err(_) => std::env::home_dir(),
         };
-        parameter::check(&conninfo)?;
-        let get = |name| conninfo.get(name).filter(|value| !value.is_empty());
-        let tls = Tls::new(get, home.as_deref())?;
-        Self::new(text, conninfo, home, tls)
+        Self::new(text, conninfo, home, None)
     }
 
+    /// `tls` is that of a URL with the same TLS parameters: making it may take 42 ms.
     fn new(
         text: String,
         conninfo: Conninfo,
         home: Option<PathBuf>,
-        tls: Tls,
+        tls: Option<Tls>,
     ) -> Result<Self, UrlError> {
+        parameter::check(&conninfo)?;
         let servers = config::servers(&conninfo)?;
+        let get = |name| conninfo.get(name).filter(|value| !value.is_empty());
+        let tls = tls.map_or_else(|| Tls::new(get, home.as_deref()), Ok)?;
         let config = config::config(&conninfo, tls.mode())?;
         let target = config::target_session(&conninfo)?;
         let in_home = || home.as_ref().map(|home| home.join(".pgpass"));
-        let passfile = conninfo.get("passfile").filter(|file| !file.is_empty());
-        let passfile = passfile.map(PathBuf::from).or_else(in_home);
+        let passfile = get("passfile").map(PathBuf::from).or_else(in_home);
         let (passwords, pools_sessions) = (None, false);
         Ok(Self {
             text,
@@ -222,7 +222,8 @@ impl DatabaseUrl {
     fn with(&self, change: impl FnOnce(&mut Conninfo)) -> Result<Self, UrlError> {
         let mut conninfo = self.conninfo.clone();
         change(&mut conninfo);
-        let new = Self::new(conninfo.to_string(), conninfo, self.home.clone(), self.tls.clone())?;
+        let new =
+            Self::new(conninfo.to_string(), conninfo, self.home.clone(), Some(self.tls.clone()))?;
         let passwords = self.passwords.clone();
         Ok(Self { passwords, pools_sessions: self.pools_sessions, ..new })
     }

@@ -160,7 +160,7 @@ impl Signer {
     /// Whether it is the last signature, which most visitors bring while there are few writes.
     fn has_just_signed(&self, claim: &Claim<'_>) -> bool {
         let last = self.last.lock();
-        // Its time tells a forger nothing: each answer shows the signature.
+        // A forger who learns it by the time of this makes only their own reads wait.
         last.as_ref().is_some_and(|(position, signed)| {
             *position == claim.position && signed.value == claim.signature
         })
@@ -226,6 +226,25 @@ mod tests {
         for (signs, verifies, expected) in table {
             let is_known = brought_to(verifies, &cookie_of(signs)) == Some(SEEN);
             assert_eq!(is_known, expected, "{}", cookie_of(signs));
+        }
+    }
+
+    #[test]
+    fn a_signer_that_has_just_signed_verifies_as_another_one() {
+        let keys = Keys::new(key(2)).and_verifying([key(1)]);
+        let signer = signer(&keys);
+        let Signed { value, cookie, .. } = signer.signed(SEEN).unwrap();
+        let old = cookie_of(&Keys::new(key(1)));
+        let forged = if value.starts_with('A') { "B" } else { "A" }.to_owned() + &value[1..];
+        let later = cookie_name(Position { lsn: SEEN.lsn + 1, ..SEEN }, &value);
+        for (pair, is_known) in [
+            (format!("{cookie}={value}"), true),
+            (old, true),
+            (format!("{cookie}={forged}"), false),
+            (format!("{later}={value}"), false),
+        ] {
+            let brought = signer.session([&*pair], [""]).data().position(7);
+            assert_eq!(brought, is_known.then_some(SEEN), "{pair}");
         }
     }
 

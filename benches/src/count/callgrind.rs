@@ -58,7 +58,10 @@ impl Counted {
     /// When callgrind does not answer.
     pub async fn dump(&mut self) -> Result<Counts, Failed> {
         let pid = self.running.pid.to_string();
-        let output = Command::new("callgrind_control").args(["--dump", &pid]).output().await?;
+        let output = Command::new("callgrind_control").args(["--dump", &pid]).output().await;
+        let output = output.map_err(|error| {
+            format!("cannot run callgrind_control, a part of valgrind: {error}")
+        })?;
         self.dumps += 1;
         let file = self.files.with_extension(self.dumps.to_string());
         let counts = tokio::fs::read_to_string(&file).await.map_err(|error| {

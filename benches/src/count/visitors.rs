@@ -47,7 +47,9 @@ impl Visitors {
     async fn request_once(&self, client: &Client, page: Page, number: u32) -> Result<(), Failed> {
         let users = format!("{}/users", self.address);
         let (request, expected) = match page {
-            Page::User => (client.get(format!("{users}/{}", number % 1000 + 1)), StatusCode::OK),
+            Page::User => {
+                (client.get(format!("{users}/{}", number % super::USERS + 1)), StatusCode::OK)
+            }
             Page::List => (client.get(users), StatusCode::OK),
             Page::Create => {
                 let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
