@@ -1,5 +1,6 @@
-//! Runs each request in a task of its own: Actix looks for the next request of a connection whenever the
-//! task of that connection is woken, and a handler that waits for a database is woken several times.
+//! Runs each request that reads in a task of its own: Actix looks for the next request of a connection
+//! whenever the task of that connection is woken, and a handler that waits for a database is woken
+//! several times.
 
 use std::panic::resume_unwind;
 
@@ -17,6 +18,10 @@ pub(super) async fn in_own_task<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
+    // A body may be left unread only by a handler that answers when it is first polled.
+    if !request.method().is_safe() {
+        return next.call(request).await;
+    }
     let task = rt::spawn(next.call(request).in_current_span());
     match AbortOnDropHandle::new(task).await {
         Ok(answer) => answer,

@@ -177,6 +177,7 @@ fn app() {
             serde_json
             thiserror
             tokio
+            tokio-util
             tracing
             tracing-subscriber
             uuid"#]],
@@ -220,13 +221,16 @@ fn benches() {
             clap
             diesel
             diesel-async
+            futures-util
             procfs
             reqwest
             rustls
             serde
             serde_json
+            tempfile
             tokio
             tokio-postgres
+            toml
             tracing-subscriber"#]],
     );
     check("archipelago-benches", DependencyKind::Build, &expect!["archipelago-regions"]);
