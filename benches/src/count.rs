@@ -1,5 +1,5 @@
 //! `count`: how many instructions of its own a contender needs for a request, as callgrind counts
-//! them. A count says more than a time: it is the same on a busy machine.
+//! them. A count says more than a time: it is nearly the same on a busy machine.
 //!
 //! The contender runs under `valgrind`, with visitors that keep cookies. What it does without requests
 //! is counted too, and left out. Kernel and PostgreSQL are not counted.
