@@ -2,29 +2,36 @@
 //! of their own. The program and the tests start the same ones.
 
 mod body;
+mod bounded_stream;
+mod connections;
 mod cross_site;
 mod draining;
 mod own_task;
+mod security_headers;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::middleware::from_fn;
+use actix_web::{App, web};
 use archipelago::actix::{Keys, answer_for};
 use archipelago::{ServedBy, SettingsError};
 use tokio::net::TcpSocket;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use self::body::{bound_body, form_error};
+use self::connections::TOLD;
 use self::cross_site::refuse_cross_site_writes;
 use self::draining::{Draining, close_while_draining};
 use self::own_task::in_own_task;
+use self::security_headers::add_security_headers;
 use crate::logging::request_span;
 use crate::metrics::{self, record_request};
 use crate::migrations;
@@ -32,9 +39,6 @@ use crate::pages::error_pages::error_pages;
 use crate::repos::Repos;
 use crate::routes::routes;
 use crate::settings::Settings;
-
-/// A page may load styles and images of this site only, and no script at all.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The largest form body, in bytes. A user's form is far smaller.
 const MAX_FORM: usize = 16 * 1024;
@@ -48,6 +52,19 @@ const BACKLOG: u32 = 4096;
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html>.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// How many connections of visitors one process serves, if it may open as many files. An idle one takes
+/// 20 KiB of memory, see docs/reliability.md.
+const PLACES: usize = 4096;
+
+/// How many connections the metrics' port serves.
+const METRICS_PLACES: usize = 32;
+
+/// Connections to one server besides those of its pool: its monitor's, and one that watches the primary.
+const MONITORS: usize = 2;
+
+/// Open files besides connections: listeners, timers and queues of the threads, names and TLS files.
+const OTHER_FILES: usize = 64;
+
 /// How long requests in flight may take to end after a signal: longer than one statement may take.
 const SHUTDOWN_SECONDS: u64 = 15;
 
@@ -59,6 +76,9 @@ pub struct Running {
     pub metrics_address: SocketAddr,
     repos: Arc<Repos>,
     draining: Arc<Draining>,
+    /// One permit for each thread that serves.
+    ready: Arc<Semaphore>,
+    threads: u32,
     pages: ServerHandle,
     metrics: ServerHandle,
     tasks: [JoinHandle<io::Result<()>>; 2],
@@ -83,6 +103,14 @@ pub enum StartError {
         /// The variable that sets the port.
         variable: &'static str,
     },
+    /// The limit of open files leaves no place for visitors.
+    #[error(
+        "this process may open {limit} files, and needs {needed} besides those of its visitors; raise the limit (ulimit -n)"
+    )]
+    FewFiles { limit: usize, needed: usize },
+    /// The threads that serve did not start, or ended.
+    #[error("the server ended: {0}")]
+    Ended(#[source] io::Error),
     /// The operating system gives no more sockets.
     #[error("cannot listen: {0}")]
     Socket(#[from] io::Error),
@@ -99,36 +127,75 @@ pub enum StartError {
 pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
+    let places = places(settings)?;
     // A replica with older tables would fail queries, or answer them wrongly: it serves no reads.
     let required = if settings.checks_migrations { migrations::versions() } else { vec![] };
     let databases = settings.databases.clone().requiring_migrations(required);
     let repos = Arc::new(Repos::new(&databases)?);
     let draining = Arc::new(Draining::default());
+    let ready = Arc::new(Semaphore::new(0));
+    let workers = thread::available_parallelism()?.get();
     let (keys, shared) = (settings.keys.clone(), (repos.clone(), draining.clone()));
-    // `cli::serve` handles the signals. Actix alone would cut requests off at Ctrl-C.
-    let pages = HttpServer::new(move || app(shared.clone(), keys.clone()))
-        .disable_signals()
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .listen(pages)?
-        .run();
-    let shared_repos = repos.clone();
-    let metrics = HttpServer::new(move || {
+    let is_ready = ready.clone();
+    let pages = connections::server(pages, workers, places, move || {
+        is_ready.add_permits(1);
+        app(shared.clone(), keys.clone())
+    })?;
+    let (shared_repos, is_ready) = (repos.clone(), ready.clone());
+    let metrics = connections::server(metrics, 1, METRICS_PLACES, move || {
+        is_ready.add_permits(1);
         App::new()
             .app_data(web::Data::from(shared_repos.clone()))
             .route("/metrics", web::get().to(metrics::page))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(metrics)?
-    .run();
+    })?;
     let handles = [pages.handle(), metrics.handle()];
     let tasks = [tokio::spawn(pages), tokio::spawn(metrics)];
     let [pages, metrics] = handles;
-    Ok(Running { address, metrics_address, repos, draining, pages, metrics, tasks })
+    let threads = u32::try_from(workers + 1).expect("a machine has few processors");
+    Ok(Running { address, metrics_address, repos, draining, ready, threads, pages, metrics, tasks })
+}
+
+/// For how many visitors' connections this process may open files.
+fn places(settings: &Settings) -> Result<usize, StartError> {
+    let limit = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+            PLACES
+        }
+    };
+    let databases = Repos::REGIONS.len() * (settings.databases.pool_size() as usize + MONITORS);
+    let needed = OTHER_FILES + databases + METRICS_PLACES + 2 * TOLD;
+    match limit.saturating_sub(needed) {
+        0 => Err(StartError::FewFiles { limit, needed }),
+        places => Ok(places.min(PLACES)),
+    }
 }
 
 impl Running {
+    /// Waits until every thread serves.
+    pub async fn started(&mut self) -> Result<(), StartError> {
+        let (ready, threads) = (self.ready.clone(), self.threads);
+        tokio::select! {
+            error = self.ended() => Err(error),
+            _ = ready.acquire_many(threads) => Ok(()),
+        }
+    }
+
+    /// Waits until a server ends though it was not stopped. Then none of them can be stopped.
+    pub async fn ended(&mut self) -> StartError {
+        let [pages, metrics] = &mut self.tasks;
+        let ended = tokio::select! {
+            ended = pages => ended,
+            ended = metrics => ended,
+        };
+        StartError::Ended(match ended {
+            Ok(Ok(())) => io::Error::other("it was stopped"),
+            Ok(Err(error)) => error,
+            Err(error) => io::Error::other(error),
+        })
+    }
+
     /// The database that serves this instance's reads now.
     pub(crate) fn reads_from(&self) -> ServedBy {
         self.repos.replica().served_by()
@@ -181,13 +248,7 @@ fn app(
         .wrap(from_fn(in_own_task))
         .wrap(from_fn(error_pages))
         .wrap(from_fn(answer_for))
-        .wrap(
-            DefaultHeaders::new()
-                .add(("content-security-policy", CONTENT_SECURITY_POLICY))
-                .add(("x-content-type-options", "nosniff"))
-                .add(("referrer-policy", "same-origin"))
-                .add(("cross-origin-opener-policy", "same-origin")),
-        )
+        .wrap(from_fn(add_security_headers))
         .wrap(from_fn(close_while_draining))
         .wrap(from_fn(record_request))
         .wrap(from_fn(request_span))

@@ -7,26 +7,44 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::console::{CommandError, print_status};
 
-/// Ctrl-C and SIGTERM, received here instead of ending the program.
+/// Ctrl-C, SIGTERM and SIGHUP, received here instead of ending the program.
 pub(crate) struct ShutdownSignals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
+    ignores_hangups: bool,
 }
 
 impl ShutdownSignals {
-    /// From now on neither signal ends the program by itself.
+    /// From now on no signal of them ends the program by itself.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            ignores_hangups: false,
         })
     }
 
-    /// Waits for either of them.
+    /// SIGHUP does not stop this program: many services read their settings again then.
+    pub(crate) fn ignoring_hangups(self) -> Self {
+        Self { ignores_hangups: true, ..self }
+    }
+
+    /// Waits for one that stops this program.
     pub(crate) async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => {}
+            }
+            if !self.ignores_hangups {
+                return;
+            }
+            tracing::warn!(
+                "SIGHUP is ignored: restart this program to have it read its settings again"
+            );
         }
     }
 

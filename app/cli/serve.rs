@@ -32,7 +32,7 @@ pub(super) async fn serve() -> Result<(), CommandError> {
     print_status(&migrations::report(&local.prepare().await?))?;
     let region = checked.region().unwrap_or(LocalDatabases::default_region());
     let settings = Settings::from_vars(&overlay(local.env_seen_from(region)?, process_env))?;
-    let served = serve_until_signal(&settings).await;
+    let served = serve_until_signal(&settings, ShutdownSignals::listen()?).await;
     local.shutdown().await?;
     served
 }
@@ -47,6 +47,10 @@ pub(super) async fn serve() -> Result<(), CommandError> {
 async fn serve_configured_databases() -> Result<(), CommandError> {
     let settings = Settings::from_vars(&process_env)?;
     logging::start(&settings)?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in archipelago::unknown_overrides::<Repos>(names) {
+        tracing::warn!("{name} is not used: regions.toml has no region of that name");
+    }
     if settings.is_key_temporary && !settings.host.is_loopback() {
         tracing::warn!(
             "SECRET_KEY is not set: this process made up a key, so its cookies are invalid on other instances and after a restart"
@@ -63,14 +67,17 @@ async fn serve_configured_databases() -> Result<(), CommandError> {
             Err(error) => return Err(error.into()),
         }
     }
-    serve_until_signal(&settings).await
+    serve_until_signal(&settings, ShutdownSignals::listen()?.ignoring_hangups()).await
 }
 
 /// Serves until a signal comes, then finishes the requests in flight.
-async fn serve_until_signal(settings: &Settings) -> Result<(), CommandError> {
+async fn serve_until_signal(
+    settings: &Settings,
+    mut signals: ShutdownSignals,
+) -> Result<(), CommandError> {
     metrics::install_recorder()?;
-    let mut signals = ShutdownSignals::listen()?;
-    let running = server::start(settings)?;
+    let mut running = server::start(settings)?;
+    running.started().await?;
     // The server is up: a closed standard output must not stop it.
     let _ = print_status(&format!(
         "{}\nThis instance runs in {}; its reads go to {}.\nListening on http://{} (metrics on http://{}/metrics). Stop with Ctrl-C.\n",
@@ -80,7 +87,10 @@ async fn serve_until_signal(settings: &Settings) -> Result<(), CommandError> {
         running.address,
         running.metrics_address,
     ));
-    signals.recv().await;
+    tokio::select! {
+        () = signals.recv() => {}
+        error = running.ended() => return Err(error.into()),
+    }
     let shutdown = async {
         running.drain(NOTICE).await;
         running.stop().await;

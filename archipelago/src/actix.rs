@@ -48,7 +48,7 @@ use std::sync::Arc;
 use actix_web::web::{Data, ServiceConfig};
 use tokio::runtime::Handle;
 
-pub use self::middleware::answer_for;
+pub use self::middleware::{answer_for, is_secure};
 pub use self::session::session_of;
 pub use crate::handler::{Reader, Writer};
 use crate::repo_set::RepoSet;

@@ -78,11 +78,12 @@ async fn serve_until_signal(
     listener: TcpListener,
 ) -> Result<(), CommandError> {
     let mut signals = ShutdownSignals::listen()?;
-    let start = |info| -> Result<_, CommandError> {
-        Ok((info, server::start(&instance_settings(local, info, settings)?)?))
-    };
-    let regions = Repos::REGIONS.iter().filter(|info| info.code == info.region);
-    let instances = regions.map(start).collect::<Result<Vec<_>, _>>()?;
+    let mut instances = vec![];
+    for info in Repos::REGIONS.iter().filter(|info| info.code == info.region) {
+        let mut running = server::start(&instance_settings(local, info, settings)?)?;
+        running.started().await?;
+        instances.push((info, running));
+    }
     let behind_edge = instances
         .iter()
         .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });

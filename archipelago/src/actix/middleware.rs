@@ -40,8 +40,10 @@ pub async fn answer_for(
     Ok(response)
 }
 
-/// Whether the visitor came over TLS.
-fn is_secure(request: &HttpRequest) -> bool {
+/// Whether the visitor came over TLS: by the headers `forwarded` and `x-forwarded-proto` of the nearest
+/// proxy, else by the server's own configuration.
+#[must_use]
+pub fn is_secure(request: &HttpRequest) -> bool {
     let value = |name: &str| request.headers().get(name)?.to_str().ok();
     let scheme = forwarded_scheme(value);
     scheme.map_or_else(|| request.app_config().secure(), |scheme| scheme == "https")

@@ -90,6 +90,33 @@ pub fn override_variable(region: &str) -> String {
     format!("DATABASE_URL_{}", region.to_ascii_uppercase().replace('-', "_"))
 }
 
+/// Those of `names` that look as if they overrode one region's URL, and name no region of `R`.
+///
+/// ```
+/// archipelago::repos! { primary home; replica near }
+///
+/// let unknown = archipelago::unknown_overrides::<Repos>(["DATABASE_URL_NEAR", "DATABASE_URL_NEER"]);
+/// assert_eq!(unknown, ["DATABASE_URL_NEER"]);
+/// ```
+pub fn unknown_overrides<R: RegionSet>(
+    names: impl IntoIterator<Item: Into<String>>,
+) -> Vec<String> {
+    let is_known = |name: &String| {
+        R::REGIONS.iter().any(|info| {
+            *name == override_variable(info.code) || info.url_env == Some(name.as_str())
+        })
+    };
+    let names = names.into_iter().map(Into::into);
+    names.filter(|name| name.starts_with("DATABASE_URL_") && !is_known(name)).collect()
+}
+
+pub(super) fn warn_of_unknown_overrides<R: RegionSet>() {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in unknown_overrides::<R>(names) {
+        tracing::warn!("{name} is not used: no region of this program has that name");
+    }
+}
+
 /// The variables, and what is wrong with those that were read.
 struct Variables<V> {
     var: V,
@@ -123,13 +150,16 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
         });
     }
 
-    /// Reports a missing variable once, also when several regions need it.
+    /// Reports a missing variable once, also when several regions need it, and not where it is there
+    /// and cannot be used.
     fn missing(&mut self, name: &str, advice: impl Into<String>) {
-        let mut missing = self.problems.iter().filter_map(|problem| match problem {
-            SettingProblem::Missing { name, .. } => Some(name),
+        let mut reported = self.problems.iter().filter_map(|problem| match problem {
+            SettingProblem::Missing { name, .. } | SettingProblem::Unusable { name, .. } => {
+                Some(name)
+            }
             _ => None,
         });
-        if !missing.any(|missing| missing == name) {
+        if !reported.any(|reported| reported == name) {
             let (name, advice) = (name.to_owned(), advice.into());
             self.problems.push(SettingProblem::Missing { name, advice });
         }

@@ -1,0 +1,103 @@
+//! Accepts the connections of one HTTP server: as many as have a place, each bounded.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncWriteExt, copy, sink};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::bounded_stream::BoundedStream;
+use super::{KEEP_ALIVE, SHUTDOWN_SECONDS};
+
+/// How many connections beyond the places are told that they have none; further ones wait in the
+/// kernel's queue.
+pub(super) const TOLD: usize = 128;
+
+/// How long a client may take to read that it has no place.
+const TELLING: Duration = Duration::from_secs(1);
+
+const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 61\r\n\
+    retry-after: 1\r\n\
+    connection: close\r\n\r\n\
+    This instance has too many visitors. Try again in a second.\r\n";
+
+/// A server of `listener` with `workers` threads, and `places` for connections.
+pub(super) fn server<F, I, S, B>(
+    listener: TcpListener,
+    workers: usize,
+    places: usize,
+    app: F,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<B>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    // `cli::serve` handles the signals. Actix alone would cut requests off at Ctrl-C.
+    let builder = ServerBuilder::new()
+        .workers(workers)
+        .max_concurrent_connections((places + TOLD).div_ceil(workers))
+        .disable_signals()
+        .shutdown_timeout(SHUTDOWN_SECONDS);
+    let shutdown = builder.graceful_shutdown_signal();
+    let free = Arc::new(Semaphore::new(places));
+    let builder = builder.listen("http", listener, move || {
+        let (shutdown, free) = (shutdown.clone(), free.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let shutdown = shutdown.clone();
+                async move { shutdown.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .on_connect_ext(|stream: &BoundedStream, data| {
+                data.insert(stream.handlers().clone());
+            })
+            .h1(map_config(app(), |()| AppConfig::default()));
+        fn_service(move |stream: TcpStream| {
+            let place = free.clone().try_acquire_owned();
+            async move {
+                let Ok(place) = place else {
+                    refuse(stream).await;
+                    return Err(DispatchError::Io(io::ErrorKind::QuotaExceeded.into()));
+                };
+                let visitor = stream.peer_addr().ok();
+                Ok((BoundedStream::new(stream, place), visitor))
+            }
+        })
+        .and_then(http)
+    })?;
+    Ok(builder.run())
+}
+
+async fn refuse(mut stream: TcpStream) {
+    tracing::warn!("a connection was refused: all places are taken");
+    let telling = async {
+        stream.write_all(NO_PLACE).await?;
+        stream.shutdown().await?;
+        // The kernel drops what the client has not read where its request is not read.
+        copy(&mut stream, &mut sink()).await
+    };
+    // A client that is gone, or slow, is not told.
+    let _ = timeout(TELLING, telling).await;
+}
