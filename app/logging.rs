@@ -1,4 +1,7 @@
-//! The log: where it goes, and the request that each of its lines belongs to.
+//! The log: where it goes, how much of it, and the request that each of its lines belongs to.
+
+mod cut;
+mod rate_limit;
 
 use std::io::{self, IsTerminal};
 
@@ -8,17 +11,24 @@ use actix_web::middleware::Next;
 use tracing::Instrument;
 use tracing_subscriber::EnvFilter;
 
+use self::cut::{Cut, CutLines};
+use self::rate_limit::RateLimited;
 use crate::console::CommandError;
 use crate::settings::Settings;
+
+/// Actix reports each malformed request as an error. The client has its answer, and the operator
+/// nothing to mend.
+const QUIET: &str = "actix_http=off";
 
 /// Logs to standard error from now on, filtered by `RUST_LOG`. Call it once.
 pub(crate) fn start(settings: &Settings) -> Result<(), CommandError> {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&settings.log)?)
-        .with_writer(io::stderr)
+        .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", settings.log))?)
         .with_ansi(io::stderr().is_terminal())
         // A line that cannot be written is lost. Telling so would panic where standard error is closed.
         .log_internal_errors(false)
+        .map_event_format(RateLimited::new)
+        .with_writer(|| CutLines(io::stderr()))
         .init();
     Ok(())
 }
@@ -31,6 +41,7 @@ pub(crate) async fn request_span(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     // A span below the filter's level is left out of its events: of the highest level, it is in
     // all.
-    let span = tracing::error_span!("request", method = %request.method(), url = %request.uri());
+    let span =
+        tracing::error_span!("request", method = %request.method(), url = %Cut(request.uri()));
     next.call(request).instrument(span).await
 }
