@@ -15,10 +15,10 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use archipelago::actix::session_of;
+use archipelago::actix::{is_secure, session_of};
 use archipelago::visitor::Session;
 use askama::Template;
 
@@ -40,6 +40,7 @@ thread_local! {
 pub(crate) struct PageContext {
     repos: Option<Data<Repos>>,
     notice: Option<Notice>,
+    is_secure: bool,
     session: Session,
 }
 
@@ -48,6 +49,7 @@ impl PageContext {
         Self {
             repos: request.app_data::<Data<Repos>>().cloned(),
             notice: Notice::from_request(request),
+            is_secure: is_secure(request),
             session: session_of(request),
         }
     }
@@ -71,13 +73,19 @@ impl PageContext {
         let mut response = HttpResponse::build(status);
         response.insert_header((CONTENT_TYPE, HTML)).insert_header((CACHE_CONTROL, NO_STORE));
         if self.notice.is_some() {
-            response.cookie(Notice::removal_cookie());
+            response.cookie(Notice::removal_cookie(self.is_secure));
         }
         let html = BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
             page.render_into(buffer).map(|()| buffer.split().freeze())
         })?;
         Ok(response.body(html))
+    }
+
+    /// See Other: the browser requests the next page with a GET, and that page shows the notice.
+    fn redirect(&self, location: String, notice: Notice) -> HttpResponse {
+        let mut response = HttpResponse::SeeOther();
+        response.insert_header((LOCATION, location)).cookie(notice.cookie(self.is_secure)).finish()
     }
 }
 

@@ -40,13 +40,13 @@ impl Notice {
     }
 
     /// Carries the notice to the next page.
-    pub(super) fn cookie(self) -> Cookie<'static> {
-        cookie(self.code()).max_age(Duration::minutes(1)).finish()
+    pub(super) fn cookie(self, is_secure: bool) -> Cookie<'static> {
+        cookie(self.code(), is_secure).max_age(Duration::minutes(1)).finish()
     }
 
     /// Removes the notice once it has been shown.
-    pub(super) fn removal_cookie() -> Cookie<'static> {
-        cookie("").max_age(Duration::ZERO).finish()
+    pub(super) fn removal_cookie(is_secure: bool) -> Cookie<'static> {
+        cookie("", is_secure).max_age(Duration::ZERO).finish()
     }
 
     fn code(self) -> &'static str {
@@ -58,8 +58,9 @@ impl Notice {
     }
 }
 
-fn cookie(value: &'static str) -> CookieBuilder<'static> {
-    Cookie::build(NAME, value).path("/").http_only(true).same_site(SameSite::Lax)
+fn cookie(value: &'static str, is_secure: bool) -> CookieBuilder<'static> {
+    let cookie = Cookie::build(NAME, value).path("/").http_only(true).same_site(SameSite::Lax);
+    cookie.secure(is_secure)
 }
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn a_notice_comes_back_from_its_cookie() {
         for notice in Notice::ALL {
-            let request = TestRequest::default().cookie(notice.cookie()).to_http_request();
+            let request = TestRequest::default().cookie(notice.cookie(false)).to_http_request();
             assert_eq!(Notice::from_request(&request), Some(notice));
         }
         assert_eq!(Notice::from_request(&TestRequest::default().to_http_request()), None);

@@ -1,7 +1,7 @@
 //! The pages of the users: list, show, new, create, edit, update, delete.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpResponse, web};
 use archipelago::Error;
 use uuid::Uuid;
@@ -81,7 +81,7 @@ pub(crate) async fn create(
     };
     match writes::create(writer.primary(), &user, key).await {
         Ok(created) if user.matches(&created) => {
-            Ok(redirect(urls::user(created.id).to_string(), Notice::Created))
+            Ok(context.redirect(urls::user(created.id).to_string(), Notice::Created))
         }
         Ok(other) => {
             let problem = format!(
@@ -120,16 +120,20 @@ pub(crate) async fn update(
         Err(errors) => return invalid(&context, target, &form, errors),
     };
     match writes::update(writer.primary(), id.0, &changes).await {
-        Ok(Some(user)) => Ok(redirect(urls::user(user.id).to_string(), Notice::Updated)),
+        Ok(Some(user)) => Ok(context.redirect(urls::user(user.id).to_string(), Notice::Updated)),
         Ok(None) => Err(Failure::NoSuchUser),
         Err(error) => not_saved(&context, target, &form, error),
     }
 }
 
 /// DELETE `/users/{id}`
-pub(crate) async fn delete(writer: Writer, id: web::Path<UserId>) -> PageResult {
+pub(crate) async fn delete(
+    writer: Writer,
+    context: PageContext,
+    id: web::Path<UserId>,
+) -> PageResult {
     if writes::delete(writer.primary(), id.0).await? {
-        Ok(redirect(urls::USERS.to_owned(), Notice::Deleted))
+        Ok(context.redirect(urls::USERS.to_owned(), Notice::Deleted))
     } else {
         Err(Failure::NoSuchUser)
     }
@@ -145,7 +149,7 @@ pub(crate) async fn update_or_delete(
 ) -> PageResult {
     match form.method() {
         Some(Method::Update) => update(writer, context, id, form).await,
-        Some(Method::Delete) => delete(writer, id).await,
+        Some(Method::Delete) => delete(writer, context, id).await,
         None => Err(Failure::BadRequest(
             "A POST to a user needs a field `_method` that says put, patch or delete.",
         )),
@@ -239,11 +243,6 @@ impl<'a> FormAnswer<'a> {
 
 fn new_target() -> FormTarget {
     FormTarget::New { key: Uuid::new_v4() }
-}
-
-/// See Other: the browser requests the next page with a GET.
-fn redirect(location: String, notice: Notice) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, location)).cookie(notice.cookie()).finish()
 }
 
 #[cfg(test)]

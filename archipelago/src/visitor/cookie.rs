@@ -19,6 +19,10 @@
 //! jar has no more cookies of a database than the visitor had requests under way at once, and one
 //! when they rest. `overlapping` tries all orders.
 //!
+//! Over TLS a name begins with `__Host-`: browsers take such a cookie from this host only, and send it
+//! nowhere else (<https://www.rfc-editor.org/rfc/rfc6265#section-4.1.2>, and its successor 6265bis,
+//! section 4.1.3.2).
+//!
 //! A name also has some letters of the signature. So another app at the same host and with the same
 //! database, whose key differs, does not overwrite it.
 
@@ -26,6 +30,9 @@ use crate::position::Position;
 
 /// What every name begins with.
 const PREFIX: &str = "archipelago.";
+
+/// What stands before it over TLS.
+const HOST_ONLY: &str = "__Host-";
 
 /// How many letters of the signature a name has.
 const TAG: usize = 6;
@@ -42,12 +49,17 @@ pub(crate) struct Claim<'a> {
     pub(crate) cookie: Option<&'a str>,
 }
 
-/// The name of the cookie that carries a position. Its value is the signature.
+/// The name of the cookie that carries a position, without TLS. Its value is the signature.
 pub(crate) fn cookie_name(position: Position, signature: &str) -> String {
     // A name may have no slash.
     let position = position.to_string().replace('/', ".");
     let tag: String = signature.chars().filter(char::is_ascii_alphanumeric).take(TAG).collect();
     format!("{PREFIX}{position}.{tag}")
+}
+
+/// The name over TLS of the cookie that is called `name` without.
+pub(crate) fn host_only(name: &str) -> String {
+    format!("{HOST_ONLY}{name}")
 }
 
 /// The value of the header that carries a position.
@@ -58,7 +70,8 @@ pub(crate) fn header_value(position: Position, signature: &str) -> String {
 impl<'a> Claim<'a> {
     /// The position in a cookie. None if it is another cookie, or of another format.
     pub(crate) fn in_cookie(name: &'a str, value: &'a str) -> Option<Self> {
-        let (position, _tag) = name.strip_prefix(PREFIX)?.rsplit_once('.')?;
+        let plain = name.strip_prefix(HOST_ONLY).unwrap_or(name);
+        let (position, _tag) = plain.strip_prefix(PREFIX)?.rsplit_once('.')?;
         let position = position.replace('.', "/").parse().ok()?;
         Some(Self { position, signature: value, cookie: Some(name) })
     }
@@ -84,6 +97,9 @@ mod tests {
         assert_eq!(name, "archipelago.v1-7437092810298376213-3-1.16B3748.xxxxxx");
         let claim = Claim::in_cookie(&name, &signature).unwrap();
         assert_eq!((claim.position, claim.signature), (POSITION, &*signature));
+        let name = host_only(&name);
+        let claim = Claim::in_cookie(&name, &signature).unwrap();
+        assert_eq!((claim.position, claim.cookie), (POSITION, Some(&*name)));
         let header = header_value(POSITION, &signature);
         let claim = Claim::in_header(&header).unwrap();
         assert_eq!((claim.position, claim.signature), (POSITION, &*signature));
@@ -100,6 +116,8 @@ mod tests {
             "archipelago.v1-7-1-0.5",
             "archipelago.7-1-0.5.abcdef",
             "archipelago.v2-7-1-0.5.abcdef",
+            "__Host-archipelago.v2-7-1-0.5.abcdef",
+            "__Secure-archipelago.v1-7-1-0.5.abcdef",
         ] {
             assert!(Claim::in_cookie(name, "x").is_none(), "{name}");
         }

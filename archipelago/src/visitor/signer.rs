@@ -8,7 +8,7 @@ use cookie::time::Duration;
 use cookie::{Cookie, CookieJar, Key, SameSite};
 use parking_lot::Mutex;
 
-use super::cookie::{Claim, cookie_name, header_value};
+use super::cookie::{Claim, cookie_name, header_value, host_only};
 use super::keys::Keys;
 use super::session::Session;
 use super::session_data::Brought;
@@ -125,6 +125,7 @@ impl Signer {
         let data = session.data();
         for position in data.carried() {
             let Some(Signed { header, cookie, value }) = self.signed(position) else { continue };
+            let cookie = if is_secure { host_only(&cookie) } else { cookie };
             headers.push((SET_COOKIE, set_cookie(&cookie, &value, lifetime, is_secure)));
             for name in data.replaced_by(position, &cookie) {
                 headers.push((SET_COOKIE, set_cookie(name, "", Duration::ZERO, is_secure)));
