@@ -1,6 +1,13 @@
-//! How the URL of one region is made from `DATABASE_URL`, as a table.
+//! How the URL of one region is made from `DATABASE_URL`, as a table; and that no message shows a
+//! part of a URL that may be a password.
 
-use archipelago::DatabaseUrl;
+use std::env::VarError;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use archipelago::{DatabaseUrl, Settings};
+
+archipelago::repos! { primary home; replica ord }
 
 /// The case, `DATABASE_URL`, and the URL that is made from it for the region `ord`.
 const TABLE: &[(&str, &str, &str)] = &[
@@ -204,7 +211,10 @@ const WRONG: &[(&str, &str)] = &[
         "is not a URL (a parameter has no `=`, or more than one); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
     ),
     // A slash in the password.
-    ("postgres://u:hunter2/x@db.internal/app", "has a wrong `port`; write numbers of 1 to 65535"),
+    (
+        "postgres://u:hunter2/x@db.internal/app",
+        "is not a URL (it has an `@` more than the one before its host); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+    ),
     ("postgres://u:p@db.internal:port/app", "has a wrong `port`; write numbers of 1 to 65535"),
     ("postgres:///app?host=a.internal&port=0", "has a wrong `port`; write numbers of 1 to 65535"),
     ("postgres:///app", "names no host; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
@@ -256,5 +266,81 @@ fn wrong_urls_are_explained() {
     for (given, expected) in WRONG {
         let error = given.parse::<DatabaseUrl>().expect_err(given);
         assert_eq!(error.to_string(), *expected, "{given}");
+    }
+}
+
+/// Passwords that begin with, or hold, what ends one part of a URL.
+fn odd_password(random: &mut fastrand::Rng) -> String {
+    let odd =
+        ["/", "?", "#", "@", ":", "&", "=", "%", ",", "[", "]", "+", " ", "\\", "'", "ü", "%2F"];
+    let mut password = String::new();
+    for part in 0..3 {
+        if part > 0 || random.bool() {
+            password.push_str(random.choice(odd).unwrap());
+        }
+        // What must not be seen. No other text holds it.
+        password.push_str("hunter");
+    }
+    password
+}
+
+#[tokio::test]
+async fn no_message_shows_a_password() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let mut random = fastrand::Rng::with_seed(16);
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..10_000 {
+        let password = odd_password(&mut random);
+        let query =
+            random.choice(["", "?sslmode=disable", "?sslmode=hunter", "?hunter=1"]).unwrap();
+        let scheme = random.choice(["postgres://", "postgresql://", "hunter://", ""]).unwrap();
+        let url = format!("{scheme}app:{password}@127.0.0.1:1/app{query}");
+        let mut messages = vec![];
+        match url.parse::<DatabaseUrl>() {
+            Err(error) => {
+                refused += 1;
+                messages.extend([error.to_string(), format!("{error:?}")]);
+            }
+            Ok(parsed) => {
+                read += 1;
+                messages.extend([parsed.to_string(), format!("{parsed:?}"), parsed.host()]);
+                if parsed.host() == "127.0.0.1" {
+                    let error = archipelago::connect(&parsed).await.err().unwrap();
+                    messages.extend([error.to_string(), format!("{error:?}")]);
+                }
+            }
+        }
+        let settings = Settings::from_vars::<Repos>(|name| {
+            if name == "DATABASE_URL" { Ok(url.clone()) } else { Err(VarError::NotPresent) }
+        });
+        messages.push(match settings {
+            Ok(settings) => format!("{settings:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        });
+        let shown = messages.iter().find(|message| message.contains("hunter"));
+        assert_eq!(shown, None, "{url}");
+    }
+    assert!(read > 1000 && refused > 1000, "{read} read, {refused} refused");
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = log.lines().find(|line| line.contains("hunter"));
+    assert_eq!(line, None);
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -164,6 +164,9 @@ impl DatabaseUrl {
         var: &dyn Fn(&str) -> Result<String, VarError>,
     ) -> Result<Self, UrlError> {
         let mut conninfo = Conninfo::parse(text)?;
+        if conninfo::has_unencoded_login(text) {
+            return Err(UrlError::Syntax("it has an `@` more than the one before its host"));
+        }
         let variables = parameter::variables().filter_map(|(name, variable)| {
             Some((name, var(variable).ok().filter(|value| !value.is_empty())?))
         });

@@ -22,6 +22,17 @@ pub(super) struct Conninfo {
     parameters: Vec<(String, String)>,
 }
 
+/// Whether a host or the name of a database holds an `@`. libpq takes it as it is, but here it is
+/// refused: it is the end of a password with an unencoded `/` or `@`, and would be shown.
+pub(super) fn has_unencoded_login(text: &str) -> bool {
+    let (_, rest) = text.split_once("://").unwrap_or(("", text));
+    let behind_login = match rest.find(['@', '/']) {
+        Some(at) if rest.as_bytes()[at] == b'@' => &rest[at + 1..],
+        _ => rest,
+    };
+    behind_login.split('?').next().is_some_and(|servers| servers.contains('@'))
+}
+
 impl Conninfo {
     /// Reads a URL. The error shows no text of it, which may hold a password.
     pub(super) fn parse(text: &str) -> Result<Self, UrlError> {
