@@ -2,12 +2,17 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use archipelago::RepoSet;
 
 use crate::reads;
 use crate::repos::Repos;
 
 /// GET `/healthz`: the process is alive. It queries no database, as a restart would not repair one.
-pub(crate) async fn alive() -> HttpResponse {
+pub(crate) async fn alive(repos: Data<Repos>) -> HttpResponse {
+    if repos.cluster().monitor_has_ended() {
+        return HttpResponse::ServiceUnavailable()
+            .body("the thread that watches the databases has ended: restart this instance\n");
+    }
     HttpResponse::Ok().body("alive\n")
 }
 

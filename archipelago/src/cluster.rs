@@ -13,11 +13,10 @@ mod simulated;
 mod start_log;
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -29,7 +28,7 @@ use self::rest::Rest;
 #[cfg(test)]
 pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
 use self::start_log::log_start;
-use crate::connection::SpillPermit;
+use crate::connection::{SpillPermit, SpillPlaces};
 use crate::error::{Error, NoPrimary};
 use crate::pool::Slots;
 use crate::position::Position;
@@ -64,12 +63,13 @@ struct Inner {
     /// The region that this instance runs in.
     region: String,
     max_lag: Option<Duration>,
-    spill_permits: Arc<Semaphore>,
+    spill_places: SpillPlaces,
     /// Counts the choices between the servers of one region.
     turn: AtomicUsize,
     rest: Rest,
     /// Set once the monitor's thread has started.
     monitor: OnceLock<()>,
+    monitor_has_ended: AtomicBool,
 }
 
 /// The slots of each member: one limit for all whose URLs name the same server.
@@ -123,10 +123,11 @@ impl Cluster {
             region: settings.region().to_owned(),
             max_lag: safeguards.has(Safeguard::MaxLag).then_some(max_lag),
             leadership,
-            spill_permits: Arc::new(Semaphore::new(R::MAX_SPILL as usize)),
+            spill_places: SpillPlaces::new(R::MAX_SPILL as usize),
             turn: AtomicUsize::new(0),
             rest: Rest::new(rest, Instant::now()),
             monitor: OnceLock::new(),
+            monitor_has_ended: AtomicBool::new(false),
         };
         log_start::<R>(settings)?;
         let stop = CancellationToken::new();
@@ -203,10 +204,10 @@ impl Cluster {
         }
     }
 
-    /// A permit for a read from elsewhere at the primary. None while too many are under way.
-    pub(crate) fn spill_permit(&self) -> Option<SpillPermit> {
-        let permit = self.inner.spill_permits.clone().try_acquire_owned().ok()?;
-        Some(SpillPermit::new(permit))
+    /// A place for a read from elsewhere at the primary, which requires this position. None while too
+    /// many are under way.
+    pub(crate) fn spill_permit(&self, required: Option<Position>) -> Option<SpillPermit> {
+        self.inner.spill_places.permit(required)
     }
 
     /// Whether this instance is known to be in another region than the leader.
@@ -301,6 +302,13 @@ impl Cluster {
         self.inner.leader.vacancy()
     }
 
+    /// Whether the thread that watches the databases has ended, or could not be started: what this
+    /// process knows of them grows old, and it should be restarted.
+    #[must_use]
+    pub fn monitor_has_ended(&self) -> bool {
+        self.inner.monitor_has_ended.load(Ordering::Relaxed)
+    }
+
     /// Stops the monitor.
     pub(crate) fn stop_monitor(&self) {
         self.stop.cancel();
@@ -309,6 +317,7 @@ impl Cluster {
     fn start_monitor(&self) {
         self.inner.leader.begin(Instant::now());
         if let Err(error) = monitor::start(self.inner.clone(), self.stop.clone()) {
+            self.inner.monitor_has_ended.store(true, Ordering::Relaxed);
             tracing::error!(%error, "no thread can be started to watch the databases");
         }
     }

@@ -12,6 +12,7 @@ mod probe;
 mod request;
 mod shared_probe;
 mod socket;
+mod spill;
 mod tap;
 mod transaction;
 
@@ -34,9 +35,10 @@ pub(crate) use self::driver::{Canceller, WORTH_CANCELLING};
 pub(crate) use self::lost::HasLost;
 use self::probe::Questions;
 pub(crate) use self::request::{
-    Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request, SpillPermit,
+    Answer, Execute, FreshnessChecked, Load, Ping, ReadOutcome, Request,
 };
 use self::shared_probe::SharedProbe;
+pub(crate) use self::spill::{SpillPermit, SpillPlaces};
 pub use self::transaction::Isolation;
 pub(crate) use self::transaction::{
     begin, begin_snapshot, commit_snapshot, read_only_transaction, transaction,

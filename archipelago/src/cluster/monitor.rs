@@ -7,6 +7,7 @@ mod warnings;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
@@ -56,6 +57,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
+        let _ended = NotesItsEnd(&inner.monitor_has_ended);
         let tasks = TaskTracker::new();
         runtime.block_on(stop.run_until_cancelled(async {
             let used = |index: &usize| !inner.members[*index].is_off();
@@ -76,6 +78,15 @@ pub(super) fn start(inner: Arc<Inner>, stop: CancellationToken) -> io::Result<()
         }));
     };
     std::thread::Builder::new().name("archipelago".to_owned()).spawn(run).map(drop)
+}
+
+/// Notes that the thread has ended, by a panic or because it was stopped.
+struct NotesItsEnd<'a>(&'a AtomicBool);
+
+impl Drop for NotesItsEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Asks one member for as long as the thread runs.

@@ -2,7 +2,6 @@
 //! freshness.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
@@ -11,9 +10,8 @@ use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 use futures_util::future::{OptionFuture, join, join3};
 use futures_util::{FutureExt, TryFutureExt};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::Connection;
+use super::{Connection, SpillPermit};
 use crate::error::Error;
 use crate::position::Position;
 use crate::query::{LoadsAs, sql};
@@ -45,18 +43,6 @@ pub(crate) trait Request: Send {
     /// What a read from elsewhere holds until the server is done with it.
     fn spill_permit(&self) -> Option<SpillPermit> {
         None
-    }
-}
-
-/// Counts a read from elsewhere against the primary's `max_spill`.
-#[derive(Clone)]
-pub(crate) struct SpillPermit {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
-impl SpillPermit {
-    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: Arc::new(permit) }
     }
 }
 

@@ -248,7 +248,7 @@ impl<'a> Failover<'a> {
             return Ok(None);
         }
         let refused = Tried { region: cluster.leader().info().code, reason: NotServed::Spilled };
-        let permit = cluster.spill_permit();
+        let permit = cluster.spill_permit(self.plan.requirement.at_least);
         permit.map(Some).ok_or_else(|| Error::NotServed { tried: vec![refused] })
     }
 

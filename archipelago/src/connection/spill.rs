@@ -1,0 +1,104 @@
+//! Bounds how many reads from elsewhere the primary serves at once, so that those of one visitor leave
+//! places to others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::position::Position;
+
+/// The places: as many as `max_spill` says.
+#[derive(Clone)]
+pub(crate) struct SpillPlaces(Arc<Mutex<Taken>>);
+
+/// Counts a read from elsewhere against the primary's `max_spill`.
+#[derive(Clone)]
+pub(crate) struct SpillPermit {
+    _place: Arc<Place>,
+}
+
+/// The visitors are told apart by the positions that their reads require: each write has its own.
+type Visitor = Option<Position>;
+
+struct Taken {
+    most: usize,
+    count: usize,
+    by_visitor: HashMap<Visitor, usize>,
+}
+
+/// Given back when it is dropped.
+struct Place {
+    places: SpillPlaces,
+    visitor: Visitor,
+}
+
+impl SpillPlaces {
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Taken { most, count: 0, by_visitor: HashMap::new() })))
+    }
+
+    /// A place for a read that requires this position. None while too many are under way.
+    pub(crate) fn permit(&self, visitor: Visitor) -> Option<SpillPermit> {
+        let has_place = self.0.lock().take(visitor);
+        has_place.then(|| SpillPermit {
+            _place: Arc::new(Place { places: self.clone(), visitor }),
+        })
+    }
+}
+
+impl Taken {
+    /// The last quarter of the places is for visitors who have few reads there.
+    fn take(&mut self, visitor: Visitor) -> bool {
+        let own = self.by_visitor.get(&visitor).copied().unwrap_or_default();
+        let (reserved, few) = (self.most / 4, (self.most / 20).max(1));
+        let open = if own < few { self.most } else { self.most - reserved };
+        let has_place = self.count < open;
+        if has_place {
+            self.count += 1;
+            self.by_visitor.insert(visitor, own + 1);
+        }
+        has_place
+    }
+
+    fn give_back(&mut self, visitor: Visitor) {
+        self.count -= 1;
+        if let Some(own) = self.by_visitor.get_mut(&visitor) {
+            *own -= 1;
+            if *own == 0 {
+                self.by_visitor.remove(&visitor);
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.0.lock().give_back(self.visitor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitor(lsn: u64) -> Visitor {
+        Some(Position { system: 7, timeline: 1, lsn })
+    }
+
+    #[test]
+    fn one_visitor_leaves_places_to_others() {
+        for (most, one, another) in [(100, 75, 5), (4, 3, 1), (1, 1, 0)] {
+            let places = SpillPlaces::new(most);
+            let take = |visitor| (0..300).filter_map(|_| places.permit(visitor)).collect::<Vec<_>>();
+            let (first, second) = (take(visitor(1)), take(visitor(2)));
+            assert_eq!((first.len(), second.len()), (one, another), "of {most}");
+            let others: Vec<_> = (3..300).filter_map(|lsn| places.permit(visitor(lsn))).collect();
+            assert_eq!(one + another + others.len(), most, "all are used");
+
+            drop((first, second, others));
+            assert_eq!(take(None).len(), one, "all are given back");
+            assert!(places.0.lock().by_visitor.is_empty());
+        }
+    }
+}
