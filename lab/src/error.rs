@@ -109,6 +109,16 @@ pub enum LabError {
         /// The end of its output.
         tail: String,
     },
+    /// The disk is full, which another failure comes from, most likely.
+    #[error("the disk of {} has {free} MiB left, too few for one server: make room there; {cause}", folder.display())]
+    DiskFull {
+        /// A folder on that disk.
+        folder: PathBuf,
+        /// What is left, in MiB.
+        free: u64,
+        /// What failed.
+        cause: Box<LabError>,
+    },
     /// A server ended or did not answer, instead of starting.
     #[error(
         "the server of region `{region}` did not start: {why}; the end of its log ({}):\n{tail}",

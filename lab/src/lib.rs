@@ -82,6 +82,7 @@ mod region;
 // What a world is made of: its links, its folder, its passwords, its data.
 mod cleanup;
 mod data_dir;
+mod disk;
 mod links;
 mod passwords;
 mod world_context;

@@ -9,6 +9,7 @@ use crate::cleanup::{killed_runs, orphans, remove_folder};
 use crate::command::Command;
 use crate::control::{Control, Reply};
 use crate::data_dir::{self, control_file};
+use crate::disk;
 use crate::layout;
 use crate::links::{Distances, Links};
 use crate::passwords::{APP, Passwords};
@@ -96,6 +97,11 @@ impl Builder {
         region::check(&self.primary, &self.replicas)?;
         killed_runs::remove_all().await;
         let dir = self.open_dir().await?;
+        let folder = dir.folder.clone();
+        self.start_in(dir).await.map_err(|error| disk::explain(error, &folder))
+    }
+
+    async fn start_in(self, dir: WorldDir) -> Result<World, LabError> {
         let data = dir.primary();
         let data_exists = control_file::system_identifier(&data).is_some();
         let wanted = data_exists.then(|| control_file::made_with(&data)).flatten();

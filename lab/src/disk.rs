@@ -1,0 +1,20 @@
+//! Whether the disk is full: PostgreSQL's programs can then not even write why they fail.
+
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+
+use crate::error::LabError;
+
+/// What the data of one new server takes, in bytes.
+const ONE_SERVER: u64 = 64 * 1024 * 1024;
+
+/// `error` itself, unless the disk of `folder` has no room for one more server.
+pub(crate) fn explain(error: LabError, folder: &Path) -> LabError {
+    let Ok(disk) = statvfs(folder) else { return error };
+    let free = disk.blocks_available() * disk.fragment_size();
+    if free >= ONE_SERVER {
+        return error;
+    }
+    LabError::DiskFull { folder: folder.to_owned(), free: free / (1024 * 1024), cause: error.into() }
+}
