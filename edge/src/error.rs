@@ -21,6 +21,8 @@ pub(crate) enum ProxyError {
     Websocket,
     #[error("the edge opens no tunnels: send a request with a path instead of CONNECT")]
     Connect,
+    #[error("the request names a host and no path: begin its target with `/`")]
+    NoPath,
     #[error("the edge's own page is read-only: use GET or HEAD")]
     MethodNotAllowed,
     #[error("the header {0} is not ASCII: write the codes of places, separated by `,`")]
@@ -64,6 +66,7 @@ impl ProxyError {
             Self::UnknownPlace(_)
             | Self::OffSiteRedirect { .. }
             | Self::InvalidHeader(_)
+            | Self::NoPath
             | Self::RequestIncomplete(_) => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Websocket | Self::Connect => StatusCode::NOT_IMPLEMENTED,

@@ -7,6 +7,7 @@ use hyper::header::{EXPECT, HeaderValue, VIA};
 
 use super::{FLY_REPLAY_FAILED, FLY_REPLAY_SRC};
 
+const FORWARDED: &str = "forwarded";
 const FLY_REGION: &str = "fly-region";
 const FLY_REQUEST_ID: &str = "fly-request-id";
 const FLY_CLIENT_IP: &str = "fly-client-ip";
@@ -24,6 +25,8 @@ pub(crate) fn set(
 ) -> Result<(), hyper::http::Error> {
     // hyper's server sends `100 Continue` by itself once the body is read.
     headers.remove(EXPECT);
+    // It says the same as `x-forwarded-…`, and an instance may prefer it.
+    headers.remove(FORWARDED);
     headers.remove(FLY_REPLAY_SRC);
     headers.remove(FLY_REPLAY_FAILED);
     let visitor = visitor.to_string();

@@ -43,6 +43,9 @@ pub(super) fn check_protocol(parts: &Parts) -> Result<(), ProxyError> {
         Err(ProxyError::Connect)
     } else if hop_by_hop::is_websocket(&parts.headers) {
         Err(ProxyError::Websocket)
+    } else if parts.uri.path().is_empty() {
+        // The authority form, as in `GET host:80`, which is for CONNECT only (RFC 9112, section 3.2.3).
+        Err(ProxyError::NoPath)
     } else {
         Ok(())
     }
@@ -84,6 +87,21 @@ mod tests {
         ];
         for (method, headers, expected) in cases {
             assert_eq!(is_navigation(&parts(method, "/", headers)), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_plain_http_is_forwarded() {
+        for (method, target, expected) in [
+            ("GET", "/", None),
+            ("GET", "http://host:80", None),
+            ("OPTIONS", "*", None),
+            ("GET", "host:80", Some(400)),
+            ("CONNECT", "host:80", Some(501)),
+        ] {
+            let refused = check_protocol(&parts(method, target, &[])).err();
+            let status = refused.map(|error| error.status().as_u16());
+            assert_eq!(status, expected, "{method} {target}");
         }
     }
 

@@ -23,6 +23,7 @@ async fn forged_fly_headers_are_replaced() {
         ("fly-replay-src", "forged"),
         ("fly-replay-failed", "forged"),
         ("x-forwarded-proto", "https"),
+        ("forwarded", "proto=https;host=evil"),
         ("x-forwarded-for", "10.0.0.1"),
         ("connection", "keep-alive, x-hop"),
         ("x-hop", "1"),
@@ -41,6 +42,7 @@ async fn forged_fly_headers_are_replaced() {
         (Some("syd"), Some("127.0.0.1"))
     );
     assert_eq!(received.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(received.header("forwarded"), None);
     assert_eq!(received.header("x-forwarded-for"), Some("10.0.0.1, 127.0.0.1"));
     let id = received.header("fly-request-id").unwrap();
     assert!(id.len() == 36 && id.ends_with("-syd"), "{id}");
