@@ -14,9 +14,13 @@ pub(crate) fn process_env(name: &str) -> Result<String, VarError> {
     std::env::var(name)
 }
 
-/// Whether the variable is there and not empty.
+/// Whether the variable is there and not empty. One that is no text is there.
 pub(crate) fn is_set(vars: &impl Vars, name: &str) -> bool {
-    vars(name).is_ok_and(|value| !value.is_empty())
+    match vars(name) {
+        Ok(value) => !value.is_empty(),
+        Err(VarError::NotUnicode(_)) => true,
+        Err(VarError::NotPresent) => false,
+    }
 }
 
 /// Whether this program runs on Fly.io.

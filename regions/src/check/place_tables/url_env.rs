@@ -17,7 +17,7 @@ pub(super) fn read(
     let form = format!("the name of a variable, such as `url_env = \"{example}\"`");
     let name = value::string(source, "url_env", value, &form)?;
     let (problem, fix) = if is_reserved(name) {
-        let problem = format!("{} is a variable that Archipelago itself reads", quoted(name));
+        let problem = format!("{} is a variable with another meaning", quoted(name));
         (problem, format!("choose another name, such as \"{example}\""))
     } else if is_variable_name(name) {
         return Some((name.to_owned(), value.span()));
@@ -68,19 +68,42 @@ pub(in crate::check) fn server_variable(name: &str, server: u32) -> String {
     if server == 1 { name.to_owned() } else { format!("{name}_{server}") }
 }
 
-/// Whether `archipelago/src/settings.rs` reads the variable for another purpose.
+/// Variables that Archipelago and its app, libpq, Fly.io or a shell give another meaning. Those of
+/// libpq begin with `PG` and have no `_`.
+const RESERVED: &[&str] = &[
+    "CHECK_MIGRATIONS",
+    "DATABASE_POOLER",
+    "DATABASE_READ_PASSWORD",
+    "DATABASE_READ_USER",
+    "DATABASE_URL",
+    "HOME",
+    "HOST",
+    "HOSTNAME",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "METRICS_PORT",
+    "MONITOR_REST",
+    "PATH",
+    "POOL_SIZE",
+    "PORT",
+    "PRIMARY_REGION",
+    "PWD",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "SECRET_KEY",
+    "SHELL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TMPDIR",
+    "USER",
+];
+
 fn is_reserved(name: &str) -> bool {
-    name.starts_with("DATABASE_URL_")
-        || [
-            "DATABASE_URL",
-            "DATABASE_READ_USER",
-            "DATABASE_READ_PASSWORD",
-            "FLY_REGION",
-            "PRIMARY_REGION",
-            "POOL_SIZE",
-            "MONITOR_REST",
-        ]
-        .contains(&name)
+    let is_libpqs = name.starts_with("PG") && !name.contains('_');
+    let is_of_a_group = ["DATABASE_URL_", "FLY_"].iter().any(|group| name.starts_with(group));
+    is_libpqs || is_of_a_group || RESERVED.contains(&name)
 }
 
 /// `[A-Z_][A-Z0-9_]*`.
