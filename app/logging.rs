@@ -9,6 +9,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use tracing::Instrument;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use self::cut::{Cut, CutLines};
@@ -20,17 +21,23 @@ use crate::settings::Settings;
 /// nothing to mend.
 const QUIET: &str = "actix_http=off";
 
-/// Logs to standard error from now on, filtered by `RUST_LOG`. Call it once.
-pub(crate) fn start(settings: &Settings) -> Result<(), CommandError> {
+/// How many lines wait to be written. More are lost: a reader of the log that stalls must not stall
+/// the pages.
+const WAITING_LINES: usize = 2000;
+
+/// Logs to standard error, filtered by `RUST_LOG`, until the guard is dropped. Call it once.
+pub(crate) fn start(settings: &Settings) -> Result<WorkerGuard, CommandError> {
+    let writer = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
+    let (writer, guard) = writer.finish(io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", settings.log))?)
         .with_ansi(io::stderr().is_terminal())
         // A line that cannot be written is lost. Telling so would panic where standard error is closed.
         .log_internal_errors(false)
         .map_event_format(RateLimited::new)
-        .with_writer(|| CutLines(io::stderr()))
+        .with_writer(move || CutLines(writer.clone()))
         .init();
-    Ok(())
+    Ok(guard)
 }
 
 /// Middleware for [`from_fn`](actix_web::middleware::from_fn): a span with the request's method and

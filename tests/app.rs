@@ -4,6 +4,7 @@
 //! The regions are those of regions.toml: when one is added, these tests need no change.
 
 mod app {
+    pub mod attacks;
     pub mod bench;
     pub mod browser;
     // The core counts with it too, and a crate for one file would be more than it saves.

@@ -26,7 +26,7 @@ pub(super) async fn serve() -> Result<(), CommandError> {
         return serve_configured_databases().await;
     }
     let checked = validate_before_start(process_env)?;
-    logging::start(&checked)?;
+    let _logging = logging::start(&checked)?;
     print_status("DATABASE_URL is not set: starting PostgreSQL under .lab/ …\n")?;
     let local = LocalDatabases::start(archipelago_lab::Distances::default()).await?;
     print_status(&migrations::report(&local.prepare().await?))?;
@@ -46,7 +46,7 @@ pub(super) async fn serve() -> Result<(), CommandError> {
 /// Serves from the databases that the environment names.
 async fn serve_configured_databases() -> Result<(), CommandError> {
     let settings = Settings::from_vars(&process_env)?;
-    logging::start(&settings)?;
+    let _logging = logging::start(&settings)?;
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in archipelago::unknown_overrides::<Repos>(names) {
         tracing::warn!("{name} is not used: regions.toml has no region of that name");

@@ -13,6 +13,7 @@ use futures_util::stream::{Stream, StreamExt, try_unfold};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::bounded_stream::Handlers;
 use crate::failure::Failure;
 
 /// How long a body may take. Actix bounds the time of a request's head only.
@@ -26,17 +27,27 @@ pub(super) async fn bound_body<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let handlers = request.conn_data::<Handlers>().cloned().unwrap_or_default();
     let payload: Payload = match request.take_payload() {
-        Payload::None => Payload::None,
-        payload => Payload::Stream { payload: Box::pin(bounded(payload)) },
+        Payload::None => {
+            handlers.note_body(true);
+            Payload::None
+        }
+        payload => {
+            handlers.note_body(false);
+            Payload::Stream { payload: Box::pin(bounded(payload, handlers)) }
+        }
     };
     request.set_payload(payload);
     next.call(request).await
 }
 
 /// A body that fails where it takes too long, from the moment when it is first asked for.
-fn bounded(payload: Payload) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    try_unfold((payload, None), async |(mut payload, begun)| {
+fn bounded(
+    payload: Payload,
+    handlers: Handlers,
+) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    try_unfold((payload, handlers, None), async |(mut payload, handlers, begun)| {
         let (waiting, deadline) = match begun {
             Some(begun) => begun,
             None => match WAITING.try_acquire() {
@@ -45,8 +56,11 @@ fn bounded(payload: Payload) -> impl Stream<Item = Result<Bytes, PayloadError>> 
             },
         };
         match timeout_at(deadline, payload.next()).await {
-            Ok(Some(part)) => Ok(Some((part?, (payload, Some((waiting, deadline)))))),
-            Ok(None) => Ok(None),
+            Ok(Some(part)) => Ok(Some((part?, (payload, handlers, Some((waiting, deadline)))))),
+            Ok(None) => {
+                handlers.note_body(true);
+                Ok(None)
+            }
             Err(_) => Err(failed(Failure::SlowBody)),
         }
     })

@@ -44,7 +44,7 @@ const LOOK: Duration = REQUEST;
 enum Awaited {
     /// The first byte of a request.
     Request,
-    /// The rest of a request, or its handler.
+    /// The rest of a request, or its handler; or the rest of a body whose request has its answer.
     Answer,
     /// The client, to read what was written.
     Reader,
@@ -77,6 +77,8 @@ pub(super) struct Handlers(Rc<Working>);
 #[derive(Default)]
 struct Working {
     count: Cell<usize>,
+    /// Whether a part of the last request's body was not read: it may never come.
+    is_body_unread: Cell<bool>,
     /// The connection's task, where it waits for the handlers before it reads.
     reader: Cell<Option<Waker>>,
 }
@@ -88,6 +90,11 @@ impl Handlers {
     pub(super) fn begin(&self) -> Handling {
         self.0.count.set(self.0.count.get() + 1);
         Handling(self.0.clone())
+    }
+
+    /// Notes whether the body of the request was read to its end, or there is none.
+    pub(super) fn note_body(&self, is_read: bool) {
+        self.0.is_body_unread.set(!is_read);
     }
 
     fn work(&self) -> bool {
@@ -229,7 +236,8 @@ impl BoundedStream {
         if !self.handlers.work() {
             self.heads.count = 0;
         }
-        self.awaited = Awaited::Request;
+        let is_body_unread = self.handlers.0.is_body_unread.get();
+        self.awaited = if is_body_unread { Awaited::Answer } else { Awaited::Request };
         self.since = Instant::now();
     }
 }

@@ -16,5 +16,9 @@ pub(crate) fn explain(error: LabError, folder: &Path) -> LabError {
     if free >= ONE_SERVER {
         return error;
     }
-    LabError::DiskFull { folder: folder.to_owned(), free: free / (1024 * 1024), cause: error.into() }
+    LabError::DiskFull {
+        folder: folder.to_owned(),
+        free: free / (1024 * 1024),
+        cause: error.into(),
+    }
 }

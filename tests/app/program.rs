@@ -13,7 +13,7 @@ use super::process::{Serving, output, program, vars};
 use super::site::{DEADLINE, PRIMARY, Page, REPLICAS, environment, first_replica, until, visitor};
 
 /// What the program prints before the address of the pages.
-const LISTENING: &str = "Listening on ";
+pub const LISTENING: &str = "Listening on ";
 
 #[tokio::test]
 async fn help_explains_commands_and_settings() {

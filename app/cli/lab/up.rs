@@ -50,7 +50,7 @@ pub(super) async fn up(options: &Options) -> Result<(), CommandError> {
     let settings = validate_before_start(overlay(quiet_log(), process_env))?;
     let distances = options.distances()?;
     let (_, listener) = server::listen(&settings, settings.port, "PORT")?;
-    logging::start(&settings)?;
+    let _logging = logging::start(&settings)?;
     metrics::install_recorder()?;
     // Every instance, proxy and proxied connection is an open file: more than some systems allow by
     // default.

@@ -41,9 +41,7 @@ impl SpillPlaces {
     /// A place for a read that requires this position. None while too many are under way.
     pub(crate) fn permit(&self, visitor: Visitor) -> Option<SpillPermit> {
         let has_place = self.0.lock().take(visitor);
-        has_place.then(|| SpillPermit {
-            _place: Arc::new(Place { places: self.clone(), visitor }),
-        })
+        has_place.then(|| SpillPermit { _place: Arc::new(Place { places: self.clone(), visitor }) })
     }
 }
 
@@ -90,7 +88,8 @@ mod tests {
     fn one_visitor_leaves_places_to_others() {
         for (most, one, another) in [(100, 75, 5), (4, 3, 1), (1, 1, 0)] {
             let places = SpillPlaces::new(most);
-            let take = |visitor| (0..300).filter_map(|_| places.permit(visitor)).collect::<Vec<_>>();
+            let take =
+                |visitor| (0..300).filter_map(|_| places.permit(visitor)).collect::<Vec<_>>();
             let (first, second) = (take(visitor(1)), take(visitor(2)));
             assert_eq!((first.len(), second.len()), (one, another), "of {most}");
             let others: Vec<_> = (3..300).filter_map(|lsn| places.permit(visitor(lsn))).collect();

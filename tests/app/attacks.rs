@@ -1,0 +1,327 @@
+//! What an attacker sends, and what the program must keep: its memory, its files, its log, and its
+//! other visitors. Each bound is far above what a run needs, and far below what the attack took.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use archipelago_lab::{World, eventually};
+use reqwest::StatusCode;
+use tokio::io::AsyncReadExt;
+
+use super::process::{Serving, program, vars};
+use super::program::LISTENING;
+use super::site::{DEADLINE, PRIMARY, Page, REPLICAS, environment, first_replica, visitor};
+
+/// A small machine of Fly.io has 256 MiB.
+const MEMORY: usize = 200;
+
+/// The program under attack.
+struct Target(Serving);
+
+impl Target {
+    async fn start(world: &World) -> Self {
+        let mut vars = environment(world).await;
+        vars.insert("RUST_LOG".to_owned(), "warn".to_owned());
+        Self(Serving::start(&[], &vars, LISTENING).await)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.0.address.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    /// The most memory that the process has had, in MiB.
+    fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
+    }
+
+    fn open_files(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.0.child.id().unwrap())
+    }
+
+    async fn assert_serves(&self) {
+        let page = Page::of(visitor().get(self.0.url("/users"))).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    }
+
+    /// Ends the program, and returns what it logged.
+    async fn log(mut self) -> String {
+        self.0.signal("TERM").await;
+        let mut log = String::new();
+        self.0.child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
+        log
+    }
+}
+
+/// Sends the same bytes again and again, until the server has taken none for a while.
+fn send_until_blocked(streams: &mut [TcpStream], bytes: &[u8]) {
+    for stream in &mut *streams {
+        stream.set_nonblocking(true).unwrap();
+    }
+    let mut progress = Instant::now();
+    while progress.elapsed() < Duration::from_millis(500) {
+        for stream in &mut *streams {
+            match stream.write(bytes) {
+                Ok(_) => progress = Instant::now(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Reads until the server closes, or the deadline.
+fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut answer = vec![];
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+    answer
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn pipelined_requests_without_a_reader_take_little_memory(world: World) {
+    let target = Target::start(&world).await;
+    let mut streams: Vec<_> = (0..40).map(|_| target.connect()).collect();
+    let requests = "GET /users HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2000);
+    let streams = tokio::task::spawn_blocking(move || {
+        send_until_blocked(&mut streams, requests.as_bytes());
+        streams
+    });
+    let _streams = streams.await.unwrap();
+    target.assert_serves().await;
+    assert!(target.peak_memory() < MEMORY, "{} MiB", target.peak_memory());
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn heads_without_an_end_take_little_memory(world: World) {
+    let target = Target::start(&world).await;
+    let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(100_000));
+    let streams: Vec<_> = (0..600)
+        .map(|_| {
+            let mut stream = target.connect();
+            stream.set_nonblocking(true).unwrap();
+            // The server may have closed it already.
+            let _ = stream.write(head.as_bytes());
+            stream
+        })
+        .collect();
+    target.assert_serves().await;
+    assert!(target.peak_memory() < MEMORY, "{} MiB", target.peak_memory());
+    drop(streams);
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_second_head_and_an_unread_body_have_a_deadline(world: World) {
+    let target = Target::start(&world).await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+    let waits: Vec<_> = [
+        // The beginning of another request.
+        (request, "GET /hea"),
+        // A body that the page does not read.
+        (request, "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx"),
+        // A body that it does.
+        (
+            request,
+            "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n3\r\na=1\r\n",
+        ),
+        // A trailer.
+        (
+            request,
+            "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y",
+        ),
+    ]
+    .into_iter()
+    .map(|(first, second)| {
+        let mut stream = target.connect();
+        tokio::task::spawn_blocking(move || {
+            stream.write_all(first.as_bytes()).unwrap();
+            let mut answer = [0; 512];
+            assert!(stream.read(&mut answer).unwrap() > 0);
+            stream.write_all(second.as_bytes()).unwrap();
+            let since = Instant::now();
+            read_to_end(&mut stream);
+            (second, since.elapsed())
+        })
+    })
+    .collect();
+    for wait in waits {
+        let (sent, elapsed) = wait.await.unwrap();
+        assert!(elapsed < Duration::from_secs(25), "{elapsed:?} after {sent:?}");
+    }
+    target.assert_serves().await;
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn pipelined_requests_with_a_reader_are_all_answered(world: World) {
+    let target = Target::start(&world).await;
+    let stream = target.connect();
+    let (mut writer, mut reader) = (stream.try_clone().unwrap(), stream);
+    let form = "user[name]=Ada&user[age]=36";
+    let create = format!(
+        "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let chunked = format!(
+        "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{form}\r\n0\r\n\r\n",
+        form.len()
+    );
+    let requests =
+        format!("{}{create}{chunked}", "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".repeat(5))
+            .repeat(30);
+    let last = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let writing = tokio::task::spawn_blocking(move || {
+        writer.write_all(requests.as_bytes()).unwrap();
+        writer.write_all(last.as_bytes()).unwrap();
+    });
+    let answers = tokio::task::spawn_blocking(move || read_to_end(&mut reader)).await.unwrap();
+    writing.await.unwrap();
+    let answers = String::from_utf8(answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 5 * 30 + 1);
+    assert_eq!(answers.matches("HTTP/1.1 303").count(), 2 * 30);
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn visitors_beyond_the_places_are_told(world: World) {
+    let vars = environment(&world).await;
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 700; exec \"$0\"", env!("CARGO_BIN_EXE_archipelago")]);
+    command.env_clear().envs(&vars).env("PATH", std::env::var_os("PATH").unwrap());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command.kill_on_drop(true);
+    let target = Target(Serving::spawn(command, LISTENING).await);
+    let idle: Vec<_> = (0..400).map(|_| target.connect()).collect();
+    let mut refused = target.connect();
+    refused.write_all(b"GET /users HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let answer = tokio::task::spawn_blocking(move || read_to_end(&mut refused)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+
+    drop(idle);
+    eventually("a place for another visitor", DEADLINE, async || {
+        let sent = visitor().get(target.0.url("/users")).send().await;
+        sent.ok().filter(|answer| answer.status() == StatusCode::OK).ok_or("refused")
+    })
+    .await;
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn too_few_open_files_end_the_start(world: World) {
+    let vars = environment(&world).await;
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 20; exec \"$0\"", env!("CARGO_BIN_EXE_archipelago")]);
+    command.env_clear().envs(&vars).env("PATH", std::env::var_os("PATH").unwrap());
+    let output = command.output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("may open 20 files"), "{error}");
+    assert!(!String::from_utf8(output.stdout).unwrap().contains(LISTENING));
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn writes_that_are_reset_leave_nothing_behind(world: World) {
+    let target = Target::start(&world).await;
+    target.assert_serves().await;
+    let before = target.open_files();
+    let form = "user[name]=Ada&user[age]=36";
+    let create = format!(
+        "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    for _ in 0..3000 {
+        let mut stream = target.connect();
+        let _ = stream.write_all(create.as_bytes());
+        // An answer that is not read makes the kernel reset the connection.
+    }
+    target.assert_serves().await;
+    eventually("as many open files as before", DEADLINE, async || {
+        let now = target.open_files();
+        // The pools may have opened some connections more.
+        if now < before + 20 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    assert!(target.peak_memory() < MEMORY, "{} MiB", target.peak_memory());
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn malformed_requests_fill_no_log(world: World) {
+    let target = Target::start(&world).await;
+    for request in [
+        "GET / HTTP/9.9\r\n\r\n",
+        "\0\0\0\0\r\n\r\n",
+        "GET /users HTTP/1.1\r\nno colon\r\n\r\n",
+        "POST /users HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+        "POST /users HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        for _ in 0..100 {
+            let mut stream = target.connect();
+            let _ = stream.write_all(request.as_bytes());
+        }
+    }
+    target.assert_serves().await;
+    let log = target.log().await;
+    assert!(log.len() < 10_000, "{} bytes: {}", log.len(), &log[..2000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_each_request_is_counted_in_the_log() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://app@{closed}/app");
+    let mut vars = vars(&[
+        ("RUST_LOG", "warn"),
+        ("FLY_REGION", first_replica()),
+        ("PORT", "0"),
+        ("METRICS_PORT", "0"),
+        ("DATABASE_URL", &url),
+    ]);
+    vars.insert("DATABASE_URL_ATLANTIS".to_owned(), url);
+    let target = Target(Serving::start(&[], &vars, LISTENING).await);
+    let (browser, long) = (visitor(), "x".repeat(60_000));
+    for _ in 0..200 {
+        let page = Page::of(browser.get(target.0.url(&format!("/users?x={long}")))).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let log = target.log().await;
+    let longest = log.lines().map(str::len).max().unwrap();
+    assert!(longest < 5000, "{longest}");
+    let failed = log.lines().filter(|line| line.contains("a request failed")).count();
+    assert!((10..150).contains(&failed), "{failed} lines:\n{}", &log[..3000]);
+    assert!(log.contains(" lines like the next were left out"), "{log}");
+    assert!(log.contains("DATABASE_URL_ATLANTIS is not used"), "{log}");
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_hangup_is_ignored_and_said(world: World) {
+    let target = Target::start(&world).await;
+    target.0.signal("HUP").await;
+    target.assert_serves().await;
+    let log = target.log().await;
+    assert!(log.contains("SIGHUP is ignored"), "{log}");
+}
+
+#[tokio::test]
+async fn a_database_url_that_is_no_text_starts_no_lab() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let vars = vars(&[("CARGO_MANIFEST_DIR", folder.path().to_str().unwrap())]);
+    let mut command = program(&["serve"], &vars);
+    command.env("DATABASE_URL", std::ffi::OsString::from_vec(b"postgres://\xff".to_vec()));
+    let output = command.output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(error.matches("DATABASE_URL").count(), 1, "{error}");
+    assert!(error.contains("it is not valid UTF-8"), "{error}");
+    assert!(!folder.path().join(".lab").exists());
+}
