@@ -5,6 +5,7 @@ use archipelago_app::repos::Repos;
 use archipelago_lab::World;
 use cookie::{Cookie, CookieJar, Key};
 use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
 
 use super::site::{
     DEADLINE, HOUR, PRIMARY, Page, REPLICAS, Site, environment, first_replica, primary, regions,
@@ -170,7 +171,40 @@ async fn the_position_cookie_is_hidden_from_scripts(world: World) {
     assert!(!position.contains("Secure"), "plain HTTP: {position}");
     let https = site.browser.post(site.url("/users")).header("x-forwarded-proto", "https");
     let page = Page::of(https.form(&[("user[name]", "Ada"), ("user[age]", "36")])).await;
-    assert!(set_cookies(&page).iter().any(|cookie| cookie.contains("Secure")));
+    let cookies = set_cookies(&page);
+    assert!(cookies.iter().all(|cookie| cookie.contains("Secure")), "{cookies:?}");
+    // A sibling of this host under the same domain cannot set one of that name.
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("__Host-archipelago.v1-")));
+    assert_eq!(page.header("strict-transport-security").as_deref(), Some("max-age=31536000"));
+    let plain = site.get("/users").await;
+    assert_eq!(plain.header("strict-transport-security"), None);
+}
+
+/// What others put into the jar takes nothing away: bytes that are no text, and a cookie of the same
+/// name that a sibling of this host has set for their common domain.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn cookies_of_others_hide_no_write(world: World) {
+    let site = Site::with_max_lag(&environment(&world).await, HOUR);
+    world.server(first_replica()).unwrap().pause_replay().await.unwrap();
+    for (proto, prefix) in [("http", "archipelago."), ("https", "__Host-archipelago.")] {
+        let form = [("user[name]", "Ada"), ("user[age]", "36")];
+        let post = visitor().post(site.url("/users")).header("x-forwarded-proto", proto);
+        let written = Page::of(post.form(&form)).await;
+        let shown = site.url(&written.header("location").unwrap());
+        let cookies = set_cookies(&written);
+        let own = cookies.iter().find(|cookie| cookie.starts_with(prefix)).unwrap();
+        let own = own.split(';').next().unwrap();
+        let (name, _) = own.split_once('=').unwrap();
+        for jar in [
+            [format!("{name}=x; ").as_bytes(), own.as_bytes()].concat(),
+            [own.as_bytes(), format!("; {name}=").as_bytes()].concat(),
+            [b"a=\xff; \xfe=1; ", own.as_bytes(), b"; b=\xc3"].concat(),
+        ] {
+            let jar = HeaderValue::from_bytes(&jar).unwrap();
+            let page = Page::of(visitor().get(&shown).header("cookie", jar.clone())).await;
+            assert_eq!(page.status, StatusCode::OK, "{jar:?}");
+        }
+    }
 }
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
