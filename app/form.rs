@@ -133,6 +133,8 @@ fn parse_age(typed: &str) -> Result<i32, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn form(name: &str, age: &str) -> UserForm {
@@ -231,5 +233,32 @@ mod tests {
             assert_eq!(form.method(), expected, "{method:?}");
         }
         assert_eq!(UserForm::default().method(), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 100_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_is_taken_is_in_bounds(
+            name in prop::option::of(".{0,110}"),
+            age in prop::option::of("[ +-]?[0-9]{0,12}.?"),
+            method in prop::option::of(".{0,8}"),
+            key in prop::option::of(".{0,40}"),
+        ) {
+            let form = UserForm { name, age, method, key };
+            let _ = (form.method(), form.key());
+            let changes = form.changes();
+            if let Ok(user) = form.user() {
+                let length = user.name.chars().count();
+                prop_assert!((1..=MAX_NAME).contains(&length) && (0..=MAX_AGE).contains(&user.age));
+                prop_assert!(!user.name.chars().any(char::is_control));
+                let expected = Changes { name: Some(user.name), age: Some(user.age) };
+                prop_assert_eq!(changes, Ok(expected));
+            }
+        }
     }
 }

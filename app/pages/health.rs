@@ -26,10 +26,7 @@ pub(crate) async fn ready(repos: Data<Repos>) -> HttpResponse {
         Ok(()) => answer(StatusCode::OK, "ready\n"),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            answer(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not ready: no database can serve a read\n",
-            )
+            answer(StatusCode::SERVICE_UNAVAILABLE, "not ready: no database can serve a read\n")
         }
     }
 }

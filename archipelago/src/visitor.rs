@@ -43,6 +43,8 @@ mod fly_replay;
 mod forwarded;
 #[cfg(feature = "visitor")]
 mod keys;
+#[cfg(all(test, feature = "visitor"))]
+mod odd_input;
 #[cfg(test)]
 mod overlapping;
 mod session;

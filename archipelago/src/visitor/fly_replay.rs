@@ -20,7 +20,7 @@ const FLY_REGION: &str = "fly-region";
 const REPLAY_MARKS: [&str; 2] = ["fly-replay-src", "fly-replay-failed"];
 
 /// In bytes: the proxy keeps at most 1 MB of a request to send it again.
-const LONGEST_BODY: u64 = 1_000_000;
+pub(super) const LONGEST_BODY: u64 = 1_000_000;
 
 /// The request comes back if the proxy gets no connection to any instance in the primary's region;
 /// then nothing has run there. The timeout lets a stopped instance start. Without it the visitor

@@ -154,6 +154,12 @@ impl Signer {
         Some(last.insert((position, signed)).1.clone())
     }
 
+    /// The name and value of the cookie of a position.
+    #[cfg(test)]
+    pub(super) fn cookie(&self, position: Position) -> Option<(String, String)> {
+        self.signed(position).map(|signed| (signed.cookie, signed.value))
+    }
+
     fn verifies(&self, claim: &Claim<'_>) -> bool {
         self.has_just_signed(claim) || self.has_signed(claim)
     }

@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// How many mutated files are checked.
+const MUTATED: usize = 100_000;
+
 #[test]
 fn byte_order_mark_and_windows_line_ends_keep_line_numbers() {
     let source = "\u{feff}primary = \"nrt\"\r\n\r\nreplicas = [\"nrt\"]\r\n";
@@ -181,4 +184,61 @@ proptest! {
             }
         }
     }
+}
+
+/// Good and bad files with some of their characters removed, doubled or replaced.
+#[test]
+fn every_mutated_file_is_read_or_its_mistakes_have_lines() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let files: Vec<String> = ["good", "mistakes"]
+        .iter()
+        .flat_map(|kind| std::fs::read_dir(format!("{folder}/{kind}")).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let pieces = [
+        "\"",
+        "[",
+        "]",
+        "=",
+        "\n",
+        "\u{1b}",
+        "\u{2028}",
+        "#",
+        ".",
+        "-",
+        "99999999999999999999",
+        "\\u0000",
+    ];
+    let mut random = fastrand::Rng::with_seed(16);
+    let (mut good, mut wrong) = (0, 0);
+    for _ in 0..MUTATED {
+        let mut text: Vec<char> = random.choice(&files).unwrap().chars().collect();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..text.len().max(1)).min(text.len());
+            let end = (at + random.usize(..6)).min(text.len());
+            let instead: Vec<char> = match random.u8(..3) {
+                0 => vec![],
+                1 => text[at..end].repeat(2),
+                _ => random.choice(pieces).unwrap().chars().collect(),
+            };
+            text.splice(at..end, instead);
+        }
+        let text = String::from_iter(text);
+        let Err(mistakes) = check("regions.toml", &text, None) else {
+            good += 1;
+            continue;
+        };
+        wrong += 1;
+        assert!(!mistakes.is_empty());
+        for mistake in &mistakes {
+            assert!(
+                (1..=text.lines().count().max(1) + 1).contains(&mistake.line),
+                "{mistake}\n{text}"
+            );
+            assert!(!mistake.to_string().chars().any(char::is_control), "{mistake:?}\n{text}");
+        }
+    }
+    assert!(good > MUTATED / 50 && wrong > MUTATED / 2, "{good} good, {wrong} wrong");
 }
