@@ -249,7 +249,7 @@ mod tests {
             method in prop::option::of(".{0,8}"),
             key in prop::option::of(".{0,40}"),
         ) {
-            let form = UserForm { name, age, method, key };
+            let form = UserForm { method, key, name, age };
             let _ = (form.method(), form.key());
             let changes = form.changes();
             if let Ok(user) = form.user() {

@@ -74,10 +74,10 @@ mod tests {
             format!("{} after", "a".repeat(VALUE))
         );
 
-        let mut log = CutLines(vec![]);
-        log.write_all(b"short\n").unwrap();
-        log.write_all(long.as_bytes()).unwrap();
-        let written = String::from_utf8(log.0).unwrap();
+        let mut lines = CutLines(vec![]);
+        lines.write_all(b"short\n").unwrap();
+        lines.write_all(long.as_bytes()).unwrap();
+        let written = String::from_utf8(lines.0).unwrap();
         assert_eq!(written, format!("short\n{}…\n", "ü".repeat(LINE / 2)));
     }
 }

@@ -20,7 +20,7 @@ use archipelago_measure::files;
 use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::fault::Fault;
+pub use self::fault::Fault;
 use self::figures::{Figures, Moments};
 use self::visitors::{Answer, Kind, Rates, Visitors};
 use crate::Failed;

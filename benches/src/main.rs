@@ -16,6 +16,8 @@
 //!   the time to the first answer.
 //! - `faults`: an instance while a server or a line fails, and without a fault. Failed and slow
 //!   requests.
+//! - `soak`: an instance under visitors with cookie jars for half an hour, with two faults. Memory, open
+//!   files, threads, failures.
 //! - `limits`: many workers that read, write and drop what they wait for, with few connections and
 //!   many. The most connections, refusals, latencies.
 //! - `idle`: an instance without requests. The queries and bytes between it and each server.
@@ -35,6 +37,7 @@ mod limits;
 mod load;
 mod scale;
 mod slow;
+mod soak;
 mod turn;
 mod verify;
 mod world;
@@ -71,6 +74,8 @@ enum Command {
     Scale(scale::Options),
     /// How quick reads are while one of a hundred is slow.
     Slow(slow::Options),
+    /// Whether an instance grows under visitors for half an hour, with two faults.
+    Soak(soak::Options),
     /// What it costs that a read also proves how fresh its replica is.
     Verify(verify::Options),
     /// Serve as a contender; the other commands start it.
@@ -106,6 +111,7 @@ async fn main() -> ExitCode {
         Command::Load(options) => load::run(&options).await,
         Command::Scale(options) => scale::run(&options).await,
         Command::Slow(options) => slow::run(&options).await,
+        Command::Soak(options) => soak::run(&options).await,
         Command::Verify(options) => verify::run(&options).await,
         Command::Serve { contender } => contender.serve().await,
         Command::ServeRegions { regions } => scale::serve(regions).await,

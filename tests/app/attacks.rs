@@ -287,9 +287,9 @@ async fn a_fault_of_each_request_is_counted_in_the_log() {
     ]);
     vars.insert("DATABASE_URL_ATLANTIS".to_owned(), url);
     let target = Target(Serving::start(&[], &vars, LISTENING).await);
-    let (browser, long) = (visitor(), "x".repeat(60_000));
+    let (browser, parameter) = (visitor(), "x".repeat(60_000));
     for _ in 0..200 {
-        let page = Page::of(browser.get(target.0.url(&format!("/users?x={long}")))).await;
+        let page = Page::of(browser.get(target.0.url(&format!("/users?x={parameter}")))).await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     }
     let log = target.log().await;
