@@ -80,8 +80,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn visitor(lsn: u64) -> Visitor {
-        Some(Position { system: 7, timeline: 1, lsn })
+    fn position(lsn: u64) -> Position {
+        Position { system: 7, timeline: 1, lsn }
     }
 
     #[test]
@@ -90,9 +90,10 @@ mod tests {
             let places = SpillPlaces::new(most);
             let take =
                 |visitor| (0..300).filter_map(|_| places.permit(visitor)).collect::<Vec<_>>();
-            let (first, second) = (take(visitor(1)), take(visitor(2)));
+            let (first, second) = (take(Some(position(1))), take(Some(position(2))));
             assert_eq!((first.len(), second.len()), (one, another), "of {most}");
-            let others: Vec<_> = (3..300).filter_map(|lsn| places.permit(visitor(lsn))).collect();
+            let others: Vec<_> =
+                (3..300).filter_map(|lsn| places.permit(Some(position(lsn)))).collect();
             assert_eq!(one + another + others.len(), most, "all are used");
 
             drop((first, second, others));
