@@ -21,6 +21,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use archipelago::actix::{Keys, answer_for};
 use archipelago::{ServedBy, SettingsError};
+use rlimit::Resource;
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -53,7 +54,7 @@ const BACKLOG: u32 = 4096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How many connections of visitors one process serves, if it may open as many files. An idle one takes
-/// 20 KiB of memory, see docs/reliability.md.
+/// 7 KiB of memory, see docs/reliability.md.
 const PLACES: usize = 4096;
 
 /// How many connections the metrics' port serves.
@@ -62,8 +63,15 @@ const METRICS_PLACES: usize = 32;
 /// Connections to one server besides those of its pool: its monitor's, and one that watches the primary.
 const MONITORS: usize = 2;
 
-/// Open files besides connections: listeners, timers and queues of the threads, names and TLS files.
+/// Open files besides connections and those of the threads that serve: listeners, the monitor, names
+/// and TLS files.
 const OTHER_FILES: usize = 64;
+
+/// Open files of one thread that serves: the queues and wake-ups of its runtime.
+const FILES_OF_A_THREAD: usize = 5;
+
+/// Actix takes no more.
+const MOST_WORKERS: usize = 512;
 
 /// How long requests in flight may take to end after a signal: longer than one statement may take.
 const SHUTDOWN_SECONDS: u64 = 15;
@@ -127,14 +135,14 @@ pub enum StartError {
 pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let (address, pages) = listen(settings, settings.port, "PORT")?;
     let (metrics_address, metrics) = listen(settings, settings.metrics_port, "METRICS_PORT")?;
-    let places = places(settings)?;
+    let workers = thread::available_parallelism().map_or(2, usize::from).min(MOST_WORKERS);
+    let places = places(settings, workers)?;
     // A replica with older tables would fail queries, or answer them wrongly: it serves no reads.
     let required = if settings.checks_migrations { migrations::versions() } else { vec![] };
     let databases = settings.databases.clone().requiring_migrations(required);
     let repos = Arc::new(Repos::new(&databases)?);
     let draining = Arc::new(Draining::default());
     let ready = Arc::new(Semaphore::new(0));
-    let workers = thread::available_parallelism()?.get();
     let (keys, shared) = (settings.keys.clone(), (repos.clone(), draining.clone()));
     let is_ready = ready.clone();
     let pages = connections::server(pages, workers, places, move || {
@@ -156,16 +164,18 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
 }
 
 /// For how many visitors' connections this process may open files.
-fn places(settings: &Settings) -> Result<usize, StartError> {
+fn places(settings: &Settings, workers: usize) -> Result<usize, StartError> {
     let limit = match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        Ok(limit) => limit,
         Err(error) => {
             tracing::warn!(%error, "cannot raise the limit of open files");
-            PLACES
+            Resource::NOFILE.get_soft()?
         }
     };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let databases = Repos::REGIONS.len() * (settings.databases.pool_size() as usize + MONITORS);
-    let needed = OTHER_FILES + databases + METRICS_PLACES + 2 * TOLD;
+    let threads = FILES_OF_A_THREAD * (workers + 1);
+    let needed = OTHER_FILES + threads + databases + METRICS_PLACES + 2 * TOLD;
     match limit.saturating_sub(needed) {
         0 => Err(StartError::FewFiles { limit, needed }),
         places => Ok(places.min(PLACES)),
@@ -243,8 +253,8 @@ fn app(
         .app_data(web::Data::from(draining))
         .app_data(web::FormConfig::default().limit(MAX_FORM).error_handler(form_error))
         .configure(routes)
-        .wrap(from_fn(bound_body))
         .wrap(from_fn(refuse_cross_site_writes))
+        .wrap(from_fn(bound_body))
         .wrap(from_fn(in_own_task))
         .wrap(from_fn(error_pages))
         .wrap(from_fn(answer_for))

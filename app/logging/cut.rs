@@ -44,12 +44,12 @@ pub(super) struct CutLines<W>(pub(super) W);
 
 impl<W: io::Write> io::Write for CutLines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if line.len() <= LINE {
-            self.0.write_all(line)?;
-        } else {
-            let beginning = String::from_utf8_lossy(&line[..LINE]);
-            writeln!(self.0, "{beginning}{MORE}")?;
-        }
+        let cut = line.get(..LINE).map(|beginning| {
+            let text = beginning.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            format!("{text}{MORE}\n")
+        });
+        // At once: lines of other threads must not come between two parts.
+        self.0.write_all(cut.as_ref().map_or(line, String::as_bytes))?;
         Ok(line.len())
     }
 
@@ -76,8 +76,8 @@ mod tests {
 
         let mut lines = CutLines(vec![]);
         lines.write_all(b"short\n").unwrap();
-        lines.write_all(long.as_bytes()).unwrap();
+        lines.write_all(format!("a{long}").as_bytes()).unwrap();
         let written = String::from_utf8(lines.0).unwrap();
-        assert_eq!(written, format!("short\n{}…\n", "ü".repeat(LINE / 2)));
+        assert_eq!(written, format!("short\na{}…\n", "ü".repeat(LINE / 2 - 1)));
     }
 }

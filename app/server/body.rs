@@ -55,7 +55,10 @@ fn bounded(
                 Err(_) => return Err(failed(Failure::Crowded)),
             },
         };
-        match timeout_at(deadline, payload.next()).await {
+        handlers.await_body();
+        let part = timeout_at(deadline, payload.next()).await;
+        handlers.body_came();
+        match part {
             Ok(Some(part)) => Ok(Some((part?, (payload, handlers, Some((waiting, deadline)))))),
             Ok(None) => {
                 handlers.note_body(true);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use std::{io, mem};
 
-use actix_web::rt::net::{ActixStream, Ready, TcpStream};
+use actix_web::rt::net::TcpStream;
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -29,7 +29,7 @@ static LARGE_REQUESTS: Semaphore = Semaphore::const_new(256);
 /// How long the head of a request may take, and the rest of a body whose request has its answer.
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// How long an answer may wait for its reader.
+/// How long an answer may take until its reader has it.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// How long a connection may have no request. Actix closes it at [`KEEP_ALIVE`], but not where the
@@ -58,12 +58,14 @@ pub(super) struct BoundedStream {
     handlers: Handlers,
     heads: Heads,
     /// Whether Actix was given its last head just now, and has to begin with it.
-    is_turn_due: bool,
+    has_unparsed: bool,
     /// What was read beyond the last head that Actix was given.
     rest: Vec<u8>,
     /// Bytes that came since the last answer.
     unanswered: usize,
     large: Option<SemaphorePermit<'static>>,
+    /// Whether no byte has come since the last answer.
+    is_answered: bool,
     /// Whether something was written since the last flush.
     is_written: bool,
     look: Pin<Box<Sleep>>,
@@ -79,22 +81,41 @@ struct Working {
     count: Cell<usize>,
     /// Whether a part of the last request's body was not read: it may never come.
     is_body_unread: Cell<bool>,
+    /// Whether a handler waits for a part of its body.
+    awaits_body: Cell<bool>,
     /// The connection's task, where it waits for the handlers before it reads.
     reader: Cell<Option<Waker>>,
 }
 
 /// Until it is dropped, a handler works.
-pub(super) struct Handling(Rc<Working>);
+pub(super) struct Handling(Handlers);
 
 impl Handlers {
     pub(super) fn begin(&self) -> Handling {
         self.0.count.set(self.0.count.get() + 1);
-        Handling(self.0.clone())
+        Handling(self.clone())
     }
 
     /// Notes whether the body of the request was read to its end, or there is none.
     pub(super) fn note_body(&self, is_read: bool) {
         self.0.is_body_unread.set(!is_read);
+    }
+
+    /// Notes that a handler waits for a part of its body, which the connection has to read.
+    pub(super) fn await_body(&self) {
+        self.0.awaits_body.set(true);
+        self.wake_reader();
+    }
+
+    /// Notes that the part has come.
+    pub(super) fn body_came(&self) {
+        self.0.awaits_body.set(false);
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.0.reader.take() {
+            reader.wake();
+        }
     }
 
     fn work(&self) -> bool {
@@ -104,10 +125,9 @@ impl Handlers {
 
 impl Drop for Handling {
     fn drop(&mut self) {
-        self.0.count.set(self.0.count.get() - 1);
-        if let Some(reader) = self.0.reader.take() {
-            reader.wake();
-        }
+        let handlers = &self.0;
+        handlers.0.count.set(handlers.0.count.get() - 1);
+        handlers.wake_reader();
     }
 }
 
@@ -121,7 +141,7 @@ struct Heads {
 
 impl Heads {
     /// How many of `bytes` come before the end of one head too many.
-    fn take(&mut self, bytes: &[u8]) -> usize {
+    fn fitting(&mut self, bytes: &[u8]) -> usize {
         let mut line = 0;
         for end in memchr_iter(b'\n', bytes) {
             let is_empty = matches!(bytes[line..end], [] | [b'\r']);
@@ -148,10 +168,11 @@ impl BoundedStream {
             since: Instant::now(),
             handlers: Handlers::default(),
             heads: Heads::default(),
-            is_turn_due: false,
+            has_unparsed: false,
             rest: vec![],
             unanswered: 0,
             large: None,
+            is_answered: true,
             is_written: false,
             look: Box::pin(sleep(LOOK)),
             _place: place,
@@ -171,15 +192,15 @@ impl BoundedStream {
         if self.heads.count < PIPELINED {
             return false;
         }
-        if mem::replace(&mut self.is_turn_due, false) {
+        if mem::replace(&mut self.has_unparsed, false) {
             context.waker().wake_by_ref();
             return true;
         }
-        if self.handlers.work() {
+        if self.handlers.work() && !self.handlers.0.awaits_body.get() {
             self.handlers.0.reader.set(Some(context.waker().clone()));
             return true;
         }
-        // Actix has begun with all that it was given.
+        // Actix has begun with all that it was given, or the last of it is a body.
         self.heads.count = 0;
         false
     }
@@ -207,6 +228,7 @@ impl BoundedStream {
             let next = now + LOOK;
             let deadline = self.deadline().unwrap_or(next);
             if deadline <= now {
+                tracing::debug!("a connection was closed at its deadline");
                 return Err(io::ErrorKind::TimedOut.into());
             }
             self.look.as_mut().reset(deadline.min(next));
@@ -218,19 +240,28 @@ impl BoundedStream {
         if bytes == 0 {
             return Ok(());
         }
-        if self.awaited == Awaited::Request {
-            self.wait_for(Awaited::Answer);
+        if self.is_answered {
+            self.is_answered = false;
+            self.awaited = Awaited::Answer;
+            self.since = Instant::now();
+        }
+        if self.handlers.0.is_body_unread.get() && !self.handlers.work() {
+            // Actix drops it.
+            return Ok(());
         }
         self.unanswered += bytes;
         if self.unanswered > LARGE && self.large.is_none() {
             let place = LARGE_REQUESTS.try_acquire();
-            self.large = Some(place.map_err(|_| io::ErrorKind::QuotaExceeded)?);
+            self.large = Some(place.map_err(|_| {
+                tracing::warn!("a connection was closed: too many large requests come at once");
+                io::ErrorKind::QuotaExceeded
+            })?);
         }
         Ok(())
     }
 
     fn end_answer(&mut self) {
-        self.is_written = false;
+        (self.is_written, self.is_answered) = (false, true);
         self.unanswered = 0;
         self.large = None;
         if !self.handlers.work() {
@@ -262,10 +293,10 @@ impl AsyncRead for BoundedStream {
             buffer.put_slice(&stream.rest[..fitting]);
             stream.rest.drain(..fitting);
         }
-        let taken = before + stream.heads.take(&buffer.filled()[before..]);
+        let taken = before + stream.heads.fitting(&buffer.filled()[before..]);
         stream.rest.splice(..0, buffer.filled()[taken..].iter().copied());
         buffer.set_filled(taken);
-        stream.is_turn_due = stream.heads.count >= PIPELINED;
+        stream.has_unparsed = stream.heads.count >= PIPELINED;
         Poll::Ready(Ok(()))
     }
 }
@@ -287,26 +318,21 @@ impl AsyncWrite for BoundedStream {
         written
     }
 
-    /// Actix calls it when all it had to write is written.
+    /// Actix calls it when all that it had to write is written: an answer, or a part of a long one.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
         if stream.is_written {
+            let was_stopped = stream.awaited == Awaited::Reader || !stream.rest.is_empty();
             stream.end_answer();
+            if was_stopped {
+                // Nothing wakes the task for what could not be read meanwhile.
+                context.waker().wake_by_ref();
+            }
         }
         Pin::new(&mut stream.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
-}
-
-impl ActixStream for BoundedStream {
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(&self.stream, context)
-    }
-
-    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(&self.stream, context)
     }
 }

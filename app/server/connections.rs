@@ -28,6 +28,9 @@ pub(super) const TOLD: usize = 128;
 /// How long a client may take to read that it has no place.
 const TELLING: Duration = Duration::from_secs(1);
 
+/// As long as Actix's own `HttpServer` does.
+const UNREAD_BODY: Duration = Duration::from_secs(1);
+
 const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 61\r\n\
@@ -70,6 +73,9 @@ where
                 async move { shutdown.notified().await }
             })
             .keep_alive(KEEP_ALIVE)
+            // So long a body is read and dropped whose request has its answer: with unread bytes the
+            // kernel would reset the connection, and the client might lose the answer.
+            .client_disconnect_timeout(UNREAD_BODY)
             .on_connect_ext(|stream: &BoundedStream, data| {
                 data.insert(stream.handlers().clone());
             })

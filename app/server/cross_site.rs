@@ -33,7 +33,8 @@ fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => origin.split_once("://").is_none_or(|(scheme, from)| {
             // A proxy that ends TLS without telling it leaves the scheme unknown.
-            from != host || forwarded_scheme(text).is_some_and(|own| own != scheme)
+            from != host
+                || forwarded_scheme(text).is_some_and(|own| !own.eq_ignore_ascii_case(scheme))
         }),
         (None, None) => false,
     }

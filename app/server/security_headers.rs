@@ -22,7 +22,8 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 /// For a year the browser comes over TLS only. Other hosts of the domain decide for themselves.
 const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn): adds them to every answer.
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn): adds them to every
+/// answer of a page, in place of its own.
 pub(super) async fn add_security_headers<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

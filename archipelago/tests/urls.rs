@@ -278,6 +278,10 @@ fn odd_password(random: &mut fastrand::Rng) -> String {
         if part > 0 || random.bool() {
             password.push_str(random.choice(odd).unwrap());
         }
+        if part == 0 && random.bool() {
+            password.push_str("1234");
+            continue;
+        }
         // What must not be seen. No other text holds it.
         password.push_str("hunter");
     }
@@ -297,8 +301,9 @@ async fn no_message_shows_a_password() {
     let (mut read, mut refused) = (0, 0);
     for _ in 0..10_000 {
         let password = odd_password(&mut random);
-        let query =
-            random.choice(["", "?sslmode=disable", "?sslmode=hunter", "?hunter=1"]).unwrap();
+        let query = random
+            .choice(["", "?sslmode=disable", "?sslmode=hunter", "?hunter=1", "?options=x@y"])
+            .unwrap();
         let scheme = random.choice(["postgres://", "postgresql://", "hunter://", ""]).unwrap();
         let url = format!("{scheme}app:{password}@127.0.0.1:1/app{query}");
         let mut messages = vec![];

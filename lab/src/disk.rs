@@ -7,18 +7,16 @@ use nix::sys::statvfs::statvfs;
 use crate::error::LabError;
 
 /// What the data of one new server takes, in bytes.
-const ONE_SERVER: u64 = 64 * 1024 * 1024;
+const ONE_SERVER: u128 = 64 * 1024 * 1024;
 
 /// `error` itself, unless the disk of `folder` has no room for one more server.
 pub(crate) fn explain(error: LabError, folder: &Path) -> LabError {
     let Ok(disk) = statvfs(folder) else { return error };
-    let free = disk.blocks_available() * disk.fragment_size();
+    // The types of the two differ between systems.
+    let free = u128::from(disk.blocks_available()) * u128::from(disk.fragment_size());
     if free >= ONE_SERVER {
         return error;
     }
-    LabError::DiskFull {
-        folder: folder.to_owned(),
-        free: free / (1024 * 1024),
-        cause: error.into(),
-    }
+    let free = u64::try_from(free / (1024 * 1024)).unwrap_or(u64::MAX);
+    LabError::DiskFull { folder: folder.to_owned(), free, cause: error.into() }
 }

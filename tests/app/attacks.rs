@@ -27,6 +27,8 @@ impl Target {
     }
 
     fn connect(&self) -> TcpStream {
+        // Some systems allow this process a thousand open files only.
+        rlimit::increase_nofile_limit(u64::MAX).unwrap();
         let stream = TcpStream::connect(self.0.address.trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream
@@ -61,22 +63,28 @@ impl Target {
     }
 }
 
-/// Sends the same bytes again and again, until the server has taken none for a while.
-fn send_until_blocked(streams: &mut [TcpStream], bytes: &[u8]) {
+/// Sends the same bytes again and again, until the server has taken none for a while. Returns how many
+/// it has taken.
+fn send_until_blocked(streams: &mut [TcpStream], bytes: &[u8]) -> usize {
+    let mut sent = vec![0; streams.len()];
     for stream in &mut *streams {
         stream.set_nonblocking(true).unwrap();
     }
     let mut progress = Instant::now();
-    while progress.elapsed() < Duration::from_millis(500) {
-        for stream in &mut *streams {
-            match stream.write(bytes) {
-                Ok(_) => progress = Instant::now(),
+    while progress.elapsed() < Duration::from_secs(1) {
+        for (stream, sent) in streams.iter_mut().zip(&mut sent) {
+            match stream.write(&bytes[*sent % bytes.len()..]) {
+                Ok(count) => {
+                    *sent += count;
+                    progress = Instant::now();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => panic!("{error}"),
             }
         }
         std::thread::yield_now();
     }
+    sent.iter().sum()
 }
 
 /// Reads until the server closes, or the deadline.
@@ -94,11 +102,11 @@ async fn pipelined_requests_without_a_reader_take_little_memory(world: World) {
     let target = Target::start(&world).await;
     let mut streams: Vec<_> = (0..40).map(|_| target.connect()).collect();
     let requests = "GET /users HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2000);
-    let streams = tokio::task::spawn_blocking(move || {
-        send_until_blocked(&mut streams, requests.as_bytes());
-        streams
+    let sending = tokio::task::spawn_blocking(move || {
+        (send_until_blocked(&mut streams, requests.as_bytes()), streams)
     });
-    let _streams = streams.await.unwrap();
+    let (sent, _streams) = sending.await.unwrap();
+    assert!(sent > 1_000_000, "{sent}");
     target.assert_serves().await;
     assert!(target.peak_memory() < MEMORY, "{} MiB", target.peak_memory());
 }
@@ -107,7 +115,8 @@ async fn pipelined_requests_without_a_reader_take_little_memory(world: World) {
 async fn heads_without_an_end_take_little_memory(world: World) {
     let target = Target::start(&world).await;
     let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(100_000));
-    let streams: Vec<_> = (0..600)
+    let before = target.open_files();
+    let _streams: Vec<_> = (0..600)
         .map(|_| {
             let mut stream = target.connect();
             stream.set_nonblocking(true).unwrap();
@@ -116,9 +125,13 @@ async fn heads_without_an_end_take_little_memory(world: World) {
             stream
         })
         .collect();
+    eventually("few connections with large heads", DEADLINE, async || {
+        let now = target.open_files();
+        if now < before + 300 { Ok(()) } else { Err(now) }
+    })
+    .await;
     target.assert_serves().await;
     assert!(target.peak_memory() < MEMORY, "{} MiB", target.peak_memory());
-    drop(streams);
 }
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
@@ -162,33 +175,113 @@ async fn a_second_head_and_an_unread_body_have_a_deadline(world: World) {
     target.assert_serves().await;
 }
 
+const FORM: &str = "user[name]=Ada&user[age]=36";
+const POST: &str =
+    "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+
+fn create() -> String {
+    format!("{POST}content-length: {}\r\n\r\n{FORM}", FORM.len())
+}
+
+fn create_chunked() -> String {
+    format!("{POST}transfer-encoding: chunked\r\n\r\n{:x}\r\n{FORM}\r\n0\r\n\r\n", FORM.len())
+}
+
+/// Those with bodies are left out: Actix may close the connection with the answer before one whose body
+/// it has not read to its end.
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn pipelined_requests_with_a_reader_are_all_answered(world: World) {
     let target = Target::start(&world).await;
-    let stream = target.connect();
-    let (mut writer, mut reader) = (stream.try_clone().unwrap(), stream);
-    let form = "user[name]=Ada&user[age]=36";
-    let create = format!(
-        "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-        form.len()
-    );
-    let chunked = format!(
-        "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{form}\r\n0\r\n\r\n",
-        form.len()
-    );
-    let requests =
-        format!("{}{create}{chunked}", "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".repeat(5))
-            .repeat(30);
-    let last = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    let writing = tokio::task::spawn_blocking(move || {
-        writer.write_all(requests.as_bytes()).unwrap();
-        writer.write_all(last.as_bytes()).unwrap();
+    let get = |path| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let last = "GET /users HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    for length in 1..12 {
+        let mix = [get("/users").repeat(length), get("/healthz")].concat();
+        let stream = target.connect();
+        let (mut writer, mut reader) = (stream.try_clone().unwrap(), stream);
+        let requests = mix.repeat(20) + last;
+        let writing =
+            tokio::task::spawn_blocking(move || writer.write_all(requests.as_bytes()).unwrap());
+        let begun = Instant::now();
+        let answers = tokio::task::spawn_blocking(move || read_to_end(&mut reader)).await.unwrap();
+        writing.await.unwrap();
+        let answers = String::from_utf8(answers).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 20 * (length + 1) + 1);
+        // A wake-up that is lost costs ten seconds.
+        assert!(begun.elapsed() < Duration::from_secs(9), "{length}: {:?}", begun.elapsed());
+    }
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn one_connection_takes_one_form_after_the_other(world: World) {
+    let target = Target::start(&world).await;
+    let mut stream = target.connect();
+    let answers = tokio::task::spawn_blocking(move || {
+        for request in [create(), create_chunked()].iter().cycle().take(40) {
+            // The body comes in a packet of its own.
+            let (head, body) = request.split_at(request.find("\r\n\r\n").unwrap() + 4);
+            for part in [head, body] {
+                stream.write_all(part.as_bytes()).unwrap();
+            }
+            let mut answer = vec![0; 4096];
+            let length = stream.read(&mut answer).unwrap();
+            let answer = answer[..length].escape_ascii().to_string();
+            assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+        }
     });
+    answers.await.unwrap();
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_body_of_empty_lines_is_read(world: World) {
+    let target = Target::start(&world).await;
+    let (lines, rest) = ("\r\n\r\n".repeat(10), format!("&{FORM}"));
+    let mut stream = target.connect();
+    let head =
+        format!("{POST}content-length: {}\r\nconnection: close\r\n\r\n", lines.len() + rest.len());
+    let answer = tokio::task::spawn_blocking(move || {
+        stream.write_all(format!("{head}{lines}").as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        stream.write_all(rest.as_bytes()).unwrap();
+        read_to_end(&mut stream)
+    });
+    let answer = String::from_utf8(answer.await.unwrap()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+}
+
+/// The client that reads slowly gets all answers, soon after it reads again.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_reader_who_paused_gets_all_answers(world: World) {
+    let target = Target::start(&world).await;
+    let count = 2000;
+    let mut stream = target.connect();
+    let mut reader = stream.try_clone().unwrap();
+    let requests = "GET /users HTTP/1.1\r\nhost: a\r\n\r\n".repeat(count - 1)
+        + "GET /users HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let writing =
+        tokio::task::spawn_blocking(move || stream.write_all(requests.as_bytes()).unwrap());
+    // Until the server cannot write.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let answers = tokio::task::spawn_blocking(move || read_to_end(&mut reader)).await.unwrap();
     writing.await.unwrap();
     let answers = String::from_utf8(answers).unwrap();
-    assert_eq!(answers.matches("HTTP/1.1 200").count(), 5 * 30 + 1);
-    assert_eq!(answers.matches("HTTP/1.1 303").count(), 2 * 30);
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), count);
+}
+
+/// The client that sends all of it before it reads gets the answer, and no reset.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn a_form_that_is_too_long_has_an_answer(world: World) {
+    let target = Target::start(&world).await;
+    let body = "x".repeat(1_000_000);
+    let mut stream = target.connect();
+    let answer = tokio::task::spawn_blocking(move || {
+        let head = format!("{POST}content-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        answer
+    });
+    assert_eq!(answer.await.unwrap().escape_ascii().to_string(), "HTTP/1.1 413");
 }
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
@@ -200,7 +293,14 @@ async fn visitors_beyond_the_places_are_told(world: World) {
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     command.kill_on_drop(true);
     let target = Target(Serving::spawn(command, LISTENING).await);
-    let idle: Vec<_> = (0..400).map(|_| target.connect()).collect();
+    // Idle between two requests: before the first one they would have a few seconds only.
+    let idle: Vec<_> = (0..400)
+        .map(|_| {
+            let mut stream = target.connect();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
     let mut refused = target.connect();
     refused.write_all(b"GET /users HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let answer = tokio::task::spawn_blocking(move || read_to_end(&mut refused)).await.unwrap();
@@ -234,11 +334,7 @@ async fn writes_that_are_reset_leave_nothing_behind(world: World) {
     let target = Target::start(&world).await;
     target.assert_serves().await;
     let before = target.open_files();
-    let form = "user[name]=Ada&user[age]=36";
-    let create = format!(
-        "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-        form.len()
-    );
+    let create = create();
     for _ in 0..3000 {
         let mut stream = target.connect();
         let _ = stream.write_all(create.as_bytes());
@@ -271,7 +367,7 @@ async fn malformed_requests_fill_no_log(world: World) {
     }
     target.assert_serves().await;
     let log = target.log().await;
-    assert!(log.len() < 10_000, "{} bytes: {}", log.len(), &log[..2000]);
+    assert!(log.len() < 10_000, "{} bytes: {}", log.len(), log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,16 +384,19 @@ async fn a_fault_of_each_request_is_counted_in_the_log() {
     vars.insert("DATABASE_URL_ATLANTIS".to_owned(), url);
     let target = Target(Serving::start(&[], &vars, LISTENING).await);
     let (browser, parameter) = (visitor(), "x".repeat(60_000));
-    for _ in 0..200 {
-        let page = Page::of(browser.get(target.0.url(&format!("/users?x={parameter}")))).await;
+    let url = target.0.url(&format!("/users?x={parameter}"));
+    let begun = Instant::now();
+    let requests = (0..200).map(|_| Page::of(browser.get(&url)));
+    for page in futures_util::future::join_all(requests).await {
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     }
+    let allowed = 10 * (begun.elapsed().as_secs() + 2);
     let log = target.log().await;
     let longest = log.lines().map(str::len).max().unwrap();
     assert!(longest < 5000, "{longest}");
-    let failed = log.lines().filter(|line| line.contains("a request failed")).count();
-    assert!((10..150).contains(&failed), "{failed} lines:\n{}", &log[..3000]);
-    assert!(log.contains(" lines like the next were left out"), "{log}");
+    let failed = log.lines().filter(|line| line.contains("a request failed")).count() as u64;
+    assert!(failed >= 10 && failed <= allowed, "{failed} lines, {allowed} allowed");
+    assert!(failed < 200, "some were left out");
     assert!(log.contains("DATABASE_URL_ATLANTIS is not used"), "{log}");
 }
 

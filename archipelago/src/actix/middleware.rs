@@ -40,11 +40,14 @@ pub async fn answer_for(
     Ok(response)
 }
 
-/// Whether the visitor came over TLS: by the headers `forwarded` and `x-forwarded-proto` of the nearest
-/// proxy, else by the server's own configuration.
+/// Whether the visitor came over TLS: by the headers `forwarded` and `x-forwarded-proto` of the
+/// proxy in front, else by the server's own configuration.
 #[must_use]
 pub fn is_secure(request: &HttpRequest) -> bool {
     let value = |name: &str| request.headers().get(name)?.to_str().ok();
     let scheme = forwarded_scheme(value);
-    scheme.map_or_else(|| request.app_config().secure(), |scheme| scheme == "https")
+    scheme.map_or_else(
+        || request.app_config().secure(),
+        |scheme| scheme.eq_ignore_ascii_case("https"),
+    )
 }

@@ -105,5 +105,6 @@ where
 /// Whether the visitor came over TLS.
 fn is_secure<B>(request: &Request<B>) -> bool {
     let value = |name: &str| request.headers().get(name)?.to_str().ok();
-    forwarded_scheme(value).or(request.uri().scheme_str()) == Some("https")
+    let scheme = forwarded_scheme(value).or(request.uri().scheme_str());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }

@@ -1,5 +1,5 @@
-//! Bounds how many reads from elsewhere the primary serves at once, so that those of one visitor leave
-//! places to others.
+//! Bounds how many reads from elsewhere the primary serves at once, so that those that require one
+//! position, as all of one visitor do, leave places to others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ pub(crate) struct SpillPermit {
     _place: Arc<Place>,
 }
 
-/// The visitors are told apart by the positions that their reads require: each write has its own.
+/// Visitors are told apart by the positions that their reads require: each write has its own. None is
+/// for all those who require none.
 type Visitor = Option<Position>;
 
 struct Taken {
@@ -50,7 +51,8 @@ impl Taken {
     fn take(&mut self, visitor: Visitor) -> bool {
         let own = self.by_visitor.get(&visitor).copied().unwrap_or_default();
         let (reserved, few) = (self.most / 4, (self.most / 20).max(1));
-        let open = if own < few { self.most } else { self.most - reserved };
+        let is_open_to_all = visitor.is_none() || own < few;
+        let open = if is_open_to_all { self.most } else { self.most - reserved };
         let has_place = self.count < open;
         if has_place {
             self.count += 1;
@@ -97,7 +99,7 @@ mod tests {
             assert_eq!(one + another + others.len(), most, "all are used");
 
             drop((first, second, others));
-            assert_eq!(take(None).len(), one, "all are given back");
+            assert_eq!(take(None).len(), most, "all are given back");
             assert!(places.0.lock().by_visitor.is_empty());
         }
     }

@@ -164,7 +164,8 @@ impl DatabaseUrl {
         var: &dyn Fn(&str) -> Result<String, VarError>,
     ) -> Result<Self, UrlError> {
         let mut conninfo = Conninfo::parse(text)?;
-        if conninfo::has_unencoded_login(text) {
+        let has_odd_host = conninfo.get("host").is_some_and(|host| host.contains('@'));
+        if has_odd_host || conninfo::has_stray_at(text) {
             return Err(UrlError::Syntax("it has an `@` more than the one before its host"));
         }
         let variables = parameter::variables().filter_map(|(name, variable)| {

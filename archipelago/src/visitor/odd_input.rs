@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
 
 use super::cookie::{Claim, cookie_name, header_value, host_only};
 use super::fly_replay::LONGEST_BODY;
@@ -12,7 +13,12 @@ use crate::region::Writes;
 use crate::settings::DatabaseUrl;
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases: 100_000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(16),
+        ..ProptestConfig::default()
+    }
 }
 
 fn position() -> impl Strategy<Value = Position> {

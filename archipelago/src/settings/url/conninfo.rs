@@ -22,15 +22,20 @@ pub(super) struct Conninfo {
     parameters: Vec<(String, String)>,
 }
 
-/// Whether a host or the name of a database holds an `@`. libpq takes it as it is, but here it is
-/// refused: it is the end of a password with an unencoded `/` or `@`, and would be shown.
-pub(super) fn has_unencoded_login(text: &str) -> bool {
+/// Whether there is an `@` behind the login that no user's name holds. libpq takes it as it is, but here
+/// it is refused: it is the end of a password with an unencoded `/` or `@`, whose parts would be shown
+/// as a host or a database.
+pub(super) fn has_stray_at(text: &str) -> bool {
     let (_, rest) = text.split_once("://").unwrap_or(("", text));
     let behind_login = match rest.find(['@', '/']) {
         Some(at) if rest.as_bytes()[at] == b'@' => &rest[at + 1..],
         _ => rest,
     };
-    behind_login.split('?').next().is_some_and(|servers| servers.contains('@'))
+    let (servers, query) = behind_login.split_once('?').unwrap_or((behind_login, ""));
+    let mut parts = std::iter::once(servers).chain(query.split('&'));
+    let holds_names =
+        |part: &&str| ["user=", "password="].iter().any(|name| part.starts_with(name));
+    parts.any(|part| part.contains('@') && !holds_names(&part))
 }
 
 impl Conninfo {
