@@ -156,6 +156,9 @@ fn app() {
         "archipelago-app",
         DependencyKind::Normal,
         &expect![[r#"
+            actix-http
+            actix-server
+            actix-service
             actix-web
             archipelago
             archipelago-edge
@@ -170,6 +173,7 @@ fn app() {
             futures-util
             humantime
             icu_properties
+            memchr
             metrics
             metrics-exporter-prometheus
             rlimit
@@ -179,6 +183,7 @@ fn app() {
             tokio
             tokio-util
             tracing
+            tracing-appender
             tracing-subscriber
             uuid"#]],
     );
