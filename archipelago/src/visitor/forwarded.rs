@@ -1,8 +1,8 @@
 //! Whether a visitor came over TLS, by the headers of a proxy.
 
 /// The scheme that the visitor used, as the headers `forwarded` and `x-forwarded-proto` tell: of
-/// several, the first, which the proxy nearest to the visitor has set. None without a proxy in front. `header` looks up a value by its name in lower
-/// case.
+/// several, the first, which the proxy nearest to the visitor has set. None without a proxy in front.
+/// `header` looks up a value by its name in lower case.
 pub fn forwarded_scheme<'h>(header: impl Fn(&str) -> Option<&'h str>) -> Option<&'h str> {
     let in_forwarded = header("forwarded").and_then(|value| {
         let mut pairs = value.split([';', ',']).filter_map(|pair| pair.trim().split_once('='));
