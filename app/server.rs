@@ -6,6 +6,7 @@ mod bounded_stream;
 mod connections;
 mod cross_site;
 mod draining;
+mod exchange;
 mod own_task;
 mod security_headers;
 
@@ -52,6 +53,10 @@ const BACKLOG: u32 = 4096;
 /// none sends a request on a connection that closes at that moment. AWS's keep theirs for 60 s:
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html>.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a body is read and dropped whose request has its answer, as Actix's own `HttpServer` does:
+/// with unread bytes the kernel would reset the connection, and the client might lose the answer.
+const UNREAD_BODY: Duration = Duration::from_secs(1);
 
 /// How many connections of visitors one process serves, if it may open as many files. An idle one takes
 /// 7 KiB of memory, see docs/reliability.md.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::{PayloadError, UrlencodedError};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
@@ -13,7 +14,7 @@ use futures_util::stream::{Stream, StreamExt, try_unfold};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::bounded_stream::Handlers;
+use super::exchange::Exchange;
 use crate::failure::Failure;
 
 /// How long a body may take. Actix bounds the time of a request's head only.
@@ -27,15 +28,13 @@ pub(super) async fn bound_body<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let handlers = request.conn_data::<Handlers>().cloned().unwrap_or_default();
     let payload: Payload = match request.take_payload() {
-        Payload::None => {
-            handlers.note_body(true);
-            Payload::None
-        }
+        Payload::None => Payload::None,
         payload => {
-            handlers.note_body(false);
-            Payload::Stream { payload: Box::pin(bounded(payload, handlers)) }
+            let exchange = request.conn_data::<Exchange>().cloned().unwrap_or_default();
+            let length = request.headers().get(CONTENT_LENGTH);
+            exchange.has_body(length.and_then(|length| length.to_str().ok()?.parse().ok()));
+            Payload::Stream { payload: Box::pin(bounded(payload, exchange)) }
         }
     };
     request.set_payload(payload);
@@ -45,9 +44,9 @@ pub(super) async fn bound_body<B: MessageBody>(
 /// A body that fails where it takes too long, from the moment when it is first asked for.
 fn bounded(
     payload: Payload,
-    handlers: Handlers,
+    exchange: Exchange,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    try_unfold((payload, handlers, None), async |(mut payload, handlers, begun)| {
+    try_unfold((payload, exchange, None), async |(mut payload, exchange, begun)| {
         let (waiting, deadline) = match begun {
             Some(begun) => begun,
             None => match WAITING.try_acquire() {
@@ -55,15 +54,12 @@ fn bounded(
                 Err(_) => return Err(failed(Failure::Crowded)),
             },
         };
-        handlers.await_body();
+        exchange.await_body();
         let part = timeout_at(deadline, payload.next()).await;
-        handlers.body_came();
+        exchange.body_came(matches!(part, Ok(None)));
         match part {
-            Ok(Some(part)) => Ok(Some((part?, (payload, handlers, Some((waiting, deadline)))))),
-            Ok(None) => {
-                handlers.note_body(true);
-                Ok(None)
-            }
+            Ok(Some(part)) => Ok(Some((part?, (payload, exchange, Some((waiting, deadline)))))),
+            Ok(None) => Ok(None),
             Err(_) => Err(failed(Failure::SlowBody)),
         }
     })

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request};
+use actix_http::{ConnectionType, HttpService, Request};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{
-    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service,
+    map_config,
 };
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
@@ -19,7 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::bounded_stream::BoundedStream;
-use super::{KEEP_ALIVE, SHUTDOWN_SECONDS};
+use super::exchange::{AnswerBody, Exchange};
+use super::{KEEP_ALIVE, SHUTDOWN_SECONDS, UNREAD_BODY};
 
 /// How many connections beyond the places are told that they have none; further ones wait in the
 /// kernel's queue.
@@ -27,9 +29,6 @@ pub(super) const TOLD: usize = 128;
 
 /// How long a client may take to read that it has no place.
 const TELLING: Duration = Duration::from_secs(1);
-
-/// As long as Actix's own `HttpServer` does.
-const UNREAD_BODY: Duration = Duration::from_secs(1);
 
 const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\n\
@@ -73,13 +72,11 @@ where
                 async move { shutdown.notified().await }
             })
             .keep_alive(KEEP_ALIVE)
-            // So long a body is read and dropped whose request has its answer: with unread bytes the
-            // kernel would reset the connection, and the client might lose the answer.
             .client_disconnect_timeout(UNREAD_BODY)
             .on_connect_ext(|stream: &BoundedStream, data| {
-                data.insert(stream.handlers().clone());
+                data.insert(stream.exchange().clone());
             })
-            .h1(map_config(app(), |()| AppConfig::default()));
+            .h1(apply_fn_factory(map_config(app(), |()| AppConfig::default()), answer));
         fn_service(move |stream: TcpStream| {
             let place = free.clone().try_acquire_owned();
             async move {
@@ -94,6 +91,27 @@ where
         .and_then(http)
     })?;
     Ok(builder.run())
+}
+
+/// Answers one request, and tells its connection how far it is.
+fn answer<S, B>(
+    request: Request,
+    app: &S,
+) -> impl Future<Output = Result<ServiceResponse<AnswerBody>, S::Error>> + use<S, B>
+where
+    S: Service<Request, Response = ServiceResponse<B>>,
+    B: MessageBody + 'static,
+{
+    let exchange = request.conn_data::<Exchange>().cloned().unwrap_or_default();
+    let handling = exchange.begin();
+    let answer = app.call(request);
+    async move {
+        let mut answer = answer.await?;
+        if !exchange.is_body_read() {
+            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        Ok(answer.map_body(|_, body| AnswerBody::new(body.boxed(), handling)))
+    }
 }
 
 async fn refuse(mut stream: TcpStream) {

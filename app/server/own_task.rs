@@ -12,16 +12,12 @@ use actix_web::rt;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::bounded_stream::Handlers;
-
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn). While the handler works, its connection
-/// has no deadline and few further requests. The task ends with its connection, and
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn). The task ends with its connection, and
 /// the connection with a panic of the task.
 pub(super) async fn in_own_task<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let _handling = request.conn_data::<Handlers>().map(Handlers::begin);
     // A body may be left unread only by a handler that answers when it is first polled.
     if !request.method().is_safe() {
         return next.call(request).await;

@@ -1,7 +1,7 @@
 //! What an attacker sends, and what the program must keep: its memory, its files, its log, and its
 //! other visitors. Each bound is far above what a run needs, and far below what the attack took.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use archipelago_lab::{World, eventually};
 use reqwest::StatusCode;
 use tokio::io::AsyncReadExt;
 
-use super::process::{Serving, program, vars};
+use super::process::{Serving, program, program_with_files, vars};
 use super::program::LISTENING;
 use super::site::{DEADLINE, PRIMARY, Page, REPLICAS, environment, first_replica, visitor};
 
@@ -114,14 +114,18 @@ async fn pipelined_requests_without_a_reader_take_little_memory(world: World) {
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn heads_without_an_end_take_little_memory(world: World) {
     let target = Target::start(&world).await;
+    let first = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
     let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(100_000));
     let before = target.open_files();
-    let _streams: Vec<_> = (0..600)
-        .map(|_| {
+    let _streams: Vec<_> = [String::new(), first.to_owned()]
+        .iter()
+        .cycle()
+        .take(600)
+        .map(|first| {
             let mut stream = target.connect();
             stream.set_nonblocking(true).unwrap();
             // The server may have closed it already.
-            let _ = stream.write(head.as_bytes());
+            let _ = stream.write(format!("{first}{head}").as_bytes());
             stream
         })
         .collect();
@@ -135,42 +139,51 @@ async fn heads_without_an_end_take_little_memory(world: World) {
 }
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
-async fn a_second_head_and_an_unread_body_have_a_deadline(world: World) {
+async fn what_does_not_come_has_a_deadline(world: World) {
     let target = Target::start(&world).await;
-    let request = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
-    let waits: Vec<_> = [
+    let first = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+    let chunked = format!("{POST}transfer-encoding: chunked\r\n\r\n");
+    let begun = [
         // The beginning of another request.
-        (request, "GET /hea"),
+        "GET /hea".to_owned(),
         // A body that the page does not read.
-        (request, "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx"),
+        "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx".to_owned(),
         // A body that it does.
-        (
-            request,
-            "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n3\r\na=1\r\n",
-        ),
+        format!("{chunked}3\r\na=1\r\n"),
         // A trailer.
-        (
-            request,
-            "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y",
-        ),
-    ]
-    .into_iter()
-    .map(|(first, second)| {
-        let mut stream = target.connect();
-        tokio::task::spawn_blocking(move || {
-            stream.write_all(first.as_bytes()).unwrap();
-            let mut answer = [0; 512];
-            assert!(stream.read(&mut answer).unwrap() > 0);
-            stream.write_all(second.as_bytes()).unwrap();
-            let since = Instant::now();
-            read_to_end(&mut stream);
-            (second, since.elapsed())
-        })
-    })
-    .collect();
+        format!("{chunked}0\r\nx: y"),
+    ];
+    let mut waits = vec![];
+    for begun in begun {
+        let in_one_packet = vec![format!("{first}{begun}")];
+        for packets in [in_one_packet, vec![first.to_owned(), begun]] {
+            let mut stream = target.connect();
+            waits.push(tokio::task::spawn_blocking(move || {
+                stream.write_all(packets[0].as_bytes()).unwrap();
+                assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+                for packet in &packets[1..] {
+                    stream.write_all(packet.as_bytes()).unwrap();
+                }
+                let since = Instant::now();
+                read_to_end(&mut stream);
+                (packets, since.elapsed())
+            }));
+        }
+    }
+    let mut endless = target.connect();
+    waits.push(tokio::task::spawn_blocking(move || {
+        let since = Instant::now();
+        let mut part = chunked.as_bytes();
+        while endless.write_all(part).is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+            part = b"1\r\na\r\n";
+            assert!(since.elapsed() < Duration::from_secs(60), "it is never cut");
+        }
+        (vec!["a body without an end".to_owned()], since.elapsed())
+    }));
     for wait in waits {
         let (sent, elapsed) = wait.await.unwrap();
-        assert!(elapsed < Duration::from_secs(25), "{elapsed:?} after {sent:?}");
+        assert!(elapsed < Duration::from_secs(15), "{elapsed:?} after {sent:?}");
     }
     target.assert_serves().await;
 }
@@ -187,27 +200,67 @@ fn create_chunked() -> String {
     format!("{POST}transfer-encoding: chunked\r\n\r\n{:x}\r\n{FORM}\r\n0\r\n\r\n", FORM.len())
 }
 
-/// Those with bodies are left out: Actix may close the connection with the answer before one whose body
-/// it has not read to its end.
+/// What a client sends on one connection, and what comes first in the answer.
+fn requests_of_all_kinds() -> Vec<(String, &'static str)> {
+    let bodiless = |line: &str| format!("{line}\r\nhost: a\r\n\r\n");
+    vec![
+        (bodiless("GET /users HTTP/1.1"), "HTTP/1.1 200"),
+        (bodiless("HEAD /users HTTP/1.1"), "HTTP/1.1 200"),
+        (bodiless("GET /healthz HTTP/1.1"), "HTTP/1.1 200"),
+        (create(), "HTTP/1.1 303"),
+        (bodiless("HEAD /nowhere HTTP/1.1"), "HTTP/1.1 404"),
+        (create_chunked(), "HTTP/1.1 303"),
+        (bodiless("GET /nowhere HTTP/1.1"), "HTTP/1.1 404"),
+        (format!("{POST}content-length: 12\r\n\r\nuser[name]=&"), "HTTP/1.1 422"),
+        // Empty lines between two requests are no request.
+        (format!("\r\n\r\n{}", bodiless("GET /users HTTP/1.1")), "HTTP/1.1 200"),
+        (format!("{POST}expect: 100-continue\r\ncontent-length: 0\r\n\r\n"), "HTTP/1.1 100"),
+        (String::new(), "HTTP/1.1 422"),
+    ]
+}
+
+/// Reads one answer. That of HEAD has no body, whatever its length says.
+fn read_answer(stream: &mut impl BufRead, is_head: bool) -> String {
+    let (mut head, mut length) = (String::new(), 0);
+    while stream.read_line(&mut head).unwrap() > 2 {
+        let line = head.lines().last().unwrap();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.parse().unwrap();
+        }
+    }
+    if !is_head {
+        stream.read_exact(&mut vec![0; length]).unwrap();
+    }
+    head
+}
+
+/// However the network cuts them: each packet holds some requests, or a part of one.
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
-async fn pipelined_requests_with_a_reader_are_all_answered(world: World) {
+async fn pipelined_requests_of_all_kinds_are_answered_in_order(world: World) {
     let target = Target::start(&world).await;
-    let get = |path| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
-    let last = "GET /users HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    for length in 1..12 {
-        let mix = [get("/users").repeat(length), get("/healthz")].concat();
+    for packet in [1, 7, 100, 300, 1000, 3000, 100_000] {
         let stream = target.connect();
-        let (mut writer, mut reader) = (stream.try_clone().unwrap(), stream);
-        let requests = mix.repeat(20) + last;
-        let writing =
-            tokio::task::spawn_blocking(move || writer.write_all(requests.as_bytes()).unwrap());
-        let begun = Instant::now();
-        let answers = tokio::task::spawn_blocking(move || read_to_end(&mut reader)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (mut writer, mut reader) = (stream.try_clone().unwrap(), BufReader::new(stream));
+        let kinds = requests_of_all_kinds();
+        let repeats = if packet < 100 { 1 } else { 10 };
+        let requests = kinds.iter().map(|(request, _)| &**request).collect::<String>();
+        let writing = tokio::task::spawn_blocking(move || {
+            for packet in requests.repeat(repeats).as_bytes().chunks(packet) {
+                writer.write_all(packet).unwrap();
+            }
+        });
+        let reading = tokio::task::spawn_blocking(move || {
+            for (request, expected) in kinds.iter().cycle().take(kinds.len() * repeats) {
+                let since = Instant::now();
+                let answer = read_answer(&mut reader, request.starts_with("HEAD"));
+                assert!(answer.starts_with(expected), "{packet}: {answer} to {request}");
+                // A wake-up that is lost costs ten seconds.
+                assert!(since.elapsed() < Duration::from_secs(9), "{packet}: {request}");
+            }
+        });
         writing.await.unwrap();
-        let answers = String::from_utf8(answers).unwrap();
-        assert_eq!(answers.matches("HTTP/1.1 200").count(), 20 * (length + 1) + 1);
-        // A wake-up that is lost costs ten seconds.
-        assert!(begun.elapsed() < Duration::from_secs(9), "{length}: {:?}", begun.elapsed());
+        reading.await.unwrap();
     }
 }
 
@@ -286,12 +339,7 @@ async fn a_form_that_is_too_long_has_an_answer(world: World) {
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn visitors_beyond_the_places_are_told(world: World) {
-    let vars = environment(&world).await;
-    let mut command = tokio::process::Command::new("sh");
-    command.args(["-c", "ulimit -n 700; exec \"$0\"", env!("CARGO_BIN_EXE_archipelago")]);
-    command.env_clear().envs(&vars).env("PATH", std::env::var_os("PATH").unwrap());
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    command.kill_on_drop(true);
+    let command = program_with_files(700, &environment(&world).await);
     let target = Target(Serving::spawn(command, LISTENING).await);
     // Idle between two requests: before the first one they would have a few seconds only.
     let idle: Vec<_> = (0..400)
@@ -318,11 +366,7 @@ async fn visitors_beyond_the_places_are_told(world: World) {
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn too_few_open_files_end_the_start(world: World) {
-    let vars = environment(&world).await;
-    let mut command = tokio::process::Command::new("sh");
-    command.args(["-c", "ulimit -n 20; exec \"$0\"", env!("CARGO_BIN_EXE_archipelago")]);
-    command.env_clear().envs(&vars).env("PATH", std::env::var_os("PATH").unwrap());
-    let output = command.output().await.unwrap();
+    let output = program_with_files(20, &environment(&world).await).output().await.unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("may open 20 files"), "{error}");

@@ -12,12 +12,26 @@ pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub fn program(arguments: &[&str], vars: &HashMap<String, String>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
+    command.args(arguments);
+    in_environment(command, vars)
+}
+
+/// The program without arguments, which may open so many files.
+pub fn program_with_files(limit: usize, vars: &HashMap<String, String>) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {limit}; exec \"$0\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_archipelago")]);
+    in_environment(command, vars)
+}
+
+fn in_environment(mut command: Command, vars: &HashMap<String, String>) -> Command {
     command
-        .args(arguments)
         .env_clear()
         .envs(vars)
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 
