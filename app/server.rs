@@ -170,14 +170,7 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
 
 /// For how many visitors' connections this process may open files.
 fn places(settings: &Settings, workers: usize) -> Result<usize, StartError> {
-    let limit = match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => limit,
-        Err(error) => {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-            Resource::NOFILE.get_soft()?
-        }
-    };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(raise_open_files()?).unwrap_or(usize::MAX);
     let databases = Repos::REGIONS.len() * (settings.databases.pool_size() as usize + MONITORS);
     let threads = FILES_OF_A_THREAD * (workers + 1);
     let needed = OTHER_FILES + threads + databases + METRICS_PLACES + 2 * TOLD;
@@ -185,6 +178,15 @@ fn places(settings: &Settings, workers: usize) -> Result<usize, StartError> {
         0 => Err(StartError::FewFiles { limit, needed }),
         places => Ok(places.min(PLACES)),
     }
+}
+
+/// Raises the limit of open files as far as it goes, and returns it: some systems allow fewer by default
+/// than a server needs.
+pub(crate) fn raise_open_files() -> io::Result<u64> {
+    rlimit::increase_nofile_limit(u64::MAX).or_else(|error| {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+        Resource::NOFILE.get_soft()
+    })
 }
 
 impl Running {

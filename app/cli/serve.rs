@@ -47,10 +47,7 @@ pub(super) async fn serve() -> Result<(), CommandError> {
 async fn serve_configured_databases() -> Result<(), CommandError> {
     let settings = Settings::from_vars(&process_env)?;
     let _logging = logging::start(&settings)?;
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in archipelago::unknown_overrides::<Repos>(names) {
-        tracing::warn!("{name} is not used: regions.toml has no region of that name");
-    }
+    archipelago::warn_of_unknown_overrides::<Repos>();
     if settings.is_key_temporary && !settings.host.is_loopback() {
         tracing::warn!(
             "SECRET_KEY is not set: this process made up a key, so its cookies are invalid on other instances and after a restart"

@@ -91,6 +91,6 @@ pub use crate::server::{Freshness, Health};
 pub use crate::settings::Safeguard;
 pub use crate::settings::{
     Access, DatabaseUrl, Login, RegionSet, SettingProblem, Settings, SettingsError, SslMode,
-    Timeouts, TlsError, UrlError, override_variable, unknown_overrides,
+    Timeouts, TlsError, UrlError, override_variable, warn_of_unknown_overrides,
 };
 pub use crate::write::{Primary, Retrying};

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::access::Access;
-pub use self::environment::{override_variable, unknown_overrides};
+pub use self::environment::{override_variable, warn_of_unknown_overrides};
 pub use self::login::Login;
 use self::login::{PasswordSource, ReadingUser};
 pub use self::region_set::RegionSet;
@@ -77,12 +77,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of this process's environment. Warns of [`unknown_overrides`].
+    /// The settings of this process's environment. Does as [`warn_of_unknown_overrides`].
     ///
     /// # Errors
     /// Everything that is wrong, in one list.
     pub fn from_env<R: RegionSet>() -> Result<Self, SettingsError> {
-        environment::warn_of_unknown_overrides::<R>();
+        warn_of_unknown_overrides::<R>();
         Self::from_vars::<R>(|name| std::env::var(name))
     }
 

@@ -309,6 +309,12 @@ fn a_region_is_a_place_that_the_program_knows() {
             "FLY_REGION is `us-eats-1`; write a place that this program was built for (depot, fra, nrt, ord, us-east-1), or add [places.us-eats-1] to regions.toml and build again"
         ],
     );
+    refused(
+        &[LOCAL, ("FLY_REGION", "postgres://u:hunter2@db/app"), ("POOL_SIZE", "postgres://u:p@h")],
+        &expect![[r#"
+            FLY_REGION is `…`; write a place that this program was built for (depot, fra, nrt, ord, us-east-1), or add [places.…] to regions.toml and build again
+            POOL_SIZE is `…`; write a number of connections from 1 to 1000"#]],
+    );
     refused(&[LOCAL, ("FLY_REGION", "ORD")], &expect!["FLY_REGION is `ORD`; write `ord`"]);
     refused(
         &[LOCAL, ("PRIMARY_REGION", "NRT")],

@@ -23,6 +23,7 @@ use self::callgrind::Counted;
 use self::figures::Committed;
 use self::visitors::Visitors;
 use crate::Failed;
+use crate::browser::{Page, USERS};
 use crate::contenders::Contender;
 use crate::databases::Databases;
 
@@ -48,29 +49,6 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     profiles: Option<PathBuf>,
 }
-
-/// What visitors request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Page {
-    /// The page of one user.
-    User,
-    /// The first page of the list.
-    List,
-    /// A form that creates a user.
-    Create,
-}
-
-impl Page {
-    fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::List => "list",
-            Self::Create => "create",
-        }
-    }
-}
-
-const USERS: u32 = 1000;
 
 /// How often a page is counted that differs from its figure.
 const ATTEMPTS: u32 = 3;
@@ -139,7 +117,7 @@ async fn count(
     let mut vars = databases.vars()?;
     vars.push(("RUST_LOG".to_owned(), "error".to_owned()));
     let mut counted = Counted::start(contender, &vars, &profile).await?;
-    let visitors = Visitors::new(options.visitors, counted.address())?;
+    let visitors = Visitors::new(options.visitors, &counted.address())?;
     // Valgrind translates the program on its first way through it: too slowly for many at a time.
     visitors.request(page, 1).await?;
     // Connections are open and statements prepared after that.

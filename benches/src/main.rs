@@ -25,6 +25,7 @@
 //! `cargo bench -p archipelago-benches` runs `criterion/choice.rs`: the nanoseconds to choose a
 //! database, by the generated match and by what one would write without it.
 
+mod browser;
 mod child;
 mod contenders;
 mod cost;

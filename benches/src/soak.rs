@@ -15,17 +15,16 @@ use std::time::Duration;
 use archipelago_measure::table::{plain_table, trimmed};
 use clap::Args;
 use procfs::process::Process;
-use reqwest::Client;
-use reqwest::redirect::Policy;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use crate::Failed;
+use crate::browser::{Browser, Page, USERS};
 use crate::child::Running;
 use crate::contenders::{Contender, replica_region};
 use crate::cost::memory_mib;
 use crate::faults::Fault;
 use crate::world::{self, INSTANCE};
-use crate::{Failed, http};
 
 /// How to measure.
 #[derive(Args, Clone, Debug)]
@@ -38,14 +37,11 @@ pub struct Options {
     minutes: u64,
 }
 
-/// How many users there are at the start.
-const USERS: u64 = 1000;
-
 /// How long the highest rate is looked for.
 const HIGHEST: Duration = Duration::from_secs(10);
 
 /// Of so many requests of one visitor, one creates a user, and one shows the list.
-const ROUND: u64 = 20;
+const ROUND: u32 = 20;
 
 /// What the visitors got, shared by all of them.
 #[derive(Default)]
@@ -61,7 +57,7 @@ struct Answers {
 /// # Errors
 /// When a server or an instance does not start, or a fault cannot be caused.
 pub async fn run(options: &Options) -> Result<(), Failed> {
-    let world = world::start(u32::try_from(USERS)?).await?;
+    let world = world::start(USERS).await?;
     let vars = world::vars(&world, replica_region(), |server| server.url_from(INSTANCE))?;
     let running = Contender::Archipelago.start(&vars).await?;
 
@@ -138,22 +134,15 @@ fn start_visitors(
     pause: Option<Duration>,
 ) -> Result<(Arc<Answers>, JoinSet<()>), Failed> {
     let (answers, mut visitors) = (Arc::new(Answers::default()), JoinSet::new());
-    for visitor in 0..u64::from(count) {
-        let client = http::client().cookie_store(true).redirect(Policy::none());
-        let client = client.pool_max_idle_per_host(1).build()?;
-        visitors.spawn(visit(client, running.url("/users"), answers.clone(), pause, visitor));
+    for visitor in 0..count {
+        let browser = Browser::new(&running.url(""))?;
+        visitors.spawn(visit(browser, answers.clone(), pause, visitor));
     }
     Ok((answers, visitors))
 }
 
 /// Reads users one after the other, and now and then the list; creates one now and then.
-async fn visit(
-    client: Client,
-    users: String,
-    answers: Arc<Answers>,
-    pause: Option<Duration>,
-    visitor: u64,
-) {
+async fn visit(browser: Browser, answers: Arc<Answers>, pause: Option<Duration>, visitor: u32) {
     let mut turns = pause.map(interval);
     if let Some(turns) = &mut turns {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -165,22 +154,16 @@ async fn visit(
         if answers.have_enough.load(Ordering::Relaxed) {
             return;
         }
-        let request = match number % ROUND {
-            0 => client.post(&users).form(&[("user[name]", "Ada Lovelace"), ("user[age]", "36")]),
-            1 => client.get(&users),
-            _ => client.get(format!("{users}/{}", number * 7 % USERS + 1)),
+        let page = match number % ROUND {
+            0 => Page::Create,
+            1 => Page::List,
+            _ => Page::User,
         };
-        let failure = match request.send().await {
-            Ok(answer) if answer.status().is_success() || answer.status().is_redirection() => {
-                answer.bytes().await.err().map(|error| error.to_string())
-            }
-            Ok(answer) => Some(answer.status().to_string()),
-            Err(error) => Some(error.without_url().to_string()),
-        };
+        let answer = browser.request(page, number).await;
         answers.count.fetch_add(1, Ordering::Relaxed);
-        if let Some(failure) = failure {
+        if let Err(failure) = answer {
             let mut failures = answers.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            *failures.entry(failure).or_default() += 1;
+            *failures.entry(failure.to_string()).or_default() += 1;
         }
     }
 }

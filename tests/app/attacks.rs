@@ -177,7 +177,7 @@ async fn what_does_not_come_has_a_deadline(world: World) {
         while endless.write_all(part).is_ok() {
             std::thread::sleep(Duration::from_millis(50));
             part = b"1\r\na\r\n";
-            assert!(since.elapsed() < Duration::from_secs(60), "it is never cut");
+            assert!(since.elapsed() < Duration::from_mins(1), "it is never cut");
         }
         (vec!["a body without an end".to_owned()], since.elapsed())
     }));

@@ -52,11 +52,8 @@ pub(super) async fn up(options: &Options) -> Result<(), CommandError> {
     let (_, listener) = server::listen(&settings, settings.port, "PORT")?;
     let _logging = logging::start(&settings)?;
     metrics::install_recorder()?;
-    // Every instance, proxy and proxied connection is an open file: more than some systems allow by
-    // default.
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "cannot raise the limit of open files");
-    }
+    // Every instance, proxy and proxied connection is an open file.
+    server::raise_open_files()?;
     print_status("Starting PostgreSQL under .lab/ …\n")?;
     let local = LocalDatabases::start(distances).await?;
     print_status(&migrations::report(&local.prepare().await?))?;

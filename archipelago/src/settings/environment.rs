@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::login::ReadingUser;
 use super::region_set::RegionSet;
-use super::settings_error::{SettingProblem, SettingsError};
+use super::settings_error::{SettingProblem, SettingsError, shown};
 use super::url::{DatabaseUrl, UrlError};
 use super::{MONITOR_RESTS, POOL_SIZES, Settings};
 use crate::region::{RegionInfo, Role};
@@ -62,7 +62,7 @@ fn is_deployed<'a>(is_on_fly: bool, urls: impl Iterator<Item = &'a DatabaseUrl> 
 /// A region that is neither one of `R` nor a place that it knows: the primary would serve its reads
 /// from wherever it is.
 pub(super) fn unknown_region<R: RegionSet>(name: &str, value: &str) -> SettingProblem {
-    let lower = value.to_ascii_lowercase();
+    let lower = shown(value).to_ascii_lowercase();
     let advice = if R::knows(&lower) {
         format!("write `{lower}`")
     } else {
@@ -90,31 +90,19 @@ pub fn override_variable(region: &str) -> String {
     format!("DATABASE_URL_{}", region.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// Those of `names` that look as if they overrode one region's URL, and name no region of `R`.
-///
-/// ```
-/// archipelago::repos! { primary home; replica near }
-///
-/// let unknown = archipelago::unknown_overrides::<Repos>(["DATABASE_URL_NEAR", "DATABASE_URL_NEER"]);
-/// assert_eq!(unknown, ["DATABASE_URL_NEER"]);
-/// ```
-pub fn unknown_overrides<R: RegionSet>(
-    names: impl IntoIterator<Item: Into<String>>,
-) -> Vec<String> {
-    let is_known = |name: &String| {
-        R::REGIONS.iter().any(|info| {
-            *name == override_variable(info.code) || info.url_env == Some(name.as_str())
-        })
-    };
-    let names = names.into_iter().map(Into::into);
-    names.filter(|name| name.starts_with("DATABASE_URL_") && !is_known(name)).collect()
-}
-
-pub(super) fn warn_of_unknown_overrides<R: RegionSet>() {
+/// Warns of each variable of this process that looks as if it overrode one region's URL, where no region
+/// of `R` has that name. [`Settings::from_env`] does it as well.
+pub fn warn_of_unknown_overrides<R: RegionSet>() {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in unknown_overrides::<R>(names) {
+    for name in names.filter(|name| is_unknown_override::<R>(name)) {
         tracing::warn!("{name} is not used: no region of this program has that name");
     }
+}
+
+fn is_unknown_override<R: RegionSet>(name: &str) -> bool {
+    let is_of =
+        |info: &RegionInfo| name == override_variable(info.code) || info.url_env == Some(name);
+    name.starts_with("DATABASE_URL_") && !R::REGIONS.iter().any(is_of)
 }
 
 /// The variables, and what is wrong with those that were read.

@@ -83,11 +83,11 @@ pub enum SettingProblem {
         advice: String,
     },
     /// A variable holds a wrong value.
-    #[error("{name} is `{value}`; {advice}")]
+    #[error("{name} is `{}`; {advice}", shown(value))]
     Invalid {
         /// The variable.
         name: String,
-        /// What it holds.
+        /// What it holds. A URL is not shown: it may have come into the wrong variable.
         value: String,
         /// What it should hold.
         advice: String,
@@ -113,4 +113,9 @@ pub enum SettingProblem {
         "the settings have no region `{0}`; make them for the same repos that they are used with"
     )]
     NoRegion(String),
+}
+
+/// The value, unless it may be a URL with a password.
+pub(super) fn shown(value: &str) -> &str {
+    if value.contains("://") { "…" } else { value }
 }

@@ -168,6 +168,12 @@ impl DatabaseUrl {
         if has_odd_host || conninfo::has_stray_at(text) {
             return Err(UrlError::Syntax("it has an `@` more than the one before its host"));
         }
+        // It would be shown, with the password.
+        if conninfo.get("user").is_some_and(|user| user.contains(':')) {
+            return Err(UrlError::Syntax(
+                "its user holds an encoded `:`; write the one before the password as it is",
+            ));
+        }
         let variables = parameter::variables().filter_map(|(name, variable)| {
             Some((name, var(variable).ok().filter(|value| !value.is_empty())?))
         });

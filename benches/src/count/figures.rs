@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Page;
 use crate::Failed;
+use crate::browser::Page;
 
 /// The part of a figure by which a count may differ from it. Counts of one build differ by up to 0.016.
 const TOLERANCE: f64 = 0.02;
