@@ -8,11 +8,10 @@ mod serve;
 use archipelago::{RegionSet, Settings};
 use clap::{Parser, Subcommand};
 
-use crate::bench;
 use crate::console::{CommandError, print_status};
 use crate::environment::process_env;
-use crate::migrations;
 use crate::repos::Repos;
+use crate::{bench, doctor, migrations};
 
 /// Users pages that read from the Postgres replica nearest to this instance, and write to the
 /// primary.
@@ -58,6 +57,9 @@ enum Command {
     /// evenly.
     #[command(after_help = bench::NOTES)]
     Bench(bench::Options),
+    /// Look at each region from here, and say what is wrong and what to do.
+    #[command(after_help = doctor::NOTES)]
+    Doctor(doctor::Options),
     /// Run all regions on this machine; from another terminal, cut their network, stop servers and
     /// more.
     #[cfg(feature = "lab")]
@@ -72,6 +74,7 @@ impl Cli {
             Command::Serve => serve::serve().await,
             Command::Migrate => migrate().await,
             Command::Regions => print_regions(),
+            Command::Doctor(options) => doctor::run(&options, process_env).await,
             Command::Bench(options) => bench::run(&options, process_env).await,
             #[cfg(feature = "lab")]
             Command::Lab(command) => command.run().await,

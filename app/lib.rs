@@ -20,6 +20,7 @@
 mod bench;
 pub mod cli;
 mod console;
+mod doctor;
 mod environment;
 mod failure;
 pub mod form;
