@@ -1,12 +1,13 @@
 //! Bounds the wait for the body of a request: its time, and how many bodies this process waits for.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::{PayloadError, UrlencodedError};
-use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
@@ -23,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// For how many bodies this process waits at once.
 static WAITING: Semaphore = Semaphore::const_new(1000);
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn). The handler reads the body, or does not.
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn).
 pub(super) async fn bound_body<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -32,8 +33,6 @@ pub(super) async fn bound_body<B: MessageBody>(
         Payload::None => Payload::None,
         payload => {
             let exchange = request.conn_data::<Exchange>().cloned().unwrap_or_default();
-            let length = request.headers().get(CONTENT_LENGTH);
-            exchange.has_body(length.and_then(|length| length.to_str().ok()?.parse().ok()));
             Payload::Stream { payload: Box::pin(bounded(payload, exchange)) }
         }
     };
@@ -54,15 +53,35 @@ fn bounded(
                 Err(_) => return Err(failed(Failure::Crowded)),
             },
         };
-        exchange.await_body();
-        let part = timeout_at(deadline, payload.next()).await;
-        exchange.body_came(matches!(part, Ok(None)));
-        match part {
+        match timeout_at(deadline, next_part(&mut payload, &exchange)).await {
             Ok(Some(part)) => Ok(Some((part?, (payload, exchange, Some((waiting, deadline)))))),
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                exchange.note_end_of_body();
+                Ok(None)
+            }
             Err(_) => Err(failed(Failure::SlowBody)),
         }
     })
+}
+
+/// The next part. The connection reads further only while Actix has none, so that it reads no request
+/// behind the body.
+async fn next_part(
+    payload: &mut Payload,
+    exchange: &Exchange,
+) -> Option<Result<Bytes, PayloadError>> {
+    poll_fn(|context| {
+        let part = payload.poll_next_unpin(context);
+        if part.is_pending() {
+            if exchange.body_left() == Some(0) {
+                // Actix takes a request with `upgrade: websocket` for one whose body has no end.
+                return Poll::Ready(None);
+            }
+            exchange.await_body();
+        }
+        part
+    })
+    .await
 }
 
 fn failed(failure: Failure) -> PayloadError {

@@ -18,21 +18,25 @@ use super::{KEEP_ALIVE, UNREAD_BODY};
 /// How many bytes may come before an answer; more need one of [`LARGE_REQUESTS`].
 const LARGE: usize = 8 * 1024;
 
-/// How many large requests this process keeps at once. Actix keeps up to 128 KiB of one.
+/// How many large requests this process keeps at once. Actix keeps up to 128 KiB of one, and `rest` may be
+/// as long.
 static LARGE_REQUESTS: Semaphore = Semaphore::const_new(256);
 
 /// How long the head of a request may take. [`body`](super::body) bounds the time of a body.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// How long an answer may take until its reader has it.
+/// How long a client may take until it has read enough for all to be written that is ready.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// How long a connection may have no request. Actix closes it at [`KEEP_ALIVE`], unless it has begun
-/// with the next one.
+/// How long a connection may have no request. Actix counts [`KEEP_ALIVE`] anew whenever it is woken, so
+/// that this one ends it.
 const IDLE: Duration = Duration::from_secs(KEEP_ALIVE.as_secs() + 5);
 
 /// How often a connection looks at its deadline.
 const LOOK: Duration = HEAD;
+
+/// How many reads may drop what a client has sent behind a malformed request.
+const DROPPED: usize = 64;
 
 /// See the module.
 pub(super) struct BoundedStream {
@@ -41,11 +45,15 @@ pub(super) struct BoundedStream {
     empty_line: EmptyLine,
     /// What came after the part of the request that Actix was given.
     rest: Vec<u8>,
-    /// How many bytes came since the last answer, and those of `rest` at that time.
+    /// How many bytes of the request Actix was given.
+    given: usize,
+    /// How many bytes came since the last answer, with those that `rest` held then.
     unanswered: usize,
     large: Option<SemaphorePermit<'static>>,
     /// Whether the client has to read before the answer can be written.
     is_blocked: bool,
+    /// Whether all was written, and the client was told.
+    is_shut: bool,
     /// When the wait began that the deadline bounds.
     since: Instant,
     look: Pin<Box<Sleep>>,
@@ -61,7 +69,7 @@ struct EmptyLine {
 }
 
 impl EmptyLine {
-    /// How many of `bytes` there are up to its end; none where it does not end in them.
+    /// How many of `bytes` there are to the end of the empty line; none where it does not end in them.
     fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut line = 0;
         for end in memchr_iter(b'\n', bytes) {
@@ -86,9 +94,11 @@ impl BoundedStream {
             exchange: Exchange::default(),
             empty_line: EmptyLine::default(),
             rest: vec![],
+            given: 0,
             unanswered: 0,
             large: None,
             is_blocked: false,
+            is_shut: false,
             since: Instant::now(),
             look: Box::pin(sleep(LOOK)),
             _place: place,
@@ -131,30 +141,46 @@ impl BoundedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
         if self.rest.is_empty() {
+            let before = buffer.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-            self.count(buffer.filled().len() - before)?;
+            let bytes = &buffer.filled()[before..];
+            self.count_unanswered(bytes.len())?;
+            let taken = self.take_part(bytes);
+            self.rest.extend_from_slice(&bytes[taken..]);
+            buffer.set_filled(before + taken);
         } else {
-            let length = self.rest.len().min(buffer.remaining());
-            buffer.put_slice(&self.rest[..length]);
-            self.rest.drain(..length);
+            let rest = mem::take(&mut self.rest);
+            let taken = self.take_part(&rest[..rest.len().min(buffer.remaining())]);
+            buffer.put_slice(&rest[..taken]);
+            // Not `drain`: an idle connection would keep the memory.
+            self.rest = rest[taken..].to_vec();
         }
-        let bytes = &buffer.filled()[before..];
-        let (taken, is_end) = match self.exchange.body_left() {
-            Some(left) => (left.min(bytes.len()), left <= bytes.len()),
-            None => match self.empty_line.end_in(bytes) {
-                Some(end) => (end, true),
-                None => (bytes.len(), false),
-            },
-        };
-        self.exchange.was_read(taken, is_end);
-        self.rest.splice(..0, bytes[taken..].iter().copied());
-        buffer.set_filled(before + taken);
         Poll::Ready(Ok(()))
     }
 
-    fn count(&mut self, bytes: usize) -> io::Result<()> {
+    /// How many of `bytes` may be read now.
+    fn take_part(&mut self, bytes: &[u8]) -> usize {
+        let (taken, is_end) = match self.exchange.body_left() {
+            Some(left) => (left.min(bytes.len()), left <= bytes.len()),
+            None => {
+                // No line has to come before the empty one that ends a body. Actix may need more.
+                self.empty_line.has_text |= self.exchange.stage() == Stage::Body;
+                match self.empty_line.end_in(bytes) {
+                    Some(end) => (end, true),
+                    None => (bytes.len(), false),
+                }
+            }
+        };
+        self.exchange.note_read(taken, is_end);
+        self.given += taken;
+        if self.given > LARGE {
+            self.exchange.note_large();
+        }
+        taken
+    }
+
+    fn count_unanswered(&mut self, bytes: usize) -> io::Result<()> {
         if self.unanswered == 0 {
             self.since = Instant::now();
         }
@@ -170,50 +196,57 @@ impl BoundedStream {
     }
 
     /// Leaves what has come where it is, and has the task woken when it may read. Tells the client's end.
-    fn poll_wait(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.rest.is_empty() {
             let mut byte = [0];
-            let peeked = ready!(self.stream.poll_peek(context, &mut ReadBuf::new(&mut byte)));
-            if !matches!(peeked, Ok(1..)) {
-                return Pin::new(&mut self.stream).poll_read(context, buffer);
+            if ready!(self.stream.poll_peek(context, &mut ReadBuf::new(&mut byte)))? == 0 {
+                return Poll::Ready(Ok(()));
             }
         }
         self.exchange.wake_to_read(context);
         Poll::Pending
     }
 
-    /// See [`UNREAD_BODY`].
-    fn poll_drop(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
+    /// Reads and drops until the client ends. See [`UNREAD_BODY`].
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut dropped = [0; 4096];
         loop {
-            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-            if buffer.filled().len() == before {
+            let mut buffer = ReadBuf::new(&mut dropped);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            buffer.set_filled(before);
         }
+    }
+
+    /// Has the connection end after [`UNREAD_BODY`].
+    fn begin_to_close(&mut self) {
+        self.since = Instant::now();
+        self.rest = vec![];
+        self.look.as_mut().reset(self.since + UNREAD_BODY);
     }
 
     fn end_answer(&mut self, context: &Context<'_>) {
         self.exchange.end();
+        self.given = 0;
         self.since = Instant::now();
         if self.exchange.stage() == Stage::Close {
-            self.rest.clear();
-            self.look.as_mut().reset(self.since + UNREAD_BODY);
+            self.begin_to_close();
             context.waker().wake_by_ref();
         }
         self.unanswered = self.rest.len();
-        if self.unanswered <= LARGE {
+        if self.unanswered <= LARGE && self.exchange.stage() != Stage::Close {
             self.large = None;
         }
+    }
+}
+
+impl Drop for BoundedStream {
+    /// After a malformed request Actix does not shut the connection down: what has come is dropped here.
+    fn drop(&mut self) {
+        let mut dropped = [0; 4096];
+        let reads = (0..DROPPED).map(|_| self.stream.try_read(&mut dropped));
+        let _ = reads.take_while(|read| matches!(read, Ok(1..))).count();
     }
 }
 
@@ -227,8 +260,8 @@ impl AsyncRead for BoundedStream {
         stream.check_deadline(context)?;
         match stream.exchange.stage() {
             Stage::Head | Stage::Body => stream.poll_read_request(context, buffer),
-            Stage::Begun | Stage::Handler | Stage::Answer => stream.poll_wait(context, buffer),
-            Stage::Close => stream.poll_drop(context, buffer),
+            Stage::Begun | Stage::Handler | Stage::Answer => stream.poll_wait(context),
+            Stage::Close => stream.poll_discard(context),
         }
     }
 }
@@ -260,7 +293,17 @@ impl AsyncWrite for BoundedStream {
         Pin::new(&mut stream.stream).poll_flush(context)
     }
 
+    /// The client may have sent more than Actix has read, and may lose the answer if the kernel resets the
+    /// connection for that.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let stream = self.get_mut();
+        if !stream.is_shut {
+            ready!(Pin::new(&mut stream.stream).poll_shutdown(context))?;
+            stream.is_shut = true;
+            stream.exchange.close();
+            stream.begin_to_close();
+        }
+        stream.check_deadline(context)?;
+        stream.poll_discard(context)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{ConnectionType, HttpService, Request};
+use actix_http::{ConnectionType, HttpService, Payload, Request, Response};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service,
@@ -14,6 +14,7 @@ use actix_service::{
 };
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncWriteExt, copy, sink};
 use tokio::sync::Semaphore;
@@ -95,22 +96,30 @@ where
 
 /// Answers one request, and tells its connection how far it is.
 fn answer<S, B>(
-    request: Request,
+    mut request: Request,
     app: &S,
-) -> impl Future<Output = Result<ServiceResponse<AnswerBody>, S::Error>> + use<S, B>
+) -> impl Future<Output = Result<Response<AnswerBody>, S::Error>> + use<S, B>
 where
-    S: Service<Request, Response = ServiceResponse<B>>,
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
     let exchange = request.conn_data::<Exchange>().cloned().unwrap_or_default();
-    let handling = exchange.begin();
+    let has_body = !matches!(request.payload(), Payload::None);
+    let length = request.head().headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let handling = exchange.begin(has_body, length);
+    // Actix closes the connection then, and does not say so.
+    let is_upgrade = request.head().connection_type() == ConnectionType::Upgrade;
     let answer = app.call(request);
     async move {
-        let mut answer = answer.await?;
-        if !exchange.is_body_read() {
-            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        let mut answer = match answer.await {
+            Ok(answer) => Response::from(answer).map_into_boxed_body(),
+            Err(error) => Response::from(error),
+        };
+        if exchange.is_last() || is_upgrade {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
         }
-        Ok(answer.map_body(|_, body| AnswerBody::new(body.boxed(), handling)))
+        Ok(answer.map_body(|_, body| AnswerBody::new(body, handling)))
     }
 }
 

@@ -17,11 +17,12 @@ pub(super) struct Exchange(Rc<State>);
 #[derive(Default)]
 struct State {
     stage: Cell<Stage>,
-    /// How many bytes of the body the connection has not read, where the head says so.
     body_left: Cell<Option<usize>>,
     /// Whether the handler has the whole body, or there is none.
     is_body_read: Cell<bool>,
-    /// The connection's task, where something has come that it may not read yet.
+    /// Whether Actix had to grow its buffer for the request: it keeps it as long as the connection lives.
+    is_large: Cell<bool>,
+    /// The task to wake when the connection may read again.
     reader: Cell<Option<Waker>>,
 }
 
@@ -39,7 +40,7 @@ pub(super) enum Stage {
     Body,
     /// Its answer was made.
     Answer,
-    /// Its answer was written, and did not wait for its body: it was the last one of its connection.
+    /// Its answer was written, and was the last one of its connection.
     Close,
 }
 
@@ -48,56 +49,64 @@ impl Exchange {
         self.0.stage.get()
     }
 
-    /// Notes that the handler begins. It works until the result is dropped.
-    pub(super) fn begin(&self) -> Handling {
+    /// Notes that the handler begins, and whether there is a body, with its length where the head has it.
+    /// The handler works until the result is dropped.
+    pub(super) fn begin(&self, has_body: bool, body_length: Option<usize>) -> Handling {
         self.0.stage.set(Stage::Handler);
-        self.0.is_body_read.set(true);
+        self.0.is_body_read.set(!has_body);
+        self.0.body_left.set(body_length.filter(|_| has_body));
         Handling(self.clone())
     }
 
-    /// Notes that the request has a body, and its length where the head has it.
-    pub(super) fn has_body(&self, length: Option<usize>) {
-        self.0.body_left.set(length);
-        self.0.is_body_read.set(false);
+    pub(super) fn note_large(&self) {
+        self.0.is_large.set(true);
     }
 
+    /// How many bytes of the body the connection has not read, where the head says so.
     pub(super) fn body_left(&self) -> Option<usize> {
         self.0.body_left.get()
     }
 
-    pub(super) fn is_body_read(&self) -> bool {
-        self.0.is_body_read.get()
+    /// Whether the connection ends with the answer.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.is_large.get() || !self.0.is_body_read.get()
     }
 
-    /// Notes that the handler waits for a part of its body.
+    /// Notes that the handler waits for a part of its body, and Actix has none.
     pub(super) fn await_body(&self) {
-        if self.body_left() != Some(0) {
+        if self.stage() == Stage::Handler && self.body_left() != Some(0) {
             self.0.stage.set(Stage::Body);
             self.wake_reader();
         }
     }
 
-    /// Notes that the part has come, or the end of the body.
-    pub(super) fn body_came(&self, is_end: bool) {
-        self.0.stage.set(Stage::Handler);
-        self.0.is_body_read.set(is_end);
+    /// Notes that the handler has the whole body.
+    pub(super) fn note_end_of_body(&self) {
+        self.0.is_body_read.set(true);
     }
 
-    /// Notes that the connection has read so many bytes, and whether they are the last ones of the head,
-    /// or of what the handler waits for.
-    pub(super) fn was_read(&self, bytes: usize, is_end: bool) {
+    /// Notes that the connection has read so many bytes, and whether they end the head, or what may be
+    /// read until the handler waits again.
+    pub(super) fn note_read(&self, bytes: usize, is_end: bool) {
         self.0.body_left.set(self.body_left().map(|left| left - bytes));
         if is_end {
-            let is_head = self.stage() == Stage::Head;
-            self.0.stage.set(if is_head { Stage::Begun } else { Stage::Handler });
+            self.0.stage.set(match self.stage() {
+                Stage::Head => Stage::Begun,
+                _ => Stage::Handler,
+            });
         }
     }
 
     /// Notes that the answer was written.
     pub(super) fn end(&self) {
-        self.0.stage.set(if self.is_body_read() { Stage::Head } else { Stage::Close });
+        self.0.stage.set(if self.is_last() { Stage::Close } else { Stage::Head });
         self.0.body_left.set(None);
         self.wake_reader();
+    }
+
+    /// Notes that Actix closes the connection.
+    pub(super) fn close(&self) {
+        self.0.stage.set(Stage::Close);
     }
 
     /// Has the task woken as soon as it may read.
@@ -121,7 +130,7 @@ impl Drop for Handling {
     }
 }
 
-/// The body of an answer, whose handler works until it is made.
+/// The body of an answer. Its handler works until Actix has dropped it.
 pub(super) struct AnswerBody {
     body: BoxBody,
     _handling: Handling,

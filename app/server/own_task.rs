@@ -18,7 +18,8 @@ pub(super) async fn in_own_task<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    // A body may be left unread only by a handler that answers when it is first polled.
+    // `body` reads one in the connection's own task: Actix has parsed what it was given before it polls
+    // the handler.
     if !request.method().is_safe() {
         return next.call(request).await;
     }

@@ -312,8 +312,20 @@ fn a_region_is_a_place_that_the_program_knows() {
     refused(
         &[LOCAL, ("FLY_REGION", "postgres://u:hunter2@db/app"), ("POOL_SIZE", "postgres://u:p@h")],
         &expect![[r#"
-            FLY_REGION is `…`; write a place that this program was built for (depot, fra, nrt, ord, us-east-1), or add [places.…] to regions.toml and build again
+            FLY_REGION cannot be used; write a place that this program was built for (depot, fra, nrt, ord, us-east-1)
             POOL_SIZE is `…`; write a number of connections from 1 to 1000"#]],
+    );
+    refused(
+        &[LOCAL, ("DATABASE_READ_USER", "postgres://u:hunter2@db/app")],
+        &expect![
+            "DATABASE_READ_USER cannot be used; write the name of a role; its password belongs in DATABASE_READ_PASSWORD"
+        ],
+    );
+    refused(
+        &[LOCAL, ("PRIMARY_REGION", "host=db password=hunter2")],
+        &expect![
+            "PRIMARY_REGION is `…`; this program was built with the primary in `nrt`: make `primary` in regions.toml and `primary_region` in fly.toml the same, and build again"
+        ],
     );
     refused(&[LOCAL, ("FLY_REGION", "ORD")], &expect!["FLY_REGION is `ORD`; write `ord`"]);
     refused(

@@ -217,7 +217,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "postgres://u%3Ahunter2@db.internal/app",
-        "is not a URL (its user holds an encoded `:`; write the one before the password as it is); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+        "is not a URL (its user, or PGUSER, holds a `:`, as if a password followed); write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
     ),
     ("postgres://u:p@db.internal:port/app", "has a wrong `port`; write numbers of 1 to 65535"),
     ("postgres:///app?host=a.internal&port=0", "has a wrong `port`; write numbers of 1 to 65535"),

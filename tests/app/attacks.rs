@@ -117,8 +117,8 @@ async fn heads_without_an_end_take_little_memory(world: World) {
     let first = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
     let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(100_000));
     let before = target.open_files();
-    let _streams: Vec<_> = [String::new(), first.to_owned()]
-        .iter()
+    let _streams: Vec<_> = ["", first]
+        .into_iter()
         .cycle()
         .take(600)
         .map(|first| {
@@ -200,6 +200,15 @@ fn create_chunked() -> String {
     format!("{POST}transfer-encoding: chunked\r\n\r\n{:x}\r\n{FORM}\r\n0\r\n\r\n", FORM.len())
 }
 
+/// With empty lines in the data and after it, and a trailer.
+fn create_in_odd_chunks() -> String {
+    let trailer = "0\r\nx: y\n\n\r\n\r\n";
+    format!(
+        "{POST}transfer-encoding: chunked\r\n\r\n6\r\na=b\n\r\n\r\n4\r\n\r\n\r\n\r\n{:x}\r\n&{FORM}\r\n{trailer}",
+        FORM.len() + 1
+    )
+}
+
 /// What a client sends on one connection, and what comes first in the answer.
 fn requests_of_all_kinds() -> Vec<(String, &'static str)> {
     let bodiless = |line: &str| format!("{line}\r\nhost: a\r\n\r\n");
@@ -210,11 +219,13 @@ fn requests_of_all_kinds() -> Vec<(String, &'static str)> {
         (create(), "HTTP/1.1 303"),
         (bodiless("HEAD /nowhere HTTP/1.1"), "HTTP/1.1 404"),
         (create_chunked(), "HTTP/1.1 303"),
+        (create_in_odd_chunks(), "HTTP/1.1 303"),
         (bodiless("GET /nowhere HTTP/1.1"), "HTTP/1.1 404"),
         (format!("{POST}content-length: 12\r\n\r\nuser[name]=&"), "HTTP/1.1 422"),
         // Empty lines between two requests are no request.
         (format!("\r\n\r\n{}", bodiless("GET /users HTTP/1.1")), "HTTP/1.1 200"),
         (format!("{POST}expect: 100-continue\r\ncontent-length: 0\r\n\r\n"), "HTTP/1.1 100"),
+        // The second answer to it.
         (String::new(), "HTTP/1.1 422"),
     ]
 }
@@ -299,6 +310,40 @@ async fn a_body_of_empty_lines_is_read(world: World) {
     });
     let answer = String::from_utf8(answer.await.unwrap()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+}
+
+/// Each is followed by something that the server need not read.
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn the_last_answer_of_a_connection_says_so_and_is_not_lost(world: World) {
+    let target = Target::start(&world).await;
+    let large = format!("GET /users HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(20_000));
+    let upgrade = create().replace("host: a", "host: a\r\nupgrade: websocket");
+    let unread = "POST /nowhere HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (request, status) in [
+        ("GET /users HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "200"),
+        ("GET /users HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n\r\n", "200"),
+        ("malformed\r\n\r\n", "400"),
+        (unread, "404"),
+        // Actix takes its body for one without an end.
+        (&upgrade, "303"),
+        // The connection would keep its memory.
+        (&large, "200"),
+    ] {
+        let mut stream = target.connect();
+        let sent = format!("{request}{}", "GET /users HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1000));
+        let since = Instant::now();
+        let reading = tokio::task::spawn_blocking(move || {
+            stream.write_all(sent.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = reading.await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{request}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{request}");
+        assert!(since.elapsed() < Duration::from_secs(5), "{request}");
+    }
 }
 
 /// The client that reads slowly gets all answers, soon after it reads again.

@@ -62,17 +62,18 @@ fn is_deployed<'a>(is_on_fly: bool, urls: impl Iterator<Item = &'a DatabaseUrl> 
 /// A region that is neither one of `R` nor a place that it knows: the primary would serve its reads
 /// from wherever it is.
 pub(super) fn unknown_region<R: RegionSet>(name: &str, value: &str) -> SettingProblem {
-    let lower = shown(value).to_ascii_lowercase();
+    let lower = value.to_ascii_lowercase();
+    let regions = R::REGIONS.iter().map(|info| info.region);
+    let known: BTreeSet<_> = regions.chain(R::PLACES.iter().copied()).collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    let known = format!("write a place that this program was built for ({known})");
+    if shown(value) != value {
+        return SettingProblem::Unusable { name: name.to_owned(), advice: known };
+    }
     let advice = if R::knows(&lower) {
         format!("write `{lower}`")
     } else {
-        let regions = R::REGIONS.iter().map(|info| info.region);
-        let known: BTreeSet<_> = regions.chain(R::PLACES.iter().copied()).collect();
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        format!(
-            "write a place that this program was built for ({known}), or add \
-             [places.{lower}] to regions.toml and build again"
-        )
+        format!("{known}, or add [places.{lower}] to regions.toml and build again")
     };
     SettingProblem::Invalid { name: name.to_owned(), value: value.to_owned(), advice }
 }
@@ -185,7 +186,16 @@ impl<V: Fn(&str) -> Result<String, VarError>> Variables<V> {
             let advice = "DATABASE_READ_PASSWORD is the password of the role that it should name";
             self.missing("DATABASE_READ_USER", advice);
         }
-        Some(ReadingUser { user: user?, password })
+        let user = user?;
+        if user.contains(':') {
+            self.problems.push(SettingProblem::Unusable {
+                name: "DATABASE_READ_USER".to_owned(),
+                advice: "write the name of a role; its password belongs in DATABASE_READ_PASSWORD"
+                    .to_owned(),
+            });
+            return None;
+        }
+        Some(ReadingUser { user, password })
     }
 
     /// Empty where none is set.

@@ -87,7 +87,7 @@ pub enum SettingProblem {
     Invalid {
         /// The variable.
         name: String,
-        /// What it holds. A URL is not shown: it may have come into the wrong variable.
+        /// What it holds. What may be a password is not shown: it came into the wrong variable.
         value: String,
         /// What it should hold.
         advice: String,
@@ -115,7 +115,8 @@ pub enum SettingProblem {
     NoRegion(String),
 }
 
-/// The value, unless it may be a URL with a password.
+/// The value, unless it may name a database and its password.
 pub(super) fn shown(value: &str) -> &str {
-    if value.contains("://") { "…" } else { value }
+    let holds = |sign: &&str| value.contains(*sign);
+    if ["://", "@", "password"].iter().any(holds) { "…" } else { value }
 }

@@ -15,6 +15,7 @@ use openssl::ssl::{
 
 use self::files::{Authorities, Files};
 use self::names::{CertificateNames, is_address};
+use super::settings_error::shown;
 
 /// How much TLS protects a connection. The words and their meaning are libpq's:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
@@ -83,7 +84,8 @@ pub enum TlsError {
     WeakSystem,
     /// The file of authorities cannot be used.
     #[error(
-        "has sslrootcert={path}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`"
+        "has sslrootcert={}, which cannot be used ({reason}); name a PEM file of certificates, or write `system`",
+        shown(path)
     )]
     RootCert {
         /// The file named.
@@ -93,7 +95,8 @@ pub enum TlsError {
     },
     /// The list of revoked certificates cannot be used.
     #[error(
-        "has revoked certificates in {path}, which cannot be used ({reason}); name a PEM file in sslcrl, or a folder made by `openssl rehash` in sslcrldir"
+        "has revoked certificates in {}, which cannot be used ({reason}); name a PEM file in sslcrl, or a folder made by `openssl rehash` in sslcrldir",
+        shown(path)
     )]
     Revoked {
         /// The file or folder named.

@@ -168,12 +168,6 @@ impl DatabaseUrl {
         if has_odd_host || conninfo::has_stray_at(text) {
             return Err(UrlError::Syntax("it has an `@` more than the one before its host"));
         }
-        // It would be shown, with the password.
-        if conninfo.get("user").is_some_and(|user| user.contains(':')) {
-            return Err(UrlError::Syntax(
-                "its user holds an encoded `:`; write the one before the password as it is",
-            ));
-        }
         let variables = parameter::variables().filter_map(|(name, variable)| {
             Some((name, var(variable).ok().filter(|value| !value.is_empty())?))
         });
@@ -206,6 +200,12 @@ impl DatabaseUrl {
         tls: Option<Tls>,
     ) -> Result<Self, UrlError> {
         parameter::check(&conninfo)?;
+        // Messages show the user.
+        if conninfo.get("user").is_some_and(|user| user.contains(':')) {
+            return Err(UrlError::Syntax(
+                "its user, or PGUSER, holds a `:`, as if a password followed",
+            ));
+        }
         let servers = config::servers(&conninfo)?;
         let get = |name| conninfo.get(name).filter(|value| !value.is_empty());
         let tls = tls.map_or_else(|| Tls::new(get, home.as_deref()), Ok)?;
