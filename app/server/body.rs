@@ -2,12 +2,12 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::{PayloadError, UrlencodedError};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
@@ -33,19 +33,23 @@ pub(super) async fn bound_body<B: MessageBody>(
         Payload::None => Payload::None,
         payload => {
             let exchange = request.conn_data::<Exchange>().cloned().unwrap_or_default();
-            Payload::Stream { payload: Box::pin(bounded(payload, exchange)) }
+            let length = request.headers().get(CONTENT_LENGTH);
+            let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
+            Payload::Stream { payload: Box::pin(bounded(payload, exchange, left)) }
         }
     };
     request.set_payload(payload);
     next.call(request).await
 }
 
-/// A body that fails where it takes too long, from the moment when it is first asked for.
+/// A body that fails where it takes too long, from the moment when it is first asked for. It has `length`
+/// bytes, where that is known: Actix takes one with `upgrade: websocket` for a body without an end.
 fn bounded(
     payload: Payload,
     exchange: Exchange,
+    length: Option<usize>,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    try_unfold((payload, exchange, None), async |(mut payload, exchange, begun)| {
+    try_unfold((payload, exchange, length, None), async |(mut payload, exchange, left, begun)| {
         let (waiting, deadline) = match begun {
             Some(begun) => begun,
             None => match WAITING.try_acquire() {
@@ -53,8 +57,16 @@ fn bounded(
                 Err(_) => return Err(failed(Failure::Crowded)),
             },
         };
+        if left == Some(0) {
+            exchange.note_end_of_body();
+            return Ok(None);
+        }
         match timeout_at(deadline, next_part(&mut payload, &exchange)).await {
-            Ok(Some(part)) => Ok(Some((part?, (payload, exchange, Some((waiting, deadline)))))),
+            Ok(Some(part)) => {
+                let part = part?;
+                let left = left.map(|left| left.saturating_sub(part.len()));
+                Ok(Some((part, (payload, exchange, left, Some((waiting, deadline))))))
+            }
             Ok(None) => {
                 exchange.note_end_of_body();
                 Ok(None)
@@ -65,7 +77,7 @@ fn bounded(
 }
 
 /// The next part. The connection reads further only while Actix has none, so that it reads no request
-/// behind the body.
+/// behind the body. A body of more than 32 KiB, of which Actix keeps some unparsed, has no reader here.
 async fn next_part(
     payload: &mut Payload,
     exchange: &Exchange,
@@ -73,10 +85,6 @@ async fn next_part(
     poll_fn(|context| {
         let part = payload.poll_next_unpin(context);
         if part.is_pending() {
-            if exchange.body_left() == Some(0) {
-                // Actix takes a request with `upgrade: websocket` for one whose body has no end.
-                return Poll::Ready(None);
-            }
             exchange.await_body();
         }
         part

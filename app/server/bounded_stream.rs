@@ -15,8 +15,9 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::exchange::{Exchange, Stage};
 use super::{KEEP_ALIVE, UNREAD_BODY};
 
-/// How many bytes may come before an answer; more need one of [`LARGE_REQUESTS`].
-const LARGE: usize = 8 * 1024;
+/// How many bytes may come before an answer; more need one of [`LARGE_REQUESTS`]. Actix makes room for so
+/// many.
+const LARGE: usize = 7 * 1024;
 
 /// How many large requests this process keeps at once. Actix keeps up to 128 KiB of one, and `rest` may be
 /// as long.
@@ -69,6 +70,10 @@ struct EmptyLine {
 }
 
 impl EmptyLine {
+    fn follows_text(&self) -> bool {
+        self.has_text || self.is_text
+    }
+
     /// How many of `bytes` there are to the end of the empty line; none where it does not end in them.
     fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut line = 0;
@@ -112,7 +117,7 @@ impl BoundedStream {
     fn deadline(&self) -> Option<Instant> {
         let within = match self.exchange.stage() {
             _ if self.is_blocked => ANSWER,
-            Stage::Head if self.unanswered == 0 => IDLE,
+            Stage::Head if !self.empty_line.follows_text() => IDLE,
             Stage::Head | Stage::Begun => HEAD,
             Stage::Handler | Stage::Body | Stage::Answer => return None,
             Stage::Close => UNREAD_BODY,
@@ -175,7 +180,8 @@ impl BoundedStream {
         self.exchange.note_read(taken, is_end);
         self.given += taken;
         if self.given > LARGE {
-            self.exchange.note_large();
+            // Actix keeps its buffer, which has grown, as long as the connection lives.
+            self.exchange.note_last();
         }
         taken
     }
@@ -219,7 +225,7 @@ impl BoundedStream {
         }
     }
 
-    /// Has the connection end after [`UNREAD_BODY`].
+    /// Has the connection end after [`UNREAD_BODY`], also where Actix would read a body to its end.
     fn begin_to_close(&mut self) {
         self.since = Instant::now();
         self.rest = vec![];
@@ -273,6 +279,10 @@ impl AsyncWrite for BoundedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let stream = self.get_mut();
+        if stream.is_shut {
+            // Actix's 408 a second time.
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut stream.stream).poll_write(context, bytes);
         if written.is_pending() {
             if !mem::replace(&mut stream.is_blocked, true) {

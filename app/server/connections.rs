@@ -14,7 +14,7 @@ use actix_service::{
 };
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_LENGTH, UPGRADE};
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncWriteExt, copy, sink};
 use tokio::sync::Semaphore;
@@ -108,15 +108,18 @@ where
     let length = request.head().headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let handling = exchange.begin(has_body, length);
-    // Actix closes the connection then, and does not say so.
+    // Actix closes the connection then, or takes the body for one without an end.
     let is_upgrade = request.head().connection_type() == ConnectionType::Upgrade;
+    if is_upgrade || request.head().headers().contains_key(UPGRADE) {
+        exchange.note_last();
+    }
     let answer = app.call(request);
     async move {
         let mut answer = match answer.await {
             Ok(answer) => Response::from(answer).map_into_boxed_body(),
             Err(error) => Response::from(error),
         };
-        if exchange.is_last() || is_upgrade {
+        if exchange.is_last() {
             answer.head_mut().set_connection_type(ConnectionType::Close);
         }
         Ok(answer.map_body(|_, body| AnswerBody::new(body, handling)))

@@ -20,8 +20,8 @@ struct State {
     body_left: Cell<Option<usize>>,
     /// Whether the handler has the whole body, or there is none.
     is_body_read: Cell<bool>,
-    /// Whether Actix had to grow its buffer for the request: it keeps it as long as the connection lives.
-    is_large: Cell<bool>,
+    /// Whether the connection ends with the answer, whatever becomes of the body.
+    is_last: Cell<bool>,
     /// The task to wake when the connection may read again.
     reader: Cell<Option<Waker>>,
 }
@@ -58,8 +58,8 @@ impl Exchange {
         Handling(self.clone())
     }
 
-    pub(super) fn note_large(&self) {
-        self.0.is_large.set(true);
+    pub(super) fn note_last(&self) {
+        self.0.is_last.set(true);
     }
 
     /// How many bytes of the body the connection has not read, where the head says so.
@@ -69,7 +69,7 @@ impl Exchange {
 
     /// Whether the connection ends with the answer.
     pub(super) fn is_last(&self) -> bool {
-        self.0.is_large.get() || !self.0.is_body_read.get()
+        self.0.is_last.get() || !self.0.is_body_read.get()
     }
 
     /// Notes that the handler waits for a part of its body, and Actix has none.

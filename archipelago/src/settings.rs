@@ -22,6 +22,7 @@ mod passfile;
 mod region_set;
 mod safeguard;
 mod settings_error;
+mod shown;
 mod timeouts;
 mod tls;
 mod url;

@@ -29,6 +29,7 @@ async fn help_explains_commands_and_settings() {
           migrate  Run the pending migrations on the primary
           regions  Print the regions of this build, the database host of each, and which replicas are nearest to each place
           bench    Compare every region's database as seen from this instance: how fast it answers, and how evenly
+          doctor   Look at each region from here, and say what is wrong and what to do
           lab      Run all regions on this machine; from another terminal, cut their network, stop servers and more
           help     Print this message or the help of the given subcommand(s)
 

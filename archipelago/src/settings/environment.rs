@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::login::ReadingUser;
 use super::region_set::RegionSet;
-use super::settings_error::{SettingProblem, SettingsError, shown};
+use super::settings_error::{SettingProblem, SettingsError};
+use super::shown::shown;
 use super::url::{DatabaseUrl, UrlError};
 use super::{MONITOR_RESTS, POOL_SIZES, Settings};
 use crate::region::{RegionInfo, Role};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::shown::shown;
 use super::url::UrlError;
 
 /// Everything that is wrong with the settings, each with its variable, what is wrong and what to
@@ -71,7 +72,7 @@ impl IntoIterator for SettingsError {
 
 /// One thing that is wrong with the settings. Prints the variable's name, what is wrong and what to
 /// write.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingProblem {
     /// A required variable is not set.
@@ -115,8 +116,9 @@ pub enum SettingProblem {
     NoRegion(String),
 }
 
-/// The value, unless it may name a database and its password.
-pub(super) fn shown(value: &str) -> &str {
-    let holds = |sign: &&str| value.contains(*sign);
-    if ["://", "@", "password"].iter().any(holds) { "…" } else { value }
+/// The same text as `Display`, which shows no secret.
+impl fmt::Debug for SettingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

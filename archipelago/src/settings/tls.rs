@@ -15,7 +15,7 @@ use openssl::ssl::{
 
 use self::files::{Authorities, Files};
 use self::names::{CertificateNames, is_address};
-use super::settings_error::shown;
+use super::shown::shown;
 
 /// How much TLS protects a connection. The words and their meaning are libpq's:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
