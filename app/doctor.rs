@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use self::checks::{Seen, check, program};
 use self::database::{ask, ask_by_a_read};
-use self::finding::{Finding, Verdict, json, text};
+use self::finding::{Finding, Lines, Verdict, json, text};
 use crate::console::{CommandError, print_status};
 use crate::environment::Vars;
 use crate::migrations;
@@ -91,14 +91,14 @@ async fn look(vars: &impl Vars) -> Vec<Finding> {
     let settings = match Settings::from_vars(vars) {
         Ok(settings) => settings,
         Err(wrong) => {
-            let failed = |problem| Finding::failed(None, "settings", problem);
+            let failed = |problem| Lines(None).failed("settings", problem);
             return wrong.into_iter().map(failed).collect();
         }
     };
     let databases = settings.databases.clone().requiring_migrations(migrations::versions());
     let repos = match Repos::new(&databases) {
         Ok(repos) => repos,
-        Err(wrong) => return vec![Finding::failed(None, "settings", wrong)],
+        Err(wrong) => return vec![Lines(None).failed("settings", wrong)],
     };
     let seen = Repos::REGIONS.iter().map(|info| see(&settings, &repos, info));
     let (seen, ()) = tokio::join!(join_all(seen), have_all_judged(&repos));

@@ -66,7 +66,7 @@ const PLACES: usize = 4096;
 const METRICS_PLACES: usize = 32;
 
 /// Connections to one server besides those of its pool: its monitor's, and one that watches the primary.
-const MONITORS: usize = 2;
+pub(crate) const MONITORS: usize = 2;
 
 /// Open files besides connections and those of the threads that serve: listeners, the monitor, names
 /// and TLS files.

@@ -3,18 +3,16 @@
 use archipelago::{DownReason, Health, RegionInfo, RegionSet, Role, SslMode, override_variable};
 
 use super::database::{Reading, Server};
-use super::finding::Finding;
+use super::finding::{Finding, Lines, Verdict};
 use super::network::Network;
 use crate::environment::{Vars, is_on_fly, is_set};
 use crate::repos::Repos;
+use crate::server::MONITORS;
 use crate::settings::Settings;
 
 /// By how many seconds a clock may be wrong before it is worth a warning. Upper bounds of lag compare
 /// clocks, and so do log lines.
 const CLOCK_ERROR: f64 = 1.0;
-
-/// Sessions to one server besides those of the pool: the monitor's, and one that watches the primary.
-const MONITORS: i32 = 2;
 
 /// What was found at one server.
 #[derive(Debug)]
@@ -38,35 +36,36 @@ impl Seen {
 
 /// The program's own settings.
 pub(super) fn program(settings: &Settings, vars: &impl Vars) -> Vec<Finding> {
-    let passed = |check, text: String| Finding::passed(None, check, text);
-    let warned = |check, text: &str| Finding::warned(None, check, text);
+    let lines = Lines(None);
     vec![
         match settings.region() {
             Some(region) => {
-                passed("FLY_REGION", format!("reads go to the replicas nearest to {region}"))
+                lines.passed("FLY_REGION", format!("reads go to the replicas nearest to {region}"))
             }
-            None => warned(
+            None => lines.warned(
                 "FLY_REGION",
                 "it is not set, so the primary serves the reads: set it to the region or place of this machine",
             ),
         },
         if is_set(vars, "PRIMARY_REGION") {
-            passed("PRIMARY_REGION", format!("it is {}, as in regions.toml", Repos::PRIMARY.region))
+            lines.passed("PRIMARY_REGION", format!("it is {}, as in regions.toml", Repos::PRIMARY.region))
         } else if is_on_fly(vars) {
-            warned(
+            lines.warned(
                 "PRIMARY_REGION",
-                "it is not set, so nothing tells whether fly.toml and regions.toml agree: set primary_region in fly.toml",
+                "it is not set, so nothing tells whether fly.toml and regions.toml agree: \
+                 set primary_region in fly.toml",
             )
         } else {
-            passed("PRIMARY_REGION", "not needed here: it is for Fly.io".to_owned())
+            lines.passed("PRIMARY_REGION", "not needed here: it is for Fly.io")
         },
         if settings.is_key_temporary {
-            warned(
+            lines.warned(
                 "SECRET_KEY",
-                "it is not set: a restart, and every other instance, would refuse the cookies of this one; set it to the output of `openssl rand -hex 32`",
+                "it is not set: a restart, and every other instance, would refuse the cookies of \
+                 this one; set it to the output of `openssl rand -hex 32`",
             )
         } else {
-            passed("SECRET_KEY", "it is set".to_owned())
+            lines.passed("SECRET_KEY", "it is set")
         },
     ]
 }
@@ -78,7 +77,7 @@ pub(super) fn check(seen: &Seen, health: &Health, settings: &Settings) -> Vec<Fi
         return vec![lines.warned("server", off)];
     }
     let mut findings = network(lines, seen.network.as_ref());
-    if findings.iter().any(|finding| finding.verdict == super::Verdict::Failed) {
+    if findings.iter().any(|finding| finding.verdict == Verdict::Failed) {
         return findings;
     }
     match &seen.server {
@@ -101,24 +100,6 @@ pub(super) fn check(seen: &Seen, health: &Health, settings: &Settings) -> Vec<Fi
     findings.push(judgement(lines, health));
     findings.extend(lag(lines, health));
     findings
-}
-
-/// Makes the lines of one region.
-#[derive(Clone, Copy)]
-struct Lines(Option<&'static str>);
-
-impl Lines {
-    fn passed(self, check: &'static str, text: impl std::fmt::Display) -> Finding {
-        Finding::passed(self.0, check, text)
-    }
-
-    fn warned(self, check: &'static str, text: impl std::fmt::Display) -> Finding {
-        Finding::warned(self.0, check, text)
-    }
-
-    fn failed(self, check: &'static str, text: impl std::fmt::Display) -> Finding {
-        Finding::failed(self.0, check, text)
-    }
 }
 
 fn network(lines: Lines, network: Option<&Network>) -> Vec<Finding> {
@@ -156,7 +137,10 @@ fn tls(lines: Lines, server: &Server, sslmode: Option<SslMode>) -> Finding {
         Some(version) => lines.passed("tls", format!("{version}, sslmode={mode}")),
         None => lines.warned(
             "tls",
-            format!("the session is not encrypted (sslmode={mode}): write sslmode=verify-full, unless the network is private"),
+            format!(
+                "the session is not encrypted (sslmode={mode}): write sslmode=verify-full, \
+                 unless the network is private"
+            ),
         ),
     }
 }
@@ -190,7 +174,7 @@ fn rights(lines: Lines, info: &RegionInfo, server: &Server, read: Option<&Readin
 }
 
 fn sessions(lines: Lines, server: &Server, pool_size: u32) -> Finding {
-    let needed = i32::try_from(pool_size).unwrap_or(i32::MAX).saturating_add(MONITORS);
+    let needed = i32::try_from(pool_size as usize + MONITORS).unwrap_or(i32::MAX);
     let free = server.sessions_allowed.saturating_sub(server.sessions);
     let text = format!(
         "an instance opens up to {needed} sessions; {free} of {} are free",
@@ -201,7 +185,10 @@ fn sessions(lines: Lines, server: &Server, pool_size: u32) -> Finding {
     } else if needed > free {
         lines.warned(
             "sessions",
-            format!("{text}: unless instances of this program hold the others, lower POOL_SIZE, or raise max_connections"),
+            format!(
+                "{text}: unless instances of this program hold the others, lower POOL_SIZE, \
+                 or raise max_connections"
+            ),
         )
     } else {
         lines.passed("sessions", text)
@@ -223,7 +210,11 @@ fn guard(lines: Lines, read: &Reading) -> Finding {
     } else {
         lines.failed(
             "read-only",
-            format!("the sessions of {} for reading may write: see ALTER ROLE … SET default_transaction_read_only, and poolers", read.role),
+            format!(
+                "the sessions of {} for reading may write: see ALTER ROLE … SET \
+                 default_transaction_read_only, and poolers",
+                read.role
+            ),
         )
     }
 }
@@ -261,11 +252,15 @@ fn lag(lines: Lines, health: &Health) -> Option<Finding> {
         Some(lag) if lag <= most => lines.passed("lag", format!("at most {lag:.1?}, of {most:?}")),
         Some(lag) => lines.warned(
             "lag",
-            format!("up to {lag:.1?}, more than max_lag ({most:?}): the primary serves its reads; see pg_stat_replication there"),
+            format!(
+                "up to {lag:.1?}, more than max_lag ({most:?}): the primary serves its reads; \
+                 see pg_stat_replication there"
+            ),
         ),
         None => lines.warned(
             "lag",
-            "not known, so the primary serves its reads: it receives no log; see primary_conninfo, pg_hba.conf and the log of this server",
+            "not known, so the primary serves its reads: it receives no log; see \
+             primary_conninfo, pg_hba.conf and the log of this server",
         ),
     })
 }
@@ -274,7 +269,6 @@ fn lag(lines: Lines, health: &Health) -> Option<Finding> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Verdict;
     use super::*;
 
     const LINES: Lines = Lines(Some("ord"));

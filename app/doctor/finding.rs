@@ -37,29 +37,25 @@ pub(super) struct Finding {
     pub(super) text: String,
 }
 
-impl Finding {
-    pub(super) fn passed(
-        region: Option<&'static str>,
-        check: &'static str,
-        text: impl Display,
-    ) -> Self {
-        Self { region, check, verdict: Verdict::Passed, text: text.to_string() }
+/// Makes the lines of one region, or those of the whole program.
+#[derive(Clone, Copy)]
+pub(super) struct Lines(pub(super) Option<&'static str>);
+
+impl Lines {
+    pub(super) fn passed(self, check: &'static str, text: impl Display) -> Finding {
+        self.line(check, Verdict::Passed, text)
     }
 
-    pub(super) fn warned(
-        region: Option<&'static str>,
-        check: &'static str,
-        text: impl Display,
-    ) -> Self {
-        Self { verdict: Verdict::Warned, ..Self::passed(region, check, text) }
+    pub(super) fn warned(self, check: &'static str, text: impl Display) -> Finding {
+        self.line(check, Verdict::Warned, text)
     }
 
-    pub(super) fn failed(
-        region: Option<&'static str>,
-        check: &'static str,
-        text: impl Display,
-    ) -> Self {
-        Self { verdict: Verdict::Failed, ..Self::passed(region, check, text) }
+    pub(super) fn failed(self, check: &'static str, text: impl Display) -> Finding {
+        self.line(check, Verdict::Failed, text)
+    }
+
+    fn line(self, check: &'static str, verdict: Verdict, text: impl Display) -> Finding {
+        Finding { region: self.0, check, verdict, text: text.to_string() }
     }
 }
 

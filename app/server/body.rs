@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::{PayloadError, UrlencodedError};
-use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
@@ -33,22 +32,21 @@ pub(super) async fn bound_body<B: MessageBody>(
         Payload::None => Payload::None,
         payload => {
             let exchange = request.conn_data::<Exchange>().cloned().unwrap_or_default();
-            let length = request.headers().get(CONTENT_LENGTH);
-            let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            Payload::Stream { payload: Box::pin(bounded(payload, exchange, left)) }
+            Payload::Stream { payload: Box::pin(bounded(payload, exchange)) }
         }
     };
     request.set_payload(payload);
     next.call(request).await
 }
 
-/// A body that fails where it takes too long, from the moment when it is first asked for. It has `length`
-/// bytes, where that is known: Actix takes one with `upgrade: websocket` for a body without an end.
+/// A body that fails where it takes too long, from the moment when it is first asked for. It ends where its
+/// length says: Actix takes one with `upgrade: websocket` for a body without an end.
 fn bounded(
     payload: Payload,
     exchange: Exchange,
-    length: Option<usize>,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    // Nothing of it was read yet.
+    let length = exchange.body_left();
     try_unfold((payload, exchange, length, None), async |(mut payload, exchange, left, begun)| {
         let (waiting, deadline) = match begun {
             Some(begun) => begun,
