@@ -11,6 +11,7 @@ mod rest;
 #[cfg(test)]
 mod simulated;
 mod start_log;
+mod traffic;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,12 +29,13 @@ use self::rest::Rest;
 #[cfg(test)]
 pub(crate) use self::simulated::{ANSWER_LIMIT, SHORTEST, SimulatedCluster};
 use self::start_log::log_start;
+pub use self::traffic::Traffic;
 use crate::connection::{SpillPermit, SpillPlaces};
 use crate::error::{Error, NoPrimary};
 use crate::pool::Slots;
 use crate::position::Position;
 use crate::region::RegionInfo;
-use crate::server::Leadership;
+use crate::server::{Change, Leadership};
 use crate::settings::{DatabaseUrl, RegionSet, Safeguard, Settings, SettingsError};
 
 /// The members of a set of repos, and what this process knows of them. For generated code.
@@ -300,6 +302,19 @@ impl Cluster {
     #[must_use]
     pub fn no_primary(&self) -> Option<NoPrimary> {
         self.inner.leader.vacancy()
+    }
+
+    /// The last changes in what this process thinks of the databases, the oldest first.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        self.inner.leadership.journal.changes()
+    }
+
+    /// How many reads from elsewhere the primary serves now, of at most
+    /// [`MAX_SPILL`](RegionSet::MAX_SPILL).
+    #[must_use]
+    pub fn spilled_reads(&self) -> usize {
+        self.inner.spill_places.taken()
     }
 
     /// Whether the thread that watches the databases has ended, or could not be started: what this

@@ -74,7 +74,7 @@ pub mod axum;
 
 pub use archipelago_macros::repos;
 
-pub use crate::cluster::{Cluster, Member};
+pub use crate::cluster::{Cluster, Member, Traffic};
 pub use crate::connection::{Isolation, connect, connect_with_errors};
 pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, ServerErrors, Tried};
 pub use crate::handler::{Reader, Writer};
@@ -84,9 +84,9 @@ pub use crate::position::{Committed, InvalidPosition, Position};
 pub use crate::query::ExecutedOnAReplica;
 pub use crate::query::{LoadsAs, PlainSelect};
 pub use crate::read::{ReadResult, Replica, Snapshot};
-pub use crate::region::{Reason, RegionInfo, Role, ServedBy, UnknownRegion, Writes};
+pub use crate::region::{Coordinates, Reason, RegionInfo, Role, ServedBy, UnknownRegion, Writes};
 pub use crate::repo_set::RepoSet;
-pub use crate::server::{Freshness, Health};
+pub use crate::server::{Change, Event, Freshness, Health};
 #[cfg(feature = "testing")]
 pub use crate::settings::Safeguard;
 pub use crate::settings::{

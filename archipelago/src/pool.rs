@@ -103,6 +103,8 @@ pub struct PoolState {
     pub connections: u32,
     /// Open connections that are not in use.
     pub idle: u32,
+    /// Callers that wait for one.
+    pub waiting: u32,
     /// `POOL_SIZE`: the most that this process has to the server, in all pools that lead there.
     pub size: u32,
     /// Prepared statements that the server keeps for these connections. A connection with more than
@@ -177,10 +179,13 @@ impl Pool {
             Access::Read => &[Usage::SharedReads, Usage::Reads],
             Access::Write => &[Usage::Writes],
         };
-        let shared_and_idle: u32 = self.shared.read().iter().map(|(_, shared)| shared.idle()).sum();
+        let shared = self.shared.read();
+        let shared_and_idle: u32 = shared.iter().map(|(_, shared)| shared.idle()).sum();
+        let shared_and_waiting: u32 = shared.iter().map(|(_, shared)| shared.waiting()).sum();
         PoolState {
             connections: usages.iter().map(|usage| self.slots.taken(*usage)).sum(),
             idle: shared_and_idle + self.exclusive.idle(),
+            waiting: shared_and_waiting + self.exclusive.waiting(),
             size: self.slots.size(),
             statements: self.connector.pool.statements(),
         }

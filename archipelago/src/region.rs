@@ -41,6 +41,27 @@ impl RegionInfo {
     }
 }
 
+/// Where a place is on the earth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Coordinates {
+    /// The code of the place, which may be that of a region.
+    pub place: &'static str,
+    /// Degrees north of the equator, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east of Greenwich, -180 to 180.
+    pub longitude: f64,
+}
+
+impl Coordinates {
+    /// For the code that `repos!` generates.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(place: &'static str, latitude: f64, longitude: f64) -> Self {
+        Self { place, latitude, longitude }
+    }
+}
+
 /// What a database does in the cluster: take the writes, or follow the one that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -84,6 +105,10 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in this order.
+    pub const ALL: [Self; 5] =
+        [Self::Local, Self::Nearest, Self::Fresher, Self::Failover, Self::Primary];
+
     /// The word for it, as headers and pages have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

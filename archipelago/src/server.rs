@@ -13,6 +13,7 @@
 
 mod freshness;
 mod health;
+mod journal;
 mod leadership;
 mod report;
 mod state;
@@ -21,6 +22,7 @@ pub use self::freshness::Freshness;
 pub(crate) use self::freshness::{NotFresh, Requirement};
 pub use self::health::Health;
 pub(crate) use self::health::HealthRecord;
+pub use self::journal::{Change, Event};
 pub(crate) use self::leadership::{LeaderView, Leadership, LeadingServer};
 pub(crate) use self::report::{ServerIdentity, ServerReport, own_clock};
 pub(crate) use self::state::ServerState;

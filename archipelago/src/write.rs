@@ -296,6 +296,9 @@ impl<'a> Primary<'a> {
         begun: Instant,
         outcome: Result<Committed<T>, E>,
     ) -> Result<Committed<T>, E> {
+        if outcome.is_ok() {
+            self.cluster.leader().traffic.took_write();
+        }
         if let Some(session) = self.visitor {
             session.keep_for(self.cluster.max_lag());
             let committed = outcome.as_ref().ok();
@@ -317,6 +320,9 @@ impl<'a> Primary<'a> {
             repeats += 1;
             // Boxed: it is rare.
             outcome = Box::pin(write_once(self, &mut write)).await;
+        }
+        if outcome.as_ref().is_err_and(Error::is_passing) {
+            self.cluster.leader().traffic.failed();
         }
         self.record(begun, outcome)
     }

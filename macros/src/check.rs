@@ -9,7 +9,7 @@ use proc_macro2::Span;
 use quote::format_ident;
 use syn::{Error, Ident, LitBool, LitInt, LitStr, Result};
 
-use crate::parse::{Code, Nearest, Repo, Statement, Statements};
+use crate::parse::{Code, Coordinates, Nearest, Repo, Statement, Statements};
 
 /// A call without mistakes.
 pub(crate) struct Declaration {
@@ -17,6 +17,7 @@ pub(crate) struct Declaration {
     pub(crate) primary: Repo,
     pub(crate) replicas: Vec<Repo>,
     pub(crate) nearest: Vec<Nearest>,
+    pub(crate) coordinates: Vec<Coordinates>,
     pub(crate) pool_size: Option<u32>,
     pub(crate) max_lag_ms: Option<u32>,
     pub(crate) max_spill: Option<u32>,
@@ -29,7 +30,8 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
     let (mut source, mut pool_size, mut max_lag_ms, mut max_spill, mut writes) =
         (None, None, None, None, None);
     let mut follow_promotions = None;
-    let (mut primary, mut replicas, mut nearest) = (None, Vec::new(), Vec::new());
+    let (mut primary, mut replicas) = (None, Vec::new());
+    let (mut nearest, mut coordinates) = (Vec::new(), Vec::new());
     for statement in statements {
         match statement {
             Statement::Source(file) => mistakes.set_once(&mut source, file.span(), "source", file),
@@ -56,6 +58,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
             }
             Statement::Replica(repo) => replicas.push(repo),
             Statement::Nearest(order) => nearest.push(order),
+            Statement::Coordinates(place) => coordinates.push(place),
         }
     }
     let [pool_size, max_lag_ms, max_spill] =
@@ -76,6 +79,7 @@ pub(crate) fn check(Statements(statements): Statements) -> Result<Declaration> {
             primary,
             replicas,
             nearest,
+            coordinates,
             pool_size,
             max_lag_ms,
             max_spill,

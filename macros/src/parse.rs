@@ -1,10 +1,11 @@
 //! The grammar of `repos! { … }`: statements with semicolons. `regions/src/render.rs` writes it.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Ident, LitBool, LitInt, LitStr, Result, Token, braced};
+use syn::{Error, Ident, LitBool, LitFloat, LitInt, LitStr, Result, Token, braced};
 
 /// The statements of one call.
 pub(crate) struct Statements(pub(crate) Vec<Statement>);
@@ -15,6 +16,7 @@ pub(crate) enum Statement {
     Primary(Repo),
     Replica(Repo),
     Nearest(Nearest),
+    Coordinates(Coordinates),
     PoolSize(LitInt),
     MaxLag(LitInt),
     MaxSpill(LitInt),
@@ -39,6 +41,18 @@ pub(crate) struct Nearest {
     pub(crate) order: Vec<Code>,
 }
 
+/// `coordinates jnb: -26.1392, 28.246`: where a place is, in degrees north and east.
+pub(crate) struct Coordinates {
+    pub(crate) place: Code,
+    pub(crate) latitude: Degrees,
+    pub(crate) longitude: Degrees,
+}
+
+pub(crate) struct Degrees {
+    minus: Option<Token![-]>,
+    number: LitFloat,
+}
+
 /// The code of a region or place, and its span.
 #[derive(Clone)]
 pub(crate) struct Code {
@@ -61,6 +75,7 @@ impl Parse for Statement {
             "primary" => Self::Primary(input.parse()?),
             "replica" => Self::Replica(input.parse()?),
             "nearest" => Self::Nearest(input.parse()?),
+            "coordinates" => Self::Coordinates(input.parse()?),
             "pool_size" => Self::PoolSize(input.parse()?),
             "max_lag_ms" => Self::MaxLag(input.parse()?),
             "max_spill" => Self::MaxSpill(input.parse()?),
@@ -121,6 +136,29 @@ impl Parse for Nearest {
         let order =
             has_replicas.then(|| Punctuated::<_, Token![,]>::parse_separated_nonempty(input));
         Ok(Self { place, order: order.transpose()?.into_iter().flatten().collect() })
+    }
+}
+
+impl Parse for Coordinates {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let place = input.parse()?;
+        input.parse::<Token![:]>()?;
+        let latitude = input.parse()?;
+        input.parse::<Token![,]>()?;
+        Ok(Self { place, latitude, longitude: input.parse()? })
+    }
+}
+
+impl Parse for Degrees {
+    fn parse(input: ParseStream) -> Result<Self> {
+        Ok(Self { minus: input.parse()?, number: input.parse()? })
+    }
+}
+
+impl ToTokens for Degrees {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.minus.to_tokens(tokens);
+        self.number.to_tokens(tokens);
     }
 }
 

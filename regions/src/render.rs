@@ -1,6 +1,7 @@
 //! Renders checked regions as Rust source: one `repos!` call, which `macros/src/parse.rs` parses.
 
 use crate::nearness::nearest_first;
+use crate::places::Place;
 use crate::regions::{Region, Regions, Writes};
 use std::fmt;
 
@@ -27,7 +28,7 @@ impl fmt::Display for ReposCall<'_> {
         for replica in &regions.replicas {
             write_region(f, "replica", replica)?;
         }
-        write_nearest(f, regions)?;
+        write_places(f, regions)?;
         write_settings(f, regions)?;
         writeln!(f, "}}")
     }
@@ -47,7 +48,7 @@ fn write_region(f: &mut fmt::Formatter<'_>, role: &str, region: &Region) -> fmt:
     writeln!(f, " }};")
 }
 
-fn write_nearest(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result {
+fn write_places(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result {
     for place in &regions.places {
         write!(f, "    nearest {}:", Code(&place.code))?;
         let firsts = regions.replicas.iter().filter(|replica| replica.server == 1);
@@ -59,6 +60,8 @@ fn write_nearest(f: &mut fmt::Formatter<'_>, regions: &Regions) -> fmt::Result {
             write!(f, "{} {}", if index == 0 { "" } else { "," }, Code(&server.code()))?;
         }
         writeln!(f, ";")?;
+        let Place { latitude, longitude, .. } = place;
+        writeln!(f, "    coordinates {}: {latitude:?}, {longitude:?};", Code(&place.code))?;
     }
     Ok(())
 }

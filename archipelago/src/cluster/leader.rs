@@ -11,7 +11,7 @@ use super::election::{Elected, Known, elect, excludes_newer};
 use super::record::{MemberRecord, Reply};
 use crate::error::{DownReason, Error, NoPrimary};
 use crate::position::Position;
-use crate::server::{LeaderView, Leadership, LeadingServer};
+use crate::server::{Event, LeaderView, Leadership, LeadingServer};
 use crate::settings::Safeguard;
 
 /// How long the first election waits for members that were never heard.
@@ -211,7 +211,11 @@ impl Leader {
                     tracing::warn!(region, timeline, "writes go on: this database is the primary");
                 }
                 let server = |it: &Elected| (it.index, it.timeline, it.started);
-                before.is_none_or(|before| server(&before) != server(elected))
+                let is_news = before.is_none_or(|before| server(&before) != server(elected));
+                if is_news {
+                    self.leadership.journal.note(Event::Leads { region, timeline });
+                }
+                is_news
             }
             Err(vacancy) => {
                 let is_news = ballot.vacancy.as_ref() != Some(vacancy);
@@ -222,6 +226,8 @@ impl Leader {
                         candidates,
                         "writes stop: no database is the primary"
                     );
+                    let reason = vacancy.clone();
+                    self.leadership.journal.note(Event::NoPrimary { reason });
                 }
                 ballot.vacancy = Some(vacancy.clone());
                 is_news

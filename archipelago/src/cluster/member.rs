@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::traffic::{Traffic, TrafficCounters};
 use crate::pool::{IoThread, Pool, PoolState, Slots};
 use crate::region::{Reason, RegionInfo, ServedBy};
 use crate::server::{Health, HealthRecord, Leadership};
@@ -13,6 +14,7 @@ pub struct Member {
     info: &'static RegionInfo,
     is_off: bool,
     pub(crate) health: Arc<HealthRecord>,
+    pub(crate) traffic: TrafficCounters,
     pub(crate) reading: Pool,
     /// Used while this is the primary, which any member may become.
     pub(crate) writing: Pool,
@@ -30,7 +32,14 @@ impl Member {
         let pool =
             |access| Pool::new(info, access, settings, health.clone(), slots.clone(), io.clone());
         let (reading, writing) = (pool(Access::Read)?, pool(Access::Write)?);
-        Ok(Self { info, is_off: settings.is_off(info.code), reading, writing, health })
+        Ok(Self {
+            info,
+            is_off: settings.is_off(info.code),
+            reading,
+            writing,
+            health,
+            traffic: TrafficCounters::default(),
+        })
     }
 
     /// The region as the generated code lists it.
@@ -48,6 +57,12 @@ impl Member {
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.health()
+    }
+
+    /// What it has served this instance.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.counts()
     }
 
     /// The connections for reading.
@@ -69,6 +84,7 @@ impl Member {
         PoolState {
             connections: reading.connections + writing.connections,
             idle: reading.idle + writing.idle,
+            waiting: reading.waiting + writing.waiting,
             size: reading.size,
             statements: reading.statements + writing.statements,
         }

@@ -39,6 +39,11 @@ impl SpillPlaces {
         Self(Arc::new(Mutex::new(Taken { most, count: 0, by_visitor: HashMap::new() })))
     }
 
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.lock().count
+    }
+
     /// A place for a read that requires this position. None while too many are under way.
     pub(crate) fn permit(&self, visitor: Visitor) -> Option<SpillPermit> {
         let has_place = self.0.lock().take(visitor);

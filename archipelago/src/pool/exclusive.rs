@@ -91,6 +91,11 @@ impl ExclusivePool {
         }
     }
 
+    /// How many callers wait for a connection.
+    pub(super) fn waiting(&self) -> u32 {
+        self.turns.waiting()
+    }
+
     pub(super) fn close(&self) {
         // The last checkout to end drops the last handle to bb8's pool, and with it every
         // connection.

@@ -6,6 +6,7 @@ mod list;
 mod opening;
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(super) struct PipelinedPool {
     /// Opens them.
     io: Arc<IoThread>,
     pipelines: Arc<Mutex<Pipelines>>,
+    /// How many callers wait for a connection.
+    waiting: AtomicU32,
 }
 
 impl PipelinedPool {
@@ -34,7 +37,7 @@ impl PipelinedPool {
         let pipelines = Arc::new(Mutex::new(Pipelines::new()));
         let lender: Weak<Mutex<Pipelines>> = Arc::downgrade(&pipelines);
         slots.add_lender(Usage::SharedReads, lender);
-        Self { connector, slots, io, pipelines }
+        Self { connector, slots, io, pipelines, waiting: AtomicU32::new(0) }
     }
 
     /// How many of its connections are open and not in use.
@@ -42,6 +45,11 @@ impl PipelinedPool {
         let pipelines = self.pipelines.lock();
         let idle = pipelines.usable().filter(|pipeline| pipeline.idle_since().is_some());
         u32::try_from(idle.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How many callers wait for a connection.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// How many requests have no answer.
@@ -112,7 +120,7 @@ impl PipelinedPool {
         let Connector { region, timeouts, .. } = self.connector;
         let deadline = Instant::now() + timeouts.checkout;
         let mut slot = None;
-        let mut waited = Waited { slots: &self.slots, has_waited: false };
+        let mut waited = Waited { pool: self, has_waited: false };
         loop {
             // From here on no notification is missed.
             let (opened, room) = (self.slots.opened.notified(), self.slots.room.notified());
@@ -136,7 +144,7 @@ impl PipelinedPool {
                 }
                 (pipelines.opening.clone(), has_any, may_open, pipelines.next_opening)
             };
-            waited.has_waited = true;
+            waited.wait();
             if let Some(opening) = opening.as_ref().filter(|_| !has_any) {
                 let late = Err(DownReason::Silent { waited: timeouts.checkout });
                 let opened = timeout_at(deadline, opening.clone()).await.unwrap_or(late);
@@ -181,14 +189,23 @@ impl PipelinedPool {
 /// A caller that wants to enter a queue. Where it has waited, another one that waits looks for room
 /// once it is gone: there may be more.
 struct Waited<'a> {
-    slots: &'a Slots,
+    pool: &'a PipelinedPool,
     has_waited: bool,
+}
+
+impl Waited<'_> {
+    fn wait(&mut self) {
+        if !std::mem::replace(&mut self.has_waited, true) {
+            self.pool.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Waited<'_> {
     fn drop(&mut self) {
         if self.has_waited {
-            self.slots.room.notify_one();
+            self.pool.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.pool.slots.room.notify_one();
         }
     }
 }

@@ -50,6 +50,12 @@ impl Turns {
         Arc::new(Self(Mutex::new(queue)))
     }
 
+    /// How many callers wait.
+    pub(super) fn waiting(&self) -> u32 {
+        let queue = self.0.lock();
+        queue.in_bb8 + u32::try_from(queue.waiting.len()).unwrap_or(u32::MAX)
+    }
+
     /// Waits without a limit.
     pub(super) async fn take(self: &Arc<Self>) -> Turn {
         let (number, mut turn) = {

@@ -159,6 +159,9 @@ impl<'a> Failover<'a> {
                         self.attempts.passed_over(region, not_fresh.into());
                     }
                     Err(error) => {
+                        if error.is_passing() {
+                            member.traffic.failed();
+                        }
                         let is_replica = self.current != self.cluster.leader_index();
                         if error.next_read(is_replica) != NextRead::FINAL {
                             member.health.request_check();

@@ -41,7 +41,12 @@ pub(crate) async fn run<O: Operation>(
             Box::pin(async move { failover.run(operation, outcome).await }).await
         }
         Candidates::Pinned(member) => match outcome {
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => {
+                if error.is_passing() {
+                    plan.first().traffic.failed();
+                }
+                Err(error)
+            }
             Some(Ok(ReadOutcome::NotFresh(not_fresh))) => {
                 attempts.passed_over(member.info().code, not_fresh.into());
                 Err(attempts.all_failed())

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::freshness::{NotFresh, Requirement};
+use super::journal::Event;
 use super::leadership::Leadership;
 use super::report::{ServerIdentity, ServerReport};
 use super::state::ServerState;
@@ -39,6 +40,12 @@ pub struct Health {
     /// How far it is behind the primary, at most: the time since the moment whose commits it showed
     /// when it last answered. Grows while the server does not answer. None where it is unknown.
     pub lag: Option<Duration>,
+    /// Up to which byte of the log it shows every commit, as PostgreSQL counts them: what a replica
+    /// has replayed, and what a primary has inserted, when it last answered.
+    pub lsn: Option<u64>,
+    /// How many bytes of the log the primary had then that a replica has not replayed. None on
+    /// another timeline than the primary's, and where the primary was not heard.
+    pub lag_bytes: Option<u64>,
     /// How long its last answer took: nearly the round trip.
     pub round_trip: Option<Duration>,
 }
@@ -83,6 +90,8 @@ struct Check {
     state: ServerState,
     /// The lag of a replica at that moment.
     lag: Option<Duration>,
+    /// How much of the log the primary had more.
+    lag_bytes: Option<u64>,
     round_trip: Duration,
 }
 
@@ -141,6 +150,8 @@ impl HealthRecord {
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
+            lsn: state.map(|state| state.lsn),
+            lag_bytes: check.as_ref().and_then(|check| check.lag_bytes),
             round_trip: check.as_ref().map(|check| check.round_trip),
         }
     }
@@ -149,7 +160,11 @@ impl HealthRecord {
     pub(crate) fn record_state(&self, state: ServerState, round_trip: Duration, now: Instant) {
         let as_of = state.as_of.filter(|_| state.role == Role::Replica);
         let lag = as_of.map(|as_of| now.saturating_duration_since(as_of));
-        self.last_check.store(Some(Arc::new(Check { state, lag, round_trip })));
+        let reached = self.leadership.last_sample().and_then(|sample| sample.reached);
+        let lag_bytes = reached
+            .filter(|(timeline, _)| *timeline == state.timeline && state.role == Role::Replica)
+            .map(|(_, lsn)| lsn.saturating_sub(state.lsn));
+        self.last_check.store(Some(Arc::new(Check { state, lag, lag_bytes, round_trip })));
     }
 
     /// Records a write that the database has taken. It is up, whatever the monitor found before:
@@ -163,7 +178,9 @@ impl HealthRecord {
     /// Records that it may serve.
     pub(crate) fn mark_up(&self) {
         self.change(|status| {
-            status.down = None;
+            if status.down.take().is_some() {
+                self.note(Event::Up { region: self.region });
+            }
             WAKES_NO_TASK
         });
         self.is_up.store(true, Ordering::Relaxed);
@@ -180,6 +197,7 @@ impl HealthRecord {
                 error = %reason,
                 "reads go elsewhere until this database can serve again"
             );
+            self.note(Event::Down { region, reason: reason.clone() });
         }
         self.is_up.store(false, Ordering::Relaxed);
         self.status.send_modify(|status| {
@@ -187,6 +205,10 @@ impl HealthRecord {
             let since = status.down.as_ref().map_or_else(Instant::now, |down| down.since);
             status.down = Some(Down { since, reason });
         });
+    }
+
+    fn note(&self, event: Event) {
+        self.leadership.journal.note(event);
     }
 
     /// Why reads pass it over, if they do.

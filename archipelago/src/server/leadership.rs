@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use super::freshness::Standing;
+use super::journal::Journal;
 use super::report::ServerIdentity;
 use super::state::{PrimarySample, ServerState};
 use crate::position::Position;
@@ -22,6 +23,7 @@ pub(crate) struct Leadership {
     shown: AtomicU32,
     news: Notify,
     dropped: AtomicU64,
+    pub(crate) journal: Journal,
 }
 
 /// What an election has found.
@@ -73,6 +75,7 @@ impl Leadership {
             shown: AtomicU32::new(0),
             news: Notify::new(),
             dropped: AtomicU64::new(0),
+            journal: Journal::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::region::{RegionInfo, Writes};
+use crate::region::{Coordinates, RegionInfo, Writes};
 
 /// The regions of a [`repos!`](crate::repos) call, and the limits that regions.toml sets for them.
 pub trait RegionSet: 'static {
@@ -12,6 +12,8 @@ pub trait RegionSet: 'static {
     const REGIONS: &'static [RegionInfo];
     /// Every place that [`nearest_to`](Self::nearest_to) knows.
     const PLACES: &'static [&'static str];
+    /// Where the places are; empty where the macro was written by hand.
+    const COORDINATES: &'static [Coordinates] = &[];
     /// Connections to each region unless `POOL_SIZE` is set.
     const POOL_SIZE: u32 = 10;
     /// How far behind the primary a read may be by default: `[routing] max_lag`.

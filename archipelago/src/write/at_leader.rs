@@ -47,7 +47,8 @@ pub(super) async fn checkout_and(
 ) -> Result<Checkout, Error> {
     let mut is_repeated = false;
     loop {
-        let mut checkout = checkout(primary).await?;
+        let failed = |_: &Error| primary.cluster.leader().traffic.failed();
+        let mut checkout = checkout(primary).await.inspect_err(failed)?;
         let begun = checkout.within_statement_limit(first.clone());
         match begun.await {
             Ok(()) => return Ok(checkout),
@@ -57,7 +58,10 @@ pub(super) async fn checkout_and(
                 is_repeated = true;
             }
             // It is certain that nothing was written.
-            Err(error) => return Err(error.undone()),
+            Err(error) => {
+                primary.cluster.leader().traffic.failed();
+                return Err(error.undone());
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use quote::quote;
 
 use super::region::grouped;
 use crate::check::Declaration;
-use crate::parse::Code;
+use crate::parse::{Code, Coordinates};
 
 pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     let fields: Vec<_> = declaration.repos().map(|repo| repo.code.field()).collect();
@@ -174,9 +174,21 @@ fn duration(milliseconds: u32) -> TokenStream {
     quote!(::core::time::Duration::#constructor(#number))
 }
 
+fn coordinates(places: &[Coordinates]) -> Option<TokenStream> {
+    let places = places.iter().map(|Coordinates { place, latitude, longitude }| {
+        let code = &place.text;
+        quote! { ::archipelago::Coordinates::new(#code, #latitude, #longitude) }
+    });
+    let is_any = places.len() > 0;
+    is_any.then(
+        || quote! { const COORDINATES: &'static [::archipelago::Coordinates] = &[#(#places),*]; },
+    )
+}
+
 fn repo_set(declaration: &Declaration) -> TokenStream {
     let primary_repo = declaration.primary.code.repo();
     let places = declaration.nearest.iter().map(|nearest| &nearest.place.text);
+    let coordinates = coordinates(&declaration.coordinates);
     let pool_size = declaration
         .pool_size
         .map(Literal::u32_unsuffixed)
@@ -202,6 +214,7 @@ fn repo_set(declaration: &Declaration) -> TokenStream {
             const PRIMARY: &'static ::archipelago::RegionInfo = #primary_repo::INFO;
             const REGIONS: &'static [::archipelago::RegionInfo] = Self::REGIONS;
             const PLACES: &'static [&'static str] = &[#(#places),*];
+            #coordinates
             #pool_size
             #max_lag
             #max_spill
