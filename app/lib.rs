@@ -29,6 +29,7 @@ pub mod local_databases;
 mod logging;
 pub mod metrics;
 pub mod migrations;
+mod overview;
 mod pages;
 pub mod paging;
 pub mod plain_table;

@@ -24,10 +24,13 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         )
         .service(resource("/users/{id}/edit").route(get().to(users::edit)))
         .service(resource(urls::REGIONS).route(get().to(regions::page)))
-        .service(resource("/regions.json").route(get().to(regions::json)))
+        .service(resource(urls::REGIONS_JSON).route(get().to(regions::json)))
+        .service(resource(urls::CHANGES_JSON).route(get().to(regions::changes)))
+        .service(resource(urls::REGIONS_EVENTS).route(get().to(regions::events)))
         .service(resource(urls::HEALTHZ).route(get().to(health::alive)))
         .service(resource(urls::READYZ).route(get().to(health::ready)))
         .service(resource(urls::STYLESHEET).route(get().to(assets::stylesheet)))
+        .service(resource(urls::REGIONS_SCRIPT).route(get().to(assets::regions_script)))
         .service(resource(urls::ICON).route(get().to(assets::icon)));
 }
 

@@ -37,7 +37,9 @@ use self::security_headers::add_security_headers;
 use crate::logging::request_span;
 use crate::metrics::{self, record_request};
 use crate::migrations;
+use crate::overview::Overview;
 use crate::pages::error_pages::error_pages;
+use crate::pages::regions::update;
 use crate::repos::Repos;
 use crate::routes::routes;
 use crate::settings::Settings;
@@ -88,6 +90,7 @@ pub struct Running {
     /// The address of the metrics.
     pub metrics_address: SocketAddr,
     repos: Arc<Repos>,
+    overview: Arc<Overview>,
     draining: Arc<Draining>,
     /// One permit for each thread that serves.
     ready: Arc<Semaphore>,
@@ -144,11 +147,13 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let places = places(settings, workers)?;
     // A replica with older tables would fail queries, or answer them wrongly: it serves no reads.
     let required = if settings.checks_migrations { migrations::versions() } else { vec![] };
-    let databases = settings.databases.clone().requiring_migrations(required);
+    let databases = settings.databases.clone().requiring_migrations(required.clone());
     let repos = Arc::new(Repos::new(&databases)?);
+    let overview = Overview::start(repos.clone(), required, update);
     let draining = Arc::new(Draining::default());
     let ready = Arc::new(Semaphore::new(0));
-    let (keys, shared) = (settings.keys.clone(), (repos.clone(), draining.clone()));
+    let (keys, shared) =
+        (settings.keys.clone(), (repos.clone(), overview.clone(), draining.clone()));
     let is_ready = ready.clone();
     let pages = connections::server(pages, workers, places, move || {
         is_ready.add_permits(1);
@@ -165,7 +170,18 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
     let tasks = [tokio::spawn(pages), tokio::spawn(metrics)];
     let [pages, metrics] = handles;
     let threads = u32::try_from(workers + 1).expect("a machine has few processors");
-    Ok(Running { address, metrics_address, repos, draining, ready, threads, pages, metrics, tasks })
+    Ok(Running {
+        address,
+        metrics_address,
+        repos,
+        overview,
+        draining,
+        ready,
+        threads,
+        pages,
+        metrics,
+        tasks,
+    })
 }
 
 /// For how many visitors' connections this process may open files.
@@ -222,12 +238,14 @@ impl Running {
     /// that busy clients are told before [`stop`](Self::stop).
     pub async fn drain(&self, notice: Duration) {
         self.draining.begin();
+        self.overview.stop();
         sleep(notice).await;
     }
 
     /// Accepts no more requests, finishes those in flight, closes the idle connections, and those to
     /// the databases.
     pub async fn stop(self) {
+        self.overview.stop();
         self.pages.stop(true).await;
         self.metrics.stop(false).await;
         for task in self.tasks {
@@ -244,7 +262,7 @@ impl Running {
 /// The pages with their middleware. A request passes the wrappers from the last one to the first
 /// one.
 fn app(
-    (repos, draining): (Arc<Repos>, Arc<Draining>),
+    (repos, overview, draining): (Arc<Repos>, Arc<Overview>, Arc<Draining>),
     keys: Keys,
 ) -> App<
     impl ServiceFactory<
@@ -257,6 +275,7 @@ fn app(
 > {
     App::new()
         .configure(archipelago::actix::configure(repos, keys))
+        .app_data(web::Data::from(overview))
         .app_data(web::Data::from(draining))
         .app_data(web::FormConfig::default().limit(MAX_FORM).error_handler(form_error))
         .configure(routes)

@@ -15,12 +15,20 @@ pub(crate) const USERS: &str = "/users";
 pub(crate) const NEW_USER: &str = "/users/new";
 /// The regions, for people.
 pub(crate) const REGIONS: &str = "/regions";
+/// The regions, for programs.
+pub(crate) const REGIONS_JSON: &str = "/regions.json";
+/// The last elections and changes of state, for programs.
+pub(crate) const CHANGES_JSON: &str = "/regions/changes.json";
+/// Both, each second.
+pub(crate) const REGIONS_EVENTS: &str = "/regions/events";
 /// Whether the process is alive.
 pub(crate) const HEALTHZ: &str = "/healthz";
 /// Whether this instance can serve reads.
 pub(crate) const READYZ: &str = "/readyz";
 /// The stylesheet.
 pub(crate) const STYLESHEET: &str = "/static/style.css";
+/// The script of the page of the regions.
+pub(crate) const REGIONS_SCRIPT: &str = "/static/regions.js";
 /// The icon.
 pub(crate) const ICON: &str = "/static/favicon.svg";
 

@@ -7,9 +7,14 @@ use archipelago::{Reason, ServedBy};
 use askama::Template;
 use uuid::Uuid;
 
+pub(crate) use self::regions::{OverviewPart, RegionsPage};
 use crate::urls;
 use crate::users::{DatedUser, User};
 
+mod map;
+mod region_words;
+mod regions;
+mod sparkline;
 #[cfg(test)]
 mod tests;
 
@@ -84,14 +89,6 @@ impl FormPage<'_> {
     fn has_failed(&self) -> bool {
         self.name_error.is_some() || self.age_error.is_some() || self.problem.is_some()
     }
-}
-
-/// `/regions`: every database, as this instance sees it.
-#[derive(Clone, Copy, Debug, Template)]
-#[template(path = "regions.html")]
-pub(crate) struct RegionsPage<'a> {
-    pub(crate) layout: Layout<'a>,
-    pub(crate) rows: &'a [RegionRow],
 }
 
 /// What went wrong, and what to do about it.
@@ -191,35 +188,6 @@ impl FormTarget {
             Self::Edit { id } => urls::user(id).to_string(),
         }
     }
-}
-
-/// A database, as `/regions` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RegionRow {
-    /// The region's code.
-    pub(crate) region: &'static str,
-    /// Its city, such as "Tokyo, Japan".
-    pub(crate) place: &'static str,
-    /// The generated type, such as `RepoNrt`.
-    pub(crate) repo: &'static str,
-    /// `primary` or `replica`.
-    pub(crate) role: &'static str,
-    /// 1, and one more after each promotion; none until the database was asked.
-    pub(crate) timeline: Option<u32>,
-    /// Such as "up, answers in 1.2 ms" or "down for 5 seconds: it cannot be reached".
-    pub(crate) state: String,
-    /// Whether that state is good; none if it is unknown.
-    pub(crate) is_good: Option<bool>,
-    /// Upper bound of the replication lag; none if it is unknown, and for the primary.
-    pub(crate) lag: Option<String>,
-    /// How many connections this instance holds open to it.
-    pub(crate) connections: u32,
-    /// The limit of those: `POOL_SIZE`, twice for the primary, which has a pool for writes too.
-    pub(crate) pool_size: u32,
-    /// Whether this instance sends its reads there first.
-    pub(crate) first_for_reads: bool,
-    /// Whether this instance sends its writes there.
-    pub(crate) takes_writes: bool,
 }
 
 /// A time as people say it: "0.4 seconds", "12 seconds", "5 minutes", "3 hours".

@@ -1,4 +1,4 @@
-//! The stylesheet and the icon, embedded in the program.
+//! The stylesheet, the script and the icon, embedded in the program.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CacheControl, CacheDirective};
@@ -6,6 +6,11 @@ use actix_web::http::header::{CacheControl, CacheDirective};
 /// GET `/static/style.css`
 pub(crate) async fn stylesheet() -> HttpResponse {
     asset("text/css; charset=utf-8", include_str!("../static/style.css"))
+}
+
+/// GET `/static/regions.js`
+pub(crate) async fn regions_script() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../static/regions.js"))
 }
 
 /// GET `/static/favicon.svg`

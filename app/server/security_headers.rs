@@ -9,8 +9,13 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use archipelago::actix::is_secure;
 
+use crate::urls;
+
 /// A page may load styles and images of this site only, and no script at all.
 const CONTENT: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// That of the regions updates itself, by a script of this site.
+const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT)),
@@ -34,8 +39,12 @@ pub(super) async fn add_security_headers<B: MessageBody>(
     for (name, value) in HEADERS {
         headers.insert(name, value);
     }
+    if response.request().path() == urls::REGIONS {
+        let content = HeaderValue::from_static(LIVE_CONTENT);
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, content);
+    }
     if is_secure {
-        headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ONLY);
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, TLS_ONLY);
     }
     Ok(response)
 }

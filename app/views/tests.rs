@@ -6,6 +6,7 @@ use archipelago::Role;
 use uuid::Uuid;
 
 use super::*;
+use crate::overview::{RegionStatus, Samples};
 
 const EVIL: &str = r#""><script>alert('hello')</script>"#;
 const ESCAPED: &str = "&#34;&#62;&#60;script&#62;alert(&#39;hello&#39;)&#60;/script&#62;";
@@ -20,21 +21,24 @@ fn layout() -> Layout<'static> {
     Layout { flash: None, database: Some(ORD), instance: "ord" }
 }
 
-fn nrt() -> RegionRow {
-    RegionRow {
+fn regions() -> RegionsPage<'static> {
+    let tokyo = RegionStatus {
         region: "nrt",
-        place: "Tokyo, Japan",
+        place: Some("Tokyo, Japan"),
         repo: "RepoNrt",
-        role: "replica",
         timeline: Some(2),
-        state: "down for 12 seconds: it cannot be reached".to_owned(),
-        is_good: Some(false),
-        lag: Some("14 seconds".to_owned()),
-        connections: 2,
-        pool_size: 10,
+        up: Some(false),
+        down_seconds: Some(12.0),
+        why_down: Some("it cannot be reached"),
+        what_to_do: Some("Start it."),
         first_for_reads: true,
-        takes_writes: false,
-    }
+        latitude: Some(35.8),
+        longitude: Some(140.4),
+        ..RegionStatus::UP
+    };
+    let regions = vec![tokyo, RegionStatus::UP];
+    let part = OverviewPart::new("ams", regions, &Samples::default(), (0, 100), vec![]);
+    RegionsPage { layout: layout(), part }
 }
 
 fn user(name: &str) -> User {
@@ -114,12 +118,14 @@ fn text_of_a_visitor_is_escaped_on_every_page() {
 #[test]
 fn no_page_needs_what_the_content_security_policy_forbids() {
     let ada = user("Ada");
+    let regions =
+        html(&regions()).replace(&format!("<script src={:?} defer>", urls::REGIONS_SCRIPT), "");
     for html in [
         html(&HomePage { layout: layout(), primary: "nrt", replicas: &["ord", "ams", "syd"] }),
         html(&index(std::slice::from_ref(&ada))),
         html(&show(layout(), &ada)),
         html(&form(FormTarget::Edit { id: 7 })),
-        html(&RegionsPage { layout: layout(), rows: &[nrt()] }),
+        regions,
         html(&ErrorPage { layout: layout(), status: 404, title: "t", message: "m", advice: "a" }),
     ] {
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
@@ -318,20 +324,21 @@ fn a_problem_keeps_what_was_typed() {
 }
 
 #[test]
-fn the_regions_page_reloads_and_shows_each_state_in_words() {
+fn the_regions_page_shows_each_state_in_words_and_on_the_map() {
     assert_reads(
-        &html(&RegionsPage { layout: layout(), rows: &[nrt()] }),
+        &html(&regions()),
         &[
-            r#"<meta http-equiv="refresh" content="5">"#,
+            r#"<script src="/static/regions.js" defer></script>"#,
             r#"<a href="/regions" aria-current="page">"#,
-            "nrt <span class=\"badge\">first for reads here",
-            "Tokyo, Japan",
+            "No database takes the writes.",
+            r##"href="#region-nrt" aria-label="nrt, Tokyo, Japan: replica, down for 12 seconds: it cannot be reached" transform="translate(140.4 -35.8)">"##,
+            r#"<section class="card" id="region-nrt""#,
+            "first for reads here",
+            r#"<p class="bad">down for 12 seconds: it cannot be reached"#,
+            "Start it.",
+            "replica, timeline 2",
             "RepoNrt",
-            "replica",
-            "timeline 2",
-            r#"<span class="bad">down for 12 seconds: it cannot be reached"#,
-            "14 seconds",
-            "2 of 10",
+            "0 in use, 1 idle, 0 waiting, at most 10",
         ],
     );
 }

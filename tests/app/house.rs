@@ -176,6 +176,7 @@ fn app() {
             memchr
             metrics
             metrics-exporter-prometheus
+            parking_lot
             rlimit
             serde
             serde_json

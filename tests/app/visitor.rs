@@ -115,6 +115,11 @@ impl Visitor {
         self.until(&format!("never true: {expression}"), look).await;
     }
 
+    /// Whether an expression in JavaScript is true now.
+    pub async fn is(&self, expression: &str) -> bool {
+        self.ask(expression).await.unwrap_or_default()
+    }
+
     /// Waits for an element with this role and name.
     pub async fn sees(&self, role: &str, name: &str) -> AxNode {
         self.until(&format!("no {role} {name:?}"), async || self.find(role, name).await?.pop())

@@ -1,4 +1,4 @@
-//! Why a database is down, in words for a visitor.
+//! Why a database is down and what to do, in words for a visitor.
 
 use archipelago::DownReason;
 
@@ -29,6 +29,43 @@ pub(super) fn in_plain_words(reason: &DownReason) -> &'static str {
             _ => "it refuses this program's questions",
         },
         _ => UNKNOWN,
+    }
+}
+
+/// What its operator can do about it.
+pub(super) fn advice(reason: &DownReason) -> &'static str {
+    match reason {
+        DownReason::SchemaTooOld { .. } => {
+            "Run this program's migrations on the primary; a replica has them when it has caught up."
+        }
+        DownReason::SchemaUnreadable { .. } => {
+            "Let its role read the table of migrations: the log has the GRANT."
+        }
+        DownReason::Superseded { .. } => "Rebuild it as a replica of the new primary.",
+        DownReason::SecondPrimary { .. }
+        | DownReason::Contested { .. }
+        | DownReason::UnclearUpstream { .. } => {
+            "Find out which one the replicas follow before you stop one: see “Two that take writes” in docs/operating.md."
+        }
+        DownReason::NotFollowed { .. } | DownReason::Unproven { .. } => {
+            "If it was promoted, point the replicas to it; give a copy another URL."
+        }
+        DownReason::NotDeclared { .. } => {
+            "Name it as the primary in regions.toml, or let writes follow promotions."
+        }
+        DownReason::AheadOfPrimary { .. } => "Rebuild it from the primary.",
+        DownReason::ForeignDatabase => "Mend its URL.",
+        DownReason::Pooler => "Write the URL of the server itself.",
+        DownReason::Silent { .. } => {
+            "See whether the server and the line to it work; archipelago doctor asks from here."
+        }
+        DownReason::Refused { sqlstate: Some(code), .. } => match code.as_str() {
+            "28000" | "28P01" => "Mend its user, password or pg_hba.conf.",
+            "53300" => "Raise max_connections, or lower POOL_SIZE.",
+            "57P03" => "Wait until it has started.",
+            _ => "See the log of this program, and that of the server.",
+        },
+        _ => "Start it, or mend the line to it; archipelago doctor says what fails from here.",
     }
 }
 
