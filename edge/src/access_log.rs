@@ -14,27 +14,36 @@ const LONGEST_PATH: usize = 80;
 
 /// One request and its response.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) method: Method,
+#[non_exhaustive]
+pub struct Visit {
+    /// Counts the visits from 1 on.
+    pub number: u64,
+    /// The request's method.
+    pub method: Method,
     /// Without the query, which may hold personal data.
-    pub(crate) path: String,
-    pub(crate) status: StatusCode,
-    pub(crate) hops: Hops,
+    pub path: String,
+    /// The response's status.
+    pub status: StatusCode,
+    /// Where the request went.
+    pub hops: Hops,
+    /// The response's header `x-served-by`: which database served it.
+    pub served_by: Option<String>,
     /// The time until the head of the response was ready.
-    pub(crate) elapsed: Duration,
+    pub elapsed: Duration,
 }
 
 /// Where a request went.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hops {
+#[non_exhaustive]
+pub struct Hops {
     /// Where the visitor stands. `None` for a request that the edge does not forward.
-    pub(crate) place: Option<String>,
+    pub place: Option<String>,
     /// The instance that responded first.
-    pub(crate) instance: Option<String>,
+    pub instance: Option<String>,
     /// The instance that responded to the replay.
-    pub(crate) replayed: Option<String>,
+    pub replayed: Option<String>,
     /// Why the replay failed, if the request returned to the instance that asked for it.
-    pub(crate) failed: Option<&'static str>,
+    pub failed: Option<&'static str>,
 }
 
 impl Hops {
@@ -54,21 +63,32 @@ impl Hops {
 
 /// The last requests, the newest first.
 #[derive(Debug, Default)]
-pub(crate) struct AccessLog(Mutex<VecDeque<Entry>>);
+pub(crate) struct AccessLog(Mutex<Visits>);
+
+#[derive(Debug, Default)]
+struct Visits {
+    last: VecDeque<Visit>,
+    count: u64,
+}
 
 impl AccessLog {
-    pub(crate) fn record(&self, mut entry: Entry) {
-        if let Some((end, _)) = entry.path.char_indices().nth(LONGEST_PATH) {
-            entry.path.truncate(end);
-            entry.path.push('…');
+    /// Keeps a visit, and gives it its number.
+    pub(crate) fn record(&self, mut visit: Visit) {
+        if let Some((end, _)) = visit.path.char_indices().nth(LONGEST_PATH) {
+            visit.path.truncate(end);
+            visit.path.push('…');
         }
-        let mut entries = self.0.lock();
-        entries.truncate(CAPACITY - 1);
-        entries.push_front(entry);
+        let mut visits = self.0.lock();
+        visits.count += 1;
+        visit.number = visits.count;
+        visits.last.truncate(CAPACITY - 1);
+        visits.last.push_front(visit);
     }
 
-    pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.0.lock().iter().cloned().collect()
+    /// The visits after the one with this number.
+    pub(crate) fn since(&self, number: u64) -> Vec<Visit> {
+        let visits = self.0.lock();
+        visits.last.iter().take_while(|visit| visit.number > number).cloned().collect()
     }
 }
 
@@ -76,9 +96,10 @@ impl AccessLog {
 mod tests {
     use super::*;
 
-    fn entry(path: String) -> Entry {
+    fn visit(path: String) -> Visit {
         let (method, status) = (Method::GET, StatusCode::OK);
-        Entry { method, path, status, hops: Hops::default(), elapsed: Duration::ZERO }
+        let (hops, elapsed) = (Hops::default(), Duration::ZERO);
+        Visit { number: 0, method, path, status, hops, served_by: None, elapsed }
     }
 
     #[test]
@@ -112,19 +133,21 @@ mod tests {
     fn the_newest_requests_are_kept() {
         let log = AccessLog::default();
         for at in 0..=CAPACITY {
-            log.record(entry(format!("/{at}")));
+            log.record(visit(format!("/{at}")));
         }
-        let entries = log.entries();
+        let entries = log.since(0);
         assert_eq!(entries.len(), CAPACITY);
         assert_eq!((entries[0].path.as_str(), entries[49].path.as_str()), ("/50", "/1"));
+        let paths: Vec<_> = log.since(49).into_iter().map(|visit| visit.path).collect();
+        assert_eq!(paths, ["/50", "/49"]);
     }
 
     #[test]
     fn long_paths_are_cut() {
         let log = AccessLog::default();
-        log.record(entry("é".repeat(LONGEST_PATH)));
-        log.record(entry("é".repeat(LONGEST_PATH + 1)));
-        let paths: Vec<_> = log.entries().into_iter().map(|entry| entry.path).collect();
+        log.record(visit("é".repeat(LONGEST_PATH)));
+        log.record(visit("é".repeat(LONGEST_PATH + 1)));
+        let paths: Vec<_> = log.since(0).into_iter().map(|entry| entry.path).collect();
         assert_eq!(paths, [format!("{}…", "é".repeat(LONGEST_PATH)), "é".repeat(LONGEST_PATH)]);
     }
 }

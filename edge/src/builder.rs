@@ -15,6 +15,7 @@ use crate::instance::Instance;
 use crate::places::Places;
 use crate::proxy::Proxy;
 use crate::router::Router;
+use crate::tool::Tool;
 use crate::upstream::pools::Pools;
 use crate::{Edge, server};
 
@@ -31,6 +32,7 @@ pub struct Builder {
     listen: SocketAddr,
     listener: Option<std::net::TcpListener>,
     response_timeout: Duration,
+    tool: Option<Tool>,
 }
 
 /// Why an edge did not start.
@@ -87,6 +89,7 @@ impl Builder {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             listener: None,
             response_timeout: Duration::from_mins(1),
+            tool: None,
         }
     }
 
@@ -124,6 +127,13 @@ impl Builder {
         self
     }
 
+    /// A server on this machine that answers every path that begins with `prefix`, in place of the
+    /// instances and without any distance: for a tool that shares the site's cookies.
+    pub fn tool(mut self, prefix: impl Into<String>, address: SocketAddr) -> Self {
+        self.tool = Some(Tool { prefix: prefix.into(), address });
+        self
+    }
+
     /// Sets how long an instance may take from the end of the request to the head of its response.
     /// By default it is 60 seconds.
     pub fn response_timeout(mut self, limit: Duration) -> Self {
@@ -144,17 +154,19 @@ impl Builder {
         };
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let Self { instances, links, app, response_timeout, .. } = self;
+        let Self { instances, links, app, response_timeout, tool, .. } = self;
+        let log = Arc::new(AccessLog::default());
         let proxy = Proxy {
             pools: Pools::new(instances.clone(), links.clone()),
             router: Router { places, instances, app, links },
-            log: AccessLog::default(),
+            log: log.clone(),
+            tool,
             response_timeout,
             address,
         };
         let (shutdown, receiver) = oneshot::channel();
         let task = tokio::spawn(server::serve(listener, Arc::new(proxy), receiver));
-        Ok(Edge { address, shutdown, task })
+        Ok(Edge { address, log, shutdown, task })
     }
 
     fn checked_places(&self) -> Result<Places, EdgeError> {

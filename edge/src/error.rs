@@ -55,6 +55,8 @@ pub(crate) enum ProxyError {
     ReplayedTwice { region: String },
     #[error("the edge cannot write a valid request or response: {0}")]
     InvalidHttp(#[from] hyper::http::Error),
+    #[error("the tool at this path does not answer: {0}")]
+    Tool(std::io::Error),
     #[error(transparent)]
     Link(#[from] LabError),
 }
@@ -74,6 +76,7 @@ impl ProxyError {
             Self::ResponseTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::InvalidHttp(_) | Self::Link(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ConnectionLost { .. }
+            | Self::Tool(_)
             | Self::BodyTooLarge { .. }
             | Self::InvalidReplay { .. }
             | Self::ReplayedTwice { .. } => StatusCode::BAD_GATEWAY,

@@ -18,3 +18,5 @@ pub(crate) const FLY_REPLAY_SRC: &str = "fly-replay-src";
 pub(crate) const FLY_REPLAY_FAILED: &str = "fly-replay-failed";
 /// On a response to a visitor: where the request went, as `from=syd; instance=syd; ms=3`.
 pub(crate) const X_EDGE: &str = "x-edge";
+/// On a response of an instance: which database served it.
+pub(crate) const X_SERVED_BY: &str = "x-served-by";

@@ -98,15 +98,19 @@ mod proxy;
 mod replay;
 mod router;
 mod server;
+mod tool;
 mod upstream;
 mod visitor;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use archipelago_lab::Links;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::access_log::AccessLog;
+pub use access_log::{Hops, Visit};
 pub use builder::{Builder, EdgeError};
 pub use instance::Instance;
 pub use pages::STATUS_PATH;
@@ -121,6 +125,7 @@ struct Readme;
 #[must_use = "the edge stops when it is dropped"]
 pub struct Edge {
     address: SocketAddr,
+    log: Arc<AccessLog>,
     shutdown: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -138,10 +143,28 @@ impl Edge {
         self.address
     }
 
+    /// The last visits, of which it keeps 50.
+    #[must_use]
+    pub fn visits(&self) -> Visits {
+        Visits(self.log.clone())
+    }
+
     /// Accepts no more requests, and waits up to 10 seconds for those in flight.
     pub async fn shutdown(self) {
         // Both fail only if the edge's runtime has already ended.
         let _ = self.shutdown.send(());
         let _ = self.task.await;
+    }
+}
+
+/// The last visits of an edge, also after it has stopped.
+#[derive(Clone, Debug)]
+pub struct Visits(Arc<AccessLog>);
+
+impl Visits {
+    /// The visits after the one with this number, the newest first; all of them after 0.
+    #[must_use]
+    pub fn since(&self, number: u64) -> Vec<Visit> {
+        self.0.since(number)
     }
 }

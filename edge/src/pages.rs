@@ -9,7 +9,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode, Uri};
 
-use crate::access_log::{AccessLog, Entry};
+use crate::access_log::{AccessLog, Visit};
 use crate::error::ProxyError;
 use crate::router::Router;
 use crate::visitor::{PlaceSource, VisitorPlace, from_parameter};
@@ -43,7 +43,7 @@ struct StatusPage<'a> {
     city: &'a str,
     /// Whether the visitor has chosen no place.
     is_default: bool,
-    entries: Vec<Entry>,
+    entries: Vec<Visit>,
 }
 
 #[derive(Template)]
@@ -73,7 +73,7 @@ pub(crate) fn status(
         places: place_options(router, &Uri::from_static(STATUS_PATH), Some(&visitor.place)),
         city: router.places.city(&visitor.place),
         is_default: visitor.source == PlaceSource::Default,
-        entries: log.entries(),
+        entries: log.since(0),
     };
     html(StatusCode::OK, &nonce, &status)
 }

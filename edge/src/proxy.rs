@@ -4,6 +4,7 @@
 mod action;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::{Either, Full};
@@ -13,12 +14,13 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri};
 
 use self::action::{Action, is_navigation};
-use crate::access_log::{AccessLog, Entry, Hops};
+use crate::access_log::{AccessLog, Hops, Visit};
 use crate::error::ProxyError;
-use crate::headers::{X_EDGE, forwarded, hop_by_hop};
+use crate::headers::{X_EDGE, X_SERVED_BY, forwarded, hop_by_hop};
 use crate::pages;
 use crate::replay;
 use crate::router::Router;
+use crate::tool::Tool;
 use crate::upstream::body::RequestBody;
 use crate::upstream::pools::Pools;
 use crate::upstream::{Timeouts, UpstreamRequest};
@@ -36,7 +38,8 @@ type Body = Either<Incoming, Full<Bytes>>;
 pub(crate) struct Proxy {
     pub(crate) router: Router,
     pub(crate) pools: Pools,
-    pub(crate) log: AccessLog,
+    pub(crate) log: Arc<AccessLog>,
+    pub(crate) tool: Option<Tool>,
     pub(crate) response_timeout: Duration,
     /// The address on which the edge listens.
     pub(crate) address: SocketAddr,
@@ -64,7 +67,9 @@ impl Proxy {
                 response.headers_mut().insert(X_EDGE, value);
             }
             let (path, status) = (uri.path().to_owned(), response.status());
-            self.log.record(Entry { method, path, status, hops, elapsed });
+            let served_by = response.headers().get(X_SERVED_BY);
+            let served_by = served_by.and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+            self.log.record(Visit { number: 0, method, path, status, hops, served_by, elapsed });
         }
         response
     }
@@ -77,6 +82,9 @@ impl Proxy {
         hops: &mut Hops,
     ) -> Result<Response<Body>, ProxyError> {
         action::check_protocol(&parts)?;
+        if let Some(tool) = self.tool.as_ref().filter(|tool| tool.answers(&parts.uri)) {
+            return Ok(tool.ask(parts, body).await.map_err(ProxyError::Tool)?.map(Either::Left));
+        }
         let visitor_place = VisitorPlace::of(&parts, &self.router.places)?;
         let place = visitor_place.place.as_str();
         match Action::of(&parts, visitor_place.source)? {
