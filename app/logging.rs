@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 use self::cut::{Cut, CutLines};
 use self::rate_limit::RateLimited;
 use crate::console::CommandError;
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 
 /// Actix reports each malformed request as an error. The client has its answer, and the operator
 /// nothing to mend.
@@ -25,18 +25,28 @@ const QUIET: &str = "actix_http=off";
 /// the pages.
 const WAITING_LINES: usize = 2000;
 
-/// Logs to standard error, filtered by `RUST_LOG`, until the guard is dropped. Call it once.
+/// Logs to standard error, in `LOG_FORMAT`, filtered by `RUST_LOG`, until the guard is dropped. Call it once.
 pub(crate) fn start(settings: &Settings) -> Result<WorkerGuard, CommandError> {
     let writer = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
     let (writer, guard) = writer.finish(io::stderr());
-    tracing_subscriber::fmt()
+    let format = settings.log_format;
+    let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", settings.log))?)
-        .with_ansi(io::stderr().is_terminal())
         // A line that cannot be written is lost. Telling so would panic where standard error is closed.
         .log_internal_errors(false)
-        .map_event_format(RateLimited::new)
-        .with_writer(move || CutLines(writer.clone()))
-        .init();
+        .with_writer(move || CutLines { writer: writer.clone(), format });
+    match format {
+        LogFormat::Text => log
+            .with_ansi(io::stderr().is_terminal())
+            .map_event_format(|event| RateLimited::new(event, format))
+            .init(),
+        LogFormat::Json => log
+            .json()
+            // It is the last one of `spans`.
+            .with_current_span(false)
+            .map_event_format(|event| RateLimited::new(event, format))
+            .init(),
+    }
     Ok(guard)
 }
 

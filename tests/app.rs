@@ -17,6 +17,7 @@ mod app {
     pub mod house;
     pub mod lab;
     pub mod listing;
+    pub mod log;
     pub mod migrating;
     pub mod modules;
     pub mod once;
