@@ -2,6 +2,7 @@
 
 mod cut;
 mod rate_limit;
+mod request_id;
 
 use std::io::{self, IsTerminal};
 
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::cut::{Cut, CutLines};
 use self::rate_limit::RateLimited;
+use self::request_id::{X_REQUEST_ID, request_id};
 use crate::console::CommandError;
 use crate::settings::{LogFormat, Settings};
 
@@ -50,15 +52,22 @@ pub(crate) fn start(settings: &Settings) -> Result<WorkerGuard, CommandError> {
     Ok(guard)
 }
 
-/// Middleware for [`from_fn`](actix_web::middleware::from_fn): a span with the request's method and
-/// URL.
+/// Middleware for [`from_fn`](actix_web::middleware::from_fn): a span with the request's id, method
+/// and URL. The answer has the id as well.
 pub(crate) async fn request_span(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let id = request_id(request.headers());
     // A span below the filter's level is left out of its events: of the highest level, it is in
     // all.
-    let span =
-        tracing::error_span!("request", method = %request.method(), url = %Cut(request.uri()));
-    next.call(request).instrument(span).await
+    let span = tracing::error_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method = %request.method(),
+        url = %Cut(request.uri())
+    );
+    let mut response = next.call(request).instrument(span).await?;
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    Ok(response)
 }
