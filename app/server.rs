@@ -255,7 +255,7 @@ fn app(
         InitError = (),
     >,
 > {
-    App::new()
+    let app = App::new()
         .configure(archipelago::actix::configure(repos, keys))
         .app_data(web::Data::from(draining))
         .app_data(web::FormConfig::default().limit(MAX_FORM).error_handler(form_error))
@@ -268,7 +268,10 @@ fn app(
         .wrap(from_fn(add_security_headers))
         .wrap(from_fn(close_while_draining))
         .wrap(from_fn(record_request))
-        .wrap(from_fn(request_span))
+        .wrap(from_fn(request_span));
+    #[cfg(feature = "otlp")]
+    let app = app.wrap(from_fn(crate::traces::trace_request));
+    app
 }
 
 /// Binds a port before anything else starts, so that a taken one is reported at once, with the

@@ -10,6 +10,7 @@
 //! | `CHECK_MIGRATIONS` | `on`: a database that lacks one of the program's migrations serves no reads; or `off` |
 //! | `RUST_LOG` | what to log, in `tracing-subscriber`'s syntax: `info,actix_server=warn` |
 //! | `LOG_FORMAT` | `text`: lines for people; or `json`: one object per line |
+//! | `OTEL_…` | where traces go, with the feature `otlp`: `traces` |
 //! | `FLY_APP_NAME` | set by Fly: without it, this is a developer's machine |
 
 use std::env::VarError;

@@ -35,6 +35,8 @@ mod app {
     pub mod schema;
     pub mod site;
     pub mod snippets;
+    #[cfg(feature = "otlp")]
+    pub mod traces;
     pub mod users;
     pub mod visitor;
 }

@@ -16,7 +16,7 @@ const LINE: usize = 4096;
 const MORE: &str = "…";
 
 /// Shows the beginning of a value.
-pub(super) struct Cut<T>(pub(super) T);
+pub(crate) struct Cut<T>(pub(crate) T);
 
 impl<T: Display> Display for Cut<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 const FLY_REQUEST_ID: HeaderName = HeaderName::from_static("fly-request-id");
 
 /// On a request: the id that another proxy gives it. On each answer: the id that the log has.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is taken over. Fly's ids have about 30 characters.
 const MAX_LENGTH: usize = 64;

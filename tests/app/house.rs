@@ -176,7 +176,12 @@ fn app() {
             memchr
             metrics
             metrics-exporter-prometheus
+            opentelemetry
+            opentelemetry-otlp
+            opentelemetry_sdk
+            reqwest
             rlimit
+            rustls
             serde
             serde_json
             thiserror
@@ -184,6 +189,7 @@ fn app() {
             tokio-util
             tracing
             tracing-appender
+            tracing-opentelemetry
             tracing-subscriber
             uuid"#]],
     );
