@@ -41,7 +41,8 @@ Settings come from the environment:
                          reads; or off
   MONITOR_REST           seconds without a request after which the monitor asks no database;
                          never where it is unset
-  RUST_LOG               what to log: info,actix_server=warn";
+  RUST_LOG               what to log: info,actix_server=warn
+  LOG_FORMAT             text: lines for people; or json: one object per line";
 
 #[derive(Debug, Default, Subcommand)]
 enum Command {

@@ -40,6 +40,8 @@ pub mod schema;
 pub mod server;
 pub mod settings;
 mod signals;
+#[cfg(feature = "otlp")]
+mod traces;
 pub mod urls;
 pub mod users;
 pub mod views;

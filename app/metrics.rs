@@ -191,7 +191,7 @@ fn database_series(&[region, role, reason]: &DatabaseLabels) -> (Counter, Histog
 }
 
 /// A client may send any word as its method, and each label would be a series that never goes away.
-fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     known.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
 }

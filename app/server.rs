@@ -273,7 +273,7 @@ fn app(
         InitError = (),
     >,
 > {
-    App::new()
+    let app = App::new()
         .configure(archipelago::actix::configure(repos, keys))
         .app_data(web::Data::from(overview))
         .app_data(web::Data::from(draining))
@@ -287,7 +287,10 @@ fn app(
         .wrap(from_fn(add_security_headers))
         .wrap(from_fn(close_while_draining))
         .wrap(from_fn(record_request))
-        .wrap(from_fn(request_span))
+        .wrap(from_fn(request_span));
+    #[cfg(feature = "otlp")]
+    let app = app.wrap(from_fn(crate::traces::trace_request));
+    app
 }
 
 /// Binds a port before anything else starts, so that a taken one is reported at once, with the

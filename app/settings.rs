@@ -9,6 +9,8 @@
 //! | `SECRET_KEY` | 64 hex digits that sign the cookies; made up for a laptop, required on Fly. May be several, separated by commas: the first signs, all verify |
 //! | `CHECK_MIGRATIONS` | `on`: a database that lacks one of the program's migrations serves no reads; or `off` |
 //! | `RUST_LOG` | what to log, in `tracing-subscriber`'s syntax: `info,actix_server=warn` |
+//! | `LOG_FORMAT` | `text`: lines for people; or `json`: one object per line |
+//! | `OTEL_…` | where traces go, with the feature `otlp`: `traces` |
 //! | `FLY_APP_NAME` | set by Fly: without it, this is a developer's machine |
 
 use std::env::VarError;
@@ -39,10 +41,21 @@ pub struct Settings {
     pub checks_migrations: bool,
     /// What to log, as `RUST_LOG` says.
     pub log: String,
+    /// How each line of the log is written.
+    pub log_format: LogFormat,
     /// Whether this is a developer's machine: there, `serve` runs the migrations itself.
     pub is_development: bool,
     /// The databases, and the region of this instance.
     pub databases: archipelago::Settings,
+}
+
+/// How each line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object, for programs.
+    Json,
 }
 
 impl Settings {
@@ -67,6 +80,7 @@ impl Settings {
         let metrics_port =
             parser.value("METRICS_PORT", 9091, "write a port number from 0 to 65535");
         let log = parser.log_filter();
+        let log_format = parser.log_format();
         let checks_migrations = parser.switch("CHECK_MIGRATIONS");
         let configured_keys = parser.keys(is_development);
         let is_key_temporary = configured_keys.is_none();
@@ -80,6 +94,7 @@ impl Settings {
                 is_key_temporary,
                 checks_migrations,
                 log,
+                log_format,
                 is_development,
                 databases,
             }),
@@ -126,6 +141,18 @@ impl<V: Vars> Parser<'_, V> {
             self.invalid("RUST_LOG", filter.clone(), advice);
         }
         filter
+    }
+
+    fn log_format(&mut self) -> LogFormat {
+        match self.text("LOG_FORMAT") {
+            None => LogFormat::Text,
+            Some(text) if text.trim() == "text" => LogFormat::Text,
+            Some(text) if text.trim() == "json" => LogFormat::Json,
+            Some(text) => {
+                self.invalid("LOG_FORMAT", text, "write text or json");
+                LogFormat::Text
+            }
+        }
     }
 
     /// A switch that is on unless it is set to `off`.
@@ -222,6 +249,11 @@ mod tests {
         for (value, expected) in [("", "info,actix_server=warn"), ("debug", "debug")] {
             assert_eq!(read("RUST_LOG", value).log, expected, "RUST_LOG={value:?}");
         }
+        for (value, expected) in
+            [("", LogFormat::Text), ("text", LogFormat::Text), (" json ", LogFormat::Json)]
+        {
+            assert_eq!(read("LOG_FORMAT", value).log_format, expected, "LOG_FORMAT={value:?}");
+        }
         for (value, expected) in [("", None), ("ord", Some("ord"))] {
             assert_eq!(read("FLY_REGION", value).region(), expected, "FLY_REGION={value:?}");
         }
@@ -246,6 +278,7 @@ mod tests {
             ("SECRET_KEY", "hunter3"),
             ("CHECK_MIGRATIONS", "maybe"),
             ("RUST_LOG", "archipelago=loud"),
+            ("LOG_FORMAT", "xml"),
         ]);
         expect![[r#"
             POOL_SIZE is `0`; write a number of connections from 1 to 1000
@@ -254,6 +287,7 @@ mod tests {
             PORT is `80800`; write a port number from 0 to 65535
             METRICS_PORT is `x`; write a port number from 0 to 65535
             RUST_LOG is `archipelago=loud`; write levels as tracing-subscriber has them, such as info or warn,archipelago=debug
+            LOG_FORMAT is `xml`; write text or json
             CHECK_MIGRATIONS is `maybe`; write on or off
             SECRET_KEY cannot be used; write 64 hex digits, as `openssl rand -hex 32` prints them"#]].assert_eq(&wrong.unwrap_err());
     }

@@ -18,6 +18,7 @@ mod app {
     pub mod lab;
     pub mod listing;
     pub mod live_map;
+    pub mod log;
     pub mod migrating;
     pub mod modules;
     pub mod once;
@@ -35,6 +36,8 @@ mod app {
     pub mod schema;
     pub mod site;
     pub mod snippets;
+    #[cfg(feature = "otlp")]
+    pub mod traces;
     pub mod users;
     pub mod visitor;
 }

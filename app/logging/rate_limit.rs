@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::settings::LogFormat;
 
 /// How many lines of one place are written in [`WINDOW`].
 const LINES: u32 = 10;
@@ -20,13 +23,15 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// Formats the lines that the limit allows.
 pub(super) struct RateLimited<F> {
-    format: F,
+    event: F,
+    format: LogFormat,
     places: Mutex<HashMap<Identifier, Recent>>,
 }
 
 impl<F> RateLimited<F> {
-    pub(super) fn new(format: F) -> Self {
-        Self { format, places: Mutex::default() }
+    /// Formats them as `event` does. Its lines are in `format`.
+    pub(super) fn new(event: F, format: LogFormat) -> Self {
+        Self { event, format, places: Mutex::default() }
     }
 
     /// How many lines of this place were left out since its last one. None where this one is, too.
@@ -54,9 +59,31 @@ where
         match self.left_out(event.metadata(), Instant::now()) {
             None => return Ok(()),
             Some(0) => {}
-            Some(left_out) => writeln!(writer, "{left_out} lines like the next were left out")?,
+            Some(left_out) => self.tell(left_out, event.metadata(), &mut writer)?,
         }
-        self.format.format_event(context, writer, event)
+        self.event.format_event(context, writer, event)
+    }
+}
+
+impl<F> RateLimited<F> {
+    /// A line of its own, in the format of the others.
+    fn tell(&self, left_out: u32, place: &Metadata<'_>, writer: &mut Writer<'_>) -> fmt::Result {
+        let (message, level, target) = (
+            format_args!("{left_out} lines like the next were left out"),
+            place.level(),
+            place.target(),
+        );
+        match self.format {
+            LogFormat::Text => writeln!(writer, "{message}"),
+            LogFormat::Json => {
+                writer.write_str("{\"timestamp\":\"")?;
+                SystemTime.format_time(writer)?;
+                writeln!(
+                    writer,
+                    r#"","level":"{level}","fields":{{"message":"{message}","left_out":{left_out}}},"target":"{target}"}}"#
+                )
+            }
+        }
     }
 }
 

@@ -23,7 +23,11 @@ pub(super) async fn in_own_task<B: MessageBody + 'static>(
     if !request.method().is_safe() {
         return next.call(request).await;
     }
-    let task = rt::spawn(next.call(request).in_current_span());
+    let answer = next.call(request).in_current_span();
+    // The log's span is the inner one, and the only one that is entered there.
+    #[cfg(feature = "otlp")]
+    let answer = opentelemetry::context::FutureExt::with_current_context(answer);
+    let task = rt::spawn(answer);
     match AbortOnDropHandle::new(task).await {
         Ok(answer) => answer,
         Err(error) => Err(match error.try_into_panic() {

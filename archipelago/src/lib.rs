@@ -41,6 +41,7 @@
 //! | `pool` | the connections to one server |
 //! | `cluster` | all databases together: members, monitor, election |
 //! | `visitor` | the positions that a visitor carries, and where their writes run; knows no web framework |
+//! | `query_span` | the span of a read or a write, for traces |
 //! | `read`, `write` | the handles [`Replica`] and [`Primary`], and the failover of a read |
 //! | `repo_set` | what a generated `Repos` is to code that knows no region's name |
 //! | `handler` | [`Reader`] and [`Writer`]: what the handler of a request takes |
@@ -57,6 +58,7 @@ mod handler;
 mod pool;
 mod position;
 mod query;
+mod query_span;
 mod read;
 mod region;
 mod repo_set;

@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::pool::Checkout;
 use crate::position::{Committed, Position};
 use crate::query::{LoadsAs, first_row};
+use crate::query_span::QuerySpan;
 use crate::read::Replica;
 use crate::region::{Reason, Role, ServedBy};
 use crate::server::Freshness;
@@ -244,11 +245,14 @@ impl<'a> Primary<'a> {
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<Committed<T>, E> {
         let begun = Instant::now();
+        let span = QuerySpan::of_several(self.cluster.leader(), "connection");
         let checkout = checkout_and(self, async |connection| {
             let answer = Ping.send(connection);
             answer.await
         });
-        let mut checkout = checkout.await?;
+        let checkout = checkout.await;
+        let mut checkout =
+            checkout.inspect_err(|error| span.failed(Some(error), || self.cluster.leader()))?;
         let lent = checkout.within_transaction_limit(async |connection| {
             let outcome = connection.lend(work).await;
             let lsn = match connection.end_transaction().await {
@@ -265,7 +269,9 @@ impl<'a> Primary<'a> {
         if outcome.is_err() {
             self.record_failure(position);
         }
-        self.record(begun, outcome.map(|value| Committed { value, position }))
+        let outcome = outcome.map(|value| Committed { value, position });
+        self.end_span(&span, &outcome, |_| None);
+        self.record(begun, outcome)
     }
 
     /// Runs a transaction, and tells whether a concurrent one has undone it.
@@ -278,7 +284,9 @@ impl<'a> Primary<'a> {
         E: From<Error> + From<diesel::result::Error>,
     {
         let begun = Instant::now();
+        let span = QuerySpan::of_several(self.cluster.leader(), "transaction");
         let outcome = run_transaction(self, work, is_conflict).await;
+        self.end_span(&span, &outcome, |_| None);
         self.record(begun, outcome)
     }
 
@@ -307,10 +315,26 @@ impl<'a> Primary<'a> {
         outcome
     }
 
+    /// Records the outcome of a write in its span. `known` finds what the library knows of the
+    /// caller's error.
+    fn end_span<T, E>(
+        self,
+        span: &QuerySpan,
+        outcome: &Result<Committed<T>, E>,
+        known: impl FnOnce(&E) -> Option<&Error>,
+    ) {
+        let leader = || self.cluster.leader();
+        match outcome {
+            Ok(committed) => span.answered(self.served_by(), committed.position, leader),
+            Err(error) => span.failed(known(error), leader),
+        }
+    }
+
     /// Runs a statement, which commits by itself. What never ran, or met a stale plan, is sent again
     /// on a new connection.
     async fn write<R: Request>(self, mut write: R) -> Result<Committed<R::Output>, Error> {
         let begun = Instant::now();
+        let span = QuerySpan::of_statement(self.cluster.leader(), || write.sql());
         let mut outcome = write_once(self, &mut write).await;
         let mut repeats = 0;
         while let Err(error) = &outcome
@@ -324,6 +348,7 @@ impl<'a> Primary<'a> {
         if outcome.as_ref().is_err_and(Error::is_passing) {
             self.cluster.leader().traffic.failed();
         }
+        self.end_span(&span, &outcome, |error| Some(error));
         self.record(begun, outcome)
     }
 }

@@ -30,6 +30,7 @@ mod world {
     pub mod servers;
     pub mod setup;
     pub mod sharing;
+    pub mod spans;
     pub mod tls;
     pub mod traffic;
     pub mod twins;

@@ -176,8 +176,13 @@ fn app() {
             memchr
             metrics
             metrics-exporter-prometheus
+            opentelemetry
+            opentelemetry-otlp
+            opentelemetry_sdk
             parking_lot
+            reqwest
             rlimit
+            rustls
             serde
             serde_json
             thiserror
@@ -185,6 +190,7 @@ fn app() {
             tokio-util
             tracing
             tracing-appender
+            tracing-opentelemetry
             tracing-subscriber
             uuid"#]],
     );

@@ -56,6 +56,7 @@ async fn help_explains_commands_and_settings() {
           MONITOR_REST           seconds without a request after which the monitor asks no database;
                                  never where it is unset
           RUST_LOG               what to log: info,actix_server=warn
+          LOG_FORMAT             text: lines for people; or json: one object per line
     "#]]
     .assert_eq(&help);
 }

@@ -19,6 +19,9 @@ use super::site::{
 
 const FORM: [(&str, &str); 2] = [("user[name]", "Grace"), ("user[age]", "85")];
 
+/// The id that Fly's proxy gives a request, and each replay of it.
+const ID: (&str, &str) = ("fly-request-id", "01JDZ5RM0W-syd");
+
 /// A form as a browser sends it: 0x23 bytes.
 const SENT: &str = "user%5Bname%5D=Eve&user%5Bage%5D=85";
 
@@ -62,12 +65,17 @@ async fn a_visitor_far_away_reads_what_was_replayed(world: World) {
     world.server(first_replica()).unwrap().pause_replay().await.unwrap();
 
     // Cookies do not depend on the port, so one browser visits both instances.
-    let write =
-        |site: &Site| far.browser.post(site.url("/users")).header("fly-region", "here").form(&FORM);
-    assert_replayed(&Page::of(write(&far)).await);
+    let write = |site: &Site| {
+        let write = far.browser.post(site.url("/users")).header("fly-region", "here");
+        write.header(ID.0, ID.1).form(&FORM)
+    };
+    let replay = Page::of(write(&far)).await;
+    assert_replayed(&replay);
     let replayed = || write(&home).header("fly-replay-src", "instance=1;region=here;t=1;state=");
     let page = until(replayed, |page| page.status == StatusCode::SEE_OTHER).await;
     assert_eq!(page.served_by(), format!("{}; role=primary; reason=primary", primary()));
+    let ids = [&replay, &page].map(|page| page.header("x-request-id"));
+    assert_eq!(ids, [0; 2].map(|_| Some(ID.1.to_owned())), "both instances log one id");
 
     let shown = page.header("location").unwrap();
     let page = far.get(&shown).await;

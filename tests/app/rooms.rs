@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "pool",
     "cluster",
     "visitor",
+    "query_span",
     "read",
     "write",
     "repo_set",

@@ -10,6 +10,9 @@ use crate::server::Requirement;
 pub(crate) trait Operation: Send {
     type Value: Send;
 
+    /// The SQL of its statement, without the values of its parameters.
+    fn sql(&self) -> Option<String>;
+
     /// Does it at `member`, which must satisfy the requirement. A permit is held until the server
     /// is done.
     fn run_on(
@@ -26,6 +29,10 @@ pub(crate) struct RunQuery<R>(pub(crate) R);
 impl<R: Request> Operation for RunQuery<R> {
     type Value = R::Output;
 
+    fn sql(&self) -> Option<String> {
+        self.0.sql()
+    }
+
     async fn run_on(
         &mut self,
         member: &Member,
@@ -41,6 +48,10 @@ pub(crate) struct CheckOutConnection;
 
 impl Operation for CheckOutConnection {
     type Value = Checkout;
+
+    fn sql(&self) -> Option<String> {
+        None
+    }
 
     async fn run_on(
         &mut self,

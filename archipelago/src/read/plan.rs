@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::result::ReadResult;
 use crate::cluster::{Cluster, Member};
 use crate::error::Error;
+use crate::query_span::QuerySpan;
 use crate::region::Reason;
 use crate::server::{Freshness, Requirement};
 use crate::settings::Safeguard;
@@ -101,6 +102,27 @@ impl<'a> ReadPlan<'a> {
         if let Some(Visitor { session, .. }) = self.visitor {
             session.record_read(Instant::now(), None);
         }
+    }
+
+    /// Records the outcome of a read in its span.
+    pub(super) fn end_span<T>(self, span: &QuerySpan, outcome: &Result<ReadResult<T>, Error>) {
+        match outcome {
+            Ok(read) => {
+                span.answered(read.served_by, read.position, || self.member(read.served_by.region));
+            }
+            Err(error) => span.failed(Some(error), || self.first()),
+        }
+    }
+
+    /// The database of a region that has served this read.
+    pub(super) fn member(self, region: &str) -> &'a Member {
+        let found = match self.candidates {
+            Candidates::Pinned(_) => None,
+            Candidates::Ordered { cluster, .. } => {
+                cluster.members().find(|member| member.info().code == region)
+            }
+        };
+        found.unwrap_or_else(|| self.first())
     }
 
     /// The database that is asked first.

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::pool::Checkout;
 use crate::position::Position;
 use crate::query::{ExecutedOnAReplica, LoadsAs, PlainSelect, first_row};
+use crate::query_span::QuerySpan;
 use crate::region::{Reason, ServedBy};
 use crate::server::{Freshness, Requirement};
 use crate::visitor::Session;
@@ -270,7 +271,10 @@ impl<'a> Replica<'a> {
                 })
                 .await
         };
-        let ReadResult { value: (_, value), .. } = self.on_checkout(work).await?;
+        let span = QuerySpan::of_several(self.plan.first(), "snapshot");
+        let outcome = self.on_checkout(work).await;
+        self.plan.end_span(&span, &outcome);
+        let ReadResult { value: (_, value), .. } = outcome?;
         Ok(value)
     }
 
@@ -316,7 +320,9 @@ impl<'a> Replica<'a> {
         self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let opened = self.on_checkout(probe).await?;
+        let span = QuerySpan::of_several(self.plan.first(), "connection");
+        let opened = self.on_checkout(probe).await;
+        let opened = opened.inspect_err(|error| span.failed(Some(error), || self.plan.first()))?;
         let ReadResult { value: (mut checkout, ()), served_by, .. } = opened;
         let begun = Instant::now();
         let probes = self.plan.visitor.is_some();
@@ -333,7 +339,11 @@ impl<'a> Replica<'a> {
         };
         self.plan.record(begun, &Ok(ReadResult { value: (), served_by, position }));
         let outcome = lent.and_then(|(outcome, _)| outcome);
-        if outcome.is_err() {
+        let member = || self.plan.member(served_by.region);
+        if outcome.is_ok() {
+            span.answered(served_by, position, member);
+        } else {
+            span.failed(None, member);
             self.plan.record_failure();
         }
         outcome
@@ -378,8 +388,10 @@ impl<'a> Replica<'a> {
     /// Runs an operation at the first database that can serve it.
     async fn run<O: Operation>(self, mut operation: O) -> Result<ReadResult<O::Value>, Error> {
         let begun = Instant::now();
+        let span = QuerySpan::of_statement(self.plan.first(), || operation.sql());
         let plan = self.plan.balanced().with_visitors_requirement().await;
         let outcome = run(plan, &mut operation, &mut Attempts::default()).await;
+        self.plan.end_span(&span, &outcome);
         self.plan.record(begun, &outcome);
         outcome
     }

@@ -42,6 +42,10 @@ impl<Q: LoadsAs<U>, U> OpenStream<Q, U> {
 impl<Q: LoadsAs<U>, U: Send + 'static> Operation for OpenStream<Q, U> {
     type Value = Rows<U>;
 
+    fn sql(&self) -> Option<String> {
+        sql(&self.query)
+    }
+
     async fn run_on(
         &mut self,
         member: &Member,

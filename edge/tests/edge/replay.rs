@@ -16,7 +16,14 @@ use crate::testbed::{SYD, Testbed, distances, fetch};
 #[tokio::test]
 async fn a_replay_has_the_whole_request_and_its_source() {
     let testbed = Testbed::start().await;
-    let ask = [SYD, (REPLAY_ONCE, "region=nrt;state=captured"), ("cookie", "edge_from=ord; a=1")];
+    let (id, trace) = ("a-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let ask = [
+        SYD,
+        (REPLAY_ONCE, "region=nrt;state=captured"),
+        ("cookie", "edge_from=ord; a=1"),
+        ("x-request-id", id),
+        ("traceparent", trace),
+    ];
     let response = testbed.send("POST", "/users?x=%20", &ask, "name=Ada").await;
     assert_eq!(
         (response.status, response.text(), response.hops()),
@@ -31,6 +38,10 @@ async fn a_replay_has_the_whole_request_and_its_source() {
     );
     for kept in ["host", "cookie", "fly-region", "fly-request-id", "x-replay-once"] {
         assert_eq!(first.header(kept), second.header(kept), "{kept}");
+    }
+    for hop in [&first, &second] {
+        let sent = ["x-request-id", "traceparent"].map(|name| hop.header(name));
+        assert_eq!(sent, [Some(id), Some(trace)]);
     }
     assert_eq!(first.header("fly-replay-src"), None);
     let source = second.header("fly-replay-src").unwrap();
