@@ -5,6 +5,7 @@
 
 mod app {
     pub mod attacks;
+    pub mod axe;
     pub mod bench;
     pub mod browser;
     // The core counts with it too, and a crate for one file would be more than it saves.
@@ -16,6 +17,7 @@ mod app {
     pub mod failures;
     pub mod house;
     pub mod lab;
+    pub mod lab_map;
     pub mod listing;
     pub mod live_map;
     pub mod log;

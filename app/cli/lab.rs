@@ -1,6 +1,7 @@
 //! `archipelago lab`: runs all regions on this machine (`up`), and controls that lab from another
 //! terminal.
 
+mod map;
 mod status;
 mod up;
 

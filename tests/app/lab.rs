@@ -17,13 +17,13 @@ use super::visitor::Visitor;
 const ROUND_TRIP: Duration = Duration::from_millis(250);
 
 /// `lab up` in a folder of its own.
-struct Up {
-    serving: Serving,
+pub struct Up {
+    pub serving: Serving,
     clone: TempDir,
 }
 
 impl Up {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let clone = tempfile::tempdir().unwrap();
         let line = format!("{}:{}={}ms", primary(), first_replica(), ROUND_TRIP.as_millis());
         let serving =
@@ -50,7 +50,7 @@ impl Up {
         browser
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         self.serving.signal("INT").await;
         assert!(self.serving.child.wait().await.unwrap().success());
     }

@@ -11,8 +11,7 @@ use archipelago::override_variable;
 use archipelago_app::local_databases;
 use archipelago_lab::{World, eventually};
 use chromiumoxide::cdp::browser_protocol::emulation::{
-    MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams,
-    SetScriptExecutionDisabledParams,
+    SetDeviceMetricsOverrideParams, SetScriptExecutionDisabledParams,
 };
 use chromiumoxide::cdp::browser_protocol::page::{
     CaptureScreenshotFormat, CaptureScreenshotParams, Viewport,
@@ -22,11 +21,9 @@ use png::{BitDepth, ColorType};
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use super::axe::{colours, has_no_violations};
 use super::site::{DEADLINE, PRIMARY, REPLICAS, Site, environment, first_replica, primary};
 use super::visitor::Visitor;
-
-/// <https://github.com/dequelabs/axe-core>, 4.10.3 of the npm registry.
-const AXE: &str = include_str!("axe.min.js");
 
 /// The states in words of all cards.
 const STATES: &str = "[...document.querySelectorAll('.card > :is(.good, .behind, .bad, .unknown)')].map(p => p.innerText)";
@@ -139,28 +136,6 @@ async fn without_a_script_the_page_is_as_it_was_loaded(visitor: &Visitor) {
     visitor.reads("As they were when the page was loaded.").await;
     visitor.holds(&format!("{STATES}.length == {}", 1 + REPLICAS.len())).await;
     visitor.holds("document.querySelectorAll('.map a.marker').length == document.querySelectorAll('.card').length").await;
-}
-
-/// Asserts that axe-core finds nothing on this page.
-async fn has_no_violations(visitor: &Visitor, path: &str, is_dark: bool) {
-    visitor.page.execute(colours(is_dark)).await.unwrap();
-    visitor.goto(path).await;
-    visitor.holds("document.readyState == 'complete'").await;
-    visitor.page.evaluate_expression(AXE).await.unwrap();
-    let found: String = visitor
-        .page
-        .evaluate_function("async () => JSON.stringify((await axe.run()).violations.map(({ id, nodes }) => [id, nodes.map(node => [node.html, node.failureSummary])]))")
-        .await
-        .unwrap()
-        .into_value()
-        .unwrap();
-    assert_eq!(found, "[]", "{path}, dark: {is_dark}");
-}
-
-fn colours(is_dark: bool) -> SetEmulatedMediaParams {
-    let scheme = if is_dark { "dark" } else { "light" };
-    let feature = MediaFeature::new("prefers-color-scheme", scheme);
-    SetEmulatedMediaParams::builder().feature(feature).build()
 }
 
 /// The pictures of the README, if they are wanted.

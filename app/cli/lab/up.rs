@@ -10,6 +10,7 @@ use archipelago_edge::{Edge, Instance, STATUS_PATH};
 use archipelago_lab::Distances;
 use futures_util::future::join_all;
 
+use super::map::Map;
 use crate::console::{CommandError, print_status};
 use crate::environment::{EnvOverrides, overlay, process_env};
 use crate::local_databases::{LocalDatabases, distances, validate_before_start};
@@ -84,21 +85,27 @@ async fn serve_until_signal(
     let behind_edge = instances
         .iter()
         .map(|(info, running)| Instance { region: info.code.to_owned(), address: running.address });
+    let map = Map::bind()?;
+    let map_path = map.path();
     let edge = Edge::builder(local.world().links().clone(), behind_edge)
         .places(<Repos as RegionSet>::PLACES.iter().copied())
         .default_place(Repos::PRIMARY.code)
         .listener(listener)
+        .tool("/_lab/", map.address())
         .start()
         .await?;
+    let map = map.serve(edge.visits()).await?;
     // The edge is up: a closed standard output must not stop it.
     let address = edge.address();
     let _ = print_status(&format!(
         "{}\nOpen http://{address} and choose your place on Earth; http://{address}{STATUS_PATH} shows how each request was routed.\n\
+         See each request travel, and break what you click: http://{address}{map_path}\n\
          In another terminal, `archipelago lab --help` shows how to cut lines, stop servers, and more. Stop with Ctrl-C.\n",
         instance_table(local, &instances),
     ));
     signals.recv().await;
     let shutdown = async {
+        map.stop().await;
         edge.shutdown().await;
         join_all(instances.into_iter().map(|(_, running)| running.stop())).await;
     };
