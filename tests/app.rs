@@ -19,6 +19,7 @@ mod app {
     pub mod listing;
     pub mod migrating;
     pub mod modules;
+    pub mod monitoring;
     pub mod once;
     pub mod operations;
     pub mod pages;

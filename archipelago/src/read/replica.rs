@@ -258,7 +258,7 @@ impl<'a> Replica<'a> {
         self,
         reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error> + Clone,
     ) -> Result<T, Error> {
-        let probes = self.plan.visitor.is_some();
+        let (begun, probes) = (Instant::now(), self.plan.visitor.is_some());
         let work = async move |checkout: &mut Checkout| {
             checkout
                 .within_transaction_limit(async move |connection| {
@@ -270,7 +270,8 @@ impl<'a> Replica<'a> {
                 })
                 .await
         };
-        let ReadResult { value: (_, value), .. } = self.on_checkout(work).await?;
+        let ReadResult { value: (_, value), served_by, .. } = self.on_checkout(work).await?;
+        self.plan.record_time(begun, served_by);
         Ok(value)
     }
 
@@ -316,6 +317,7 @@ impl<'a> Replica<'a> {
         self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
+        let called = Instant::now();
         let opened = self.on_checkout(probe).await?;
         let ReadResult { value: (mut checkout, ()), served_by, .. } = opened;
         let begun = Instant::now();
@@ -331,6 +333,7 @@ impl<'a> Replica<'a> {
             Ok((_, true)) => checkout.position(checkout.state().shown()),
             _ => checkout.unknown_position(),
         };
+        self.plan.record_time(called, served_by);
         self.plan.record(begun, &Ok(ReadResult { value: (), served_by, position }));
         let outcome = lent.and_then(|(outcome, _)| outcome);
         if outcome.is_err() {
@@ -380,6 +383,9 @@ impl<'a> Replica<'a> {
         let begun = Instant::now();
         let plan = self.plan.balanced().with_visitors_requirement().await;
         let outcome = run(plan, &mut operation, &mut Attempts::default()).await;
+        if let Ok(read) = &outcome {
+            plan.record_time(begun, read.served_by);
+        }
         self.plan.record(begun, &outcome);
         outcome
     }
