@@ -29,6 +29,7 @@ mod app {
     pub mod poolers;
     pub mod process;
     pub mod program;
+    pub mod prometheus;
     pub mod replay;
     pub mod rooms;
     pub mod routing;

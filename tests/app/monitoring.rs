@@ -6,10 +6,11 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use archipelago_lab::World;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 
 use super::process::Serving;
 use super::program::LISTENING;
+use super::prometheus::promtool;
 use super::site::{PRIMARY, Page, REPLICAS, environment, until, visitor};
 
 /// The program as a process: its recorder is its own.
@@ -33,9 +34,12 @@ impl Instance {
 
     /// Sends the form of a new user until it is saved.
     pub async fn create_user(&self) {
+        until(|| self.form(), |page| page.status == StatusCode::SEE_OTHER).await;
+    }
+
+    fn form(&self) -> RequestBuilder {
         let form = [("user[name]", "Ada"), ("user[age]", "36")];
-        let create = || self.browser.post(self.serving.url("/users")).form(&form);
-        until(create, |page| page.status == StatusCode::SEE_OTHER).await;
+        self.browser.post(self.serving.url("/users")).form(&form)
     }
 
     /// The page that Prometheus reads.
@@ -55,7 +59,7 @@ pub fn text(path: &str) -> String {
 }
 
 /// The names of the metrics on a page for Prometheus.
-fn names(page: &str) -> BTreeSet<&str> {
+pub fn names(page: &str) -> BTreeSet<&str> {
     page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
 }
 
@@ -76,4 +80,15 @@ async fn the_docs_list_every_metric_and_no_other(world: World) {
         missing.is_empty() && gone.is_empty(),
         "docs/operating.md lacks {missing:?}, and lists {gone:?}, which the program does not show"
     );
+}
+
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn promtool_finds_nothing_wrong_with_the_metrics(world: World) {
+    let instance = Instance::start(environment(&world).await).await;
+    instance.create_user().await;
+    assert_eq!(instance.get("/users").await.status, StatusCode::OK);
+    let page = instance.metrics().await;
+    let Some(checked) = promtool(&["check", "metrics"], &page) else { return };
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && said.is_empty(), "{said}");
 }
