@@ -4,6 +4,7 @@
 //! The regions are those of regions.toml: when one is added, these tests need no change.
 
 mod app {
+    pub mod alerts;
     pub mod attacks;
     pub mod bench;
     pub mod browser;

@@ -37,6 +37,11 @@ impl Instance {
         until(|| self.form(), |page| page.status == StatusCode::SEE_OTHER).await;
     }
 
+    /// Sends the form of a new user once.
+    pub async fn try_to_create_user(&self) {
+        Page::of(self.form()).await;
+    }
+
     fn form(&self) -> RequestBuilder {
         let form = [("user[name]", "Ada"), ("user[age]", "36")];
         self.browser.post(self.serving.url("/users")).form(&form)
