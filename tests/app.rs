@@ -11,6 +11,7 @@ mod app {
     // The core counts with it too, and a crate for one file would be more than it saves.
     #[path = "../../archipelago/tests/world/counting_proxy.rs"]
     pub mod counting_proxy;
+    pub mod dashboard;
     pub mod doctor;
     pub mod error_words;
     pub mod failover;

@@ -24,7 +24,7 @@
 //! the library anyway, and [`publish`] copies it. A process with several sets of repos of the same
 //! regions adds up the times, and shows the rest of the set that was published last.
 //!
-//! `docs/operating.md` lists each metric, and `deploy/` has alerts.
+//! `docs/operating.md` lists each metric, and `deploy/` has alerts and a dashboard.
 
 mod descriptions;
 
