@@ -4,6 +4,7 @@
 //! The regions are those of regions.toml: when one is added, these tests need no change.
 
 mod app {
+    pub mod alerts;
     pub mod attacks;
     pub mod axe;
     pub mod bench;
@@ -11,6 +12,7 @@ mod app {
     // The core counts with it too, and a crate for one file would be more than it saves.
     #[path = "../../archipelago/tests/world/counting_proxy.rs"]
     pub mod counting_proxy;
+    pub mod dashboard;
     pub mod doctor;
     pub mod error_words;
     pub mod failover;
@@ -23,6 +25,7 @@ mod app {
     pub mod log;
     pub mod migrating;
     pub mod modules;
+    pub mod monitoring;
     pub mod once;
     pub mod operations;
     pub mod pages;
@@ -32,6 +35,7 @@ mod app {
     pub mod poolers;
     pub mod process;
     pub mod program;
+    pub mod prometheus;
     pub mod replay;
     pub mod rooms;
     pub mod routing;

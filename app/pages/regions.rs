@@ -93,8 +93,8 @@ pub(crate) fn update(overview: &Overview) -> Update {
     let changes = serde_json::to_string(&overview.changes()).unwrap_or_default();
     let json = format!("event: regions\ndata: {regions}\n\nevent: changes\ndata: {changes}\n\n");
     let html = part(overview).render().unwrap_or_default();
-    let lines: String = html.lines().map(|line| format!("data: {line}\n")).collect();
-    Update { json: json.into(), html: format!("event: part\n{lines}\n").into() }
+    let lines: Vec<_> = html.lines().map(|line| format!("data: {line}\n")).collect();
+    Update { json: json.into(), html: format!("event: part\n{}\n", lines.concat()).into() }
 }
 
 fn part(overview: &Overview) -> OverviewPart {

@@ -317,6 +317,12 @@ impl Cluster {
         self.inner.spill_places.taken()
     }
 
+    /// How many reads from elsewhere found no place at the primary.
+    #[must_use]
+    pub fn refused_spills(&self) -> u64 {
+        self.inner.spill_places.refused()
+    }
+
     /// Whether the thread that watches the databases has ended, or could not be started: what this
     /// process knows of them grows old, and it should be restarted.
     #[must_use]

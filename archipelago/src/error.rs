@@ -1,9 +1,11 @@
 //! What can go wrong between a caller and a database.
 
+mod close_reason;
 mod down_reason;
 mod failure_kind;
 mod no_primary;
 mod not_served;
+mod pool_record;
 mod query_error;
 mod server_errors;
 mod session_record;
@@ -14,14 +16,17 @@ use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
+pub use self::close_reason::CloseReason;
 pub use self::down_reason::DownReason;
 pub(crate) use self::down_reason::with_causes;
 pub(crate) use self::failure_kind::{Elsewhere, NextRead};
 pub use self::no_primary::NoPrimary;
 pub use self::not_served::{NotServed, Tried};
+pub use self::pool_record::PoolCounts;
+pub(crate) use self::pool_record::PoolRecord;
 pub use self::query_error::QueryError;
 pub use self::server_errors::ServerErrors;
-pub(crate) use self::session_record::{End, PoolRecord, ServerError, SessionRecord};
+pub(crate) use self::session_record::{End, ServerError, SessionRecord};
 
 /// Why a query has no result. No variant holds a URL or a password.
 #[derive(Debug, thiserror::Error)]

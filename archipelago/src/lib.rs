@@ -36,6 +36,7 @@
 //! | --- | --- |
 //! | `error`, `region`, `position`, `query` | plain data, and what Diesel must be able to do with a query |
 //! | `settings` | where the databases are and how to use them: URLs, TLS, timeouts |
+//! | `timing` | how long callers wait, recorded with the feature `metrics` |
 //! | `server` | what a server reports of itself, and whether it is fresh enough: facts and pure decisions |
 //! | `connection` | opens a connection, and sends one request on it |
 //! | `pool` | the connections to one server |
@@ -44,6 +45,7 @@
 //! | `query_span` | the span of a read or a write, for traces |
 //! | `read`, `write` | the handles [`Replica`] and [`Primary`], and the failover of a read |
 //! | `repo_set` | what a generated `Repos` is to code that knows no region's name |
+//! | `metrics` (feature) | the state of the databases as metrics |
 //! | `handler` | [`Reader`] and [`Writer`]: what the handler of a request takes |
 //! | `actix`, `axum` (features) | both as arguments of handlers, and what an answer has to carry |
 //!
@@ -66,6 +68,7 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod timing;
 pub mod visitor;
 mod write;
 
@@ -73,12 +76,17 @@ mod write;
 pub mod actix;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 
 pub use archipelago_macros::repos;
 
 pub use crate::cluster::{Cluster, Member, Traffic};
 pub use crate::connection::{Isolation, connect, connect_with_errors};
-pub use crate::error::{DownReason, Error, NoPrimary, NotServed, QueryError, ServerErrors, Tried};
+pub use crate::error::{
+    CloseReason, DownReason, Error, NoPrimary, NotServed, PoolCounts, QueryError, ServerErrors,
+    Tried,
+};
 pub use crate::handler::{Reader, Writer};
 pub use crate::pool::{Pool, PoolState};
 pub use crate::position::{Committed, InvalidPosition, Position};

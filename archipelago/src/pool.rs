@@ -41,10 +41,11 @@ use self::slots::Usage;
 use crate::connection::{
     Connection, Connector, FreshnessChecked, Ping, ReadOutcome, Request, SpillPermit,
 };
-use crate::error::{DownReason, Error};
+use crate::error::{DownReason, Error, PoolCounts};
 use crate::region::RegionInfo;
 use crate::server::{HealthRecord, Requirement};
 use crate::settings::{Access, DatabaseUrl, Settings, SettingsError, Timeouts, override_variable};
+use crate::timing::CheckoutTimes;
 
 /// A pool of connections to one region's database. Every member of a cluster has one for reading
 /// and one for writing; only the primary uses the latter.
@@ -87,6 +88,7 @@ pub struct Pool {
     connector: Box<Connector>,
     slots: Arc<Slots>,
     io: Arc<IoThread>,
+    checkout_times: CheckoutTimes,
     /// The shared connections of each runtime.
     shared: RwLock<Vec<(runtime::Id, Arc<PipelinedPool>)>>,
     exclusive: Box<ExclusivePool>,
@@ -139,7 +141,10 @@ impl Pool {
             Access::Read => Usage::Reads,
             Access::Write => Usage::Writes,
         };
-        let exclusive = ExclusivePool::new(connector.clone(), usage, slots.clone(), io.clone());
+        let times = CheckoutTimes::new(info.code, access);
+        let (of_pool, slots_of_pool, io_of_pool) = (connector.clone(), slots.clone(), io.clone());
+        let exclusive =
+            ExclusivePool::new(of_pool, usage, slots_of_pool, io_of_pool, times.clone());
         Ok(Self {
             info,
             shares_connections: settings.shares_connections(),
@@ -147,6 +152,7 @@ impl Pool {
             connector: Box::new(connector),
             slots,
             io,
+            checkout_times: times,
             shared: RwLock::default(),
             exclusive: Box::new(exclusive),
             is_warm: AtomicBool::new(false),
@@ -189,6 +195,12 @@ impl Pool {
             size: self.slots.size(),
             statements: self.connector.pool.statements(),
         }
+    }
+
+    /// What has happened to its connections, but for the monitor's.
+    #[must_use]
+    pub fn counts(&self) -> PoolCounts {
+        self.connector.pool.counts()
     }
 
     /// Asks the database for an empty answer: one round trip, or the opening of a connection.
@@ -324,7 +336,8 @@ impl Pool {
             all.retain(|(id, shared)| *id == runtime || !shared.is_empty());
             find(&all).unwrap_or_else(|| {
                 let (slots, io) = (self.slots.clone(), self.io.clone());
-                let new = PipelinedPool::new((*self.connector).clone(), slots, io);
+                let (connector, times) = ((*self.connector).clone(), self.checkout_times.clone());
+                let new = PipelinedPool::new(connector, slots, io, times);
                 all.push((runtime, Arc::new(new)));
                 all[all.len() - 1].1.clone()
             })

@@ -305,7 +305,9 @@ impl<'a> Primary<'a> {
         outcome: Result<Committed<T>, E>,
     ) -> Result<Committed<T>, E> {
         if outcome.is_ok() {
-            self.cluster.leader().traffic.took_write();
+            let leader = self.cluster.leader();
+            leader.traffic.took_write();
+            leader.query_times.record_write(begun);
         }
         if let Some(session) = self.visitor {
             session.keep_for(self.cluster.max_lag());

@@ -4,7 +4,7 @@
 //! After a wanted change: `UPDATE_EXPECT=1 cargo test --test public_api`, and read the difference.
 
 // The listing has every feature, and the workspace is built with all of them.
-#![cfg(all(feature = "actix", feature = "axum"))]
+#![cfg(all(feature = "actix", feature = "axum", feature = "metrics"))]
 
 #[path = "rustc/built.rs"]
 mod built;
@@ -20,7 +20,7 @@ use public_api::Builder;
 
 #[test]
 fn api_of_archipelago() {
-    check("archipelago/api.txt", &api("archipelago", &["actix", "axum", "visitor"]));
+    check("archipelago/api.txt", &api("archipelago", &["actix", "axum", "metrics", "visitor"]));
 }
 
 #[test]

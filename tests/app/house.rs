@@ -63,6 +63,7 @@ fn core() {
             futures-util
             hex
             http
+            metrics
             openssl
             parking_lot
             socket2

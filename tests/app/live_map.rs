@@ -45,7 +45,7 @@ async fn the_map_shows_faults_as_they_happen(world: World) {
         .await;
     // An idle, healthy replica is not behind.
     visitor.holds(&format!("{}.includes('nothing')", card(first_replica()))).await;
-    let mut pictures = Pictures::begin(&visitor).await;
+    let mut pictures = Pictures::begin(&visitor);
     pictures.picture("regions-light.png", false).await;
 
     the_focus_stays_on_a_page_that_changes(&visitor).await;
@@ -146,7 +146,7 @@ struct Pictures<'a> {
 }
 
 impl<'a> Pictures<'a> {
-    async fn begin(visitor: &'a Visitor) -> Self {
+    fn begin(visitor: &'a Visitor) -> Self {
         let wanted = std::env::var_os("SCREENSHOTS").is_some();
         let folder = wanted.then(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/images"));
         Self { visitor, folder, frames: vec![] }

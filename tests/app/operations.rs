@@ -63,7 +63,10 @@ async fn metrics_have_a_port_of_their_own(world: World) {
             && lag.is_some_and(f64::is_finite)
     })
     .await;
-    metrics.assert_shows("archipelago_requests_total{");
+    let served =
+        format!(r#"archipelago_reads_total{{region="{}",reason="local"}} "#, first_replica());
+    metrics.assert_shows(&served);
+    metrics.assert_hides(&format!("{served}0"));
     metrics.assert_shows(r#"route="/users""#);
     metrics.assert_shows(r#"http_request_seconds_bucket{method="GET","#);
     metrics.assert_shows(r#"method="other""#);

@@ -203,7 +203,7 @@ async fn the_log_names_the_request_that_failed() {
         StatusCode::SERVICE_UNAVAILABLE
     );
     let line = line_with(log, "a request failed").await;
-    assert!(line.contains("request{method=GET url=/users/7?x=1}"), "{line}");
+    assert!(line.contains(" method=GET url=/users/7?x=1}"), "{line}");
     assert!(line.contains("Connection refused") && !line.contains("hunter2"), "{line}");
 }
 

@@ -148,7 +148,7 @@ async fn command(lab: Data<Lab>, command: Json<Command>) -> HttpResponse {
 
 /// GET `events`: the places once, then each change of the world, and each visit.
 async fn events(lab: Data<Lab>) -> HttpResponse {
-    let first = Bytes::from(format!("event: places\ndata: {}\n\n", places()));
+    let first = Bytes::from(event("places", &places()));
     let mut worlds = lab.watch.worlds();
     worlds.mark_changed();
     let (seen, ticks) =
@@ -161,19 +161,26 @@ async fn events(lab: Data<Lab>) -> HttpResponse {
             }
             loop {
                 ticks.tick().await;
-                let mut text = String::new();
+                let mut news = Vec::new();
                 if worlds.has_changed().ok()? {
-                    text = format!("event: world\ndata: {}\n\n", *worlds.borrow_and_update());
+                    news.push(event("world", &worlds.borrow_and_update()));
                 }
                 if let Some((last, visits)) = visits_since(&lab.visits, seen) {
                     seen = last;
-                    text += &format!("event: visits\ndata: {visits}\n\n");
+                    news.push(event("visits", &visits));
                 }
-                if !text.is_empty() {
-                    return Some((Ok(Bytes::from(text)), (None, worlds, seen, ticks, lab)));
+                if !news.is_empty() {
+                    return Some((
+                        Ok(Bytes::from(news.concat())),
+                        (None, worlds, seen, ticks, lab),
+                    ));
                 }
             }
         },
     );
     HttpResponse::Ok().content_type("text/event-stream").streaming(events)
+}
+
+fn event(name: &str, json: &str) -> String {
+    format!("event: {name}\ndata: {json}\n\n")
 }

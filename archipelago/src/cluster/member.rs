@@ -8,6 +8,7 @@ use crate::pool::{IoThread, Pool, PoolState, Slots};
 use crate::region::{Reason, RegionInfo, ServedBy};
 use crate::server::{Health, HealthRecord, Leadership};
 use crate::settings::{Access, Settings, SettingsError};
+use crate::timing::QueryTimes;
 
 /// A region's database, as this instance uses it. A generated repo wraps one.
 pub struct Member {
@@ -15,6 +16,7 @@ pub struct Member {
     is_off: bool,
     pub(crate) health: Arc<HealthRecord>,
     pub(crate) traffic: TrafficCounters,
+    pub(crate) query_times: QueryTimes,
     pub(crate) reading: Pool,
     /// Used while this is the primary, which any member may become.
     pub(crate) writing: Pool,
@@ -39,6 +41,7 @@ impl Member {
             writing,
             health,
             traffic: TrafficCounters::default(),
+            query_times: QueryTimes::new(info.code),
         })
     }
 

@@ -117,6 +117,9 @@ impl Connector {
         let driver = self.connections.track_future(async move {
             let _slot = slot;
             let ended = (&mut driver).await;
+            if ended.is_err() {
+                record.record_loss();
+            }
             // Before its callers learn that no answer will come: else its last runtime ended.
             record.record_end(End::Closed);
             if let Err(error) = ended {

@@ -228,6 +228,7 @@ impl Abandoned {
                 return;
             }
             if may_cancel {
+                self.session.record_cancel();
                 self.canceller.cancel().await;
             }
             if pause < AGAIN {

@@ -25,6 +25,8 @@ type Visitor = Option<Position>;
 struct Taken {
     most: usize,
     count: usize,
+    /// How many found no place.
+    refused: u64,
     by_visitor: HashMap<Visitor, usize>,
 }
 
@@ -36,12 +38,17 @@ struct Place {
 
 impl SpillPlaces {
     pub(crate) fn new(most: usize) -> Self {
-        Self(Arc::new(Mutex::new(Taken { most, count: 0, by_visitor: HashMap::new() })))
+        Self(Arc::new(Mutex::new(Taken { most, count: 0, refused: 0, by_visitor: HashMap::new() })))
     }
 
     /// How many are taken.
     pub(crate) fn taken(&self) -> usize {
         self.0.lock().count
+    }
+
+    /// How many reads found no place.
+    pub(crate) fn refused(&self) -> u64 {
+        self.0.lock().refused
     }
 
     /// A place for a read that requires this position. None while too many are under way.
@@ -62,6 +69,8 @@ impl Taken {
         if has_place {
             self.count += 1;
             self.by_visitor.insert(visitor, own + 1);
+        } else {
+            self.refused += 1;
         }
         has_place
     }

@@ -201,6 +201,23 @@ impl DownReason {
         matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
     }
 
+    /// Whether two servers may have histories of their own: more than one takes writes, or a replica
+    /// shows what its primary never had.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Superseded { .. }
+                | Self::SecondPrimary { .. }
+                | Self::NotFollowed { .. }
+                | Self::NotDeclared { .. }
+                | Self::Unproven { .. }
+                | Self::Contested { .. }
+                | Self::UnclearUpstream { .. }
+                | Self::AheadOfPrimary { .. }
+        )
+    }
+
     /// The error's SQLSTATE, where the server gave one.
     pub(super) fn code(&self) -> Option<&str> {
         match self {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use diesel::result::DatabaseErrorInformation;
 use parking_lot::Mutex;
 
+use super::close_reason::CloseReason;
+use super::pool_record::PoolRecord;
 use super::sqlstate::{ENDED_WHILE_IDLE, STALE_PLAN, Sqlstate, is_of_stale_plan};
 
 /// How many errors of one connection are remembered: more than it may have requests without an
@@ -100,22 +102,6 @@ fn fingerprint(texts: [Option<&str>; 6]) -> u64 {
     hasher.finish()
 }
 
-/// What the connections of one pool have in common.
-#[derive(Debug, Default)]
-pub(crate) struct PoolRecord {
-    /// The generation of connections that is in use. Older ones are retired.
-    generation: AtomicU64,
-    /// The prepared statements of all of them.
-    statements: AtomicU32,
-}
-
-impl PoolRecord {
-    /// How many prepared statements the server keeps for the pool.
-    pub(crate) fn statements(&self) -> u32 {
-        self.statements.load(Ordering::Relaxed)
-    }
-}
-
 /// What is known of one connection. The stream under tokio-postgres writes it.
 #[derive(Debug)]
 pub(crate) struct SessionRecord {
@@ -128,6 +114,8 @@ pub(crate) struct SessionRecord {
     is_stale: AtomicBool,
     is_in_transaction: AtomicBool,
     ends_after_use: AtomicBool,
+    /// Whether the server or the network ended it.
+    is_lost: AtomicBool,
     errors: Mutex<VecDeque<ServerError>>,
     conflicts: AtomicU64,
     end: AtomicU8,
@@ -150,6 +138,7 @@ impl SessionRecord {
             is_stale: AtomicBool::default(),
             is_in_transaction: AtomicBool::default(),
             ends_after_use: AtomicBool::default(),
+            is_lost: AtomicBool::default(),
             errors: Mutex::default(),
             conflicts: AtomicU64::default(),
             end: AtomicU8::new(End::None as u8),
@@ -184,6 +173,7 @@ impl SessionRecord {
     pub(crate) fn record_error(&self, error: ServerError) {
         if error.is_stale {
             self.is_stale.store(true, Ordering::Relaxed);
+            self.pool.stale_plans.fetch_add(1, Ordering::Relaxed);
         }
         let is_of_pool = match error.code.as_str() {
             ENDED_WHILE_IDLE => true,
@@ -194,6 +184,7 @@ impl SessionRecord {
             self.retire_pool();
         }
         if error.is_fatal {
+            self.record_loss();
             self.record_end(End::Closed);
         }
         if CONFLICTS.contains(&error.code.as_str()) {
@@ -230,6 +221,16 @@ impl SessionRecord {
         if is_first && end == End::Vanished {
             self.retire_pool();
         }
+    }
+
+    /// Records that the server or the network ended the connection.
+    pub(crate) fn record_loss(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that the server was asked to cancel what it works on.
+    pub(crate) fn record_cancel(&self) {
+        self.pool.cancels.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records whether a transaction is open whose COMMIT was not sent.
@@ -303,10 +304,32 @@ impl SessionRecord {
 
     /// Whether it is not to be used again.
     pub(crate) fn is_retired(&self) -> bool {
-        let is_older = self.generation != self.pool.generation.load(Ordering::Relaxed);
-        is_older
+        self.is_older()
             || self.is_stale.load(Ordering::Relaxed)
             || self.ends_after_use.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is of a generation that is retired.
+    fn is_older(&self) -> bool {
+        self.generation != self.pool.generation.load(Ordering::Relaxed)
+    }
+
+    /// Why it was closed. None where it was never open.
+    fn close_reason(&self) -> Option<CloseReason> {
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        Some(match self.end() {
+            _ if self.answered() == 0 => return None,
+            End::Vanished => CloseReason::Vanished,
+            End::Dropped => CloseReason::RuntimeEnded,
+            _ if is_set(&self.is_lost) => CloseReason::Lost,
+            _ if self.statements.load(Ordering::Relaxed) > MAX_STATEMENTS => {
+                CloseReason::Statements
+            }
+            _ if is_set(&self.is_stale) => CloseReason::Stale,
+            _ if is_set(&self.ends_after_use) => CloseReason::Lent,
+            _ if self.is_older() => CloseReason::Older,
+            End::None | End::Closed => CloseReason::Released,
+        })
     }
 
     /// The server's error that Diesel passes on as `error`.
@@ -335,6 +358,70 @@ impl SessionRecord {
 
 impl Drop for SessionRecord {
     fn drop(&mut self) {
+        if let Some(reason) = self.close_reason() {
+            self.pool.record_closed(reason);
+        }
         self.pool.statements.fetch_sub(*self.statements.get_mut(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::PoolCounts;
+
+    /// What happens to a connection, from its opening to its end.
+    type Life = fn(&SessionRecord);
+
+    #[test]
+    fn why_a_connection_was_closed() {
+        let table: [(&str, Life, CloseReason); 7] = [
+            ("its idle timeout", |it| it.record_end(End::Closed), CloseReason::Released),
+            (
+                "its server stopped",
+                |it| {
+                    it.record_loss();
+                    it.record_end(End::Closed);
+                },
+                CloseReason::Lost,
+            ),
+            ("a firewall", |it| it.record_end(End::Vanished), CloseReason::Vanished),
+            ("its runtime", |it| it.record_end(End::Dropped), CloseReason::RuntimeEnded),
+            ("a lost right", SessionRecord::retire, CloseReason::Stale),
+            (
+                "many statements",
+                |it| (0..=MAX_STATEMENTS).for_each(|_| it.record_prepared()),
+                CloseReason::Statements,
+            ),
+            ("a caller's own code", SessionRecord::end_after_use, CloseReason::Lent),
+        ];
+        for (story, live, reason) in table {
+            let pool = Arc::default();
+            let session = SessionRecord::new(true, &pool);
+            session.record_answered(b'I');
+            live(&session);
+            drop(session);
+            let closed = CloseReason::ALL.into_iter().filter(|it| pool.counts().closed(*it) > 0);
+            assert_eq!(closed.collect::<Vec<_>>(), [reason], "{story}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_never_opened_is_not_counted() {
+        let pool = Arc::default();
+        drop(SessionRecord::new(true, &pool));
+        assert_eq!(pool.counts(), PoolCounts::default());
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_for_another_one_is_older() {
+        let pool = Arc::default();
+        let [one, other] = [0, 1].map(|_| SessionRecord::new(true, &pool));
+        one.record_answered(b'I');
+        other.record_answered(b'I');
+        one.retire();
+        drop((one, other));
+        let counts = pool.counts();
+        assert_eq!((counts.closed(CloseReason::Stale), counts.closed(CloseReason::Older)), (1, 1));
     }
 }

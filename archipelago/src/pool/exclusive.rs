@@ -22,6 +22,7 @@ use super::turns::{Turn, Turns};
 use crate::connection::Connector;
 use crate::error::{DownReason, Error};
 use crate::settings::Timeouts;
+use crate::timing::CheckoutTimes;
 
 /// After how long a caller looks for a connection that the next one in turn does not take.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -37,6 +38,7 @@ pub(super) struct ExclusivePool {
     turns: Arc<Turns>,
     /// Why the last attempt to open a connection failed.
     failure: watch::Sender<Option<DownReason>>,
+    checkout_times: CheckoutTimes,
 }
 
 /// The stages of a pool's life, in order.
@@ -75,12 +77,14 @@ impl ExclusivePool {
         usage: Usage,
         slots: Arc<Slots>,
         io: Arc<IoThread>,
+        checkout_times: CheckoutTimes,
     ) -> Self {
         let stage = Arc::new(Mutex::new(Stage::Unopened));
         let lender: Weak<Mutex<Stage>> = Arc::downgrade(&stage);
         slots.add_lender(usage, lender);
         let turns = Turns::new(slots.size());
-        Self { connector, usage, slots, io, stage, turns, failure: watch::Sender::default() }
+        let failure = watch::Sender::default();
+        Self { connector, usage, slots, io, stage, turns, failure, checkout_times }
     }
 
     /// How many connections are open and not in use.
@@ -104,7 +108,9 @@ impl ExclusivePool {
 
     pub(super) async fn checkout(&self) -> Result<Checkout, Error> {
         let Connector { region, timeouts, .. } = self.connector;
-        let deadline = Instant::now() + timeouts.checkout;
+        let begun = Instant::now();
+        let _wait = self.checkout_times.begin(begun);
+        let deadline = begun + timeouts.checkout;
         let (connections, mut failure) = self.opened()?;
         let pooled = tokio::select! {
             biased;

@@ -342,6 +342,7 @@ impl Pipeline {
                     again = AGAIN.min(again * 2);
                 }
                 self.queue.lock().cancelled = Some(now);
+                session.record_cancel();
                 self.connection.canceller().cancel().await;
                 self.queue.lock().cancelled = Some(Instant::now());
                 last = Some(Instant::now());

@@ -20,6 +20,7 @@ use super::pipeline::{Pipeline, Ticket};
 use super::slots::{Slots, Usage};
 use crate::connection::{Connector, Request};
 use crate::error::{DownReason, Error};
+use crate::timing::CheckoutTimes;
 
 /// A runtime's shared connections.
 pub(super) struct PipelinedPool {
@@ -30,14 +31,20 @@ pub(super) struct PipelinedPool {
     pipelines: Arc<Mutex<Pipelines>>,
     /// How many callers wait for a connection.
     waiting: AtomicU32,
+    checkout_times: CheckoutTimes,
 }
 
 impl PipelinedPool {
-    pub(super) fn new(connector: Connector, slots: Arc<Slots>, io: Arc<IoThread>) -> Self {
+    pub(super) fn new(
+        connector: Connector,
+        slots: Arc<Slots>,
+        io: Arc<IoThread>,
+        checkout_times: CheckoutTimes,
+    ) -> Self {
         let pipelines = Arc::new(Mutex::new(Pipelines::new()));
         let lender: Weak<Mutex<Pipelines>> = Arc::downgrade(&pipelines);
         slots.add_lender(Usage::SharedReads, lender);
-        Self { connector, slots, io, pipelines, waiting: AtomicU32::new(0) }
+        Self { connector, slots, io, pipelines, waiting: AtomicU32::new(0), checkout_times }
     }
 
     /// How many of its connections are open and not in use.
@@ -120,7 +127,7 @@ impl PipelinedPool {
         let Connector { region, timeouts, .. } = self.connector;
         let deadline = Instant::now() + timeouts.checkout;
         let mut slot = None;
-        let mut waited = Waited { pool: self, has_waited: false };
+        let mut waited = Waited { pool: self, since: None };
         loop {
             // From here on no notification is missed.
             let (opened, room) = (self.slots.opened.notified(), self.slots.room.notified());
@@ -190,12 +197,14 @@ impl PipelinedPool {
 /// once it is gone: there may be more.
 struct Waited<'a> {
     pool: &'a PipelinedPool,
-    has_waited: bool,
+    /// Since when it has waited. None while it has not.
+    since: Option<Instant>,
 }
 
 impl Waited<'_> {
     fn wait(&mut self) {
-        if !std::mem::replace(&mut self.has_waited, true) {
+        if self.since.is_none() {
+            self.since = Some(Instant::now());
             self.pool.waiting.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -203,7 +212,8 @@ impl Waited<'_> {
 
 impl Drop for Waited<'_> {
     fn drop(&mut self) {
-        if self.has_waited {
+        self.pool.checkout_times.record(self.since);
+        if self.since.is_some() {
             self.pool.waiting.fetch_sub(1, Ordering::Relaxed);
             self.pool.slots.room.notify_one();
         }

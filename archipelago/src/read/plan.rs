@@ -6,7 +6,7 @@ use super::result::ReadResult;
 use crate::cluster::{Cluster, Member};
 use crate::error::Error;
 use crate::query_span::QuerySpan;
-use crate::region::Reason;
+use crate::region::{Reason, ServedBy};
 use crate::server::{Freshness, Requirement};
 use crate::settings::Safeguard;
 use crate::visitor::Session;
@@ -95,6 +95,22 @@ impl<'a> ReadPlan<'a> {
         session.keep_for(self.requirement.at_most);
         let shown = outcome.as_ref().ok().map(|read| (read.served_by, read.position));
         session.record_read(begun, shown);
+    }
+
+    /// Records how long an answer took, all waits included.
+    pub(super) fn record_time(&self, begun: Instant, served_by: ServedBy) {
+        // Finding the member costs something.
+        if !cfg!(feature = "metrics") {
+            return;
+        }
+        let is_it = |member: &&Member| member.info().code == served_by.region;
+        let member = Some(self.first()).filter(is_it).or_else(|| match self.candidates {
+            Candidates::Ordered { cluster, .. } => cluster.members().find(is_it),
+            Candidates::Pinned(_) => None,
+        });
+        if let Some(member) = member {
+            member.query_times.record_read(served_by.role, served_by.reason, begun);
+        }
     }
 
     /// Records that what a caller did with a read has failed.

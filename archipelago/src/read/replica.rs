@@ -259,7 +259,7 @@ impl<'a> Replica<'a> {
         self,
         reads: impl AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, Error> + Clone,
     ) -> Result<T, Error> {
-        let probes = self.plan.visitor.is_some();
+        let (begun, probes) = (Instant::now(), self.plan.visitor.is_some());
         let work = async move |checkout: &mut Checkout| {
             checkout
                 .within_transaction_limit(async move |connection| {
@@ -274,7 +274,8 @@ impl<'a> Replica<'a> {
         let span = QuerySpan::of_several(self.plan.first(), "snapshot");
         let outcome = self.on_checkout(work).await;
         self.plan.end_span(&span, &outcome);
-        let ReadResult { value: (_, value), .. } = outcome?;
+        let ReadResult { value: (_, value), served_by, .. } = outcome?;
+        self.plan.record_time(begun, served_by);
         Ok(value)
     }
 
@@ -320,6 +321,7 @@ impl<'a> Replica<'a> {
         self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
+        let called = Instant::now();
         let span = QuerySpan::of_several(self.plan.first(), "connection");
         let opened = self.on_checkout(probe).await;
         let opened = opened.inspect_err(|error| span.failed(Some(error), || self.plan.first()))?;
@@ -337,6 +339,7 @@ impl<'a> Replica<'a> {
             Ok((_, true)) => checkout.position(checkout.state().shown()),
             _ => checkout.unknown_position(),
         };
+        self.plan.record_time(called, served_by);
         self.plan.record(begun, &Ok(ReadResult { value: (), served_by, position }));
         let outcome = lent.and_then(|(outcome, _)| outcome);
         let member = || self.plan.member(served_by.region);
@@ -392,6 +395,9 @@ impl<'a> Replica<'a> {
         let plan = self.plan.balanced().with_visitors_requirement().await;
         let outcome = run(plan, &mut operation, &mut Attempts::default()).await;
         self.plan.end_span(&span, &outcome);
+        if let Ok(read) = &outcome {
+            self.plan.record_time(begun, read.served_by);
+        }
         self.plan.record(begun, &outcome);
         outcome
     }

@@ -33,6 +33,8 @@ pub struct Health {
     pub down_reason: Option<DownReason>,
     /// Since when it has served none.
     pub down_since: Option<Instant>,
+    /// How often it was found in a conflict ([`DownReason::is_conflict`]) since the process began.
+    pub conflicts: u64,
     /// The role that it last reported.
     pub role: Option<Role>,
     /// Its timeline: 1 at first, and a higher number after each promotion.
@@ -62,6 +64,7 @@ pub(crate) struct HealthRecord {
     heard: AtomicU64,
     created: Instant,
     last_check: ArcSwapOption<Check>,
+    conflicts: AtomicU64,
     /// The start of the server that was asked last, and the newest timeline that it has reported.
     started: AtomicI64,
     timeline: AtomicU32,
@@ -107,6 +110,7 @@ impl HealthRecord {
             heard: AtomicU64::new(0),
             created: Instant::now(),
             last_check: ArcSwapOption::empty(),
+            conflicts: AtomicU64::new(0),
             started: AtomicI64::new(0),
             timeline: AtomicU32::new(0),
             abandoned: Mutex::default(),
@@ -147,6 +151,7 @@ impl HealthRecord {
             up: (check.is_some() || down.is_some()).then_some(down.is_none()),
             down_reason: down.map(|down| down.reason.clone()),
             down_since: down.map(|down| down.since),
+            conflicts: self.conflicts.load(Ordering::Relaxed),
             role: state.map(|state| state.role),
             timeline: state.map(|state| state.timeline),
             lag: state.and_then(|state| state.as_of).map(|as_of| as_of.elapsed()),
@@ -191,6 +196,7 @@ impl HealthRecord {
         let known = |status: &Status| status.down.as_ref().is_some_and(|it| it.reason == reason);
         let is_known = known(&self.status.borrow());
         if !is_known {
+            self.conflicts.fetch_add(reason.is_conflict().into(), Ordering::Relaxed);
             let region = self.region;
             tracing::warn!(
                 region,

@@ -62,6 +62,12 @@ async fn a_second_primary_and_a_copy_serve_nothing(world: World) {
 
     world.server("near").unwrap().start_writable().await.unwrap();
     until_down(&repos, "near", |it| matches!(it, DownReason::SecondPrimary { .. })).await;
+    let conflicts = |region| {
+        let mut members = repos.members();
+        members.find(|member| member.info().code == region).unwrap().health().conflicts
+    };
+    assert_eq!((conflicts("home"), conflicts("far")), (0, 0));
+    assert!(conflicts("near") > 0);
     add(&repos, "Grace").await.unwrap();
     world.catch_up().await.unwrap();
     assert_ne!(read_by(&repos).await.unwrap(), "near");

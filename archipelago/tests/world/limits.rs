@@ -393,6 +393,7 @@ async fn reads_that_are_dropped_are_cancelled(world: World) {
     })
     .await;
     assert!(backends(&mut admin, "true").await <= i64::from(POOL_SIZE));
+    assert!(repos.leader().reading().counts().cancels >= 4);
 }
 
 #[derive(QueryableByName)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use archipelago::{Error, Reason, Replica, RepoSet, Snapshot};
+use archipelago::{CloseReason, Error, Reason, Replica, RepoSet, Snapshot};
 use archipelago_lab::{World, eventually};
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -102,6 +102,11 @@ async fn columns_that_come_and_go_are_not_noticed(world: World) {
         }
     })
     .await;
+    let repos = &program.repos;
+    for pool in [repos.repo_home().pool(), repos.repo_near().pool()] {
+        let counts = pool.counts();
+        assert!(counts.stale_plans > 0 && counts.closed(CloseReason::Stale) > 0, "{counts:?}");
+    }
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
