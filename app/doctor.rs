@@ -28,6 +28,10 @@ use crate::settings::Settings;
 /// How long one answer may take. A server across the world answers within a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Until the monitor has asked each server once more: what a replica said before its primary was asked is
+/// compared with that only then.
+const NEXT_ROUND: Duration = Duration::from_millis(1500);
+
 /// How often it looks whether the monitor has judged all servers.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -102,7 +106,11 @@ async fn look(vars: &impl Vars) -> Vec<Finding> {
     };
     let seen = Repos::REGIONS.iter().map(|info| see(&settings, &repos, info));
     let (seen, ()) = tokio::join!(join_all(seen), have_all_judged(&repos));
-    let mut findings = program(&settings, vars);
+    let primary = match repos.cluster().no_primary() {
+        Some(reason) => Err(reason),
+        None => Ok(repos.leader().info().region),
+    };
+    let mut findings = program(&settings, vars, primary);
     for (member, seen) in repos.members().zip(&seen) {
         findings.extend(check(seen, &member.health(), &settings));
     }
@@ -137,4 +145,5 @@ async fn have_all_judged(repos: &Repos) {
     while !is_judged() && begun.elapsed() < PATIENCE {
         sleep(LOOK).await;
     }
+    sleep(NEXT_ROUND).await;
 }

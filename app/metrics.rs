@@ -39,7 +39,7 @@ type RequestLabels = (&'static str, String, Option<StatusCode>);
 /// made without a recorder record nothing. Needs a Tokio runtime. Fails if this process has a
 /// recorder already.
 pub fn install_recorder() -> Result<(), BuildError> {
-    let handle = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    let handle = PrometheusBuilder::new().set_buckets(BUCKETS)?.install_recorder()?;
     let upkeep = handle.clone();
     tokio::spawn(async move {
         // Without this, the samples would pile up until the next scrape.

@@ -54,9 +54,9 @@ pub(crate) struct Update {
 /// Makes an update.
 pub(crate) type Render = fn(&Overview) -> Update;
 
-/// A viewer's place, and their updates.
+/// A viewer's permit, and their updates.
 pub(crate) struct Viewing {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     updates: watch::Receiver<Arc<Update>>,
     stop: CancellationToken,
 }
@@ -135,11 +135,11 @@ impl Overview {
         (self.render)(self)
     }
 
-    /// A place among the viewers; None where all are taken.
+    /// A permit and the updates of one more viewer; None where there are too many.
     pub(crate) fn view(&self) -> Option<Viewing> {
-        let place = self.viewers.clone().try_acquire_owned().ok()?;
+        let permit = self.viewers.clone().try_acquire_owned().ok()?;
         let (updates, stop) = (self.updates.subscribe(), self.stop.clone());
-        Some(Viewing { _place: place, updates, stop })
+        Some(Viewing { _permit: permit, updates, stop })
     }
 }
 

@@ -32,6 +32,7 @@ mod app {
     // The core's tests start it too.
     #[path = "../../archipelago/tests/world/pgbouncer.rs"]
     pub mod pgbouncer;
+    pub mod pictures;
     pub mod poolers;
     pub mod process;
     pub mod program;

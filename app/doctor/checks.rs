@@ -1,6 +1,8 @@
 //! Judges what was found: pure decisions.
 
-use archipelago::{DownReason, Health, RegionInfo, RegionSet, Role, SslMode, override_variable};
+use archipelago::{
+    DownReason, Health, NoPrimary, RegionInfo, RegionSet, Role, SslMode, Writes, override_variable,
+};
 
 use super::database::{Reading, Server};
 use super::finding::{Finding, Lines, Verdict};
@@ -34,8 +36,12 @@ impl Seen {
     }
 }
 
-/// The program's own settings.
-pub(super) fn program(settings: &Settings, vars: &impl Vars) -> Vec<Finding> {
+/// The program's own settings, and where its writes go.
+pub(super) fn program(
+    settings: &Settings,
+    vars: &impl Vars,
+    primary: Result<&str, NoPrimary>,
+) -> Vec<Finding> {
     let lines = Lines(None);
     vec![
         match settings.region() {
@@ -67,7 +73,33 @@ pub(super) fn program(settings: &Settings, vars: &impl Vars) -> Vec<Finding> {
         } else {
             lines.passed("SECRET_KEY", "it is set")
         },
+        writes(settings, is_on_fly(vars), primary),
     ]
+}
+
+/// Who takes the writes, and whether they get there.
+fn writes(settings: &Settings, is_on_fly: bool, primary: Result<&str, NoPrimary>) -> Finding {
+    let lines = Lines(None);
+    let primary = match primary {
+        Ok(primary) => primary,
+        Err(reason) => return lines.failed("writes", format!("no database takes them: {reason}")),
+    };
+    let is_far = settings.region().is_some_and(|region| region != primary);
+    match (<Repos as RegionSet>::WRITES, is_far, is_on_fly) {
+        (_, false, _) => lines.passed("writes", format!("{primary} takes them")),
+        (Writes::Replay, true, true) => lines.passed(
+            "writes",
+            format!("Fly's proxy replays them in {primary}: an instance must run there"),
+        ),
+        (Writes::Replay, true, false) => lines.passed(
+            "writes",
+            format!(
+                "they go to {primary} over the long line, unless a proxy in front sends fly-region \
+                 and follows fly-replay"
+            ),
+        ),
+        (_, true, _) => lines.passed("writes", format!("they go to {primary} over the long line")),
+    }
 }
 
 /// One region: a line for each thing, until one fails that the others need.
@@ -91,10 +123,13 @@ pub(super) fn check(seen: &Seen, health: &Health, settings: &Settings) -> Vec<Fi
             );
             findings.push(tls(lines, server, seen.sslmode));
             findings.push(rights(lines, seen.info, server, seen.read.as_ref()));
+            findings.push(monitoring(lines, server));
+            findings.extend(indexes(lines, server));
             findings.push(sessions(lines, server, settings.databases.pool_size()));
             findings.push(clock(lines, server));
             findings.extend(seen.read.as_ref().map(|read| guard(lines, read)));
             findings.push(role(lines, seen.info, server));
+            findings.extend(follows(lines, server));
         }
     }
     findings.push(judgement(lines, health));
@@ -171,6 +206,55 @@ fn rights(lines: Lines, info: &RegionInfo, server: &Server, read: Option<&Readin
             if needs_writes { "may read and write users" } else { "may read users" },
         ),
     }
+}
+
+/// What the role may ask for the monitor.
+fn monitoring(lines: Lines, server: &Server) -> Finding {
+    let role = &server.role;
+    if !server.denied_functions.is_empty() {
+        let denied = server.denied_functions.join(", ");
+        let grant = format!("GRANT EXECUTE ON FUNCTION {denied} TO {role}");
+        return lines.warned(
+            "monitoring",
+            format!("{role} may not call {denied}, so less is known of this server: {grant}"),
+        );
+    }
+    if !server.sees_statistics {
+        return lines.warned(
+            "monitoring",
+            format!(
+                "{role} may not see what replicas receive, so reads stay away from them for some \
+                 minutes after a promotion: GRANT pg_read_all_stats TO {role}"
+            ),
+        );
+    }
+    lines.passed("monitoring", "the role may ask all that the monitor asks")
+}
+
+/// An index that is not valid costs each write, and serves no read.
+fn indexes(lines: Lines, server: &Server) -> Option<Finding> {
+    let invalid = server.invalid_indexes.join(", ");
+    let is_to_mend = !server.is_replica && !invalid.is_empty();
+    is_to_mend.then(|| {
+        let advice = "REINDEX INDEX CONCURRENTLY, or drop it";
+        lines.warned("indexes", format!("not valid, as their creation failed: {invalid}; {advice}"))
+    })
+}
+
+/// What a replica follows.
+fn follows(lines: Lines, server: &Server) -> Option<Finding> {
+    let finding = match &server.sender {
+        Some(sender) => lines.passed("follows", format!("it receives the log from {sender}")),
+        None if !server.sees_statistics => {
+            lines.warned("follows", "not visible to its role: see `monitoring`")
+        }
+        None => lines.warned(
+            "follows",
+            "it receives no log: see primary_conninfo, the password and pg_hba.conf of its \
+             primary, and its own log",
+        ),
+    };
+    server.is_replica.then_some(finding)
 }
 
 fn sessions(lines: Lines, server: &Server, pool_size: u32) -> Finding {
@@ -282,6 +366,10 @@ mod tests {
             sessions_allowed: 97,
             sessions: 10,
             missing_rights: Some(vec![]),
+            denied_functions: vec![],
+            sees_statistics: true,
+            sender: Some("10.0.0.1:5432".to_owned()),
+            invalid_indexes: vec![],
             clock_error: 0.0,
         }
     }

@@ -20,6 +20,28 @@ const SESSIONS: &str = "(SELECT coalesce(sum(numbackends), 0)::int FROM pg_stat_
 
 const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
+/// What the monitor calls, as docs/deploying.md lists it. A function that this version of PostgreSQL
+/// lacks counts as allowed.
+const DENIED_FUNCTIONS: &str = "ARRAY(SELECT called FROM unnest(ARRAY[
+    'pg_is_in_recovery()', 'pg_postmaster_start_time()', 'pg_control_system()',
+    'pg_control_checkpoint()', 'pg_control_recovery()', 'pg_stat_get_wal_receiver()',
+    'pg_stat_get_wal_senders()', 'pg_stat_get_activity(integer)', 'pg_walfile_name(pg_lsn)',
+    'pg_current_wal_insert_lsn()', 'pg_current_wal_flush_lsn()', 'pg_last_wal_receive_lsn()',
+    'pg_last_wal_replay_lsn()', 'pg_last_xact_replay_timestamp()', 'pg_get_wal_replay_pause_state()',
+    'pg_logical_emit_message(boolean, text, text)',
+    'pg_logical_emit_message(boolean, text, text, boolean)']) called
+    WHERE NOT coalesce(has_function_privilege(to_regprocedure(called)::oid, 'EXECUTE'), true))";
+
+const SEES_STATISTICS: &str = "pg_has_role('pg_read_all_stats', 'USAGE')";
+
+/// From where a replica receives the log, as the role may see it.
+const SENDER: &str = "(SELECT format('%s:%s', sender_host, sender_port) FROM pg_stat_wal_receiver
+    WHERE status = 'streaming')";
+
+/// What a `CREATE INDEX CONCURRENTLY` leaves that failed.
+const INVALID_INDEXES: &str =
+    "ARRAY(SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid)";
+
 const TLS: &str = "(SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())";
 
 /// What a session for writing sees.
@@ -34,6 +56,13 @@ pub(super) struct Server {
     pub(super) sessions: i32,
     /// What the role may not do with the users. None where there is no such table.
     pub(super) missing_rights: Option<Vec<String>>,
+    /// The functions that the role may not call, of those that the monitor calls.
+    pub(super) denied_functions: Vec<String>,
+    /// Whether the role may see what replicas receive.
+    pub(super) sees_statistics: bool,
+    /// From where a replica receives the log; none where it receives nothing, or the role may not see it.
+    pub(super) sender: Option<String>,
+    pub(super) invalid_indexes: Vec<String>,
     /// By how many seconds its clock differs from this machine's, at least.
     pub(super) clock_error: f64,
 }
@@ -65,6 +94,15 @@ pub(super) async fn ask(url: &DatabaseUrl) -> Result<Server, DownReason> {
     let (role, version, is_replica, tls, sessions_allowed, sessions, missing_rights, clock) =
         row.get_result(&mut session).await?;
     let (round_trip, asked) = (asked.0.elapsed().as_secs_f64(), seconds_of(asked.1));
+    let row = select((
+        sql::<Array<Text>>(DENIED_FUNCTIONS),
+        sql::<Bool>(SEES_STATISTICS),
+        sql::<Array<Text>>(INVALID_INDEXES),
+    ));
+    let (denied_functions, sees_statistics, invalid_indexes) = row.get_result(&mut session).await?;
+    // Its function may be denied.
+    let sender = select(sql::<Nullable<Text>>(SENDER)).get_result(&mut session).await;
+
     let clock_error = clock_error(seconds_of_clock(clock) - asked, round_trip);
     Ok(Server {
         role,
@@ -74,6 +112,10 @@ pub(super) async fn ask(url: &DatabaseUrl) -> Result<Server, DownReason> {
         sessions_allowed,
         sessions,
         missing_rights,
+        denied_functions,
+        sees_statistics,
+        sender: sender.unwrap_or_default(),
+        invalid_indexes,
         clock_error,
     })
 }

@@ -43,21 +43,28 @@ impl Write for Beginning<'_, '_> {
     }
 }
 
-/// Cuts each line that is too long. `tracing-subscriber` writes a whole line at once.
+/// Cuts each line that is too long. `tracing-subscriber` writes whole lines at once: one, or that with
+/// the count of those left out and the next.
 pub(super) struct CutLines<W> {
     pub(super) writer: W,
     pub(super) format: LogFormat,
 }
 
 impl<W: io::Write> io::Write for CutLines<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let cut = (line.len() > LINE).then(|| match self.format {
-            LogFormat::Text => beginning(line),
-            LogFormat::Json => shorter_json(line).unwrap_or_default(),
-        });
-        // At once: lines of other threads must not come between two parts.
-        self.writer.write_all(cut.as_ref().map_or(line, String::as_bytes))?;
-        Ok(line.len())
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        if lines.len() <= LINE {
+            self.writer.write_all(lines)?;
+            return Ok(lines.len());
+        }
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let cut = (line.len() > LINE).then(|| match self.format {
+                LogFormat::Text => beginning(line),
+                LogFormat::Json => shorter_json(line).unwrap_or_default(),
+            });
+            // At once: lines of other threads must not come between two parts.
+            self.writer.write_all(cut.as_ref().map_or(line, String::as_bytes))?;
+        }
+        Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -128,12 +135,13 @@ mod tests {
             serde_json::json!({ "level": "WARN", "spans": [{ "name": name }] }),
             serde_json::json!({ "level": "WARN", "error": controls, "spans": [{ "name": name, "url": controls }] }),
         ] {
-            lines.write_all(format!("{object}\n").as_bytes()).unwrap();
+            // Two lines at once, as where some were left out.
+            lines.write_all(format!("{object}\n{object}\n").as_bytes()).unwrap();
         }
         let written = String::from_utf8(lines.writer).unwrap();
         let objects: Vec<Value> =
             written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(objects.len(), 2);
+        assert_eq!(objects.len(), 4);
         for object in &objects {
             assert_eq!(
                 (&object["level"], &object["spans"][0]["name"]),

@@ -17,6 +17,7 @@ pub(crate) struct Sample {
     /// A replica's lag or a primary's round trip, in seconds; none where it is unknown.
     pub(crate) seconds: Option<f64>,
     pub(crate) is_down: bool,
+    pub(crate) is_replica: bool,
 }
 
 /// The samples of every region, the oldest first.
@@ -27,13 +28,18 @@ impl Samples {
     pub(super) fn take(&mut self, regions: &[RegionStatus]) {
         for status in regions {
             let samples = self.0.entry(status.region).or_default();
+            // A lag is not compared with a round trip.
+            if samples.back().is_some_and(|last| last.is_replica != status.is_replica()) {
+                samples.clear();
+            }
             if samples.len() == SAMPLES {
                 samples.pop_front();
             }
             let round_trip = status.round_trip_ms.map(|milliseconds| milliseconds / 1000.0);
             let lag = if status.has_everything() { Some(0.0) } else { status.lag_seconds };
             let seconds = if status.is_replica() { lag } else { round_trip };
-            samples.push_back(Sample { seconds, is_down: status.state() == State::Down });
+            let (is_down, is_replica) = (status.state() == State::Down, status.is_replica());
+            samples.push_back(Sample { seconds, is_down, is_replica });
         }
     }
 

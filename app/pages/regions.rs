@@ -5,10 +5,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use futures_util::stream::unfold;
 use serde::Deserialize;
@@ -21,6 +21,11 @@ use crate::views::{OverviewPart, RegionsPage};
 
 /// After this a viewer's updates end, and their browser asks again: one that reads no more is noticed.
 const LONGEST_VIEW: Duration = Duration::from_mins(10);
+
+const EVENTS: &str = "text/event-stream";
+
+/// nginx would otherwise hold updates back: <https://nginx.org/en/docs/http/ngx_http_proxy_module.html>.
+const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 
 /// What a viewer asks for: `?format=html` is for the page.
 #[derive(Deserialize)]
@@ -57,8 +62,16 @@ pub(crate) async fn changes(overview: Data<Overview>) -> HttpResponse {
 }
 
 /// GET `/regions/events`: server-sent events, the first at once and then one each second.
-pub(crate) async fn events(overview: Data<Overview>, viewer: Query<Viewer>) -> HttpResponse {
+pub(crate) async fn events(
+    request: HttpRequest,
+    overview: Data<Overview>,
+    viewer: Query<Viewer>,
+) -> HttpResponse {
     let format = viewer.format;
+    // Actix would keep the answer to HEAD open for as long as there are updates.
+    if request.method() == Method::HEAD {
+        return HttpResponse::Ok().content_type(EVENTS).finish();
+    }
     let Some(viewing) = overview.view() else {
         let mut full = HttpResponse::ServiceUnavailable();
         return full.insert_header((RETRY_AFTER, "10")).finish();
@@ -73,8 +86,9 @@ pub(crate) async fn events(overview: Data<Overview>, viewer: Query<Viewer>) -> H
         Some((Ok::<_, Infallible>(update.bytes(format)), (viewing, None)))
     });
     HttpResponse::Ok()
-        .content_type("text/event-stream")
+        .content_type(EVENTS)
         .insert_header((CACHE_CONTROL, NO_STORE))
+        .insert_header(UNBUFFERED)
         .streaming(updates)
 }
 

@@ -52,6 +52,8 @@ function select(card) {
   card.querySelector("button:not([hidden])")?.focus({ preventScroll: true });
 }
 
+const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
 // Places
 
 // The shorter way around the earth, as pieces that the map can show.
@@ -83,10 +85,11 @@ function showPlaces(list) {
   for (const { code, city, x, y } of list) {
     element(byId("stand"), "option", { value: code }, city ? `${city} (${code})` : code);
     const spot = element(byId("places"), "circle", {
-      class: "spot", r: 1.6, transform: `translate(${x} ${y})`, tabindex: 0, role: "button",
-      "aria-label": `Stand in ${city ?? code}`,
+      class: "spot", r: 1.6, transform: `translate(${x} ${y})`, "data-place": code, "aria-hidden": "true",
     });
-    acts(spot, () => stand(code));
+    // By the keys, the list of places does the same.
+    element(spot, "title", {}, city ?? code);
+    spot.addEventListener("click", () => stand(code));
   }
   stand(place ?? list[0].code);
 }
@@ -180,13 +183,13 @@ function showServer(server) {
   });
   const isGood = state === "running";
   marker.setAttribute("class", `marker ${isGood ? "good" : "bad"}`);
-  marker.setAttribute("aria-label", `${region}: ${stateOf(server)}; shows ${users ?? "no"} users`);
+  marker.setAttribute("aria-label", `${region}: ${role}, ${state}`);
   const shape = role === "primary" ? "M0-3.2L3.2 0 0 3.2-3.2 0z" : "M-2.4 0A2.4 2.4 0 1 0 2.4 0A2.4 2.4 0 1 0-2.4 0z";
   marker.children[0].setAttribute("d", shape);
   marker.children[1].setAttribute("d", isGood ? "" : "M-3.4-3.4L3.4 3.4M-3.4 3.4L3.4-3.4");
   setText(marker.children[2], `${region} · ${users ?? "?"}`);
   if (users !== null && seenUsers.has(region) && seenUsers.get(region) !== users) {
-    marker.children[0].animate([{ strokeWidth: "5px" }, {}], { duration: 1200 });
+    if (!isCalm()) marker.children[0].animate([{ strokeWidth: "5px" }, {}], { duration: 1200 });
   }
   if (users !== null) seenUsers.set(region, users);
 }
@@ -264,7 +267,7 @@ function showVisit(it) {
 
 // A dot on the way there and back; the longer it took, the slower.
 function travel(way, kind, failed, ms) {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches || way.length < 2) return;
+  if (isCalm() || way.length < 2) return;
   const all = [...way, ...way.slice(0, -1).reverse()];
   const legs = all.slice(1).flatMap((to, index) => pieces(all[index], to));
   const lengths = legs.map(([from, to]) => Math.hypot(to.x - from.x, to.y - from.y) + 0.01);

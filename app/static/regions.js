@@ -3,8 +3,11 @@
 "use strict";
 
 const AGAIN_MS = 10_000;
+const OLD_MS = 5_000;
 const part = document.getElementById("overview");
 const connection = document.getElementById("connection");
+let events = null;
+let warning = 0;
 
 function update(old, next) {
   if (old.nodeType !== Node.ELEMENT_NODE) {
@@ -33,18 +36,33 @@ function updateChildren(old, next) {
 }
 
 function watch() {
-  const events = new EventSource("/regions/events?format=html");
+  if (document.hidden) return;
+  events?.close();
+  events = new EventSource("/regions/events?format=html");
   events.addEventListener("part", ({ data }) => {
     const next = document.createElement("template");
     next.innerHTML = data;
     updateChildren(part, next.content);
-    connection.textContent = "Live: updated each second.";
+    tell("Live: updated each second.");
+    clearTimeout(warning);
   });
   events.addEventListener("error", () => {
-    connection.textContent = "Not live: this instance does not answer. What you see may be old.";
-    // The browser tries again by itself, unless the server has refused.
+    // The server ends the updates now and then, and the browser asks again by itself, unless the server
+    // has refused.
+    clearTimeout(warning);
+    warning = setTimeout(tell, OLD_MS, "Not live: this instance does not answer, or has too many viewers.");
     if (events.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS);
   });
 }
 
+// A screen reader reads what is written again, also if it is the same.
+function tell(text) {
+  if (connection.textContent !== text) connection.textContent = text;
+}
+
+// A browser has few connections to one host: a page that is not seen gives its own back.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) events?.close();
+  else watch();
+});
 watch();

@@ -1,7 +1,6 @@
 //! The map of `/regions`: where its markers and lines are, in degrees east and south, so that the outline
 //! of the land, the markers and the lines need no projection.
 
-use super::region_words::state;
 use crate::overview::{RegionStatus, State, coordinates};
 
 /// Markers nearer than this would hide each other's names.
@@ -101,7 +100,7 @@ impl Marker {
         let place = status.place.map(|place| format!(", {place}")).unwrap_or_default();
         Self {
             region: status.region,
-            name: format!("{}{place}: {}, {}", status.region, status.role, state(status)),
+            name: format!("{}{place}: {}, {}", status.region, status.role, status.state().word()),
             at,
             is_named_on_the_left: places.iter().any(|(_, other)| is_on_the_right(other)),
             leads: status.leads,
@@ -113,7 +112,7 @@ impl Marker {
 impl Line {
     /// None where both are in one place.
     fn new(status: &RegionStatus, here: Point, there: Point) -> Option<Self> {
-        if (here.x - there.x).abs() < 1.0 {
+        if (here.x - there.x).hypot(here.y - there.y) < 1.0 {
             return None;
         }
         // On a short line the markers would hide it; the card has it as well.

@@ -128,7 +128,7 @@ mod tests {
                 RegionStatus { lag_bytes: Some(12_345), ..idle.clone() },
                 Some("at most 1.4 seconds, 12 kB"),
             ),
-            (RegionStatus { lag_seconds: None, ..idle.clone() }, Some("unknown")),
+            (RegionStatus { lag_seconds: None, lags: true, ..idle.clone() }, Some("unknown")),
             (RegionStatus { role: "primary", ..idle }, None),
         ] {
             assert_eq!(lag(&status).as_deref(), words);

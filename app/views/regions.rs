@@ -89,6 +89,16 @@ impl From<ChangeStatus> for ShownChange {
 }
 
 impl State {
+    /// For a name that a screen reader says: it changes only with the state.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Good => "up",
+            Self::Behind => "too far behind",
+            Self::Down => "down",
+            Self::Unknown => "not asked yet",
+        }
+    }
+
     /// The class of its colour and shape.
     pub(crate) fn class(self) -> &'static str {
         match self {

@@ -23,7 +23,8 @@ pub(crate) struct Sparkline {
 impl Sparkline {
     /// The samples come with the oldest first.
     pub(super) fn new(what: &str, samples: impl ExactSizeIterator<Item = Sample> + Clone) -> Self {
-        let seconds = samples.clone().filter_map(|sample| sample.seconds);
+        let shown = samples.clone().filter(|sample| !sample.is_down);
+        let seconds = shown.filter_map(|sample| sample.seconds);
         let highest = seconds.fold(0.0, f64::max);
         let scale = (HEIGHT - 4.0) / highest.max(0.001);
         let count = u32::try_from(samples.len()).unwrap_or_default();
@@ -62,8 +63,8 @@ mod tests {
 
     #[test]
     fn the_curve_breaks_where_the_database_is_down() {
-        let known = |seconds| Sample { seconds: Some(seconds), is_down: false };
-        let down = Sample { seconds: Some(9.0), is_down: true };
+        let known = |seconds| Sample { seconds: Some(seconds), is_down: false, is_replica: true };
+        let down = Sample { seconds: Some(9.0), is_down: true, is_replica: true };
         let samples = [known(0.0), known(1.0), down, known(2.0)];
         let drawn = Sparkline::new("Lag", samples[..2].iter().copied());
         assert_eq!(drawn.curve, "M118 22.0L119 2.0");
@@ -72,7 +73,7 @@ mod tests {
         assert_eq!(drawn.curve.matches('M').count(), 2);
         assert_eq!(
             drawn.caption,
-            "Lag in the last 8 seconds: at most 9 seconds, down for 2 seconds of them"
+            "Lag in the last 8 seconds: at most 2 seconds, down for 2 seconds of them"
         );
         assert_eq!(Sparkline::new("Lag", [].into_iter()).curve, "");
     }

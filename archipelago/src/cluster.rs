@@ -304,7 +304,7 @@ impl Cluster {
         self.inner.leader.vacancy()
     }
 
-    /// The last changes in what this process thinks of the databases, the oldest first.
+    /// The last changes of the databases that this process observed, the oldest first.
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         self.inner.leadership.journal.changes()

@@ -7,7 +7,7 @@
 //! use metrics_exporter_prometheus::PrometheusBuilder;
 //!
 //! // Before the repos: what they record without a recorder is lost, and stays lost.
-//! let exporter = PrometheusBuilder::new().set_buckets(&archipelago::metrics::BUCKETS)?;
+//! let exporter = PrometheusBuilder::new().set_buckets(archipelago::metrics::BUCKETS)?;
 //! let prometheus = exporter.install_recorder()?;
 //!
 //! let settings = archipelago::Settings::from_env::<Repos>()?;
@@ -21,8 +21,8 @@
 //! ```
 //!
 //! The times of reads, writes and checkouts are recorded as they pass. Everything else is counted by
-//! the library anyway, and [`publish`] copies it. A process with several sets of repos of the same
-//! regions adds up the times, and shows the rest of the set that was published last.
+//! the library anyway, and [`publish`] copies it. Of several sets of repos in one process,
+//! publish one: the series have no label that tells them apart.
 //!
 //! `docs/operating.md` lists each metric, and `deploy/` has alerts and a dashboard.
 
@@ -38,8 +38,8 @@ use crate::region::{Reason, Role};
 use crate::repo_set::RepoSet;
 
 /// Buckets for the histograms, in seconds: from a read in the own region to the longest statement.
-pub const BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub const BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Copies what these repos know and have counted to the recorder. Call it before each scrape. Asks no
 /// server; costs some microseconds for each region.
@@ -62,8 +62,10 @@ pub fn publish<R: RepoSet>(repos: &R) {
 /// What is known of all databases together.
 fn publish_cluster<R: RepoSet>(repos: &R) {
     let cluster = repos.cluster();
-    let is_up = repos.leader().health().up != Some(false);
-    gauge!("archipelago_primary_up").set(u8::from(cluster.no_primary().is_none() && is_up));
+    // One that serves no reads may take writes.
+    let is_silent = repos.leader().health().down_reason.is_some_and(|it| it.is_silence());
+    gauge!("archipelago_monitor_up").set(u8::from(!cluster.monitor_has_ended()));
+    gauge!("archipelago_primary_up").set(u8::from(cluster.no_primary().is_none() && !is_silent));
     counter!("archipelago_leader_changes_total").absolute(cluster.elections().changes);
     counter!("archipelago_positions_dropped_total").absolute(cluster.dropped_positions());
     let max_lag = cluster.max_lag().map_or(f64::INFINITY, |limit| limit.as_secs_f64());
@@ -77,7 +79,7 @@ fn publish_cluster<R: RepoSet>(repos: &R) {
 /// What a database has done for this instance.
 fn publish_traffic(member: &Member) {
     let (traffic, region) = (member.traffic(), member.info().code);
-    for reason in Reason::ALL {
+    for reason in Reason::ALL.iter().copied() {
         let labels = [("region", region), ("reason", reason.as_str())];
         counter!("archipelago_reads_total", &labels).absolute(traffic.reads(reason));
     }
@@ -118,7 +120,7 @@ fn publish_health(member: &Member, is_primary: bool) {
 fn publish_connections(member: &Member) {
     let region = member.info().code;
     let counts = [member.reading().counts(), member.writing().counts()];
-    for reason in CloseReason::ALL {
+    for reason in CloseReason::ALL.iter().copied() {
         let labels = [("region", region), ("reason", reason.as_str())];
         let closed = counts.iter().map(|counts| counts.closed(reason)).sum();
         counter!("archipelago_closed_connections_total", &labels).absolute(closed);

@@ -106,8 +106,8 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in this order.
-    pub const ALL: [Self; 5] =
-        [Self::Local, Self::Nearest, Self::Fresher, Self::Failover, Self::Primary];
+    pub const ALL: &'static [Self] =
+        &[Self::Local, Self::Nearest, Self::Fresher, Self::Failover, Self::Primary];
 
     /// The word for it, as headers and pages have it.
     #[must_use]

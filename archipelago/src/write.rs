@@ -266,6 +266,9 @@ impl<'a> Primary<'a> {
         let lsn = lent.as_ref().ok().and_then(|(_, lsn)| *lsn);
         let position = commit_position(&checkout, lsn);
         let outcome = lent.and_then(|(outcome, _)| outcome);
+        if outcome.is_err() && !checkout.goes_on() {
+            self.cluster.leader().traffic.failed();
+        }
         if outcome.is_err() {
             self.record_failure(position);
         }

@@ -4,6 +4,7 @@ mod world {
     pub mod certificates;
     pub mod connections;
     pub mod counting_proxy;
+    pub mod counts;
     #[cfg(all(feature = "actix", feature = "axum"))]
     pub mod cutting_proxy;
     #[cfg(all(feature = "actix", feature = "axum"))]

@@ -63,10 +63,10 @@ impl Hops {
 
 /// The last requests, the newest first.
 #[derive(Debug, Default)]
-pub(crate) struct AccessLog(Mutex<Visits>);
+pub(crate) struct AccessLog(Mutex<Kept>);
 
 #[derive(Debug, Default)]
-struct Visits {
+struct Kept {
     last: VecDeque<Visit>,
     count: u64,
 }
@@ -78,17 +78,16 @@ impl AccessLog {
             visit.path.truncate(end);
             visit.path.push('…');
         }
-        let mut visits = self.0.lock();
-        visits.count += 1;
-        visit.number = visits.count;
-        visits.last.truncate(CAPACITY - 1);
-        visits.last.push_front(visit);
+        let mut kept = self.0.lock();
+        kept.count += 1;
+        visit.number = kept.count;
+        kept.last.truncate(CAPACITY - 1);
+        kept.last.push_front(visit);
     }
 
     /// The visits after the one with this number.
     pub(crate) fn since(&self, number: u64) -> Vec<Visit> {
-        let visits = self.0.lock();
-        visits.last.iter().take_while(|visit| visit.number > number).cloned().collect()
+        self.0.lock().last.iter().take_while(|visit| visit.number > number).cloned().collect()
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::http::request::Parts;
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::headers::hop_by_hop;
+
+/// For the tool to accept a connection: it is on this machine.
+const CONNECTING: Duration = Duration::from_secs(1);
 
 /// Where a tool is, and the paths that it answers.
 #[derive(Clone, Debug)]
@@ -32,7 +37,10 @@ impl Tool {
         body: Incoming,
     ) -> io::Result<Response<Incoming>> {
         hop_by_hop::remove(&mut parts.headers);
-        let stream = TcpStream::connect(self.address).await?;
+        // As a server gets it from a client: without the host that a proxy may be asked for.
+        parts.version = Version::HTTP_11;
+        parts.uri = parts.uri.path_and_query().map_or_else(Uri::default, |it| it.clone().into());
+        let stream = timeout(CONNECTING, TcpStream::connect(self.address)).await??;
         stream.set_nodelay(true)?;
         let handshake = http1::handshake::<_, BoxBody<Bytes, hyper::Error>>(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.map_err(io::Error::other)?;

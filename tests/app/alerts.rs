@@ -26,7 +26,7 @@ fn impatient_rules() -> String {
         Some((indent, _)) => format!("{indent}for: 1s\n"),
         None => format!("{line}\n"),
     });
-    lines.collect::<String>().replace("[5m]", "[3s]")
+    lines.collect::<String>().replace("[5m]", "[3s]").replace("[1m]", "[3s]")
 }
 
 /// The names of those alerts that fire.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use archipelago::override_variable;
 use archipelago_lab::{World, eventually};
+use diesel_async::SimpleAsyncConnection;
 use serde_json::Value;
 
 use super::pgbouncer::pooler;
@@ -163,4 +164,82 @@ async fn a_slow_replica_is_named(world: World) {
     let found = doctor(&vars).await;
     replica.thaw().await.unwrap();
     found.assert_failed(first_replica(), "login", "no answer within");
+}
+
+/// Runs a statement in the test's database as the superuser.
+async fn as_admin(world: &World, sql: &str) {
+    let (admin_url, app_url) = (world.primary().admin_url(), world.primary().url());
+    let (server, _) = admin_url.rsplit_once('/').unwrap();
+    let (_, database) = app_url.rsplit_once('/').unwrap();
+    let url = format!("{server}/{database}").parse().unwrap();
+    archipelago::connect(&url).await.unwrap().batch_execute(sql).await.unwrap();
+}
+
+/// What an administrator has to mend (faults of A and E).
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn missing_grants_and_broken_indexes_are_named(world: World) {
+    let vars = environment(&world).await;
+    let client = world.primary().client().await.unwrap();
+    let insert = "INSERT INTO users (name, age) VALUES ('Ada', 36), ('Ada', 36)";
+    client.batch_execute(insert).await.unwrap();
+    let index = "CREATE UNIQUE INDEX CONCURRENTLY users_name ON users (name)";
+    client.batch_execute(index).await.expect_err("there are two of this name");
+    doctor(&vars).await.assert_says(PRIMARY, "indexes", "warned", "users_name");
+
+    as_admin(&world, "REVOKE EXECUTE ON FUNCTION pg_stat_get_wal_senders() FROM PUBLIC").await;
+    world.catch_up().await.unwrap();
+    let found = doctor(&vars).await;
+    for region in [PRIMARY, first_replica()] {
+        let grant = "GRANT EXECUTE ON FUNCTION pg_stat_get_wal_senders() TO";
+        found.assert_says(region, "monitoring", "warned", grant);
+    }
+}
+
+/// A promotion that left the old primary running, one without a primary, and a primary that was put
+/// back (faults of A).
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
+async fn an_old_primary_and_a_lost_history_are_named(world: World) {
+    let vars = environment(&world).await;
+    let found = doctor(&vars).await;
+    found.assert_says(first_replica(), "follows", "passed", "receives the log from");
+    assert_eq!(found.of(None, "writes").0, "passed");
+
+    let backup = world.backup().await.unwrap();
+    // More than the primary writes while it recovers.
+    as_admin(&world, "SELECT pg_switch_wal()").await;
+    as_admin(&world, "INSERT INTO users (name, age) VALUES ('Ada', 36)").await;
+    world.catch_up().await.unwrap();
+    world.put_back_to(backup).await.unwrap();
+    doctor(&vars).await.assert_failed(first_replica(), "cluster", "reaches further");
+
+    world.promote(first_replica()).await.unwrap();
+    let found = doctor(&vars).await;
+    found.assert_failed(PRIMARY, "cluster", "takes writes on timeline");
+    found.assert_says(first_replica(), "role", "warned", "make `primary` there the new one");
+
+    world.server(first_replica()).unwrap().kill().await.unwrap();
+    world.server(PRIMARY).unwrap().kill().await.unwrap();
+    let found = doctor(&vars).await;
+    found.assert_failed(PRIMARY, "port", "is the server running");
+    let (verdict, text) = found.of(None, "writes");
+    assert_eq!(verdict, "failed", "{text}");
+    assert!(text.contains("no database takes them"), "{text}");
+    let follower = REPLICAS.last().unwrap();
+    found.assert_says(follower, "follows", "warned", "receives no log");
+}
+
+/// Certificates that do not fit, and URLs with what is not supported (faults of E).
+#[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
+async fn wrong_tls_and_urls_are_named(world: World) {
+    let vars = environment(&world).await;
+    let region = first_replica();
+    let variable = override_variable(region);
+    let url = |suffix: &str| format!("{}?{suffix}", vars[&variable]);
+    let found = doctor(&with(&vars, &variable, &url("sslmode=require"))).await;
+    found.assert_failed(region, "login", "TLS");
+    let found =
+        doctor(&with(&vars, &variable, &url("sslrootcert=/nowhere&sslmode=verify-full"))).await;
+    assert!(!found.is_healthy);
+    let found = doctor(&with(&vars, &variable, &url("no_such_option=1"))).await;
+    assert!(found.of(None, "settings").1.contains("libpq does not know"), "{:?}", found.findings);
 }

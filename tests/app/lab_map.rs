@@ -7,8 +7,12 @@ use tokio::time::timeout;
 
 use super::axe::has_no_violations;
 use super::lab::Up;
+use super::pictures::Pictures;
 use super::site::{DEADLINE, Page, REPLICAS, first_replica, primary, visitor};
 use super::visitor::Visitor;
+
+/// Resolves a moment later: between two frames of a request that travels.
+const SOON: &str = "() => new Promise(later => setTimeout(() => later(true), 150))";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_are_clicked_and_requests_travel() {
@@ -23,14 +27,12 @@ async fn faults_are_clicked_and_requests_travel() {
     let is_region = |code: &str| Repos::REGIONS.iter().any(|info| info.region == code);
     let places = <Repos as RegionSet>::COORDINATES.iter().map(|it| it.place);
     let place = places.into_iter().find(|place| !is_region(place)).unwrap();
-    visitor
-        .holds(&format!(
-            "({}, true)",
-            click(&format!("#places [aria-label*='Stand in']:nth-of-type({})", nth(place)))
-        ))
-        .await;
+    visitor.holds(&format!("({}, true)", click(&format!("[data-place={place}]")))).await;
     visitor.holds(&format!("document.getElementById('stand').value == '{place}'")).await;
+    let mut pictures = Pictures::begin(&visitor);
     visitor.click("button", "Create a user").await;
+    pictures.frames(14, SOON).await;
+    pictures.animate("lab.png", 250);
     visitor
         .holds(&format!(
             "document.getElementById('visits').innerText.includes('POST /users from {place} → ')"
@@ -141,10 +143,6 @@ async fn all_show(visitor: &Visitor, users: usize) {
 
 async fn shows(visitor: &Visitor, region: &str, users: usize) {
     visitor.holds(&format!("document.querySelector('#databases [data-key={region}] text')?.textContent == '{region} · {users}'")).await;
-}
-
-fn nth(place: &str) -> usize {
-    1 + <Repos as RegionSet>::COORDINATES.iter().position(|it| it.place == place).unwrap()
 }
 
 fn click(selector: &str) -> String {

@@ -1,32 +1,28 @@
 //! `/regions` in a real browser: it is live, it can be used without a mouse or a script, and no page of
 //! the app has what axe-core calls a violation.
 //!
-//! With `SCREENSHOTS=1` it also makes the pictures of the README, in docs/images.
+//! With `SCREENSHOTS=1` it also makes [`Pictures`].
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::path::PathBuf;
 
 use archipelago::override_variable;
 use archipelago_app::local_databases;
 use archipelago_lab::{World, eventually};
-use chromiumoxide::cdp::browser_protocol::emulation::{
-    SetDeviceMetricsOverrideParams, SetScriptExecutionDisabledParams,
-};
-use chromiumoxide::cdp::browser_protocol::page::{
-    CaptureScreenshotFormat, CaptureScreenshotParams, Viewport,
-};
+use chromiumoxide::cdp::browser_protocol::emulation::SetScriptExecutionDisabledParams;
 use futures_util::future::join;
-use png::{BitDepth, ColorType};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::axe::{colours, has_no_violations};
+use super::axe::has_no_violations;
+use super::pictures::Pictures;
 use super::site::{DEADLINE, PRIMARY, REPLICAS, Site, environment, first_replica, primary};
 use super::visitor::Visitor;
 
 /// The states in words of all cards.
 const STATES: &str = "[...document.querySelectorAll('.card > :is(.good, .behind, .bad, .unknown)')].map(p => p.innerText)";
+
+/// Resolves with the next update of the page.
+const NEXT_UPDATE: &str = "() => new Promise(updated => new MutationObserver((_, observer) => (observer.disconnect(), updated(true))).observe(document.getElementById('overview'), { subtree: true, characterData: true }))";
 
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS, own_servers)]
 async fn the_map_shows_faults_as_they_happen(world: World) {
@@ -60,18 +56,18 @@ async fn the_map_shows_faults_as_they_happen(world: World) {
             "document.querySelector('a.marker.bad').getAttribute('href') == '#region-{victim}'"
         ))
         .await;
-    pictures.frames(3).await;
+    pictures.frames(3, NEXT_UPDATE).await;
     world.server(victim).unwrap().start().await.unwrap();
     visitor.sees_state(victim, "up, answers").await;
     visitor.reads(&format!("{victim} serves reads again.")).await;
-    pictures.frames(2).await;
+    pictures.frames(2, NEXT_UPDATE).await;
     visitor.sees_state(slow, "too far behind").await;
     pictures.picture("regions-dark.png", true).await;
-    pictures.frames(2).await;
+    pictures.frames(2, NEXT_UPDATE).await;
     world.server(slow).unwrap().resume_replay().await.unwrap();
     visitor.sees_state(slow, "up, answers").await;
-    pictures.frames(2).await;
-    pictures.animate("regions.png");
+    pictures.frames(2, NEXT_UPDATE).await;
+    pictures.animate("regions.png", 1000);
 
     without_a_script_the_page_is_as_it_was_loaded(&visitor).await;
     for dark in [false, true] {
@@ -138,77 +134,6 @@ async fn without_a_script_the_page_is_as_it_was_loaded(visitor: &Visitor) {
     visitor.holds("document.querySelectorAll('.map a.marker').length == document.querySelectorAll('.card').length").await;
 }
 
-/// The pictures of the README, if they are wanted.
-struct Pictures<'a> {
-    visitor: &'a Visitor,
-    folder: Option<PathBuf>,
-    frames: Vec<Vec<u8>>,
-}
-
-impl<'a> Pictures<'a> {
-    fn begin(visitor: &'a Visitor) -> Self {
-        let wanted = std::env::var_os("SCREENSHOTS").is_some();
-        let folder = wanted.then(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/images"));
-        Self { visitor, folder, frames: vec![] }
-    }
-
-    /// One picture of the whole map and the first cards.
-    async fn picture(&self, name: &str, is_dark: bool) {
-        let Some(folder) = &self.folder else { return };
-        self.visitor.page.execute(colours(is_dark)).await.unwrap();
-        fs::write(folder.join(name), self.capture(1280.0, 1000.0, 1.0).await).unwrap();
-        self.visitor.page.execute(colours(false)).await.unwrap();
-    }
-
-    /// Frames of the animation, one for each of the next updates.
-    async fn frames(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.folder.is_some() {
-                let caption = "document.querySelector('.caption').innerText";
-                self.visitor.holds(&format!("(window.before = {caption}, true)")).await;
-                self.visitor.holds(&format!("window.before != {caption}")).await;
-                self.frames.push(self.capture(1280.0, 640.0, 0.6).await);
-            }
-        }
-    }
-
-    async fn capture(&self, width: f64, height: f64, scale: f64) -> Vec<u8> {
-        let size = SetDeviceMetricsOverrideParams::new(1280, 1000, 1.0, false);
-        self.visitor.page.execute(size).await.unwrap();
-        self.visitor.holds("(scrollTo(0, 0), true)").await;
-        let clip = Viewport { x: 0.0, y: 0.0, width, height, scale };
-        let picture = CaptureScreenshotParams::builder().format(CaptureScreenshotFormat::Png);
-        self.visitor.page.screenshot(picture.clip(clip).build()).await.unwrap()
-    }
-
-    /// Writes the frames as an animated PNG, which loops.
-    fn animate(&self, name: &str) {
-        let Some(folder) = &self.folder else { return };
-        let decoded: Vec<_> = self.frames.iter().map(|frame| decode(frame)).collect();
-        let (width, height, color, _) = &decoded[0];
-        let file = File::create(folder.join(name)).unwrap();
-        let mut encoder = png::Encoder::new(file, *width, *height);
-        encoder.set_color(*color);
-        encoder.set_depth(BitDepth::Eight);
-        encoder.set_compression(png::Compression::High);
-        encoder.set_animated(decoded.len().try_into().unwrap(), 0).unwrap();
-        encoder.set_frame_delay(1, 1).unwrap();
-        let mut writer = encoder.write_header().unwrap();
-        for (_, _, _, pixels) in &decoded {
-            writer.write_image_data(pixels).unwrap();
-        }
-        writer.finish().unwrap();
-    }
-}
-
-fn decode(picture: &[u8]) -> (u32, u32, ColorType, Vec<u8>) {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let frame = reader.next_frame(&mut pixels).unwrap();
-    pixels.truncate(frame.buffer_size());
-    (frame.width, frame.height, frame.color_type, pixels)
-}
-
 /// Programs get the same as `/regions.json` at once, and then each second, until the instance stops.
 #[archipelago_lab::test(primary = PRIMARY, replicas = REPLICAS)]
 async fn events_for_programs(world: World) {
@@ -219,10 +144,19 @@ async fn events_for_programs(world: World) {
     let regions = site.get("/regions.json").await.body;
     let [regions, changes] = [regions, site.get("/regions/changes.json").await.body]
         .map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    let mut text = String::new();
     for _ in 0..3 {
-        let event = events.chunk().await.unwrap().unwrap();
-        let text = std::str::from_utf8(&event).unwrap();
-        let lines: Vec<_> = text.lines().collect();
+        // One update; it may come in parts.
+        let update = loop {
+            if let Some((_, rest)) = text.split_once("event: changes")
+                && let Some(end) = rest.find("\n\n")
+            {
+                let end = text.len() - rest.len() + end + 2;
+                break text.drain(..end).collect::<String>();
+            }
+            text += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
+        };
+        let lines: Vec<_> = update.lines().collect();
         let [named, data, "", named_changes, data_changes, ""] = lines[..] else {
             panic!("{lines:?}")
         };
@@ -237,6 +171,9 @@ async fn events_for_programs(world: World) {
         assert_eq!(codes(&sent(data)), codes(&regions));
         assert_eq!(sent(data_changes)[0], changes[0]);
     }
+    // HEAD has the head only, and keeps nothing open.
+    let head = site.browser.head(site.url("/regions/events")).send().await.unwrap();
+    assert_eq!(head.headers()["content-type"], "text/event-stream");
     let Site { running, .. } = site;
     join(async { while let Ok(Some(_)) = events.chunk().await {} }, running.stop()).await;
 }

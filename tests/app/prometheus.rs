@@ -34,7 +34,7 @@ fn start(command: &mut Command) -> Option<Child> {
     }
 }
 
-/// A Prometheus that watches one program, twice a second.
+/// A Prometheus that watches one program, each second.
 pub struct Prometheus {
     process: Child,
     address: String,
@@ -55,7 +55,7 @@ impl Prometheus {
         let settings = file(
             "prometheus.yml",
             &format!(
-                "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 250ms }}\n\
+                "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 250ms }}\n\
                  rule_files: [{rules}]\n\
                  scrape_configs:\n\
                  - job_name: app\n  \

@@ -1,7 +1,7 @@
 //! The map of the lab: shows where each request goes, and breaks what is clicked.
 //!
 //! It is a server of its own on 127.0.0.1, which the edge shows under its own address, so that the page
-//! can visit the site. Only who has the token can open it: it is a part of the path.
+//! can visit the site. A request needs the token, which is a part of the path.
 
 mod visits;
 mod watch;

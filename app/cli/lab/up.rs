@@ -106,6 +106,8 @@ async fn serve_until_signal(
     signals.recv().await;
     let shutdown = async {
         map.stop().await;
+        // Those who watch /regions would keep the edge for as long.
+        join_all(instances.iter().map(|(_, running)| running.drain(Duration::ZERO))).await;
         edge.shutdown().await;
         join_all(instances.into_iter().map(|(_, running)| running.stop())).await;
     };

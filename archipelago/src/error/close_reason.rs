@@ -26,7 +26,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in this order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::Released,
         Self::Lost,
         Self::Vanished,

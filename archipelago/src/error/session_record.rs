@@ -401,7 +401,8 @@ mod tests {
             session.record_answered(b'I');
             live(&session);
             drop(session);
-            let closed = CloseReason::ALL.into_iter().filter(|it| pool.counts().closed(*it) > 0);
+            let closed =
+                CloseReason::ALL.iter().copied().filter(|it| pool.counts().closed(*it) > 0);
             assert_eq!(closed.collect::<Vec<_>>(), [reason], "{story}");
         }
     }

@@ -9,7 +9,8 @@ const COUNTER: Describe = |to, name, unit, text| to.describe_counter(name, unit,
 const GAUGE: Describe = |to, name, unit, text| to.describe_gauge(name, unit, text);
 const HISTOGRAM: Describe = |to, name, unit, text| to.describe_histogram(name, unit, text);
 
-const METRICS: [(Describe, &str, Option<Unit>, &str); 30] = [
+const METRICS: [(Describe, &str, Option<Unit>, &str); 31] = [
+    (GAUGE, "archipelago_monitor_up", None, "Whether the thread that watches the databases runs"),
     (GAUGE, "archipelago_build_info", None, "1, with the version of the library"),
     (
         COUNTER,
@@ -57,7 +58,7 @@ const METRICS: [(Describe, &str, Option<Unit>, &str); 30] = [
         COUNTER,
         "archipelago_leader_changes_total",
         None,
-        "How often another database, or none, has come to take the writes",
+        "How often another database, a restarted one, or none has come to take the writes",
     ),
     (
         GAUGE,

@@ -32,6 +32,9 @@ pub(super) async fn run_on_checkout<T>(
             }
             Err(error) => error,
         };
+        if error.is_passing() {
+            plan.member(served_by.region).traffic.failed();
+        }
         let is_replica = checkout.state().role == Role::Replica;
         let next = error.next_read(is_replica);
         let is_late = begun.elapsed() >= limit;

@@ -159,7 +159,8 @@ impl<'a> Failover<'a> {
                         self.attempts.passed_over(region, not_fresh.into());
                     }
                     Err(error) => {
-                        if error.is_passing() {
+                        // One that leaves no place for this read was not asked.
+                        if error.is_passing() && !matches!(error, Error::NotServed { .. }) {
                             member.traffic.failed();
                         }
                         let is_replica = self.current != self.cluster.leader_index();
@@ -310,10 +311,14 @@ impl<'a> Failover<'a> {
         for index in self.lagging.iter().copied().filter(|_| self.plan.or_stale) {
             let member = self.cluster.at(index);
             let asked = timeout_at(deadline, operation.run_on(member, requirement, None)).await;
-            if let Ok(Ok(ReadOutcome::Answered(answer))) = asked {
-                let is_first = Some(index) == self.first;
-                let reason = if is_first { self.plan.reason } else { Reason::Failover };
-                return Ok(ReadResult::new(member, reason, answer, limit));
+            match asked {
+                Ok(Ok(ReadOutcome::Answered(answer))) => {
+                    let is_first = Some(index) == self.first;
+                    let reason = if is_first { self.plan.reason } else { Reason::Failover };
+                    return Ok(ReadResult::new(member, reason, answer, limit));
+                }
+                Ok(Ok(ReadOutcome::NotFresh(_))) => {}
+                Ok(Err(_)) | Err(_) => member.traffic.failed(),
             }
         }
         Err(self.attempts.all_failed())

@@ -97,20 +97,11 @@ impl<'a> ReadPlan<'a> {
         session.record_read(begun, shown);
     }
 
-    /// Records how long an answer took, all waits included.
-    pub(super) fn record_time(&self, begun: Instant, served_by: ServedBy) {
-        // Finding the member costs something.
-        if !cfg!(feature = "metrics") {
-            return;
-        }
-        let is_it = |member: &&Member| member.info().code == served_by.region;
-        let member = Some(self.first()).filter(is_it).or_else(|| match self.candidates {
-            Candidates::Ordered { cluster, .. } => cluster.members().find(is_it),
-            Candidates::Pinned(_) => None,
-        });
-        if let Some(member) = member {
-            member.query_times.record_read(served_by.role, served_by.reason, begun);
-        }
+    /// Counts a read that was served, and records how long that took, all waits included.
+    pub(super) fn count(self, begun: Instant, served_by: ServedBy) {
+        let member = self.member(served_by.region);
+        member.traffic.served_read(served_by.reason);
+        member.query_times.record_read(served_by.role, served_by.reason, begun);
     }
 
     /// Records that what a caller did with a read has failed.
@@ -132,13 +123,13 @@ impl<'a> ReadPlan<'a> {
 
     /// The database of a region that has served this read.
     pub(super) fn member(self, region: &str) -> &'a Member {
-        let found = match self.candidates {
-            Candidates::Pinned(_) => None,
-            Candidates::Ordered { cluster, .. } => {
-                cluster.members().find(|member| member.info().code == region)
+        let (first, is_it) = (self.first(), |member: &&Member| member.info().code == region);
+        match self.candidates {
+            Candidates::Ordered { cluster, .. } if !is_it(&first) => {
+                cluster.members().find(is_it).unwrap_or(first)
             }
-        };
-        found.unwrap_or_else(|| self.first())
+            _ => first,
+        }
     }
 
     /// The database that is asked first.

@@ -275,7 +275,7 @@ impl<'a> Replica<'a> {
         let outcome = self.on_checkout(work).await;
         self.plan.end_span(&span, &outcome);
         let ReadResult { value: (_, value), served_by, .. } = outcome?;
-        self.plan.record_time(begun, served_by);
+        self.plan.count(begun, served_by);
         Ok(value)
     }
 
@@ -321,7 +321,6 @@ impl<'a> Replica<'a> {
         self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let called = Instant::now();
         let span = QuerySpan::of_several(self.plan.first(), "connection");
         let opened = self.on_checkout(probe).await;
         let opened = opened.inspect_err(|error| span.failed(Some(error), || self.plan.first()))?;
@@ -339,11 +338,14 @@ impl<'a> Replica<'a> {
             Ok((_, true)) => checkout.position(checkout.state().shown()),
             _ => checkout.unknown_position(),
         };
-        self.plan.record_time(called, served_by);
         self.plan.record(begun, &Ok(ReadResult { value: (), served_by, position }));
         let outcome = lent.and_then(|(outcome, _)| outcome);
         let member = || self.plan.member(served_by.region);
+        if outcome.is_err() && !checkout.goes_on() {
+            member().traffic.failed();
+        }
         if outcome.is_ok() {
+            member().traffic.served_read(served_by.reason);
             span.answered(served_by, position, member);
         } else {
             span.failed(None, member);
@@ -396,7 +398,7 @@ impl<'a> Replica<'a> {
         let outcome = run(plan, &mut operation, &mut Attempts::default()).await;
         self.plan.end_span(&span, &outcome);
         if let Ok(read) = &outcome {
-            self.plan.record_time(begun, read.served_by);
+            self.plan.count(begun, read.served_by);
         }
         self.plan.record(begun, &outcome);
         outcome

@@ -38,7 +38,6 @@ impl<T> ReadResult<T> {
             None => Some(limit),
         });
         let served_by = ServedBy { region: member.info().code, role: state.role, reason, stale };
-        member.traffic.served_read(reason);
         Self { value, served_by, position }
     }
 }

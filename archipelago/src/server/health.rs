@@ -20,6 +20,9 @@ use crate::settings::Safeguard;
 /// How long an answer may take before the monitor is asked to check the server.
 const SUSPICIOUS: Duration = Duration::from_millis(250);
 
+/// How long what the primary has said counts as what it has now: it is asked each second.
+const HEARD: Duration = Duration::from_secs(3);
+
 /// Returned by a change that need not wake a waiting task.
 const WAKES_NO_TASK: bool = false;
 
@@ -81,6 +84,8 @@ struct Status {
     silent_checks: u32,
     /// The server is suspect: an answer is late, or a connection broke.
     is_suspect: bool,
+    /// The reason that the journal has for it now, in one word.
+    noted: Option<&'static str>,
 }
 
 struct Down {
@@ -165,25 +170,34 @@ impl HealthRecord {
     pub(crate) fn record_state(&self, state: ServerState, round_trip: Duration, now: Instant) {
         let as_of = state.as_of.filter(|_| state.role == Role::Replica);
         let lag = as_of.map(|as_of| now.saturating_duration_since(as_of));
-        let reached = self.leadership.last_sample().and_then(|sample| sample.reached);
-        let lag_bytes = reached
+        // What a primary had reached that is not heard any more says nothing of now.
+        let sample = self.leadership.last_sample();
+        let sample = sample.filter(|it| now.saturating_duration_since(it.at) < HEARD);
+        let lag_bytes = sample
+            .and_then(|sample| sample.reached)
             .filter(|(timeline, _)| *timeline == state.timeline && state.role == Role::Replica)
             .map(|(_, lsn)| lsn.saturating_sub(state.lsn));
         self.last_check.store(Some(Arc::new(Check { state, lag, lag_bytes, round_trip })));
     }
 
     /// Records a write that the database has taken. It is up, whatever the monitor found before:
-    /// the visitor's next read may need it.
+    /// the visitor's next read may need it. The journal waits for the monitor, which may find it
+    /// unfit for reads again.
     pub(crate) fn record_write(&self) {
         if !self.is_up() {
-            self.mark_up();
+            self.change(|status| {
+                status.down = None;
+                WAKES_NO_TASK
+            });
+            self.is_up.store(true, Ordering::Relaxed);
         }
     }
 
     /// Records that it may serve.
     pub(crate) fn mark_up(&self) {
         self.change(|status| {
-            if status.down.take().is_some() {
+            status.down = None;
+            if status.noted.take().is_some() {
                 self.note(Event::Up { region: self.region });
             }
             WAKES_NO_TASK
@@ -193,21 +207,26 @@ impl HealthRecord {
 
     /// Records a failed check: reads go elsewhere until the monitor finds the database well again.
     pub(crate) fn mark_down(&self, reason: DownReason) {
-        let known = |status: &Status| status.down.as_ref().is_some_and(|it| it.reason == reason);
-        let is_known = known(&self.status.borrow());
-        if !is_known {
-            self.conflicts.fetch_add(reason.is_conflict().into(), Ordering::Relaxed);
-            let region = self.region;
-            tracing::warn!(
-                region,
-                error = %reason,
-                "reads go elsewhere until this database can serve again"
-            );
-            self.note(Event::Down { region, reason: reason.clone() });
-        }
+        let region = self.region;
         self.is_up.store(false, Ordering::Relaxed);
         self.status.send_modify(|status| {
             status.silent_checks = status.silent_checks.wrapping_add(reason.is_silence().into());
+            let known = status.down.as_ref().map(|down| &down.reason);
+            // A silent server is silent for another time at each check.
+            let is_known = |known: &DownReason| {
+                *known == reason || known.is_silence() && known.label() == reason.label()
+            };
+            if !known.is_some_and(is_known) {
+                tracing::warn!(
+                    region,
+                    error = %reason,
+                    "reads go elsewhere until this database can serve again"
+                );
+            }
+            if status.noted.replace(reason.label()) != Some(reason.label()) {
+                self.conflicts.fetch_add(reason.is_conflict().into(), Ordering::Relaxed);
+                self.note(Event::Down { region, reason: reason.clone() });
+            }
             let since = status.down.as_ref().map_or_else(Instant::now, |down| down.since);
             status.down = Some(Down { since, reason });
         });
@@ -431,6 +450,27 @@ mod tests {
         assert!(!health.is_up() && health.silence().is_none());
         health.record_write();
         assert!(health.is_up() && health.health().down_reason.is_none());
+    }
+
+    #[test]
+    fn the_journal_has_each_kind_of_reason_once() {
+        let health = record();
+        let unreachable = |detail: &str| DownReason::Unreachable { detail: detail.to_owned() };
+        health.mark_up();
+        for waited in [1, 3] {
+            health.mark_down(DownReason::Silent { waited: Duration::from_secs(waited) });
+            // A write says nothing of reads.
+            health.record_write();
+        }
+        health.mark_down(unreachable("one"));
+        health.mark_down(unreachable("another"));
+        health.mark_up();
+        health.mark_up();
+        let events: Vec<_> =
+            health.leadership.journal.changes().into_iter().map(|change| change.event).collect();
+        let down = |reason| Event::Down { region: "ord", reason };
+        let expected = [down(silent()), down(unreachable("one")), Event::Up { region: "ord" }];
+        assert_eq!(events, expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The last changes in what this process thinks of the databases, for status pages.
+//! The last changes of the databases that this process observed, for status pages.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::error::{DownReason, NoPrimary};
 /// How many changes are kept.
 const KEPT: usize = 50;
 
-/// A change in what this process thinks of the databases.
+/// A change of a database that this process observed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Change {
@@ -36,7 +36,7 @@ pub enum Event {
         /// Why. Its text may name a host: for operators, not for visitors.
         reason: DownReason,
     },
-    /// Another database takes the writes, or the same one on another timeline.
+    /// Another database takes the writes, or the same one after a restart or on another timeline.
     Leads {
         /// Its region.
         region: &'static str,

@@ -72,8 +72,12 @@ where
         outcome
     });
     let outcome = run.await;
-    if outcome.is_err() && checkout.goes_on() {
-        primary.record_failure(checkout.unknown_position());
+    if outcome.is_err() {
+        if checkout.goes_on() {
+            primary.record_failure(checkout.unknown_position());
+        } else {
+            primary.cluster.leader().traffic.failed();
+        }
     }
     let (value, lsn) = outcome?;
     Ok(Committed { value, position: commit_position(&checkout, lsn) })

@@ -94,9 +94,8 @@ impl Watch {
             if self.0.receiver_count() == 0 {
                 continue;
             }
-            // The lab ends before this process does.
             let Ok(CommandOutput::Status(status)) = lab.send(&Command::Status).await else {
-                return;
+                continue;
             };
             let users = join_all(counters.iter_mut().map(Counter::count)).await;
             let servers = status.servers.into_iter().map(|status| {
