@@ -71,14 +71,12 @@ pub(crate) async fn run(options: &Options, vars: impl Vars + Copy) -> Result<(),
 
 #[cfg(feature = "lab")]
 async fn findings(vars: impl Vars + Copy) -> Result<Vec<Finding>, CommandError> {
-    use archipelago::RegionSet;
-
     use crate::environment::{is_set, overlay};
     use crate::local_databases::LocalDatabases;
 
     if LocalDatabases::are_wanted(&vars) {
         let region = if is_set(&vars, "FLY_REGION") { vars("FLY_REGION")? } else { String::new() };
-        let from = if region.is_empty() { Repos::PRIMARY.code } else { &region };
+        let from = if region.is_empty() { LocalDatabases::default_region() } else { &region };
         if let Some(lab) = LocalDatabases::env_of_running_lab(from).await? {
             return Ok(look(&overlay(lab, vars)).await);
         }

@@ -165,6 +165,7 @@ pub fn start(settings: &Settings) -> Result<Running, StartError> {
         App::new()
             .app_data(web::Data::from(shared_repos.clone()))
             .route("/metrics", web::get().to(metrics::page))
+            .route("/metrics", web::head().to(metrics::page))
     })?;
     let handles = [pages.handle(), metrics.handle()];
     let tasks = [tokio::spawn(pages), tokio::spawn(metrics)];

@@ -113,7 +113,7 @@ pub(super) fn check(seen: &Seen, health: &Health, settings: &Settings) -> Vec<Fi
         return findings;
     }
     match &seen.server {
-        Err(reason) => findings.push(lines.failed("login", reason)),
+        Err(reason) => findings.push(lines.failed("login", login(seen.info, reason))),
         Ok(server) => {
             findings.push(
                 lines.passed(
@@ -137,6 +137,25 @@ pub(super) fn check(seen: &Seen, health: &Health, settings: &Settings) -> Vec<Fi
     findings
 }
 
+/// Why no session could be opened, and what to do.
+fn login(info: &RegionInfo, reason: &DownReason) -> String {
+    let own = info.url_env.map_or_else(|| override_variable(info.code), str::to_owned);
+    let DownReason::Refused { sqlstate: Some(code), .. } = reason else {
+        return format!("{reason}; the log of the server says why it opens no session");
+    };
+    let advice = match code.as_str() {
+        "28000" | "28P01" => "mend the user or the password",
+        "3D000" => "mend the name of the database",
+        "53300" => "lower POOL_SIZE, or raise max_connections",
+        "57P03" => "wait until it has started",
+        _ => return reason.to_string(),
+    };
+    match code.get(..2) {
+        Some("28" | "3D") => format!("{reason}: {advice} in {own}, or in DATABASE_URL"),
+        _ => format!("{reason}: {advice}"),
+    }
+}
+
 fn network(lines: Lines, network: Option<&Network>) -> Vec<Finding> {
     let Some(network) = network else {
         return vec![lines.passed("port", "a socket of this machine")];
@@ -157,13 +176,19 @@ fn network(lines: Lines, network: Option<&Network>) -> Vec<Finding> {
         lines.passed("port", "each address answers")
     } else {
         let text = format!(
-            "{} of {all} addresses do not answer ({}): is the server running, and does a firewall let this machine in?",
+            "{} of {all} addresses without an answer ({}): is the server running, and does a firewall let this machine in?",
             silent.len(),
             silent.join("; ")
         );
         if silent.len() < all { lines.warned("port", text) } else { lines.failed("port", text) }
     };
-    vec![lines.passed("name", format!("{all} addresses")), port]
+    vec![
+        lines.passed(
+            "name",
+            if all == 1 { "one address".to_owned() } else { format!("{all} addresses") },
+        ),
+        port,
+    ]
 }
 
 fn tls(lines: Lines, server: &Server, sslmode: Option<SslMode>) -> Finding {
@@ -244,6 +269,10 @@ fn indexes(lines: Lines, server: &Server) -> Option<Finding> {
 /// What a replica follows.
 fn follows(lines: Lines, server: &Server) -> Option<Finding> {
     let finding = match &server.sender {
+        _ if server.is_paused => lines.warned(
+            "follows",
+            "its replay is paused, so it shows nothing newer: SELECT pg_wal_replay_resume()",
+        ),
         Some(sender) => lines.passed("follows", format!("it receives the log from {sender}")),
         None if !server.sees_statistics => {
             lines.warned("follows", "not visible to its role: see `monitoring`")
@@ -337,14 +366,13 @@ fn lag(lines: Lines, health: &Health) -> Option<Finding> {
         Some(lag) => lines.warned(
             "lag",
             format!(
-                "up to {lag:.1?}, more than max_lag ({most:?}): the primary serves its reads; \
-                 see pg_stat_replication there"
+                "up to {lag:.1?}, more than max_lag ({most:?}): the next nearest database serves its \
+                 reads; see pg_stat_replication at the primary, and long queries here"
             ),
         ),
         None => lines.warned(
             "lag",
-            "not known, so the primary serves its reads: it receives no log; see \
-             primary_conninfo, pg_hba.conf and the log of this server",
+            "not known, so another database serves its reads: see `follows`",
         ),
     })
 }
@@ -369,6 +397,7 @@ mod tests {
             denied_functions: vec![],
             sees_statistics: true,
             sender: Some("10.0.0.1:5432".to_owned()),
+            is_paused: false,
             invalid_indexes: vec![],
             clock_error: 0.0,
         }

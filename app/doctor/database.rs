@@ -38,6 +38,9 @@ const SEES_STATISTICS: &str = "pg_has_role('pg_read_all_stats', 'USAGE')";
 const SENDER: &str = "(SELECT format('%s:%s', sender_host, sender_port) FROM pg_stat_wal_receiver
     WHERE status = 'streaming')";
 
+const IS_PAUSED: &str =
+    "CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END";
+
 /// What a `CREATE INDEX CONCURRENTLY` leaves that failed.
 const INVALID_INDEXES: &str =
     "ARRAY(SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid)";
@@ -62,6 +65,8 @@ pub(super) struct Server {
     pub(super) sees_statistics: bool,
     /// From where a replica receives the log; none where it receives nothing, or the role may not see it.
     pub(super) sender: Option<String>,
+    /// Whether an operator has paused the replay of a replica.
+    pub(super) is_paused: bool,
     pub(super) invalid_indexes: Vec<String>,
     /// By how many seconds its clock differs from this machine's, at least.
     pub(super) clock_error: f64,
@@ -100,7 +105,8 @@ pub(super) async fn ask(url: &DatabaseUrl) -> Result<Server, DownReason> {
         sql::<Array<Text>>(INVALID_INDEXES),
     ));
     let (denied_functions, sees_statistics, invalid_indexes) = row.get_result(&mut session).await?;
-    // Its function may be denied.
+    // The functions of these may be denied.
+    let is_paused = select(sql::<Bool>(IS_PAUSED)).get_result(&mut session).await;
     let sender = select(sql::<Nullable<Text>>(SENDER)).get_result(&mut session).await;
 
     let clock_error = clock_error(seconds_of_clock(clock) - asked, round_trip);
@@ -115,6 +121,7 @@ pub(super) async fn ask(url: &DatabaseUrl) -> Result<Server, DownReason> {
         denied_functions,
         sees_statistics,
         sender: sender.unwrap_or_default(),
+        is_paused: is_paused.unwrap_or_default(),
         invalid_indexes,
         clock_error,
     })

@@ -127,6 +127,7 @@ mod tests {
         let written = String::from_utf8(lines.writer).unwrap();
         assert_eq!(written, format!("short\na{}…\n", "ü".repeat(LINE / 2 - 1)));
     }
+
     #[test]
     fn a_cut_line_of_json_is_json() {
         let mut lines = CutLines { writer: vec![], format: LogFormat::Json };
@@ -148,7 +149,7 @@ mod tests {
                 (&"WARN".into(), &name.into())
             );
         }
-        let (error, url) = (&objects[1]["error"], &objects[1]["spans"][0]["url"]);
+        let (error, url) = (&objects[3]["error"], &objects[3]["spans"][0]["url"]);
         assert!(error.as_str().unwrap().ends_with(MORE), "{error}");
         assert!(url.as_str().unwrap().len() >= 128, "{url}");
         assert!(written.lines().all(|line| line.len() <= LINE));

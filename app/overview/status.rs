@@ -6,8 +6,13 @@ use serde::Serialize;
 use super::down_reason::{advice, in_plain_words};
 use crate::repos::Repos;
 
+/// The primary's heartbeat and its commit take about 110 bytes of the log, each second.
+const HEARTBEAT_BYTES: u64 = 512;
+const HEARTBEAT_SECONDS: f64 = 2.0;
+
 /// One object of `/regions.json`. It is public, so it has no host and no error of the database.
 #[derive(Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of its own for programs")]
 pub(crate) struct RegionStatus {
     pub(crate) region: &'static str,
     pub(crate) place: Option<&'static str>,
@@ -47,6 +52,9 @@ pub(crate) struct RegionStatus {
     pub(crate) writes: u64,
     /// Requests that failed there, or found no connection.
     pub(crate) failures: u64,
+    /// Whether it takes this instance's writes, and is not known to be silent.
+    #[serde(skip)]
+    pub(crate) takes_writes: bool,
     pub(crate) latitude: Option<f64>,
     pub(crate) longitude: Option<f64>,
 }
@@ -121,6 +129,8 @@ impl RegionStatus {
             },
             writes: traffic.writes,
             failures: traffic.failures,
+            takes_writes: Some(info.code) == leader
+                && !down_reason.is_some_and(DownReason::is_silence),
             latitude: coordinates.map(|it| it.latitude),
             longitude: coordinates.map(|it| it.longitude),
         }
@@ -138,7 +148,11 @@ impl RegionStatus {
     /// Whether a replica had all that its primary had, when both were last asked: the time since then is
     /// no lag.
     pub(crate) fn has_everything(&self) -> bool {
-        self.lag_bytes == Some(0) && self.state() == State::Good
+        // A heartbeat that is on its way is no lag either.
+        let is_new = self.lag_seconds.is_some_and(|lag| lag < HEARTBEAT_SECONDS);
+        let has_all = self.lag_bytes == Some(0)
+            || is_new && self.lag_bytes.is_some_and(|bytes| bytes <= HEARTBEAT_BYTES);
+        has_all && self.state() == State::Good
     }
 
     pub(crate) fn state(&self) -> State {
@@ -195,6 +209,7 @@ impl RegionStatus {
         reads: ReadCounts { local: 0, nearest: 0, fresher: 0, failover: 0, primary: 0 },
         writes: 0,
         failures: 0,
+        takes_writes: false,
         latitude: None,
         longitude: None,
     };

@@ -122,6 +122,7 @@ mod tests {
         let idle = RegionStatus { lag_seconds: Some(1.4), lag_bytes: Some(0), ..UP };
         for (status, words) in [
             (idle.clone(), Some("nothing")),
+            (RegionStatus { lag_bytes: Some(112), ..idle.clone() }, Some("nothing")),
             (RegionStatus { lags: true, ..idle.clone() }, Some("at most 1.4 seconds")),
             (RegionStatus { lag_bytes: None, ..idle.clone() }, Some("at most 1.4 seconds")),
             (

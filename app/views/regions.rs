@@ -59,7 +59,7 @@ impl OverviewPart {
     ) -> Self {
         Self {
             map: Map::new(instance, &regions),
-            no_primary: !regions.iter().any(|status| status.leads),
+            no_primary: !regions.iter().any(|status| status.takes_writes),
             cards: regions.into_iter().map(|status| Card::new(status, samples, spill)).collect(),
             changes: changes.into_iter().rev().take(CHANGES).map(ShownChange::from).collect(),
         }

@@ -188,9 +188,11 @@ impl Pool {
         let shared = self.shared.read();
         let shared_and_idle: u32 = shared.iter().map(|(_, shared)| shared.idle()).sum();
         let shared_and_waiting: u32 = shared.iter().map(|(_, shared)| shared.waiting()).sum();
+        let connections = usages.iter().map(|usage| self.slots.taken(*usage)).sum();
         PoolState {
-            connections: usages.iter().map(|usage| self.slots.taken(*usage)).sum(),
-            idle: shared_and_idle + self.exclusive.idle(),
+            connections,
+            // bb8 keeps one that has ended until it is asked for it.
+            idle: (shared_and_idle + self.exclusive.idle()).min(connections),
             waiting: shared_and_waiting + self.exclusive.waiting(),
             size: self.slots.size(),
             statements: self.connector.pool.statements(),

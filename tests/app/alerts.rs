@@ -116,6 +116,9 @@ async fn each_alert_fires_at_its_fault_only(world: World) {
     let (started, ()) = join(world.primary().start(), until_firing(&prometheus, &[])).await;
     started.unwrap();
 
+    // It stops first.
+    near.kill().await.unwrap();
+    until_firing(&prometheus, &["ArchipelagoRegionDown"]).await;
     near.start_writable().await.unwrap();
     until_firing(&prometheus, &["ArchipelagoTwoHistories"]).await;
 }

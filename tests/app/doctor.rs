@@ -91,7 +91,11 @@ async fn wrong_settings_are_named(world: World) {
     for (url, check, text) in [
         (format!("{login}@nowhere.invalid/app"), "name", "has no address"),
         (format!("{login}@{closed}/app"), "port", "is the server running"),
-        (format!("postgres://stranger:wrong@{server}"), "login", "stranger"),
+        (
+            format!("postgres://stranger:wrong@{server}"),
+            "login",
+            "mend the user or the password in",
+        ),
         (other, "rights", "archipelago migrate"),
     ] {
         doctor(&with(&vars, &variable, &url)).await.assert_failed(region, check, text);
@@ -149,6 +153,11 @@ async fn a_slow_replica_is_named(world: World) {
     replica.set_clock(-100).await.unwrap();
     doctor(&vars).await.assert_says(first_replica(), "clock", "warned", "behind this machine's");
     replica.set_clock(0).await.unwrap();
+
+    replica.pause_replay().await.unwrap();
+    let found = doctor(&vars).await;
+    found.assert_says(first_replica(), "follows", "warned", "replay is paused");
+    replica.resume_replay().await.unwrap();
 
     replica.lag(Duration::from_hours(1)).await.unwrap();
     let client = world.primary().client().await.unwrap();
