@@ -22,6 +22,7 @@ pub mod cli;
 mod console;
 mod doctor;
 mod environment;
+mod event_stream;
 mod failure;
 pub mod form;
 #[cfg(feature = "lab")]

@@ -15,14 +15,13 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{NO_STORE, PageContext};
+use crate::event_stream::{EVENT_STREAM, event};
 use crate::failure::Failure;
-use crate::overview::{Overview, Update};
+use crate::overview::{ChangeStatus, Overview, RegionStatus, Update};
 use crate::views::{OverviewPart, RegionsPage};
 
 /// After this a viewer's updates end, and their browser asks again: one that reads no more is noticed.
 const LONGEST_VIEW: Duration = Duration::from_mins(10);
-
-const EVENTS: &str = "text/event-stream";
 
 /// nginx would otherwise hold updates back: <https://nginx.org/en/docs/http/ngx_http_proxy_module.html>.
 const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
@@ -47,7 +46,7 @@ pub(crate) async fn page(
     context: PageContext,
     overview: Data<Overview>,
 ) -> Result<HttpResponse, Failure> {
-    let part = part(&overview);
+    let part = part(&overview, overview.regions(), overview.changes());
     context.render(StatusCode::OK, &RegionsPage { layout: context.layout(), part })
 }
 
@@ -70,7 +69,7 @@ pub(crate) async fn events(
     let format = viewer.format;
     // Actix would keep the answer to HEAD open for as long as there are updates.
     if request.method() == Method::HEAD {
-        return HttpResponse::Ok().content_type(EVENTS).finish();
+        return HttpResponse::Ok().content_type(EVENT_STREAM).finish();
     }
     let Some(viewing) = overview.view() else {
         let mut full = HttpResponse::ServiceUnavailable();
@@ -86,7 +85,7 @@ pub(crate) async fn events(
         Some((Ok::<_, Infallible>(update.bytes(format)), (viewing, None)))
     });
     HttpResponse::Ok()
-        .content_type(EVENTS)
+        .content_type(EVENT_STREAM)
         .insert_header((CACHE_CONTROL, NO_STORE))
         .insert_header(UNBUFFERED)
         .streaming(updates)
@@ -103,15 +102,20 @@ impl Update {
 
 /// What a viewer sees now.
 pub(crate) fn update(overview: &Overview) -> Update {
-    let regions = serde_json::to_string(&overview.regions()).unwrap_or_default();
-    let changes = serde_json::to_string(&overview.changes()).unwrap_or_default();
-    let json = format!("event: regions\ndata: {regions}\n\nevent: changes\ndata: {changes}\n\n");
-    let html = part(overview).render().unwrap_or_default();
-    let lines: Vec<_> = html.lines().map(|line| format!("data: {line}\n")).collect();
-    Update { json: json.into(), html: format!("event: part\n{}\n", lines.concat()).into() }
+    let (regions, changes) = (overview.regions(), overview.changes());
+    let json = [
+        event("regions", &serde_json::to_string(&regions).unwrap_or_default()),
+        event("changes", &serde_json::to_string(&changes).unwrap_or_default()),
+    ];
+    let html = part(overview, regions, changes).render().unwrap_or_default();
+    Update { json: json.concat().into(), html: event("part", &html).into() }
 }
 
-fn part(overview: &Overview) -> OverviewPart {
-    let (regions, changes) = (overview.regions(), overview.changes());
-    OverviewPart::new(overview.instance(), regions, &overview.samples(), overview.spill(), changes)
+fn part(
+    overview: &Overview,
+    regions: Vec<RegionStatus>,
+    changes: Vec<ChangeStatus>,
+) -> OverviewPart {
+    let (instance, spill) = (overview.instance(), overview.spill());
+    OverviewPart::new(instance, regions, &overview.samples(), spill, changes)
 }

@@ -28,6 +28,7 @@ use self::visits::visits_since;
 use self::watch::{Watch, places};
 use super::running_lab;
 use crate::console::CommandError;
+use crate::event_stream::{EVENT_STREAM, event};
 
 /// How often the page hears of new visits.
 const TICK: Duration = Duration::from_millis(50);
@@ -178,9 +179,5 @@ async fn events(lab: Data<Lab>) -> HttpResponse {
             }
         },
     );
-    HttpResponse::Ok().content_type("text/event-stream").streaming(events)
-}
-
-fn event(name: &str, json: &str) -> String {
-    format!("event: {name}\ndata: {json}\n\n")
+    HttpResponse::Ok().content_type(EVENT_STREAM).streaming(events)
 }
