@@ -280,10 +280,11 @@ impl Watch<'_> {
         migrated: Result<(), DownReason>,
     ) {
         let Inner { leader, leadership, .. } = self.inner;
-        let reply = Reply { identity: connection.identity(), report };
+        let identity = connection.identity();
+        let reply = Reply { identity, report };
         let unfit = record_reply(leader, leadership, self.index, (reply, state), Instant::now());
         let health = &self.member.health;
-        health.record_state(state, round_trip, Instant::now());
+        health.record_state(identity, state, round_trip, Instant::now());
         match unfit.or(migrated.err()) {
             Some(reason) => health.mark_down(reason),
             None => health.mark_up(),

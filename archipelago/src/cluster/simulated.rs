@@ -88,7 +88,7 @@ impl SimulatedCluster {
         self.backoff[index] = Backoff::up_to(LONGEST_PAUSE);
         let reply = (Reply { identity, report }, state);
         let unfit = monitor::record_reply(&self.leader, &self.leadership, index, reply, now);
-        self.health[index].record_state(state, round_trip, now);
+        self.health[index].record_state(identity, state, round_trip, now);
         match unfit {
             Some(reason) => self.health[index].mark_down(reason),
             None => self.health[index].mark_up(),

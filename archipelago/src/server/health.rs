@@ -95,6 +95,7 @@ struct Down {
 
 /// A check that the server answered.
 struct Check {
+    identity: ServerIdentity,
     state: ServerState,
     /// The lag of a replica at that moment.
     lag: Option<Duration>,
@@ -167,7 +168,13 @@ impl HealthRecord {
     }
 
     /// Records an answer to the monitor, which came at `now`, whether or not the server may serve.
-    pub(crate) fn record_state(&self, state: ServerState, round_trip: Duration, now: Instant) {
+    pub(crate) fn record_state(
+        &self,
+        identity: ServerIdentity,
+        state: ServerState,
+        round_trip: Duration,
+        now: Instant,
+    ) {
         let as_of = state.as_of.filter(|_| state.role == Role::Replica);
         let lag = as_of.map(|as_of| now.saturating_duration_since(as_of));
         // What a primary had reached that is not heard any more says nothing of now.
@@ -177,7 +184,8 @@ impl HealthRecord {
             .and_then(|sample| sample.reached)
             .filter(|(timeline, _)| *timeline == state.timeline && state.role == Role::Replica)
             .map(|(_, lsn)| lsn.saturating_sub(state.lsn));
-        self.last_check.store(Some(Arc::new(Check { state, lag, lag_bytes, round_trip })));
+        let check = Check { identity, state, lag, lag_bytes, round_trip };
+        self.last_check.store(Some(Arc::new(check)));
     }
 
     /// Records a write that the database has taken. It is up, whatever the monitor found before:
@@ -329,7 +337,18 @@ impl HealthRecord {
             sample = sample.map(|sample| sample.by_clock_of(report));
         }
         let newest = leadership.view().newest;
-        ServerState::interpret(report, timeline, before, newest, sample)
+        let state = ServerState::interpret(report, timeline, before, newest, sample);
+        let as_of = state.as_of.max(self.as_of_by_monitor(identity, state));
+        ServerState { as_of, ..state }
+    }
+
+    /// The moment whose commits a server in this state shows by the monitor's last check: the same
+    /// server, on the same timeline, had replayed no more then. A connection that was idle for long
+    /// learns it here.
+    fn as_of_by_monitor(&self, identity: ServerIdentity, state: ServerState) -> Option<Instant> {
+        let check = self.last_check.load();
+        let before = check.as_ref().filter(|check| check.identity == identity)?.state;
+        before.as_of.filter(|_| before.timeline == state.timeline && before.lsn <= state.lsn)
     }
 
     /// Whether a server in this state satisfies the requirement of a read at the moment `now`.
@@ -405,6 +424,10 @@ mod tests {
         DownReason::Silent { waited: Duration::from_secs(1) }
     }
 
+    fn identity(started: i64) -> ServerIdentity {
+        ServerIdentity { system: 7, started, sees_timelines: true }
+    }
+
     fn is_ready(future: impl Future) -> bool {
         std::pin::pin!(future).now_or_never().is_some()
     }
@@ -425,6 +448,7 @@ mod tests {
         let (health, asked) = (record(), Instant::now());
         let seconds = Duration::from_secs;
         let as_of = asked.checked_sub(seconds(1));
+        let identity = identity(1);
         let state =
             |role| ServerState { role, timeline: 1, lsn: 1, is_settled: true, as_of, asked };
         let lags = |limit, later, lost| {
@@ -433,14 +457,43 @@ mod tests {
         };
         let (lost, lost_later) = (Some(asked), Some(asked + seconds(1)));
         assert!(!lags(10, seconds(60), lost), "it was never asked");
-        health.record_state(state(Role::Replica), Duration::ZERO, asked);
+        health.record_state(identity, state(Role::Replica), Duration::ZERO, asked);
         assert!(!lags(10, seconds(9), lost) && lags(10, seconds(10), lost));
         assert!(!lags(10, seconds(60), None), "it may have caught up since");
         assert!(!lags(10, seconds(60), lost_later), "it was asked before the leader was lost");
-        health.record_state(state(Role::Replica), Duration::ZERO, asked + seconds(11));
+        health.record_state(identity, state(Role::Replica), Duration::ZERO, asked + seconds(11));
         assert!(lags(10, seconds(11), None));
-        health.record_state(state(Role::Primary), Duration::ZERO, asked + seconds(11));
+        health.record_state(identity, state(Role::Primary), Duration::ZERO, asked + seconds(11));
         assert!(!lags(10, seconds(60), lost), "a primary has no lag");
+    }
+
+    #[test]
+    fn each_connection_knows_what_the_monitor_has_found_of_its_server() {
+        let (health, asked) = (record(), Instant::now());
+        let as_of = asked.checked_sub(Duration::from_secs(1));
+        let state = ServerState {
+            role: Role::Replica,
+            timeline: 2,
+            lsn: 5,
+            is_settled: true,
+            as_of,
+            asked,
+        };
+        health.record_state(identity(1), state, Duration::ZERO, asked);
+        // The server's start, timeline and position, and what is known then. No commit of its log
+        // tells an age.
+        let table = [
+            ("the same server", 1, 2, 5, as_of),
+            ("it has replayed more", 1, 2, 6, as_of),
+            ("it has gone back", 1, 2, 4, None),
+            ("it was started again", 2, 2, 5, None),
+            ("it follows another timeline", 1, 3, 5, None),
+        ];
+        for (story, started, timeline, lsn, expected) in table {
+            let report = ServerReport::for_test(true, timeline, lsn, asked);
+            let state = health.observe(identity(started), report, None);
+            assert_eq!(state.as_of, expected, "{story}");
+        }
     }
 
     #[test]

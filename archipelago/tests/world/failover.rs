@@ -215,14 +215,26 @@ async fn a_replica_too_far_behind_is_passed_over(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn an_idle_primary_does_not_make_replicas_look_late(world: World) {
-    let repos = seen_from_near(&world).await;
+    let max_lag = Duration::from_secs(5);
+    let repos = connected(create_users(&world).await.with_max_lag(max_lag)).await;
     let near = || repos.members().nth(1).unwrap().health();
+    eventually("the replica serves", DEADLINE, async || {
+        by(&repos).await == ("near", Reason::Local)
+    })
+    .await;
     let begin = Instant::now();
     eventually("the reported lag is less than half of the idle time", DEADLINE, async || {
         let idle = begin.elapsed();
         idle > Duration::from_secs(6) && near().lag.is_some_and(|lag| lag < idle / 2)
     })
     .await;
+
+    // The last commit that it has replayed is too old, and it has not all that the primary has.
+    world.server("near").unwrap().pause_replay().await.unwrap();
+    add(&repos, "Ada").await;
+    eventually("it is known to lack a commit", DEADLINE, async || near().lag_bytes > Some(0)).await;
+    let served = by(&repos).await;
+    assert_eq!(served, ("near", Reason::Local), "the monitor knows that it lacks only the newest");
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
