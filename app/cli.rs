@@ -70,6 +70,10 @@ enum Command {
 
 impl Cli {
     /// Runs the command. An error is to be printed, and ends the program with status 1.
+    ///
+    /// The runtime starts here, not in `main`: a crate compiles each future that it awaits, and the
+    /// program would compile all of the library's a second time.
+    #[tokio::main]
     pub async fn run(self) -> Result<(), CommandError> {
         match self.command.unwrap_or_default() {
             Command::Serve => serve::serve().await,

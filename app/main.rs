@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use archipelago_app::cli::Cli;
 use clap::Parser;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Cli::parse().run().await {
+fn main() -> ExitCode {
+    match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

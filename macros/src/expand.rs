@@ -16,7 +16,9 @@ pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
     let replicas =
         declaration.replicas.iter().map(|replica| repo::expand_replica(declaration, replica));
     let set = set::expand(declaration);
-    quote! { #region #primary #(#replicas)* #set }
+    // What grows with the regions comes last. The compiler numbers a module's impls, those of derives
+    // behind the others; where a number changes, everything that uses such an impl is compiled again.
+    quote! { #region #set #primary #(#replicas)* }
 }
 
 impl Declaration {

@@ -42,34 +42,37 @@ fn expand(declaration: &Declaration, repo: &Repo, doc: &str, role: &str) -> Toke
             member: ::std::sync::Arc<::archipelago::Member>,
         }
 
-        #[allow(dead_code, reason = "no program needs every repo")]
-        impl #name {
-            /// The region of this repo.
-            pub const REGION: Region = Region::#variant;
+        // A scope of its own: `super::expand` says why.
+        const _: () = {
+            #[allow(dead_code, reason = "no program needs every repo")]
+            impl #name {
+                /// The region of this repo.
+                pub const REGION: Region = Region::#variant;
 
-            /// The declaration of this region.
-            pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-                #code,
-                #region,
-                #name_text,
-                ::archipelago::Role::#role,
-                #place,
-                #line,
-                #url_env,
-            );
+                /// The declaration of this region.
+                pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+                    #code,
+                    #region,
+                    #name_text,
+                    ::archipelago::Role::#role,
+                    #place,
+                    #line,
+                    #url_env,
+                );
 
-            /// A handle that reads from this database only, however far away or behind it is.
-            #[must_use]
-            pub fn reads(&self) -> ::archipelago::Replica<'_> {
-                ::archipelago::Replica::only(&self.member)
+                /// A handle that reads from this database only, however far away or behind it is.
+                #[must_use]
+                pub fn reads(&self) -> ::archipelago::Replica<'_> {
+                    ::archipelago::Replica::only(&self.member)
+                }
+
+                /// The connection pool of these reads.
+                #[must_use]
+                pub fn pool(&self) -> &::archipelago::Pool {
+                    self.member.reading()
+                }
             }
-
-            /// The connection pool of these reads.
-            #[must_use]
-            pub fn pool(&self) -> &::archipelago::Pool {
-                self.member.reading()
-            }
-        }
+        };
     }
 }
 

@@ -23,6 +23,12 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
         pub struct Repos {
             region: ::std::string::String,
             cluster: ::archipelago::Cluster,
+            each: ::std::boxed::Box<EachRepo>,
+        }
+
+        /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
+        #[derive(Debug)]
+        struct EachRepo {
             #(#fields: #names,)*
         }
 
@@ -37,10 +43,11 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// If the settings belong to other regions, or one of them cannot be used.
             pub fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
                 let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
+                let each = EachRepo { #(#fields: #names { member: cluster.member(#members) },)* };
                 ::core::result::Result::Ok(Self {
                     region: ::std::string::String::from(settings.region()),
-                    #(#fields: #names { member: cluster.member(#members) },)*
                     cluster,
+                    each: ::std::boxed::Box::new(each),
                 })
             }
 
@@ -89,7 +96,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
                 #[doc = #field_docs]
                 #[must_use]
                 pub fn #fields(&self) -> &#names {
-                    &self.#fields
+                    &self.each.#fields
                 }
             )*
         }
@@ -98,7 +105,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     }
 }
 
-/// Each arm lists every member, in the order in which they are tried. A region with a database
+/// EachRepo arm lists every member, in the order in which they are tried. A region with a database
 /// starts with its own, a place with its nearest replica, and any other string with the primary.
 fn replica_in(declaration: &Declaration) -> TokenStream {
     let near = |order: &[usize], reason: TokenStream| {

@@ -79,134 +79,6 @@ impl ::core::str::FromStr for Region {
         }
     }
 }
-/// The primary, `nrt` (Tokyo, Japan): reads and writes.
-///
-/// From regions.toml, line 1.
-#[derive(Debug)]
-pub struct RepoNrt {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoNrt {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Nrt;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "nrt",
-        "nrt",
-        "RepoNrt",
-        ::archipelago::Role::Primary,
-        ::core::option::Option::Some("Tokyo, Japan"),
-        ::core::option::Option::Some(1),
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `ord` (Chicago, Illinois (US)): reads only.
-///
-/// From regions.toml, line 2.
-#[derive(Debug)]
-pub struct RepoOrd {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoOrd {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Ord;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "ord",
-        "ord",
-        "RepoOrd",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::Some("Chicago, Illinois (US)"),
-        ::core::option::Option::Some(2),
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `ams` (Amsterdam, Netherlands): reads only.
-///
-/// From regions.toml, line 2.
-#[derive(Debug)]
-pub struct RepoAms {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoAms {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Ams;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "ams",
-        "ams",
-        "RepoAms",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::Some("Amsterdam, Netherlands"),
-        ::core::option::Option::Some(2),
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `us-east-1`: reads only.
-///
-/// From regions.toml, line 3.
-#[derive(Debug)]
-pub struct RepoUsEast1 {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoUsEast1 {
-    /// The region of this repo.
-    pub const REGION: Region = Region::UsEast1;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "us-east-1",
-        "us-east-1",
-        "RepoUsEast1",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::Some(3),
-        ::core::option::Option::Some("VIRGINIA_URL"),
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
 /// Every repo, and the routing among them.
 ///
 /// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
@@ -214,6 +86,11 @@ impl RepoUsEast1 {
 pub struct Repos {
     region: ::std::string::String,
     cluster: ::archipelago::Cluster,
+    each: ::std::boxed::Box<EachRepo>,
+}
+/// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
+#[derive(Debug)]
+struct EachRepo {
     repo_nrt: RepoNrt,
     repo_ord: RepoOrd,
     repo_ams: RepoAms,
@@ -236,8 +113,7 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        ::core::result::Result::Ok(Self {
-            region: ::std::string::String::from(settings.region()),
+        let each = EachRepo {
             repo_nrt: RepoNrt {
                 member: cluster.member(0),
             },
@@ -250,7 +126,11 @@ impl Repos {
             repo_us_east_1: RepoUsEast1 {
                 member: cluster.member(3),
             },
+        };
+        ::core::result::Result::Ok(Self {
+            region: ::std::string::String::from(settings.region()),
             cluster,
+            each: ::std::boxed::Box::new(each),
         })
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
@@ -348,22 +228,22 @@ impl Repos {
     /// The repo of `nrt` (Tokyo, Japan).
     #[must_use]
     pub fn repo_nrt(&self) -> &RepoNrt {
-        &self.repo_nrt
+        &self.each.repo_nrt
     }
     /// The repo of `ord` (Chicago, Illinois (US)).
     #[must_use]
     pub fn repo_ord(&self) -> &RepoOrd {
-        &self.repo_ord
+        &self.each.repo_ord
     }
     /// The repo of `ams` (Amsterdam, Netherlands).
     #[must_use]
     pub fn repo_ams(&self) -> &RepoAms {
-        &self.repo_ams
+        &self.each.repo_ams
     }
     /// The repo of `us-east-1`.
     #[must_use]
     pub fn repo_us_east_1(&self) -> &RepoUsEast1 {
-        &self.repo_us_east_1
+        &self.each.repo_us_east_1
     }
 }
 impl ::archipelago::RegionSet for Repos {
@@ -400,3 +280,139 @@ impl ::archipelago::RepoSet for Repos {
         self.replica_in(region)
     }
 }
+/// The primary, `nrt` (Tokyo, Japan): reads and writes.
+///
+/// From regions.toml, line 1.
+#[derive(Debug)]
+pub struct RepoNrt {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoNrt {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Nrt;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "nrt",
+            "nrt",
+            "RepoNrt",
+            ::archipelago::Role::Primary,
+            ::core::option::Option::Some("Tokyo, Japan"),
+            ::core::option::Option::Some(1),
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `ord` (Chicago, Illinois (US)): reads only.
+///
+/// From regions.toml, line 2.
+#[derive(Debug)]
+pub struct RepoOrd {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoOrd {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Ord;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "ord",
+            "ord",
+            "RepoOrd",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::Some("Chicago, Illinois (US)"),
+            ::core::option::Option::Some(2),
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `ams` (Amsterdam, Netherlands): reads only.
+///
+/// From regions.toml, line 2.
+#[derive(Debug)]
+pub struct RepoAms {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoAms {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Ams;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "ams",
+            "ams",
+            "RepoAms",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::Some("Amsterdam, Netherlands"),
+            ::core::option::Option::Some(2),
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `us-east-1`: reads only.
+///
+/// From regions.toml, line 3.
+#[derive(Debug)]
+pub struct RepoUsEast1 {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoUsEast1 {
+        /// The region of this repo.
+        pub const REGION: Region = Region::UsEast1;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "us-east-1",
+            "us-east-1",
+            "RepoUsEast1",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::Some(3),
+            ::core::option::Option::Some("VIRGINIA_URL"),
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};

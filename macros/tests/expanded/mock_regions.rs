@@ -52,96 +52,6 @@ impl ::core::str::FromStr for Region {
         }
     }
 }
-/// The primary, `home`: reads and writes.
-#[derive(Debug)]
-pub struct RepoHome {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoHome {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Home;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "home",
-        "home",
-        "RepoHome",
-        ::archipelago::Role::Primary,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `near`: reads only.
-#[derive(Debug)]
-pub struct RepoNear {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoNear {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Near;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "near",
-        "near",
-        "RepoNear",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `far`: reads only.
-#[derive(Debug)]
-pub struct RepoFar {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoFar {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Far;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "far",
-        "far",
-        "RepoFar",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
 /// Every repo, and the routing among them.
 ///
 /// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
@@ -149,6 +59,11 @@ impl RepoFar {
 pub struct Repos {
     region: ::std::string::String,
     cluster: ::archipelago::Cluster,
+    each: ::std::boxed::Box<EachRepo>,
+}
+/// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
+#[derive(Debug)]
+struct EachRepo {
     repo_home: RepoHome,
     repo_near: RepoNear,
     repo_far: RepoFar,
@@ -169,8 +84,7 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        ::core::result::Result::Ok(Self {
-            region: ::std::string::String::from(settings.region()),
+        let each = EachRepo {
             repo_home: RepoHome {
                 member: cluster.member(0),
             },
@@ -180,7 +94,11 @@ impl Repos {
             repo_far: RepoFar {
                 member: cluster.member(2),
             },
+        };
+        ::core::result::Result::Ok(Self {
+            region: ::std::string::String::from(settings.region()),
             cluster,
+            each: ::std::boxed::Box::new(each),
         })
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
@@ -257,17 +175,17 @@ impl Repos {
     /// The repo of `home`.
     #[must_use]
     pub fn repo_home(&self) -> &RepoHome {
-        &self.repo_home
+        &self.each.repo_home
     }
     /// The repo of `near`.
     #[must_use]
     pub fn repo_near(&self) -> &RepoNear {
-        &self.repo_near
+        &self.each.repo_near
     }
     /// The repo of `far`.
     #[must_use]
     pub fn repo_far(&self) -> &RepoFar {
-        &self.repo_far
+        &self.each.repo_far
     }
 }
 impl ::archipelago::RegionSet for Repos {
@@ -292,3 +210,99 @@ impl ::archipelago::RepoSet for Repos {
         self.replica_in(region)
     }
 }
+/// The primary, `home`: reads and writes.
+#[derive(Debug)]
+pub struct RepoHome {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoHome {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Home;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "home",
+            "home",
+            "RepoHome",
+            ::archipelago::Role::Primary,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `near`: reads only.
+#[derive(Debug)]
+pub struct RepoNear {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoNear {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Near;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "near",
+            "near",
+            "RepoNear",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `far`: reads only.
+#[derive(Debug)]
+pub struct RepoFar {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoFar {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Far;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "far",
+            "far",
+            "RepoFar",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};

@@ -46,36 +46,6 @@ impl ::core::str::FromStr for Region {
         }
     }
 }
-/// The primary, `home`: reads and writes.
-#[derive(Debug)]
-pub struct RepoHome {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoHome {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Home;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "home",
-        "home",
-        "RepoHome",
-        ::archipelago::Role::Primary,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
 /// Every repo, and the routing among them.
 ///
 /// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
@@ -83,6 +53,11 @@ impl RepoHome {
 pub struct Repos {
     region: ::std::string::String,
     cluster: ::archipelago::Cluster,
+    each: ::std::boxed::Box<EachRepo>,
+}
+/// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
+#[derive(Debug)]
+struct EachRepo {
     repo_home: RepoHome,
 }
 #[allow(dead_code, reason = "no program needs every repo")]
@@ -97,12 +72,15 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        ::core::result::Result::Ok(Self {
-            region: ::std::string::String::from(settings.region()),
+        let each = EachRepo {
             repo_home: RepoHome {
                 member: cluster.member(0),
             },
+        };
+        ::core::result::Result::Ok(Self {
+            region: ::std::string::String::from(settings.region()),
             cluster,
+            each: ::std::boxed::Box::new(each),
         })
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
@@ -165,7 +143,7 @@ impl Repos {
     /// The repo of `home`.
     #[must_use]
     pub fn repo_home(&self) -> &RepoHome {
-        &self.repo_home
+        &self.each.repo_home
     }
 }
 impl ::archipelago::RegionSet for Repos {
@@ -190,3 +168,35 @@ impl ::archipelago::RepoSet for Repos {
         self.replica_in(region)
     }
 }
+/// The primary, `home`: reads and writes.
+#[derive(Debug)]
+pub struct RepoHome {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoHome {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Home;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "home",
+            "home",
+            "RepoHome",
+            ::archipelago::Role::Primary,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};

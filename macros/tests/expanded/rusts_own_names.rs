@@ -74,186 +74,6 @@ impl ::core::str::FromStr for Region {
         }
     }
 }
-/// The primary, `type`: reads and writes.
-#[derive(Debug)]
-pub struct RepoType {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoType {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Type;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "type",
-        "type",
-        "RepoType",
-        ::archipelago::Role::Primary,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `box`: reads only.
-#[derive(Debug)]
-pub struct RepoBox {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoBox {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Box;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "box",
-        "box",
-        "RepoBox",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `ok`: reads only.
-#[derive(Debug)]
-pub struct RepoOk {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoOk {
-    /// The region of this repo.
-    pub const REGION: Region = Region::Ok;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "ok",
-        "ok",
-        "RepoOk",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `none`: reads only.
-#[derive(Debug)]
-pub struct RepoNone {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoNone {
-    /// The region of this repo.
-    pub const REGION: Region = Region::None;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "none",
-        "none",
-        "RepoNone",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `string`: reads only.
-#[derive(Debug)]
-pub struct RepoString {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoString {
-    /// The region of this repo.
-    pub const REGION: Region = Region::String;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "string",
-        "string",
-        "RepoString",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
-/// The replica in `s`: reads only.
-#[derive(Debug)]
-pub struct RepoS {
-    member: ::std::sync::Arc<::archipelago::Member>,
-}
-#[allow(dead_code, reason = "no program needs every repo")]
-impl RepoS {
-    /// The region of this repo.
-    pub const REGION: Region = Region::S;
-    /// The declaration of this region.
-    pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
-        "s",
-        "s",
-        "RepoS",
-        ::archipelago::Role::Replica,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-        ::core::option::Option::None,
-    );
-    /// A handle that reads from this database only, however far away or behind it is.
-    #[must_use]
-    pub fn reads(&self) -> ::archipelago::Replica<'_> {
-        ::archipelago::Replica::only(&self.member)
-    }
-    /// The connection pool of these reads.
-    #[must_use]
-    pub fn pool(&self) -> &::archipelago::Pool {
-        self.member.reading()
-    }
-}
 /// Every repo, and the routing among them.
 ///
 /// [`connect`](Self::connect) creates it and [`shutdown`](Self::shutdown) closes it.
@@ -261,6 +81,11 @@ impl RepoS {
 pub struct Repos {
     region: ::std::string::String,
     cluster: ::archipelago::Cluster,
+    each: ::std::boxed::Box<EachRepo>,
+}
+/// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
+#[derive(Debug)]
+struct EachRepo {
     repo_type: RepoType,
     repo_box: RepoBox,
     repo_ok: RepoOk,
@@ -287,8 +112,7 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        ::core::result::Result::Ok(Self {
-            region: ::std::string::String::from(settings.region()),
+        let each = EachRepo {
             repo_type: RepoType {
                 member: cluster.member(0),
             },
@@ -305,7 +129,11 @@ impl Repos {
                 member: cluster.member(4),
             },
             repo_s: RepoS { member: cluster.member(5) },
+        };
+        ::core::result::Result::Ok(Self {
+            region: ::std::string::String::from(settings.region()),
             cluster,
+            each: ::std::boxed::Box::new(each),
         })
     }
     /// Creates every repo, and connects to the primary and to the database of local reads.
@@ -403,32 +231,32 @@ impl Repos {
     /// The repo of `type`.
     #[must_use]
     pub fn repo_type(&self) -> &RepoType {
-        &self.repo_type
+        &self.each.repo_type
     }
     /// The repo of `box`.
     #[must_use]
     pub fn repo_box(&self) -> &RepoBox {
-        &self.repo_box
+        &self.each.repo_box
     }
     /// The repo of `ok`.
     #[must_use]
     pub fn repo_ok(&self) -> &RepoOk {
-        &self.repo_ok
+        &self.each.repo_ok
     }
     /// The repo of `none`.
     #[must_use]
     pub fn repo_none(&self) -> &RepoNone {
-        &self.repo_none
+        &self.each.repo_none
     }
     /// The repo of `string`.
     #[must_use]
     pub fn repo_string(&self) -> &RepoString {
-        &self.repo_string
+        &self.each.repo_string
     }
     /// The repo of `s`.
     #[must_use]
     pub fn repo_s(&self) -> &RepoS {
-        &self.repo_s
+        &self.each.repo_s
     }
 }
 impl ::archipelago::RegionSet for Repos {
@@ -453,3 +281,195 @@ impl ::archipelago::RepoSet for Repos {
         self.replica_in(region)
     }
 }
+/// The primary, `type`: reads and writes.
+#[derive(Debug)]
+pub struct RepoType {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoType {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Type;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "type",
+            "type",
+            "RepoType",
+            ::archipelago::Role::Primary,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `box`: reads only.
+#[derive(Debug)]
+pub struct RepoBox {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoBox {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Box;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "box",
+            "box",
+            "RepoBox",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `ok`: reads only.
+#[derive(Debug)]
+pub struct RepoOk {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoOk {
+        /// The region of this repo.
+        pub const REGION: Region = Region::Ok;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "ok",
+            "ok",
+            "RepoOk",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `none`: reads only.
+#[derive(Debug)]
+pub struct RepoNone {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoNone {
+        /// The region of this repo.
+        pub const REGION: Region = Region::None;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "none",
+            "none",
+            "RepoNone",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `string`: reads only.
+#[derive(Debug)]
+pub struct RepoString {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoString {
+        /// The region of this repo.
+        pub const REGION: Region = Region::String;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "string",
+            "string",
+            "RepoString",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
+/// The replica in `s`: reads only.
+#[derive(Debug)]
+pub struct RepoS {
+    member: ::std::sync::Arc<::archipelago::Member>,
+}
+const _: () = {
+    #[allow(dead_code, reason = "no program needs every repo")]
+    impl RepoS {
+        /// The region of this repo.
+        pub const REGION: Region = Region::S;
+        /// The declaration of this region.
+        pub const INFO: &'static ::archipelago::RegionInfo = &::archipelago::RegionInfo::new(
+            "s",
+            "s",
+            "RepoS",
+            ::archipelago::Role::Replica,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+            ::core::option::Option::None,
+        );
+        /// A handle that reads from this database only, however far away or behind it is.
+        #[must_use]
+        pub fn reads(&self) -> ::archipelago::Replica<'_> {
+            ::archipelago::Replica::only(&self.member)
+        }
+        /// The connection pool of these reads.
+        #[must_use]
+        pub fn pool(&self) -> &::archipelago::Pool {
+            self.member.reading()
+        }
+    }
+};
