@@ -7,6 +7,7 @@ mod serve;
 
 use archipelago::{RegionSet, Settings};
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use crate::console::{CommandError, print_status};
 use crate::environment::process_env;
@@ -73,8 +74,11 @@ impl Cli {
     ///
     /// The runtime starts here, not in `main`: a crate compiles each future that it awaits, and the
     /// program would compile all of the library's a second time.
-    #[tokio::main]
-    pub async fn run(self) -> Result<(), CommandError> {
+    pub fn run(self) -> Result<(), CommandError> {
+        Runtime::new()?.block_on(self.run_command())
+    }
+
+    async fn run_command(self) -> Result<(), CommandError> {
         match self.command.unwrap_or_default() {
             Command::Serve => serve::serve().await,
             Command::Migrate => migrate().await,

@@ -19,6 +19,7 @@ mod transaction;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use diesel::QueryResult;
 use diesel::dsl::sql;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
@@ -27,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_postgres::error::SqlState;
 
-pub(crate) use self::commit::{commit_lsn, warn_of_unknown_position};
+pub(crate) use self::commit::warn_of_unknown_position;
 pub(crate) use self::connector::Connector;
 pub use self::connector::{connect, connect_with_errors};
 use self::driver::Driver;
@@ -188,6 +189,11 @@ impl Connection {
         error
     }
 
+    /// Asks for an LSN at or after the last commit on it.
+    pub(crate) async fn commit_lsn(&self) -> QueryResult<u64> {
+        commit::commit_lsn(&self.inner, self.identity.layout).await
+    }
+
     /// The state of the server when it was last asked here.
     pub(crate) fn state(&self) -> ServerState {
         *self.state.lock()
@@ -205,7 +211,9 @@ impl Connection {
     pub(crate) fn report(
         &self,
     ) -> impl Future<Output = Result<(ServerReport, ServerState), Error>> + Send + use<'_> {
-        let (report, sent) = (probe::report(&self.inner, &self.questions), self.sent());
+        let layout = self.identity.layout;
+        let report = probe::report(&self.inner, &self.questions, layout);
+        let sent = self.sent();
         // Several tasks read the answers of one connection, in any order: what a later one has shown
         // says nothing of the server when this one was made.
         let before = self.state();
@@ -226,14 +234,32 @@ impl Connection {
     }
 
     /// Asks how far the server is. The rest of its state is asked again when it is older than
-    /// `limit`: the whole report of a replica costs `PostgreSQL` four times as much as its
-    /// position.
+    /// `limit`: the whole report costs PostgreSQL five times as much as its position.
     async fn probe_position(&self, limit: Duration) -> Result<ServerState, Error> {
         let known = self.state();
         let may_ask = self.questions.denied().is_empty();
-        if known.role == Role::Primary || known.asked.elapsed() > limit || !may_ask {
+        if known.asked.elapsed() > limit || !may_ask {
             return self.probe().await;
         }
+        match known.role {
+            Role::Primary => self.probe_inserted(known).await,
+            Role::Replica => self.probe_replayed(known).await,
+        }
+    }
+
+    /// Asks a primary how far it has inserted.
+    async fn probe_inserted(&self, known: ServerState) -> Result<ServerState, Error> {
+        let (asked, sent) = (Instant::now(), self.sent());
+        let lsn = probe::inserted(&self.inner).await;
+        let lsn = lsn.map_err(|error| self.question_failed(error, sent))?;
+        let lsn = self.identity.layout.end_of_record(lsn);
+        let state = known.inserted(lsn, asked, self.health.leadership.view().newest);
+        self.state.lock().advance(state);
+        Ok(state)
+    }
+
+    /// Asks a replica how far it has replayed.
+    async fn probe_replayed(&self, known: ServerState) -> Result<ServerState, Error> {
         let sent = self.sent();
         let replayed = probe::replayed(&self.inner).await;
         match replayed.map_err(|error| self.question_failed(error, sent))? {
@@ -245,7 +271,6 @@ impl Connection {
                 }
                 Ok(known.replayed(lsn, is_settled))
             }
-            // It was promoted meanwhile.
             None => self.probe().await,
         }
     }

@@ -15,6 +15,7 @@ mod freshness;
 mod health;
 mod journal;
 mod leadership;
+mod log_layout;
 mod report;
 mod state;
 
@@ -24,5 +25,6 @@ pub use self::health::Health;
 pub(crate) use self::health::HealthRecord;
 pub use self::journal::{Change, Event};
 pub(crate) use self::leadership::{LeaderView, Leadership, LeadingServer};
+pub(crate) use self::log_layout::LogLayout;
 pub(crate) use self::report::{ServerIdentity, ServerReport, own_clock};
 pub(crate) use self::state::ServerState;

@@ -15,9 +15,7 @@ pub use self::retrying::Retrying;
 use self::retrying::run_transaction;
 use self::statement::write_once;
 use crate::cluster::Cluster;
-use crate::connection::{
-    Execute, Isolation, Load, Ping, Request, commit_lsn, warn_of_unknown_position,
-};
+use crate::connection::{Execute, Isolation, Load, Ping, Request, warn_of_unknown_position};
 use crate::error::Error;
 use crate::pool::Checkout;
 use crate::position::{Committed, Position};
@@ -256,7 +254,7 @@ impl<'a> Primary<'a> {
         let lent = checkout.within_transaction_limit(async |connection| {
             let outcome = connection.lend(work).await;
             let lsn = match connection.end_transaction().await {
-                Ok(()) => commit_lsn(&connection.inner).await.map_err(Error::from),
+                Ok(()) => connection.commit_lsn().await.map_err(Error::from),
                 Err(error) => Err(error),
             };
             // Committed statements may lie behind an error as well.

@@ -159,12 +159,18 @@ impl MemberRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::LogLayout;
 
     /// When a server was started, whether it is a replica, and its timeline.
     type Short = (i64, bool, u32);
 
     fn reply(started: i64, is_replica: bool, timeline: u32) -> Reply {
-        let identity = ServerIdentity { system: 7, started, sees_timelines: true };
+        let identity = ServerIdentity {
+            system: 7,
+            started,
+            sees_timelines: true,
+            layout: LogLayout::default(),
+        };
         let report = ServerReport::for_test(is_replica, timeline, 1, Instant::now());
         // Timeline 0 stands for a replica that receives nothing.
         let is_streaming = is_replica && timeline > 0;

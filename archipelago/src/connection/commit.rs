@@ -6,28 +6,24 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-/// An LSN at or after the end of the commit record, asked on its connection after the commit:
-/// inside the transaction the answer would be too early. The system identifier and the timeline are
-/// known from the opening of the connection: neither changes under a primary's session.
+use crate::server::LogLayout;
+
+/// The flushed position where every commit of the session was flushed, and the inserted one else.
+/// Asked on the connection of a commit behind it, each is at or after the end of its record: inside the
+/// transaction the answer would be too early. The system identifier and the timeline are known from
+/// the opening of the connection: neither changes under a primary's session.
 ///
 /// With `synchronous_commit=off` only the *insert* position is certain to be behind the commit.
 /// Otherwise the commit was flushed, and the flushed position is better: behind it there may be
 /// records without a commit (a page pruned by a SELECT), which an idle primary does not send for
 /// seconds. [`COMMIT`] preserves the setting of the transaction.
 ///
-/// When the last record ends with its page or its segment, the insert position is already behind
-/// the header of the next one (24 or 40 bytes), where no record ends; hence the subtraction.
-pub(crate) const COMMIT_LSN: &str = "SELECT CASE
+/// Every write waits for this question: it has no subquery, whose start costs as much as the rest.
+const COMMIT_LSN: &str = "SELECT CASE
         WHEN current_setting('synchronous_commit') <> 'off'
             AND coalesce(current_setting('archipelago.synchronous_commit', true), '') <> 'off'
         THEN pg_current_wal_flush_lsn()
-        WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
-        WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
-        ELSE lsn
-    END
-    FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
-                 pg_size_bytes(current_setting('wal_segment_size')) AS segment,
-                 current_setting('wal_block_size')::bigint AS page) AS now";
+    END, pg_current_wal_insert_lsn()";
 
 /// Ends a transaction, and keeps its `synchronous_commit` for [`COMMIT_LSN`]. In a transaction that
 /// has failed, COMMIT alone would succeed and roll back; here the SELECT fails first.
@@ -39,7 +35,7 @@ pub(crate) const COMMIT: &str = "SELECT set_config(
 struct CommitLsnQuery;
 
 impl Query for CommitLsnQuery {
-    type SqlType = sql_types::PgLsn;
+    type SqlType = (sql_types::Nullable<sql_types::PgLsn>, sql_types::PgLsn);
 }
 
 // Not `sql_query`, which Diesel prepares anew each time, at a round trip of its own.
@@ -51,9 +47,13 @@ impl QueryFragment<Pg> for CommitLsnQuery {
 }
 
 /// Asks for an LSN at or after the last commit of this connection.
-pub(crate) async fn commit_lsn(mut connection: &AsyncPgConnection) -> QueryResult<u64> {
-    let lsn: PgLsn = CommitLsnQuery.get_result(&mut connection).await?;
-    Ok(lsn.0)
+pub(crate) async fn commit_lsn(
+    mut connection: &AsyncPgConnection,
+    layout: LogLayout,
+) -> QueryResult<u64> {
+    let row = CommitLsnQuery.get_result::<(Option<PgLsn>, PgLsn)>(&mut connection).await?;
+    let (flushed, PgLsn(inserted)) = row;
+    Ok(flushed.map_or_else(|| layout.end_of_record(inserted), |PgLsn(lsn)| lsn))
 }
 
 /// The commit is certain, so a failed request for its position does not fail the write.

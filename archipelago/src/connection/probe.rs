@@ -15,27 +15,8 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::error::{DownReason, SessionRecord};
 use crate::query::LoadsAs;
-use crate::server::{ServerIdentity, ServerReport, own_clock};
+use crate::server::{LogLayout, ServerIdentity, ServerReport, own_clock};
 use crate::settings::DatabaseUrl;
-
-/// Whether no record behind a replica's position can have been shown: everything received is
-/// replayed, replay is paused, or nothing is received any more and replay waits for more. (The last
-/// chunk of a primary that died may end inside a record.) Stands before the position in a question:
-/// what is asked first is never newer.
-macro_rules! is_settled {
-    () => {
-        "coalesce(
-            pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-                OR pg_get_wal_replay_pause_state() = 'paused'
-                OR (SELECT pid IS NULL FROM pg_stat_get_wal_receiver())
-                    AND EXISTS (
-                        SELECT FROM pg_stat_get_activity(NULL) WHERE backend_type = 'startup'
-                            AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
-                    ),
-            false
-        )"
-    };
-}
 
 /// The whole report, in one row.
 ///
@@ -46,11 +27,13 @@ macro_rules! is_settled {
 /// take it for evidence of an old primary.
 ///
 /// The position of a primary is what it has inserted: a commit without `synchronous_commit` is
-/// visible before it is flushed. Behind the header of a page or a segment (24 or 40 bytes) no
-/// record ends; hence the subtraction.
+/// visible before it is flushed.
 ///
 /// A replica shows a commit before its position passes it: the record of a commit that removes
-/// files is in work for as long as they take.
+/// files is in work for as long as they take. No record behind the position can have been shown where
+/// everything received is replayed, replay is paused, or nothing is received any more and replay waits
+/// for more. (The last chunk of a primary that died may end inside a record.) That is asked before
+/// the position: what is asked first is never newer.
 ///
 /// The last column counts the WAL senders: a primary knows best who streams from it. Every role sees
 /// their rows. They are standbys, `pg_receivewal` and logical subscribers; what they are, and that one
@@ -59,8 +42,7 @@ macro_rules! is_settled {
 /// The subquery reads the role first. A primary does not become a replica while it runs, so a
 /// primary's row is a primary's throughout. A promotion in between leaves a replica's row whose
 /// position is too low at worst.
-const REPORT: &str = concat!(
-    "SELECT is_replica,
+const REPORT: &str = "SELECT is_replica,
         coalesce(CASE WHEN is_replica
             THEN coalesce(
                 (SELECT received_tli FROM pg_stat_get_wal_receiver()),
@@ -71,19 +53,24 @@ const REPORT: &str = concat!(
             )
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
         END, 0),
-        CASE WHEN is_replica THEN ",
-    is_settled!(),
-    " ELSE true END,
-        coalesce(CASE WHEN is_replica THEN pg_last_wal_replay_lsn() ELSE (
-            SELECT CASE
-                WHEN (lsn - '0/0') % segment = 40 THEN lsn - 40
-                WHEN (lsn - '0/0') % page = 24 THEN lsn - 24
-                ELSE lsn
-            END
-            FROM (SELECT pg_current_wal_insert_lsn() AS lsn,
-                         pg_size_bytes(current_setting('wal_segment_size')) AS segment,
-                         current_setting('wal_block_size')::bigint AS page) AS now
-        ) END, '0/0'),
+        CASE WHEN is_replica
+            THEN coalesce(
+                pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                    OR pg_get_wal_replay_pause_state() = 'paused'
+                    OR (SELECT pid IS NULL FROM pg_stat_get_wal_receiver())
+                        AND EXISTS (
+                            SELECT FROM pg_stat_get_activity(NULL) WHERE backend_type = 'startup'
+                                AND wait_event IN
+                                    ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
+                        ),
+                false
+            )
+            ELSE true
+        END,
+        coalesce(
+            CASE WHEN is_replica THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
+            '0/0'
+        ),
         CASE WHEN is_replica
             THEN coalesce((SELECT pid IS NOT NULL FROM pg_stat_get_wal_receiver()), false)
             ELSE false
@@ -93,13 +80,14 @@ const REPORT: &str = concat!(
             THEN (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000000)::bigint
         END,
         (SELECT count(*) FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')
-    FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role"
-);
+    FROM (SELECT pg_is_in_recovery() AS is_replica OFFSET 0) AS role";
 
 /// Which server it is: asked once, when a connection is opened.
 const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
-        pg_has_role('pg_read_all_stats', 'USAGE')";
+        pg_has_role('pg_read_all_stats', 'USAGE'),
+        current_setting('wal_block_size'),
+        pg_size_bytes(current_setting('wal_segment_size'))";
 
 /// A session as it began.
 pub(super) struct Session {
@@ -122,13 +110,22 @@ impl Session {
     }
 }
 
-/// Whether no record behind a replica's position can have been shown, and that position. NULL where
-/// it was promoted: then the functions' values stand still.
-const REPLAYED_LSN: &str = concat!(
-    "SELECT ",
-    is_settled!(),
-    ", CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END"
-);
+/// How far a primary has inserted.
+const INSERTED_LSN: &str = "SELECT pg_current_wal_insert_lsn()";
+
+/// Whether no record behind a replica's position can have been shown, and that position. The first is
+/// NULL where only the whole report tells, because nothing is received any more. The second is NULL
+/// where it was promoted: then the functions' values stand still.
+///
+/// Most reads wait for this question: it has no subquery. With the report's two, PostgreSQL would
+/// take three times as long, though it hardly ever runs them.
+const REPLAYED_LSN: &str = "SELECT
+        CASE
+            WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                OR pg_get_wal_replay_pause_state() = 'paused' THEN true
+            WHEN (pg_stat_get_wal_receiver()).pid IS NOT NULL THEN false
+        END,
+        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END";
 
 /// The functions of the questions that an operator may have revoked; how a question calls each, and
 /// what stands in for a call that the login role may not make.
@@ -249,10 +246,24 @@ impl QueryFragment<Pg> for ReportQuery {
 }
 
 #[derive(Clone, Copy, QueryId)]
+struct InsertedQuery;
+
+impl Query for InsertedQuery {
+    type SqlType = sql_types::PgLsn;
+}
+
+impl QueryFragment<Pg> for InsertedQuery {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(INSERTED_LSN);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, QueryId)]
 struct ReplayedQuery;
 
 impl Query for ReplayedQuery {
-    type SqlType = (sql_types::Bool, sql_types::Nullable<sql_types::PgLsn>);
+    type SqlType = (sql_types::Nullable<sql_types::Bool>, sql_types::Nullable<sql_types::PgLsn>);
 }
 
 impl QueryFragment<Pg> for ReplayedQuery {
@@ -267,6 +278,7 @@ impl QueryFragment<Pg> for ReplayedQuery {
 pub(super) fn report<'c>(
     connection: &'c AsyncPgConnection,
     questions: &Questions,
+    layout: LogLayout,
 ) -> impl Future<Output = QueryResult<ServerReport>> + Send + use<'c> {
     type Row = (bool, i32, bool, PgLsn, bool, i64, Option<i64>, Option<i64>);
 
@@ -289,7 +301,7 @@ pub(super) fn report<'c>(
         Ok(ServerReport {
             is_replica,
             timeline: timeline.unsigned_abs(),
-            lsn,
+            lsn: if is_replica { lsn } else { layout.end_of_record(lsn) },
             is_settled,
             is_streaming,
             followers: followers.and_then(|count| count.try_into().ok()),
@@ -302,14 +314,21 @@ pub(super) fn report<'c>(
     }
 }
 
+/// Asks a primary how far it has inserted.
+pub(super) async fn inserted(connection: &AsyncPgConnection) -> QueryResult<u64> {
+    let rows = <InsertedQuery as LoadsAs<PgLsn>>::load(&InsertedQuery, connection).await?;
+    let PgLsn(lsn) = rows.into_iter().next().ok_or(diesel::NotFound)?;
+    Ok(lsn)
+}
+
 /// Asks a replica how far it has replayed, and whether no record behind that can have been shown.
-/// None where it is a primary now.
+/// None where only the [`report`] tells.
 pub(super) async fn replayed(connection: &AsyncPgConnection) -> QueryResult<Option<(u64, bool)>> {
-    type Row = (bool, Option<PgLsn>);
+    type Row = (Option<bool>, Option<PgLsn>);
 
     let rows = <ReplayedQuery as LoadsAs<Row>>::load(&ReplayedQuery, connection).await?;
-    let row = rows.into_iter().next();
-    Ok(row.and_then(|(is_settled, lsn)| lsn.map(|PgLsn(lsn)| (lsn, is_settled))))
+    let (is_settled, lsn) = rows.into_iter().next().ok_or(diesel::NotFound)?;
+    Ok(lsn.zip(is_settled).map(|(PgLsn(lsn), is_settled)| (lsn, is_settled)))
 }
 
 /// Sends `setup` (commands that end with a semicolon) and asks for identity and report, in one
@@ -356,14 +375,22 @@ async fn ask_identity(
     // The session's commands may return a row as well.
     let rows: Vec<_> = rows(&messages).collect();
     let [.., identity, report] = rows[..] else { return Err(incomplete()) };
-    if text(identity, 3)? != "t" {
+    if text(identity, 5)? != "t" {
         return Err(DownReason::Pooler);
     }
+    let identity = ServerIdentity {
+        system: parsed(identity, 0)?,
+        started: parsed(identity, 1)?,
+        sees_timelines: text(identity, 2)? == "t",
+        layout: LogLayout { page: parsed(identity, 3)?, segment: parsed(identity, 4)? },
+    };
+    let is_replica = text(report, 0)? == "t";
+    let lsn = parsed::<Lsn>(report, 3)?.into();
     let report = ServerReport {
-        is_replica: text(report, 0)? == "t",
+        is_replica,
         timeline: parsed(report, 1)?,
         is_settled: text(report, 2)? == "t",
-        lsn: parsed::<Lsn>(report, 3)?.into(),
+        lsn: if is_replica { lsn } else { identity.layout.end_of_record(lsn) },
         is_streaming: text(report, 4)? == "t",
         clock: parsed(report, 5)?,
         own_clock: own_clock(),
@@ -371,11 +398,6 @@ async fn ask_identity(
         followers: report.get(7).and_then(|count| count.parse().ok()),
         asked,
         answered: Instant::now(),
-    };
-    let identity = ServerIdentity {
-        system: parsed(identity, 0)?,
-        started: parsed(identity, 1)?,
-        sees_timelines: text(identity, 2)? == "t",
     };
     Ok((identity, report))
 }

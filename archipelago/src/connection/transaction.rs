@@ -10,6 +10,7 @@ use futures_util::future::join;
 use super::Connection;
 use super::commit::{COMMIT, commit_lsn, warn_of_unknown_position};
 use crate::error::{Error, in_session};
+use crate::server::LogLayout;
 
 /// A read-only transaction whose statements all see one state of the database.
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -65,7 +66,8 @@ pub(crate) async fn transaction<T, E: From<diesel::result::Error>>(
     connection: &mut Connection,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
 ) -> Result<(T, Option<u64>), E> {
-    in_transaction(connection, work, commit).await
+    let layout = connection.identity().layout;
+    in_transaction(connection, work, async |inner| commit(inner, layout).await).await
 }
 
 /// Runs `reads` in a read-only transaction, whose statements all see one state of the database.
@@ -116,9 +118,10 @@ async fn in_transaction<T, C, E: From<diesel::result::Error>>(
 }
 
 /// Commits and asks for the LSN behind the commit, in one round trip.
-async fn commit(connection: &mut AsyncPgConnection) -> QueryResult<Option<u64>> {
+async fn commit(connection: &mut AsyncPgConnection, layout: LogLayout) -> QueryResult<Option<u64>> {
     let shared = &*connection;
-    let (committed, lsn) = join((&mut &*shared).batch_execute(COMMIT), commit_lsn(shared)).await;
+    let mut committing = shared;
+    let (committed, lsn) = join(committing.batch_execute(COMMIT), commit_lsn(shared, layout)).await;
     committed?;
     let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
     let depth = status.transaction_state()?;

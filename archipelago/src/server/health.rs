@@ -414,6 +414,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::server::LogLayout;
     use crate::settings::Safeguards;
 
     fn record() -> HealthRecord {
@@ -425,7 +426,7 @@ mod tests {
     }
 
     fn identity(started: i64) -> ServerIdentity {
-        ServerIdentity { system: 7, started, sees_timelines: true }
+        ServerIdentity { system: 7, started, sees_timelines: true, layout: LogLayout::default() }
     }
 
     fn is_ready(future: impl Future) -> bool {

@@ -179,9 +179,10 @@ impl Leadership {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::LogLayout;
 
     fn identity(system: u64, started: i64) -> ServerIdentity {
-        ServerIdentity { system, started, sees_timelines: true }
+        ServerIdentity { system, started, sees_timelines: true, layout: LogLayout::default() }
     }
 
     /// `nrt` leads the database 7 on timeline 2.

@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use super::log_layout::LogLayout;
+
 /// Which server it is. Does not change while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerIdentity {
@@ -12,6 +14,7 @@ pub(crate) struct ServerIdentity {
     pub(crate) started: i64,
     /// Whether the login role may see on which timeline a replica is (`pg_read_all_stats`).
     pub(crate) sees_timelines: bool,
+    pub(crate) layout: LogLayout,
 }
 
 /// What a server reported at one moment.

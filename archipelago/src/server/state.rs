@@ -83,6 +83,14 @@ impl ServerState {
         Self { lsn: self.lsn.max(lsn), is_settled: is_settled && is_newest, ..self }
     }
 
+    /// The state of a primary after it was asked at `asked` how far it has inserted, and nothing
+    /// else. `newest` is the newest timeline that any server has shown.
+    pub(crate) fn inserted(self, lsn: u64, asked: Instant, newest: u32) -> Self {
+        let is_superseded = self.timeline > 0 && self.timeline < newest;
+        let as_of = if is_superseded { self.as_of } else { Some(asked) };
+        Self { lsn: self.lsn.max(lsn), is_settled: true, as_of, asked, ..self }
+    }
+
     /// Keeps the state that a question has found, unless a later one was answered already.
     pub(crate) fn advance(&mut self, found: Self) {
         if found.asked >= self.asked {
@@ -210,6 +218,20 @@ mod tests {
             let state =
                 ServerState::interpret(report(start, true, 5, Some(age)), 2, None, 2, sample);
             assert_eq!(state.as_of, second.map(|second| start + seconds(second)), "{story}");
+        }
+    }
+
+    #[test]
+    fn a_primary_that_tells_its_position_is_fresh_unless_it_is_superseded() {
+        let start = Instant::now();
+        let before = ServerState::interpret(report(start, false, 5, None), 2, None, 2, None);
+        let asked = minute(start) + seconds(1);
+        // The newest timeline, what the primary has inserted, its position and the second that it
+        // is as fresh as.
+        for (newest, lsn, position, second) in [(2, 7, 7, 61), (2, 4, 5, 61), (3, 7, 7, 60)] {
+            let state = before.inserted(lsn, asked, newest);
+            let as_of = Some(start + seconds(second));
+            assert_eq!((state.lsn, state.as_of, state.asked), (position, as_of, asked));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::server::{ServerIdentity, ServerReport};
+use crate::server::{LogLayout, ServerIdentity, ServerReport};
 
 /// In milliseconds since the beginning of the simulation.
 pub(super) type Millis = u64;
@@ -339,7 +339,12 @@ impl Postgres {
     pub(super) fn identity(&self, index: usize) -> ServerIdentity {
         let Server { started, end, .. } = self.servers[index];
         let system = self.branches[end.branch].system;
-        ServerIdentity { system, started, sees_timelines: self.sees_timelines }
+        ServerIdentity {
+            system,
+            started,
+            sees_timelines: self.sees_timelines,
+            layout: LogLayout::default(),
+        }
     }
 
     /// What a server says of itself now, to a question that was sent at `asked`.

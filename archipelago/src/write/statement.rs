@@ -5,7 +5,7 @@ use futures_util::future::join;
 
 use super::at_leader::checkout;
 use super::{Primary, commit_position};
-use crate::connection::{Request, commit_lsn, warn_of_unknown_position};
+use crate::connection::{Request, warn_of_unknown_position};
 use crate::error::Error;
 use crate::position::Committed;
 use crate::settings::Safeguard;
@@ -21,7 +21,7 @@ pub(super) async fn write_once<R: Request>(
     // to the request for its position never comes.
     let mut output = None;
     let position = checkout.within_statement_limit(async |connection| {
-        let lsn = commit_lsn(&connection.inner);
+        let lsn = connection.commit_lsn();
         let (answer, is_sent_at_once) = (write.send(connection), write.is_sent_at_once());
         let run = answer.map(|answer| output = Some(answer));
         if !asks_after {

@@ -28,9 +28,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
 
         /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
         #[derive(Debug)]
-        struct EachRepo {
-            #(#fields: #names,)*
-        }
+        struct EachRepo(#(#names),*);
 
         #[allow(dead_code, reason = "no program needs every repo")]
         impl Repos {
@@ -43,7 +41,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
             /// If the settings belong to other regions, or one of them cannot be used.
             pub fn new(settings: &::archipelago::Settings) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
                 let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-                let each = EachRepo { #(#fields: #names { member: cluster.member(#members) },)* };
+                let each = EachRepo(#(#names { member: cluster.member(#members) }),*);
                 ::core::result::Result::Ok(Self {
                     region: ::std::string::String::from(settings.region()),
                     cluster,
@@ -96,7 +94,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
                 #[doc = #field_docs]
                 #[must_use]
                 pub fn #fields(&self) -> &#names {
-                    &self.each.#fields
+                    &self.each.#members
                 }
             )*
         }
@@ -105,7 +103,7 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
     }
 }
 
-/// EachRepo arm lists every member, in the order in which they are tried. A region with a database
+/// Each arm lists every member, in the order in which they are tried. A region with a database
 /// starts with its own, a place with its nearest replica, and any other string with the primary.
 fn replica_in(declaration: &Declaration) -> TokenStream {
     let near = |order: &[usize], reason: TokenStream| {

@@ -90,12 +90,7 @@ pub struct Repos {
 }
 /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
 #[derive(Debug)]
-struct EachRepo {
-    repo_nrt: RepoNrt,
-    repo_ord: RepoOrd,
-    repo_ams: RepoAms,
-    repo_us_east_1: RepoUsEast1,
-}
+struct EachRepo(RepoNrt, RepoOrd, RepoAms, RepoUsEast1);
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// The declarations of all regions, the primary first.
@@ -113,20 +108,20 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        let each = EachRepo {
-            repo_nrt: RepoNrt {
+        let each = EachRepo(
+            RepoNrt {
                 member: cluster.member(0),
             },
-            repo_ord: RepoOrd {
+            RepoOrd {
                 member: cluster.member(1),
             },
-            repo_ams: RepoAms {
+            RepoAms {
                 member: cluster.member(2),
             },
-            repo_us_east_1: RepoUsEast1 {
+            RepoUsEast1 {
                 member: cluster.member(3),
             },
-        };
+        );
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
             cluster,
@@ -228,22 +223,22 @@ impl Repos {
     /// The repo of `nrt` (Tokyo, Japan).
     #[must_use]
     pub fn repo_nrt(&self) -> &RepoNrt {
-        &self.each.repo_nrt
+        &self.each.0
     }
     /// The repo of `ord` (Chicago, Illinois (US)).
     #[must_use]
     pub fn repo_ord(&self) -> &RepoOrd {
-        &self.each.repo_ord
+        &self.each.1
     }
     /// The repo of `ams` (Amsterdam, Netherlands).
     #[must_use]
     pub fn repo_ams(&self) -> &RepoAms {
-        &self.each.repo_ams
+        &self.each.2
     }
     /// The repo of `us-east-1`.
     #[must_use]
     pub fn repo_us_east_1(&self) -> &RepoUsEast1 {
-        &self.each.repo_us_east_1
+        &self.each.3
     }
 }
 impl ::archipelago::RegionSet for Repos {

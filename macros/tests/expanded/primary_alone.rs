@@ -57,9 +57,7 @@ pub struct Repos {
 }
 /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
 #[derive(Debug)]
-struct EachRepo {
-    repo_home: RepoHome,
-}
+struct EachRepo(RepoHome);
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// The declarations of all regions, the primary first.
@@ -72,11 +70,9 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        let each = EachRepo {
-            repo_home: RepoHome {
-                member: cluster.member(0),
-            },
-        };
+        let each = EachRepo(RepoHome {
+            member: cluster.member(0),
+        });
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
             cluster,
@@ -143,7 +139,7 @@ impl Repos {
     /// The repo of `home`.
     #[must_use]
     pub fn repo_home(&self) -> &RepoHome {
-        &self.each.repo_home
+        &self.each.0
     }
 }
 impl ::archipelago::RegionSet for Repos {

@@ -85,14 +85,7 @@ pub struct Repos {
 }
 /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
 #[derive(Debug)]
-struct EachRepo {
-    repo_type: RepoType,
-    repo_box: RepoBox,
-    repo_ok: RepoOk,
-    repo_none: RepoNone,
-    repo_string: RepoString,
-    repo_s: RepoS,
-}
+struct EachRepo(RepoType, RepoBox, RepoOk, RepoNone, RepoString, RepoS);
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// The declarations of all regions, the primary first.
@@ -112,24 +105,24 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        let each = EachRepo {
-            repo_type: RepoType {
+        let each = EachRepo(
+            RepoType {
                 member: cluster.member(0),
             },
-            repo_box: RepoBox {
+            RepoBox {
                 member: cluster.member(1),
             },
-            repo_ok: RepoOk {
+            RepoOk {
                 member: cluster.member(2),
             },
-            repo_none: RepoNone {
+            RepoNone {
                 member: cluster.member(3),
             },
-            repo_string: RepoString {
+            RepoString {
                 member: cluster.member(4),
             },
-            repo_s: RepoS { member: cluster.member(5) },
-        };
+            RepoS { member: cluster.member(5) },
+        );
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
             cluster,
@@ -231,32 +224,32 @@ impl Repos {
     /// The repo of `type`.
     #[must_use]
     pub fn repo_type(&self) -> &RepoType {
-        &self.each.repo_type
+        &self.each.0
     }
     /// The repo of `box`.
     #[must_use]
     pub fn repo_box(&self) -> &RepoBox {
-        &self.each.repo_box
+        &self.each.1
     }
     /// The repo of `ok`.
     #[must_use]
     pub fn repo_ok(&self) -> &RepoOk {
-        &self.each.repo_ok
+        &self.each.2
     }
     /// The repo of `none`.
     #[must_use]
     pub fn repo_none(&self) -> &RepoNone {
-        &self.each.repo_none
+        &self.each.3
     }
     /// The repo of `string`.
     #[must_use]
     pub fn repo_string(&self) -> &RepoString {
-        &self.each.repo_string
+        &self.each.4
     }
     /// The repo of `s`.
     #[must_use]
     pub fn repo_s(&self) -> &RepoS {
-        &self.each.repo_s
+        &self.each.5
     }
 }
 impl ::archipelago::RegionSet for Repos {

@@ -73,12 +73,7 @@ pub struct Repos {
 }
 /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
 #[derive(Debug)]
-struct EachRepo {
-    repo_home: RepoHome,
-    repo_near: RepoNear,
-    repo_near_2: RepoNear2,
-    repo_far: RepoFar,
-}
+struct EachRepo(RepoHome, RepoNear, RepoNear2, RepoFar);
 #[allow(dead_code, reason = "no program needs every repo")]
 impl Repos {
     /// The declarations of all regions, the primary first.
@@ -96,20 +91,20 @@ impl Repos {
         settings: &::archipelago::Settings,
     ) -> ::core::result::Result<Self, ::archipelago::SettingsError> {
         let cluster = ::archipelago::Cluster::new::<Self>(settings)?;
-        let each = EachRepo {
-            repo_home: RepoHome {
+        let each = EachRepo(
+            RepoHome {
                 member: cluster.member(0),
             },
-            repo_near: RepoNear {
+            RepoNear {
                 member: cluster.member(1),
             },
-            repo_near_2: RepoNear2 {
+            RepoNear2 {
                 member: cluster.member(2),
             },
-            repo_far: RepoFar {
+            RepoFar {
                 member: cluster.member(3),
             },
-        };
+        );
         ::core::result::Result::Ok(Self {
             region: ::std::string::String::from(settings.region()),
             cluster,
@@ -197,22 +192,22 @@ impl Repos {
     /// The repo of `home`.
     #[must_use]
     pub fn repo_home(&self) -> &RepoHome {
-        &self.each.repo_home
+        &self.each.0
     }
     /// The repo of `near`.
     #[must_use]
     pub fn repo_near(&self) -> &RepoNear {
-        &self.each.repo_near
+        &self.each.1
     }
     /// The repo of `near-2`.
     #[must_use]
     pub fn repo_near_2(&self) -> &RepoNear2 {
-        &self.each.repo_near_2
+        &self.each.2
     }
     /// The repo of `far`.
     #[must_use]
     pub fn repo_far(&self) -> &RepoFar {
-        &self.each.repo_far
+        &self.each.3
     }
 }
 impl ::archipelago::RegionSet for Repos {

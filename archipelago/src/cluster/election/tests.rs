@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use super::super::record::{AWAITED, Reply};
 use super::*;
-use crate::server::{ServerIdentity, ServerReport};
+use crate::server::{LogLayout, ServerIdentity, ServerReport};
 
 const REGIONS: [&str; 4] = ["nrt", "ord", "syd", "ams"];
 
@@ -66,7 +66,12 @@ fn record(index: usize, word: &str, now: Instant) -> MemberRecord {
         'G' => THIRD,
         _ => OURS,
     };
-    let identity = ServerIdentity { system, started, sees_timelines: role != 'U' };
+    let identity = ServerIdentity {
+        system,
+        started,
+        sees_timelines: role != 'U',
+        layout: LogLayout::default(),
+    };
     // Replicas are asked first: a primary that is asked later is ahead of those that follow it.
     let asked = before(now, Duration::from_secs(if is_replica { 2 } else { 1 }));
     let lsn = if marks.contains('+') { 99 } else { 10 };
