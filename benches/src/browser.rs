@@ -1,6 +1,7 @@
 //! A visitor with a browser: it keeps one connection and its cookies.
 
 use clap::ValueEnum;
+use reqwest::header::SET_COOKIE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 
@@ -71,4 +72,22 @@ impl Browser {
         answer.bytes().await.map_err(reqwest::Error::without_url)?;
         Ok(())
     }
+}
+
+/// The cookies of a visitor who has just created a user at the program of this URL, as a browser would
+/// send them. None where the program gives none.
+///
+/// # Errors
+/// When it creates no user.
+pub async fn cookies(address: &str) -> Result<Option<String>, Failed> {
+    let client = http::client().redirect(Policy::none()).build()?;
+    let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
+    let answer = client.post(format!("{address}/users")).form(&form).send().await?;
+    if answer.status() != StatusCode::SEE_OTHER {
+        return Err(format!("a form is answered with {}", answer.status()).into());
+    }
+    let given = answer.headers().get_all(SET_COOKIE).iter();
+    let pairs = given.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    let cookies = pairs.collect::<Vec<_>>().join("; ");
+    Ok((!cookies.is_empty()).then_some(cookies))
 }

@@ -2,6 +2,7 @@
 //! `/users`.
 
 mod archipelago;
+mod axum;
 pub mod hand_written;
 pub mod raw;
 
@@ -29,6 +30,8 @@ pub enum Contender {
     HandWritten,
     /// Only tokio-postgres: one pipelined connection to each server for each worker.
     Raw,
+    /// The same with axum instead of Actix.
+    Axum,
     /// The app of this repository.
     Archipelago,
     /// The app, which checks out a connection for each read instead of pipelining.
@@ -65,6 +68,7 @@ impl Contender {
         match self {
             Self::HandWritten => "hand-written",
             Self::Raw => "raw",
+            Self::Axum => "axum",
             Self::Archipelago => "archipelago",
             Self::ArchipelagoCheckout => "archipelago-checkout",
         }
@@ -102,6 +106,14 @@ impl Contender {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let server: Server = match self {
+            Self::Axum => {
+                let server = axum::listen(listener, &primary, &replica).await?;
+                announce(address)?;
+                return tokio::select! {
+                    ended = server => Ok(ended?),
+                    () = wait_for_stop() => Ok(()),
+                };
+            }
             Self::Raw => raw::listen(listener, primary, replica)?,
             _ => hand_written::listen(listener, primary, replica)?,
         };

@@ -1,7 +1,7 @@
 //! `load`: the same pages under the same load, served by each contender in turn.
 //!
 //! Measures requests per second, latencies, CPU time, memory and connections of this app, of a
-//! hand-written program with pools, and of one on tokio-postgres. With `--against BINARY` it
+//! hand-written program with pools, and of two on tokio-postgres. With `--against BINARY` it
 //! measures the app of this build and the app of another build instead.
 //!
 //! `cargo run --release -p archipelago-benches -- load`

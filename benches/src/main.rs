@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p archipelago-benches -- COMMAND`, where COMMAND is:
 //!
-//! - `load`: the same pages, served by this app, by a hand-written program and by one on
+//! - `load`: the same pages, served by this app, by a hand-written program and by two on
 //!   tokio-postgres. Requests per second, latencies, CPU time, memory and connections.
 //! - `load --against BINARY`: the same pages, served by the app of this build and by the app of
 //!   another build, in interleaved pairs with the ratio of each pair.

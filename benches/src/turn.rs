@@ -64,11 +64,13 @@ pub async fn turn(
 ) -> Result<Turn, Failed> {
     let Databases { primary, replica, .. } = databases;
     let url = running.url("");
-    Load { seconds: warm_up, ..load }.run(&url).await?;
+    let headers = load.visitors.headers(&url).await?;
+    databases.catch_up().await?;
+    Load { seconds: warm_up, ..load }.run(&url, &headers).await?;
     let cpu_time = || CpuTime::now(running.pid, [primary.postmaster, replica.postmaster]);
     let before = cpu_time()?;
     let (answers, connections) =
-        tokio::try_join!(load.run(&url), databases.connections_after(load.half()))?;
+        tokio::try_join!(load.run(&url, &headers), databases.connections_after(load.half()))?;
     let after = cpu_time()?;
     let memory = memory_mib(running.pid)?;
     running.stop().await?;

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::Failed;
+use crate::{Failed, browser};
 
 /// The folder of the scripts.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/wrk");
@@ -23,6 +24,19 @@ pub struct Load<'a> {
     pub connections: u32,
     /// How many users there are.
     pub users: u32,
+    /// What the requests are like.
+    pub visitors: Visitors,
+}
+
+/// What the requests of the visitors are like.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Visitors {
+    /// Send the cookies of a visitor who has created a user.
+    #[arg(long)]
+    pub cookies: bool,
+    /// Open a connection for each request.
+    #[arg(long)]
+    pub churn: bool,
 }
 
 /// The answers to a load. Latencies are in microseconds.
@@ -44,6 +58,25 @@ pub struct Answers {
     pub broken: u64,
 }
 
+impl Visitors {
+    /// The headers of each request to the program at `url`.
+    ///
+    /// # Errors
+    /// When the program creates no user.
+    pub async fn headers(self, url: &str) -> Result<Vec<String>, Failed> {
+        let mut headers = Vec::new();
+        if self.churn {
+            headers.push("connection: close".to_owned());
+        }
+        if self.cookies
+            && let Some(cookies) = browser::cookies(url).await?
+        {
+            headers.push(format!("cookie: {cookies}"));
+        }
+        Ok(headers)
+    }
+}
+
 impl Load<'_> {
     /// Half of the time.
     #[must_use]
@@ -51,12 +84,12 @@ impl Load<'_> {
         Duration::from_secs(self.seconds) / 2
     }
 
-    /// Sends requests to `url`, each connection its next one when the previous one is answered.
+    /// Sends requests with these headers to `url`, each connection its next one when the previous one is answered.
     ///
     /// # Errors
     /// When `wrk` is not installed or cannot connect.
-    pub async fn run(self, url: &str) -> Result<Answers, Failed> {
-        let Self { script, seconds, connections, users } = self;
+    pub async fn run(self, url: &str, headers: &[String]) -> Result<Answers, Failed> {
+        let Self { script, seconds, connections, users, .. } = self;
         // One thread of wrk outruns a program on the other cores; a second would take CPU time
         // from it.
         let output = Command::new("wrk")
@@ -65,6 +98,7 @@ impl Load<'_> {
                 &format!("--connections={connections}"),
                 &format!("--duration={seconds}"),
             ])
+            .args(headers.iter().map(|header| format!("--header={header}")))
             .args([&format!("--script={script}.lua"), url, "--", &users.to_string()])
             .current_dir(SCRIPTS)
             .stdin(Stdio::null())

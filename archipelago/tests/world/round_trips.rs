@@ -92,6 +92,42 @@ async fn a_read_at_a_replica_is_one_round_trip(world: World) {
     assert_eq!(unknown.await, 1, "at least a newer position: the check goes along with the read");
 }
 
+/// It is asked once, and then another database.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
+async fn a_replica_that_lacks_a_write_costs_one_round_trip(world: World) {
+    let (proxy, settings) = counted(&world, "near").await;
+    let repos = Repos::connect(&settings).await.unwrap();
+    let one = async |seen| read(repos.replica().fresh(Freshness::AtLeast(seen))).await;
+    eventually("the replica serves", DEADLINE, async || {
+        world.catch_up().await.unwrap();
+        one(write(&repos).await).await == "near"
+    })
+    .await;
+    world.server("near").unwrap().pause_replay().await.unwrap();
+    let costs = fewest(async || {
+        let seen = write(&repos).await;
+        proxy.round_trips(async { assert_ne!(one(seen).await, "near") }).await
+    });
+    assert_eq!(costs.await, 1);
+}
+
+/// Five begin the session: one asks for encryption, one names the role, two prove the password, and one
+/// prepares the session and asks for the server's state. Four are diesel-async's, which sets the time
+/// zone and the encoding by two prepared statements. Three are the read's: it is prepared; it is sent,
+/// and the question for the position is prepared; that is sent.
+#[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
+async fn a_read_on_a_new_connection_is_twelve_round_trips(world: World) {
+    let (proxy, settings) = counted(&world, "near").await;
+    let opening = fewest(async || {
+        let repos = Repos::new(&settings).unwrap();
+        let first = async { assert_eq!(read(repos.repo_near().reads()).await, "near") };
+        let trips = proxy.round_trips(first).await;
+        repos.shutdown().await;
+        trips
+    });
+    assert!(opening.await <= 12);
+}
+
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
 async fn a_write_and_its_position_are_one_round_trip(world: World) {
     let (proxy, settings) = counted(&world, "home").await;
@@ -110,7 +146,7 @@ async fn a_write_and_its_position_are_one_round_trip(world: World) {
 }
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"])]
-async fn a_transaction_of_two_statements_is_three_round_trips(world: World) {
+async fn a_transaction_is_two_round_trips_more_than_its_statements(world: World) {
     use diesel_async::RunQueryDsl;
 
     let (proxy, settings) = counted(&world, "home").await;
@@ -131,5 +167,20 @@ async fn a_transaction_of_two_statements_is_three_round_trips(world: World) {
         fewest(async || proxy.round_trips(two()).await).await,
         3,
         "BEGIN; both statements; COMMIT and the position"
+    );
+
+    let one_by_one = async || {
+        let four = repos.primary().transaction(async |connection| {
+            for _ in 0..4 {
+                ada().execute(connection).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        four.await.unwrap();
+    };
+    assert_eq!(
+        fewest(async || proxy.round_trips(one_by_one()).await).await,
+        6,
+        "BEGIN; each of four statements; COMMIT and the position"
     );
 }

@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::contenders::Contender;
-use crate::wrk::Load;
+use crate::wrk::{Load, Visitors};
 
 /// How to measure.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +26,9 @@ pub struct Options {
     /// How many users there are.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
+    /// What the requests are like.
+    #[command(flatten)]
+    pub visitors: Visitors,
     /// Only these workloads.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Workload::value_variants().to_vec(), hide_default_value = true)]
     pub only: Vec<Workload>,
@@ -46,8 +49,8 @@ impl Options {
     /// The load of a turn.
     #[must_use]
     pub fn load(&self, workload: Workload) -> Load<'static> {
-        let Self { seconds, connections, users, .. } = *self;
-        Load { script: workload.name(), seconds, connections, users }
+        let Self { seconds, connections, users, visitors, .. } = *self;
+        Load { script: workload.name(), seconds, connections, users, visitors }
     }
 }
 

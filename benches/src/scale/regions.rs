@@ -12,7 +12,7 @@ use crate::Failed;
 use crate::cost::memory_mib;
 use crate::databases::Databases;
 use crate::turn::wrong_answers;
-use crate::wrk::Load;
+use crate::wrk::{Load, Visitors};
 
 /// How many regions an instance has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,11 +72,17 @@ async fn turn(databases: &Databases, regions: Regions, seconds: u64) -> Result<R
     let arguments = ["serve-regions", name.get_name()];
     let (running, first) = first_answer(&arguments, &databases.vars()?, "/users/7").await?;
     let started = memory_mib(running.pid)?;
-    let load = Load { script: "user", seconds, connections: CONNECTIONS, users: FEW_USERS };
+    let load = Load {
+        script: "user",
+        seconds,
+        connections: CONNECTIONS,
+        users: FEW_USERS,
+        visitors: Visitors::default(),
+    };
     let url = running.url("");
-    Load { seconds: WARM_UP, ..load }.run(&url).await?;
+    Load { seconds: WARM_UP, ..load }.run(&url, &[]).await?;
     let (answers, [to_primary, to_replica]) =
-        tokio::try_join!(load.run(&url), databases.connections_after(load.half()))?;
+        tokio::try_join!(load.run(&url, &[]), databases.connections_after(load.half()))?;
     if let Some(problem) = answers.problem() {
         return Err(wrong_answers(&format!("{} regions", regions.count()), &problem));
     }

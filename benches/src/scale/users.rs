@@ -9,7 +9,7 @@ use crate::Failed;
 use crate::contenders::Contender;
 use crate::databases::Databases;
 use crate::turn::{Costs, comparison, turn};
-use crate::wrk::Load;
+use crate::wrk::{Load, Visitors};
 
 /// The wrk scripts, and what they request.
 const SCRIPTS: [(&str, &str); 4] = [
@@ -40,7 +40,13 @@ async fn compare(sizes: [(&Databases, u32); 2], options: &Options) -> Result<Str
             for (turns, (databases, users)) in sizes_of.iter_mut().zip(sizes) {
                 eprintln!("round {} of {rounds}: {script}, {users} users", round + 1);
                 let running = Contender::Archipelago.start(&databases.vars()?).await?;
-                let load = Load { script, seconds, connections: CONNECTIONS, users };
+                let load = Load {
+                    script,
+                    seconds,
+                    connections: CONNECTIONS,
+                    users,
+                    visitors: Visitors::default(),
+                };
                 let turn = turn(running, databases, load, WARM_UP).await?;
                 turns.push(turn.costs_if_right(&format!("{script}, {users} users"))?);
             }

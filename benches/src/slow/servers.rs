@@ -44,6 +44,9 @@ pub async fn serve(contender: Contender) -> Result<(), Failed> {
     let server = match contender {
         Contender::HandWritten => pools(listener, replica)?,
         Contender::Raw => pipelined(listener, replica)?,
+        Contender::Axum => {
+            return Err("`slow` compares connections: axum's are those of raw".into());
+        }
         Contender::Archipelago | Contender::ArchipelagoCheckout => {
             let mut settings = Settings::single_database::<Repos>(&primary)?
                 .with_url("near", &replica)?
