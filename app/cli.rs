@@ -74,8 +74,15 @@ impl Cli {
     ///
     /// The runtime starts here, not in `main`: a crate compiles each future that it awaits, and the
     /// program would compile all of the library's a second time.
+    ///
+    /// # Panics
+    /// Inside of a runtime.
     pub fn run(self) -> Result<(), CommandError> {
-        Runtime::new()?.block_on(self.run_command())
+        let runtime = Runtime::new()?;
+        let outcome = runtime.block_on(self.run_command());
+        // Does not wait for a name that is still being resolved.
+        runtime.shutdown_background();
+        outcome
     }
 
     async fn run_command(self) -> Result<(), CommandError> {

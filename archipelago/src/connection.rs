@@ -16,6 +16,7 @@ mod spill;
 mod tap;
 mod transaction;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,8 @@ pub(crate) struct Connection {
     /// This connection, if reads share it: a shared probe may outlive the read that began it.
     shared: Weak<Self>,
     shared_probe: SharedProbe,
+    /// Whether the position says too little, by the last report: the replica receives nothing.
+    needs_report: AtomicBool,
     driver: Driver,
     session: Arc<SessionRecord>,
 }
@@ -101,6 +104,7 @@ impl Connection {
             health,
             shared: Weak::new(),
             shared_probe: SharedProbe::default(),
+            needs_report: AtomicBool::new(report.receives_nothing()),
             driver,
             session,
         }
@@ -219,6 +223,7 @@ impl Connection {
         let before = self.state();
         async move {
             let report = report.await.map_err(|error| self.question_failed(error, sent))?;
+            self.needs_report.store(report.receives_nothing(), Ordering::Relaxed);
             let state = self.health.observe(self.identity, report, Some(before));
             self.state.lock().advance(state);
             Ok((report, state))
@@ -234,11 +239,11 @@ impl Connection {
     }
 
     /// Asks how far the server is. The rest of its state is asked again when it is older than
-    /// `limit`: the whole report costs PostgreSQL five times as much as its position.
+    /// `limit`: the whole report costs `PostgreSQL` five times as much as its position.
     async fn probe_position(&self, limit: Duration) -> Result<ServerState, Error> {
         let known = self.state();
         let may_ask = self.questions.denied().is_empty();
-        if known.asked.elapsed() > limit || !may_ask {
+        if known.asked.elapsed() > limit || !may_ask || self.needs_report.load(Ordering::Relaxed) {
             return self.probe().await;
         }
         match known.role {
@@ -253,9 +258,10 @@ impl Connection {
         let lsn = probe::inserted(&self.inner).await;
         let lsn = lsn.map_err(|error| self.question_failed(error, sent))?;
         let lsn = self.identity.layout.end_of_record(lsn);
-        let state = known.inserted(lsn, asked, self.health.leadership.view().newest);
-        self.state.lock().advance(state);
-        Ok(state)
+        let newest = self.health.leadership.view().newest;
+        let mut state = self.state.lock();
+        *state = state.inserted(lsn, asked, newest);
+        Ok(known.inserted(lsn, asked, newest))
     }
 
     /// Asks a replica how far it has replayed.

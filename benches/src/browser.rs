@@ -74,8 +74,8 @@ impl Browser {
     }
 }
 
-/// The cookies of a visitor who has just created a user at the program of this URL, as a browser would
-/// send them. None where the program gives none.
+/// The cookies of a visitor who has created a user at the program of this URL, and has seen the notice of
+/// that: it comes once. None where the program gives none.
 ///
 /// # Errors
 /// When it creates no user.
@@ -88,6 +88,7 @@ pub async fn cookies(address: &str) -> Result<Option<String>, Failed> {
     }
     let given = answer.headers().get_all(SET_COOKIE).iter();
     let pairs = given.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    let pairs = pairs.filter(|cookie| !cookie.starts_with("notice="));
     let cookies = pairs.collect::<Vec<_>>().join("; ");
     Ok((!cookies.is_empty()).then_some(cookies))
 }

@@ -21,6 +21,14 @@ use crate::contenders::Contender;
 use crate::databases::Databases;
 use crate::http;
 
+/// Whose connections are compared. Axum's would be those of raw.
+const SERVERS: [Contender; 4] = [
+    Contender::HandWritten,
+    Contender::Raw,
+    Contender::Archipelago,
+    Contender::ArchipelagoCheckout,
+];
+
 /// How to measure.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -34,7 +42,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "500,2000", value_parser = clap::value_parser!(u32).range(100..))]
     rates: Vec<u32>,
     /// Only these contenders.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::HandWritten, Contender::Raw, Contender::Archipelago, Contender::ArchipelagoCheckout], hide_default_value = true)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = SERVERS, hide_default_value = true)]
     contenders: Vec<Contender>,
 }
 

@@ -12,6 +12,7 @@ function requests.make(count)
   users = count
   head, tail = requests.split("/users/{id}")
   local form = { ["content-type"] = "application/x-www-form-urlencoded" }
+  for name, value in pairs(wrk.headers) do form[name] = value end
   requests.create = wrk.format("POST", "/users", form, "user%5Bname%5D=Ada+Lovelace&user%5Bage%5D=36")
 end
 

@@ -16,8 +16,9 @@ pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
     let replicas =
         declaration.replicas.iter().map(|replica| repo::expand_replica(declaration, replica));
     let set = set::expand(declaration);
-    // What grows with the regions comes last. The compiler numbers a module's impls, those of derives
-    // behind the others; where a number changes, everything that uses such an impl is compiled again.
+    // What grows with the regions comes last, and its impls in scopes of their own (`const _`). The
+    // compiler numbers the impls of each scope, those of derives behind the others; where a number
+    // changes, everything that uses such an impl is compiled again.
     quote! { #region #set #primary #(#replicas)* }
 }
 

@@ -8,9 +8,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::server::LogLayout;
 
-/// The flushed position where every commit of the session was flushed, and the inserted one else.
-/// Asked on the connection of a commit behind it, each is at or after the end of its record: inside the
-/// transaction the answer would be too early. The system identifier and the timeline are known from
+/// The flushed position if the last commit was flushed, and the inserted one. Asked on the same
+/// connection after a commit, the first of them that is not NULL is at or after the end of its record:
+/// inside the transaction the answer would be too early. The system identifier and the timeline are known from
 /// the opening of the connection: neither changes under a primary's session.
 ///
 /// With `synchronous_commit=off` only the *insert* position is certain to be behind the commit.

@@ -114,13 +114,14 @@ impl Session {
 const INSERTED_LSN: &str = "SELECT pg_current_wal_insert_lsn()";
 
 /// Whether no record behind a replica's position can have been shown, and that position. The first is
-/// NULL where only the whole report tells, because nothing is received any more. The second is NULL
-/// where it was promoted: then the functions' values stand still.
+/// NULL where only the whole report tells: nothing is received. Both are NULL where the replica was
+/// promoted: then the functions' values stand still, or they fail.
 ///
 /// Most reads wait for this question: it has no subquery. With the report's two, PostgreSQL would
 /// take three times as long, though it hardly ever runs them.
 const REPLAYED_LSN: &str = "SELECT
         CASE
+            WHEN NOT pg_is_in_recovery() THEN NULL
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
                 OR pg_get_wal_replay_pause_state() = 'paused' THEN true
             WHEN (pg_stat_get_wal_receiver()).pid IS NOT NULL THEN false

@@ -102,6 +102,8 @@ struct Check {
     /// How much of the log the primary had more.
     lag_bytes: Option<u64>,
     round_trip: Duration,
+    /// When the answer had come.
+    answered: Instant,
 }
 
 impl HealthRecord {
@@ -184,7 +186,7 @@ impl HealthRecord {
             .and_then(|sample| sample.reached)
             .filter(|(timeline, _)| *timeline == state.timeline && state.role == Role::Replica)
             .map(|(_, lsn)| lsn.saturating_sub(state.lsn));
-        let check = Check { identity, state, lag, lag_bytes, round_trip };
+        let check = Check { identity, state, lag, lag_bytes, round_trip, answered: now };
         self.last_check.store(Some(Arc::new(check)));
     }
 
@@ -343,12 +345,18 @@ impl HealthRecord {
     }
 
     /// The moment whose commits a server in this state shows by the monitor's last check: the same
-    /// server, on the same timeline, had replayed no more then. A connection that was idle for long
-    /// learns it here.
+    /// server, on the same timeline, was asked later and has replayed no less. A connection that was
+    /// idle for long learns it here.
     fn as_of_by_monitor(&self, identity: ServerIdentity, state: ServerState) -> Option<Instant> {
         let check = self.last_check.load();
-        let before = check.as_ref().filter(|check| check.identity == identity)?.state;
-        before.as_of.filter(|_| before.timeline == state.timeline && before.lsn <= state.lsn)
+        let is_before = |check: &&Arc<Check>| {
+            let (before, answered) = (&check.state, check.answered);
+            check.identity == identity
+                && answered <= state.asked
+                && before.timeline == state.timeline
+                && before.lsn <= state.lsn
+        };
+        check.as_ref().filter(is_before)?.state.as_of
     }
 
     /// Whether a server in this state satisfies the requirement of a read at the moment `now`.
@@ -470,7 +478,7 @@ mod tests {
 
     #[test]
     fn each_connection_knows_what_the_monitor_has_found_of_its_server() {
-        let (health, asked) = (record(), Instant::now());
+        let asked = Instant::now();
         let as_of = asked.checked_sub(Duration::from_secs(1));
         let state = ServerState {
             role: Role::Replica,
@@ -480,18 +488,20 @@ mod tests {
             as_of,
             asked,
         };
-        health.record_state(identity(1), state, Duration::ZERO, asked);
-        // The server's start, timeline and position, and what is known then. No commit of its log
-        // tells an age.
+        // The server's start, timeline and position, the second in which it was asked, and what is
+        // known then. The monitor's answer came in second 2. No commit of its log tells an age.
         let table = [
-            ("the same server", 1, 2, 5, as_of),
-            ("it has replayed more", 1, 2, 6, as_of),
-            ("it has gone back", 1, 2, 4, None),
-            ("it was started again", 2, 2, 5, None),
-            ("it follows another timeline", 1, 3, 5, None),
+            ("the same server", 1, 2, 5, 3, as_of),
+            ("it has replayed more", 1, 2, 6, 3, as_of),
+            ("it has gone back", 1, 2, 4, 3, None),
+            ("it was asked before that answer", 1, 2, 5, 1, None),
+            ("it was started again", 2, 2, 5, 3, None),
+            ("it follows another timeline", 1, 3, 5, 3, None),
         ];
-        for (story, started, timeline, lsn, expected) in table {
-            let report = ServerReport::for_test(true, timeline, lsn, asked);
+        for (story, started, timeline, lsn, then, expected) in table {
+            let (health, seconds) = (record(), Duration::from_secs);
+            health.record_state(identity(1), state, Duration::ZERO, asked + seconds(2));
+            let report = ServerReport::for_test(true, timeline, lsn, asked + seconds(then));
             let state = health.observe(identity(started), report, None);
             assert_eq!(state.as_of, expected, "{story}");
         }

@@ -25,11 +25,11 @@ impl LogLayout {
     /// its page, the insert position is already behind the header of the next one. A replica never
     /// gets there before the next record.
     pub(crate) fn end_of_record(self, lsn: u64) -> u64 {
-        // A size of 0 is none of PostgreSQL's.
-        let within = |size: u64| lsn.checked_rem(size);
-        if within(self.segment) == Some(SEGMENT_HEADER) {
+        // Not `%`, which panics where a foreign server says 0.
+        let is_in = |part: u64, place: u64| lsn.checked_rem(part) == Some(place);
+        if is_in(self.segment, SEGMENT_HEADER) {
             lsn - SEGMENT_HEADER
-        } else if within(self.page) == Some(PAGE_HEADER) {
+        } else if is_in(self.page, PAGE_HEADER) {
             lsn - PAGE_HEADER
         } else {
             lsn

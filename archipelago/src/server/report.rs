@@ -46,6 +46,13 @@ pub(crate) struct ServerReport {
     pub(crate) answered: Instant,
 }
 
+impl ServerReport {
+    /// Whether it is a replica without a primary. One with an archive may replay all the same.
+    pub(crate) fn receives_nothing(&self) -> bool {
+        self.is_replica && !self.is_streaming
+    }
+}
+
 /// This process's clock, in microseconds since 1970. 0 where it is before that.
 pub(crate) fn own_clock() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

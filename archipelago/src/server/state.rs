@@ -83,12 +83,12 @@ impl ServerState {
         Self { lsn: self.lsn.max(lsn), is_settled: is_settled && is_newest, ..self }
     }
 
-    /// The state of a primary after it was asked at `asked` how far it has inserted, and nothing
+    /// The state after a primary was asked at the moment `asked` how far it has inserted, and nothing
     /// else. `newest` is the newest timeline that any server has shown.
     pub(crate) fn inserted(self, lsn: u64, asked: Instant, newest: u32) -> Self {
         let is_superseded = self.timeline > 0 && self.timeline < newest;
-        let as_of = if is_superseded { self.as_of } else { Some(asked) };
-        Self { lsn: self.lsn.max(lsn), is_settled: true, as_of, asked, ..self }
+        let as_of = self.as_of.max(Some(asked).filter(|_| !is_superseded));
+        Self { lsn: self.lsn.max(lsn), as_of, ..self }
     }
 
     /// Keeps the state that a question has found, unless a later one was answered already.
@@ -231,7 +231,7 @@ mod tests {
         for (newest, lsn, position, second) in [(2, 7, 7, 61), (2, 4, 5, 61), (3, 7, 7, 60)] {
             let state = before.inserted(lsn, asked, newest);
             let as_of = Some(start + seconds(second));
-            assert_eq!((state.lsn, state.as_of, state.asked), (position, as_of, asked));
+            assert_eq!((state.lsn, state.as_of), (position, as_of));
         }
     }
 

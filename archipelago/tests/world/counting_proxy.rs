@@ -82,7 +82,10 @@ impl Connection {
             if bytes[..count].windows(19).any(|text| text == b"archipelago monitor") {
                 self.is_monitor.store(true, Ordering::SeqCst);
             }
+            // The question for encryption does not tell whether the monitor asks.
+            let asks_encryption = count == 8;
             if self.answered.swap(false, Ordering::SeqCst)
+                && !asks_encryption
                 && !self.is_monitor.load(Ordering::SeqCst)
             {
                 self.proxy.trips.fetch_add(1, Ordering::SeqCst);

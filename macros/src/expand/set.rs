@@ -23,10 +23,11 @@ pub(super) fn expand(declaration: &Declaration) -> TokenStream {
         pub struct Repos {
             region: ::std::string::String,
             cluster: ::archipelago::Cluster,
+            // Boxed, so that `Repos` has the same layout with each number of regions: what uses it is
+            // not compiled again.
             each: ::std::boxed::Box<EachRepo>,
         }
 
-        /// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
         #[derive(Debug)]
         struct EachRepo(#(#names),*);
 
