@@ -19,7 +19,7 @@ use crate::connection::{Connection, Ping, Request, SpillPermit, WORTH_CANCELLING
 pub(super) const SLACK: Duration = Duration::from_millis(2);
 
 /// How many unanswered requests a connection may have. More callers wait for room.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 
 /// The longest pause between two requests to cancel the same request.
 const AGAIN: Duration = Duration::from_secs(1);

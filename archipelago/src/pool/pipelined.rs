@@ -181,15 +181,18 @@ impl PipelinedPool {
         }
     }
 
-    /// Enters the queue of a connection that is not stalled, of any runtime. If there is none, has
-    /// one opened and returns None.
-    fn enter_another(&self, others: Others<'_>) -> Option<Ticket> {
+    /// Enters the queue of a connection that is not stalled and has fewer than `limit` unanswered
+    /// requests, of any runtime. If there is none, has one opened and returns None.
+    fn enter_another(&self, others: Others<'_>, limit: usize) -> Option<Ticket> {
+        let is_short = |pipeline: &Pipeline| pipeline.unanswered() < limit;
         let unstalled = {
             let mut pipelines = self.pipelines.lock();
             self.open_another_if_wanted(&mut pipelines);
-            pipelines.unstalled().map(Pipeline::enter)
+            pipelines.unstalled().find(|pipeline| is_short(pipeline)).map(Pipeline::enter)
         };
-        unstalled.or_else(|| Some(others().filter(|other| !other.is_late())?.borrow()))
+        unstalled.or_else(|| {
+            Some(others().filter(|other| !other.is_late() && is_short(other))?.borrow())
+        })
     }
 }
 

@@ -10,10 +10,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{Others, PipelinedPool};
 use crate::connection::{Connector, HasLost, Load, Request};
 use crate::error::{End, Error};
-use crate::pool::pipeline::{Pipeline, Standing, Ticket};
+use crate::pool::pipeline::{DEPTH, Pipeline, Standing, Ticket};
 
 /// How often a stuck request is sent again on another connection.
 pub(super) const COPIES: u8 = 2;
+
+/// The most unanswered requests on a connection that takes a copy. Where all queues are longer, the
+/// servers are busy, and copies would only make them busier.
+const SHORT: usize = 8;
 
 /// How long nothing must have come before the server is asked whether its connection has lost the
 /// answer.
@@ -54,7 +58,7 @@ impl<'a> Late<'a> {
             tokio::task::yield_now().await;
             let other = match standing() {
                 Standing::Moving => None,
-                Standing::Stuck if copies > 0 => pool.enter_another(others),
+                Standing::Stuck if copies > 0 => pool.enter_another(others, SHORT),
                 Standing::First | Standing::Stuck => {
                     return self.wait_or_ask_again(answer, request).await;
                 }
@@ -145,7 +149,7 @@ impl<'a> Late<'a> {
     /// Returns whether it did; false where there is no other one yet.
     async fn retire_if_lost(self) -> bool {
         let Self { pool, pipeline, others, .. } = self;
-        let Some(ticket) = pool.enter_another(others) else { return false };
+        let Some(ticket) = pool.enter_another(others, DEPTH) else { return false };
         let other = ticket.pipeline().clone();
         if ticket.is_borrowed() {
             other.move_home();

@@ -34,21 +34,21 @@ impl Pipelines {
     }
 
     /// A connection that takes another request, and whose oldest answer is not late.
-    pub(super) fn unstalled(&self) -> Option<&Arc<Pipeline>> {
-        self.usable().find(|pipeline| pipeline.has_room() && !pipeline.is_late())
+    pub(super) fn unstalled(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
+        self.usable().filter(|pipeline| pipeline.has_room() && !pipeline.is_late())
     }
 
     /// The connection for the next request. None where each is full.
     pub(super) fn best(&self) -> Option<&Arc<Pipeline>> {
         let with_room = self.usable().filter(|pipeline| pipeline.has_room());
         let shortest = || with_room.min_by_key(|pipeline| pipeline.unanswered());
-        self.unstalled().or_else(shortest)
+        self.unstalled().next().or_else(shortest)
     }
 
     /// Whether all are stalled, or one has reached its lifetime.
     pub(super) fn wants_another(&self, lifetime: Duration) -> bool {
         let is_old = |pipeline: &Arc<Pipeline>| pipeline.is_older_than(lifetime);
-        !self.is_shut_down && (self.unstalled().is_none() || self.open.iter().any(is_old))
+        !self.is_shut_down && (self.unstalled().next().is_none() || self.open.iter().any(is_old))
     }
 
     /// Forgets an attempt that has ended, so that the next caller makes one of its own.
