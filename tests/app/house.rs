@@ -231,6 +231,7 @@ fn benches() {
             archipelago-lab
             archipelago-measure
             askama
+            axum
             clap
             diesel
             diesel-async

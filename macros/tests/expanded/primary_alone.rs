@@ -55,7 +55,6 @@ pub struct Repos {
     cluster: ::archipelago::Cluster,
     each: ::std::boxed::Box<EachRepo>,
 }
-/// Boxed: as no field of `Repos` changes with the regions, what holds one is not compiled again.
 #[derive(Debug)]
 struct EachRepo(RepoHome);
 #[allow(dead_code, reason = "no program needs every repo")]
