@@ -10,6 +10,9 @@ use crate::{Failed, http};
 /// How many users there are at the start.
 pub const USERS: u32 = 1000;
 
+/// The form that creates a user.
+const FORM: [(&str, &str); 2] = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
+
 /// What visitors request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Page {
@@ -60,10 +63,7 @@ impl Browser {
         let (request, expected) = match page {
             Page::User => (client.get(format!("{users}/{}", number % USERS + 1)), StatusCode::OK),
             Page::List => (client.get(users), StatusCode::OK),
-            Page::Create => {
-                let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
-                (client.post(users).form(&form), StatusCode::SEE_OTHER)
-            }
+            Page::Create => (client.post(users).form(&FORM), StatusCode::SEE_OTHER),
         };
         let answer = request.send().await.map_err(reqwest::Error::without_url)?;
         if answer.status() != expected {
@@ -81,8 +81,7 @@ impl Browser {
 /// When it creates no user.
 pub async fn cookies(address: &str) -> Result<Option<String>, Failed> {
     let client = http::client().redirect(Policy::none()).build()?;
-    let form = [("user[name]", "Ada Lovelace"), ("user[age]", "36")];
-    let answer = client.post(format!("{address}/users")).form(&form).send().await?;
+    let answer = client.post(format!("{address}/users")).form(&FORM).send().await?;
     if answer.status() != StatusCode::SEE_OTHER {
         return Err(format!("a form is answered with {}", answer.status()).into());
     }
