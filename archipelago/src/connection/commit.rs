@@ -9,9 +9,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::server::LogLayout;
 
 /// The flushed position if the last commit was flushed, and the inserted one. Asked on the same
-/// connection after a commit, the first of them that is not NULL is at or after the end of its record:
-/// inside the transaction the answer would be too early. The system identifier and the timeline are known from
-/// the opening of the connection: neither changes under a primary's session.
+/// connection after a commit, the first of them that is not NULL is at or after the end of its
+/// record: inside the transaction the answer would be too early. The system identifier and the
+/// timeline are known from the opening of the connection: neither changes under a primary's session.
 ///
 /// With `synchronous_commit=off` only the *insert* position is certain to be behind the commit.
 /// Otherwise the commit was flushed, and the flushed position is better: behind it there may be

@@ -215,7 +215,7 @@ async fn a_replica_too_far_behind_is_passed_over(world: World) {
 
 #[archipelago_lab::test(primary = "home", replicas = ["near", "far"], own_servers)]
 async fn an_idle_primary_does_not_make_replicas_look_late(world: World) {
-    // No instance is near the primary, so nobody commits a heartbeat.
+    // This instance is far from the primary, so it commits no heartbeat.
     let max_lag = Duration::from_secs(10);
     let repos = connected(create_users(&world).await.with_max_lag(max_lag)).await;
     let near = || repos.members().nth(1).unwrap().health();
